@@ -1,0 +1,1 @@
+"""Settings, policies and the places under HOME: everything a process is told at its start."""

@@ -1,0 +1,133 @@
+"""Where everything lies under HOME, the folder of one gateway. Pure paths; creating them is `gateway init`'s work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Door = Literal["identity", "intake", "disclosure", "administration"]
+# The doors that have services so far, in the order in which they start.
+DOORS: tuple[Door, ...] = ("identity", "intake", "administration")
+# Each process that has its own system user where `init` runs as root; the user is "gateway-" and this word.
+Process = Literal["front", "identity", "intake", "disclosure", "administration", "signer", "postgres"]
+PROCESSES: tuple[Process, ...] = (
+    "front",
+    "identity",
+    "intake",
+    "disclosure",
+    "administration",
+    "signer",
+    "postgres",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of one gateway."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """Settings of this gateway, TOML."""
+        return self.root / "settings.toml"
+
+    @property
+    def policies(self) -> Path:
+        """The province's copy of the policies."""
+        return self.root / "policies"
+
+    @property
+    def public(self) -> Path:
+        """What every process and every visitor may read: certificates, CRL, verification keys."""
+        return self.root / "public"
+
+    @property
+    def root_certificate(self) -> Path:
+        """The root CA's certificate, PEM: what clients trust."""
+        return self.public / "root.pem"
+
+    @property
+    def client_authority_certificate(self) -> Path:
+        """The client-issuing CA's certificate, PEM: the front's only trust anchor."""
+        return self.public / "client-authority.pem"
+
+    @property
+    def crl(self) -> Path:
+        """The client-issuing CA's revocation list, PEM."""
+        return self.public / "client-authority.crl"
+
+    @property
+    def log_key(self) -> Path:
+        """The audit signer's verification key, one vkey line (C2SP signed-note)."""
+        return self.public / "log.vkey"
+
+    @property
+    def token_keys(self) -> Path:
+        """The token verification keys, a JWK set with kid."""
+        return self.public / "token-keys.json"
+
+    @property
+    def seal_keys(self) -> Path:
+        """The sealing recipients' public keys, JSON by key id."""
+        return self.public / "seal-keys.json"
+
+    @property
+    def offline(self) -> Path:
+        """The root CA's and server CA's private keys: to be moved to a safe after init."""
+        return self.root / "offline"
+
+    @property
+    def authority(self) -> Path:
+        """The client-issuing CA's private key; the host's certificate commands and the identity process read it."""
+        return self.root / "authority"
+
+    @property
+    def admin_profile(self) -> Path:
+        """The first admin's profile: key, certificate, one-time password."""
+        return self.root / "admin"
+
+    @property
+    def database(self) -> Path:
+        """The embedded cluster: data folder, password files, server log."""
+        return self.root / "database"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per process, JSON lines."""
+        return self.root / "logs"
+
+    def secrets(self, process: Process) -> Path:
+        """Return the folder of the keys that only this process's user can read."""
+        return self.root / "secrets" / process
+
+    def password_file(self, role: str) -> Path:
+        """Return the file that holds the password of a database role, readable by its process alone."""
+        return self.root / "secrets" / "database" / role
+
+    def run(self, process: Process) -> Path:
+        """Return the folder of a process's sockets."""
+        return self.root / "run" / process
+
+    def door_socket(self, door: Door) -> Path:
+        """Return the socket that the front relays a door's connections to."""
+        return self.run(door) / "door.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        """The front's control socket: doors ask who stands behind a connection's name."""
+        return self.run("front") / "control.sock"
+
+    @property
+    def signer_socket(self) -> Path:
+        """The signer's socket."""
+        return self.run("signer") / "signer.sock"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """The running supervisor's pid."""
+        return self.root / "run" / "supervisor.pid"
+
+    @property
+    def supervisor_status(self) -> Path:
+        """What the supervisor last knew of its children, JSON."""
+        return self.root / "run" / "status.json"

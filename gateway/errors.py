@@ -1,0 +1,278 @@
+"""Every refusal there is: a family per status code, a reason per cause, and what the caller does next.
+
+    Refusal                      base, never raised itself
+    ├── UnauthenticatedError     UNAUTHENTICATED        who are you
+    ├── DeniedError              PERMISSION_DENIED      you may not
+    ├── InvalidError             INVALID_ARGUMENT       the message is wrong; carries violations
+    ├── NotFoundError            NOT_FOUND              only after permission for the parent was found
+    ├── ConflictError            ALREADY_EXISTS / ABORTED
+    ├── PreconditionError        FAILED_PRECONDITION    not in this state
+    ├── ExhaustedError           RESOURCE_EXHAUSTED     too much; retry later
+    ├── UnavailableError         UNAVAILABLE            unknown outcome; ask again with the same id
+    ├── TooLateError             DEADLINE_EXCEEDED
+    └── InternalError            INTERNAL               ours; quote the request id
+
+The reason is the same word for the caller, the audit leaf and the test. docs/errors.md is generated from REASONS.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One wrong field: its path, the rule it breaks, and the texts; never a value."""
+
+    field: str
+    rule: str
+    english: str
+    chinese: str
+
+
+class Refusal(Exception):  # noqa: N818  the field's word; families end in Error
+    """Why a call is refused. `metadata` holds no personal data; keys match [a-z][a-zA-Z0-9-_]+."""
+
+    code = "UNKNOWN"
+
+    def __init__(
+        self,
+        reason: "Reason",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        violations: tuple[Violation, ...] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        """Make a refusal; the family must be the reason's own (see `refuse`)."""
+        super().__init__(reason.value)
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.violations = violations
+        self.retry_after_s = retry_after_s
+        # Index of the audit leaf that holds this refusal, once there is one: nobody writes a second.
+        self.leaf_index: int | None = None
+
+
+class UnauthenticatedError(Refusal):
+    """Who is calling could not be established."""
+
+    code = "UNAUTHENTICATED"
+
+
+class DeniedError(Refusal):
+    """The caller is known and may not."""
+
+    code = "PERMISSION_DENIED"
+
+
+class InvalidError(Refusal):
+    """The message breaks a rule of the contract."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class NotFoundError(Refusal):
+    """There is no such thing within what the caller may see."""
+
+    code = "NOT_FOUND"
+
+
+class ConflictError(Refusal):
+    """It exists already, with other content."""
+
+    code = "ALREADY_EXISTS"
+
+
+class StaleError(Refusal):
+    """It changed meanwhile: read again, then retry."""
+
+    code = "ABORTED"
+
+
+class PreconditionError(Refusal):
+    """Not possible in the present state."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class ExhaustedError(Refusal):
+    """A limit is reached."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
+class UnavailableError(Refusal):
+    """Not now; what happened to the call is unknown, ask again with the same id."""
+
+    code = "UNAVAILABLE"
+
+
+class TooLateError(Refusal):
+    """Too little time was left."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class CancelledError(Refusal):
+    """The caller went away before the answer."""
+
+    code = "CANCELLED"
+
+
+class UnimplementedError(Refusal):
+    """There is no such method at this door."""
+
+    code = "UNIMPLEMENTED"
+
+
+class InternalError(Refusal):
+    """Our fault; the details are in our log under the request id."""
+
+    code = "INTERNAL"
+
+
+class Reason(StrEnum):
+    """The vocabulary of refusals."""
+
+    # who: the connection
+    CERT_MISSING = "CERT_MISSING"
+    CERT_UNTRUSTED = "CERT_UNTRUSTED"
+    CERT_EXPIRED = "CERT_EXPIRED"
+    CERT_NOT_YET_VALID = "CERT_NOT_YET_VALID"
+    CERT_REVOKED = "CERT_REVOKED"
+    CERT_PROFILE = "CERT_PROFILE"
+    CERT_UNKNOWN = "CERT_UNKNOWN"
+    CRL_STALE = "CRL_STALE"
+    TLS_VERSION = "TLS_VERSION"
+    TLS_FAILED = "TLS_FAILED"
+    TLS_TIMEOUT = "TLS_TIMEOUT"
+    TLS_NO_H2 = "TLS_NO_H2"
+    CONNECTION_UNKNOWN = "CONNECTION_UNKNOWN"
+    ORIGIN_NOT_TUNNEL = "ORIGIN_NOT_TUNNEL"
+    ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
+    ORGANISATION_SUSPENDED = "ORGANISATION_SUSPENDED"
+    SYSTEM_SUSPENDED = "SYSTEM_SUSPENDED"
+    # who: the session
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_INVALID = "TOKEN_INVALID"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    SESSION_UNKNOWN = "SESSION_UNKNOWN"
+    LOGIN_FAILED = "LOGIN_FAILED"
+    LOGIN_THROTTLED = "LOGIN_THROTTLED"
+    PASSWORD_EXPIRED = "PASSWORD_EXPIRED"
+    PASSWORD_MUST_CHANGE = "PASSWORD_MUST_CHANGE"
+    PASSWORD_WEAK = "PASSWORD_WEAK"
+    # may they
+    ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED"
+    POLICY_DENIED = "POLICY_DENIED"
+    # is it good
+    METHOD_UNKNOWN = "METHOD_UNKNOWN"
+    MESSAGE_MALFORMED = "MESSAGE_MALFORMED"
+    MESSAGE_MISSING = "MESSAGE_MISSING"
+    MESSAGE_SURPLUS = "MESSAGE_SURPLUS"
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
+    BATCH_MALFORMED = "BATCH_MALFORMED"
+    FIELD_INVALID = "FIELD_INVALID"
+    PAGE_TOKEN_INVALID = "PAGE_TOKEN_INVALID"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    REVISION_STALE = "REVISION_STALE"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    NOT_FOUND = "NOT_FOUND"
+    # not now
+    RATE_LIMITED = "RATE_LIMITED"
+    CONNECTIONS_EXHAUSTED = "CONNECTIONS_EXHAUSTED"
+    AUDIT_DEGRADED = "AUDIT_DEGRADED"
+    SIGNER_AWAY = "SIGNER_AWAY"
+    FRONT_AWAY = "FRONT_AWAY"
+    STORE_AWAY = "STORE_AWAY"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    DEADLINE_MISSING = "DEADLINE_MISSING"
+    DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
+    CANCELLED = "CANCELLED"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a reason means and what the caller does next, in both languages."""
+
+    family: type[Refusal]
+    english: str
+    chinese: str
+
+
+_U, _D, _I, _P, _E, _A = (
+    UnauthenticatedError,
+    DeniedError,
+    InvalidError,
+    PreconditionError,
+    ExhaustedError,
+    UnavailableError,
+)
+
+REASONS: Mapping[Reason, Meaning] = {
+    Reason.CERT_MISSING: Meaning(_U, "No client certificate was presented. Connect with the certificate issued to your system.", "未出示客户端证书。请使用签发给本系统的证书连接。"),
+    Reason.CERT_UNTRUSTED: Meaning(_U, "The certificate was not issued by this gateway's authority. Use the certificate issued by the province.", "证书不是本网关的证书机构签发的。请使用省级平台签发的证书。"),
+    Reason.CERT_EXPIRED: Meaning(_U, "The certificate has expired. Ask your administrator for a new one.", "证书已过期。请向管理员申请新证书。"),
+    Reason.CERT_NOT_YET_VALID: Meaning(_U, "The certificate is not valid yet. Check the clock of your system.", "证书尚未生效。请检查本系统时钟。"),
+    Reason.CERT_REVOKED: Meaning(_U, "The certificate was revoked. Ask your administrator.", "证书已被吊销。请联系管理员。"),
+    Reason.CERT_PROFILE: Meaning(_U, "The certificate does not have the form of a client certificate of this gateway.", "证书不符合本网关客户端证书的格式要求。"),
+    Reason.CERT_UNKNOWN: Meaning(_U, "The certificate is not in the gateway's register. Ask your administrator.", "证书未在网关登记。请联系管理员。"),
+    Reason.CRL_STALE: Meaning(_A, "The revocation list is out of date, so nobody is let in. The gateway's operator must renew it.", "吊销列表已过期，暂停一切接入。请网关运维人员更新。"),
+    Reason.TLS_VERSION: Meaning(_U, "Only TLS 1.3 is spoken here. Update the client.", "仅支持 TLS 1.3。请升级客户端。"),
+    Reason.TLS_FAILED: Meaning(_U, "The TLS handshake failed.", "TLS 握手失败。"),
+    Reason.TLS_TIMEOUT: Meaning(_U, "The TLS handshake took too long.", "TLS 握手超时。"),
+    Reason.TLS_NO_H2: Meaning(_U, "The client did not offer HTTP/2 (ALPN h2). Use a gRPC client.", "客户端未提供 HTTP/2（ALPN h2）。请使用 gRPC 客户端。"),
+    Reason.CONNECTION_UNKNOWN: Meaning(_U, "The connection did not come through the front.", "该连接未经过网关前端。"),
+    Reason.ORIGIN_NOT_TUNNEL: Meaning(_D, "The connection did not come through a registered tunnel.", "连接不是从已登记的专用通道进入的。"),
+    Reason.ORIGIN_MISMATCH: Meaning(_D, "The certificate belongs to another organisation than the tunnel.", "证书所属机构与通道所属机构不一致。"),
+    Reason.ORGANISATION_SUSPENDED: Meaning(_D, "The organisation is suspended. Ask the province.", "该机构已被暂停接入。请联系省级平台。"),
+    Reason.SYSTEM_SUSPENDED: Meaning(_D, "The system is suspended or not registered. Ask your administrator.", "该系统已被暂停或未登记。请联系管理员。"),
+    Reason.TOKEN_MISSING: Meaning(_U, "There is no access token. Call Login first and send the token as 'authorization: Bearer ...'.", "缺少访问令牌。请先登录，并在 authorization 中携带令牌。"),
+    Reason.TOKEN_INVALID: Meaning(_U, "The access token is not valid for this connection. Log in again.", "访问令牌对本连接无效。请重新登录。"),
+    Reason.TOKEN_EXPIRED: Meaning(_U, "The access token has expired. Call RefreshToken, open the stream again and resume.", "访问令牌已过期。请刷新令牌，重新打开流并续传。"),
+    Reason.SESSION_UNKNOWN: Meaning(_U, "The session has ended. Log in again.", "会话已结束。请重新登录。"),
+    Reason.LOGIN_FAILED: Meaning(_U, "Login failed. Check account, password and certificate.", "登录失败。请检查账号、密码和证书。"),
+    Reason.LOGIN_THROTTLED: Meaning(_E, "Too many failed logins from this certificate. Wait and try again.", "该证书登录失败次数过多。请稍后再试。"),
+    Reason.PASSWORD_EXPIRED: Meaning(_P, "The password has expired. Only ChangePassword, WhoAmI and Logout are allowed: run 'gateway passwd'.", "密码已过期，仅允许修改密码、查看身份和退出登录：请运行 gateway passwd。"),
+    Reason.PASSWORD_MUST_CHANGE: Meaning(_P, "The one-time password must be changed first: run 'gateway passwd'.", "须先修改一次性密码：请运行 gateway passwd。"),
+    Reason.PASSWORD_WEAK: Meaning(_I, "The new password breaks a rule; see the violations.", "新密码不符合要求，详见各项说明。"),
+    Reason.ROLE_NOT_ALLOWED: Meaning(_D, "The account's roles do not allow this call.", "该账号的角色不允许此操作。"),
+    Reason.POLICY_DENIED: Meaning(_D, "The province's policy does not allow this.", "省级策略不允许此操作。"),
+    Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),
+    Reason.MESSAGE_MALFORMED: Meaning(_I, "The message cannot be decoded as the type the contract names.", "消息无法按接口约定的类型解码。"),
+    Reason.MESSAGE_MISSING: Meaning(_I, "The call carried no message, or one beyond the transport's limit.", "调用中没有消息，或消息超过传输上限。"),
+    Reason.MESSAGE_SURPLUS: Meaning(_I, "The call carried more than one message.", "调用中包含多于一条消息。"),
+    Reason.MESSAGE_TOO_LARGE: Meaning(_E, "The message is larger than this method takes. Send smaller batches.", "消息超过该方法的上限。请减小批次。"),
+    Reason.BATCH_MALFORMED: Meaning(_I, "The batch breaks a rule of its envelope; nothing of it was taken.", "批次信封不符合规则，整批未接收。"),
+    Reason.FIELD_INVALID: Meaning(_I, "A field breaks a rule; see the violations.", "字段不符合规则，详见各项说明。"),
+    Reason.PAGE_TOKEN_INVALID: Meaning(_I, "The page token is not one of this query. Start from the first page.", "分页令牌不属于本次查询。请从第一页开始。"),
+    Reason.REQUEST_ID_REUSED: Meaning(ConflictError, "The request id was used for other content. Make a new id for new content.", "该请求编号已用于其他内容。新内容请使用新编号。"),
+    Reason.REVISION_STALE: Meaning(StaleError, "It was changed meanwhile. Read it again, then retry.", "数据已被更改。请重新读取后再试。"),
+    Reason.ALREADY_EXISTS: Meaning(ConflictError, "It exists already.", "该对象已存在。"),
+    Reason.NOT_FOUND: Meaning(NotFoundError, "There is no such thing within what you may see.", "在您可见的范围内没有该对象。"),
+    Reason.RATE_LIMITED: Meaning(_E, "Too many calls. Wait and try again.", "调用过于频繁。请稍后再试。"),
+    Reason.CONNECTIONS_EXHAUSTED: Meaning(_E, "Too many connections. Close some and try again.", "连接数过多。请关闭部分连接后再试。"),
+    Reason.AUDIT_DEGRADED: Meaning(_A, "The audit log cannot be written, so nothing is served. Try again with the same id.", "审计日志无法写入，暂停服务。请用同一编号重试。"),
+    Reason.SIGNER_AWAY: Meaning(_A, "The audit signer does not answer. Try again with the same id.", "审计签名服务无应答。请用同一编号重试。"),
+    Reason.FRONT_AWAY: Meaning(_A, "The front does not answer. Try again with the same id.", "网关前端无应答。请用同一编号重试。"),
+    Reason.STORE_AWAY: Meaning(_A, "The database does not answer. Try again with the same id.", "数据库无应答。请用同一编号重试。"),
+    Reason.SHUTTING_DOWN: Meaning(_A, "The gateway is stopping. Try again with the same id.", "网关正在停止。请用同一编号重试。"),
+    Reason.DEADLINE_MISSING: Meaning(_I, "The call has no deadline. Set one.", "调用未设置截止时间。请设置。"),
+    Reason.DEADLINE_TOO_SHORT: Meaning(TooLateError, "Too little time is left to do the work; it was not begun.", "剩余时间不足，未开始处理。"),
+    Reason.CANCELLED: Meaning(CancelledError, "The caller went away before the answer.", "调用方在得到应答前已取消。"),
+    Reason.INTERNAL: Meaning(InternalError, "Internal error; quote the request id.", "内部错误，请提供请求编号。"),
+}
+
+
+def refuse(
+    reason: Reason,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    violations: tuple[Violation, ...] = (),
+    retry_after_s: float | None = None,
+) -> Refusal:
+    """Return the refusal of this reason in its own family, to be raised by the caller."""
+    return REASONS[reason].family(
+        reason, metadata=metadata, violations=violations, retry_after_s=retry_after_s
+    )

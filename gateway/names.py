@@ -1,0 +1,50 @@
+"""The grammar of names: SPIFFE ids in certificates, organisation and unit codes, account names.
+
+An id is `spiffe://<trust-domain>/org/<6-12 digits>/sys/<name>` for a system and `.../officer/<name>` for a person
+(SPIFFE-ID.md section 2; the path is our own closed form). Parsing is strict on ASCII bytes: no percent escapes, no dots,
+no upper case, nothing after the name.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+DEFAULT_TRUST_DOMAIN = "gateway.invalid"
+SUBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+ACCOUNT_NAME = re.compile(r"[a-z0-9.-]{3,40}", re.ASCII)
+ORGANISATION_CODE = re.compile(r"[0-9]{6,12}", re.ASCII)
+UNIT_CODE = re.compile(r"[0-9]{10}", re.ASCII)
+TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII)
+_ID = re.compile(
+    r"spiffe://([a-z0-9._-]{1,255})/org/([0-9]{6,12})/(sys|officer)/([a-z0-9-]{1,40})", re.ASCII
+)
+
+SubjectKind = Literal["sys", "officer"]
+
+
+class MalformedNameError(ValueError):
+    """The text is not one of our ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a certificate names: a system or an officer of an organisation."""
+
+    trust_domain: str
+    organisation: str
+    kind: SubjectKind
+    name: str
+
+    def __str__(self) -> str:
+        """Return the SPIFFE id."""
+        return f"spiffe://{self.trust_domain}/org/{self.organisation}/{self.kind}/{self.name}"
+
+
+def parse_subject(uri: str) -> Subject:
+    """Return the subject that a SPIFFE id names; raises MalformedNameError when the id is not exactly of our form."""
+    match = _ID.fullmatch(uri)
+    if match is None:
+        msg = "not a SPIFFE id of this gateway's form"
+        raise MalformedNameError(msg)
+    domain, organisation, kind, name = match.groups()
+    return Subject(domain, organisation, "sys" if kind == "sys" else "officer", name)
