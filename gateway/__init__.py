@@ -1,1 +1,1 @@
-"""The provincial data exchange gateway: the one way in and out of a province's immunization data."""
+"""The provincial data exchange gateway: the only way in and out of a province's records."""

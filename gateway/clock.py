@@ -1,4 +1,4 @@
-"""The only source of time: wall clock in microseconds since 1970 (UTC) and a monotonic clock in seconds."""
+"""The only source of time: a wall clock in microseconds since 1970, a monotonic one in seconds."""
 
 import time
 from dataclasses import dataclass

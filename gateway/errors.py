@@ -210,6 +210,8 @@ _U, _D, _I, _P, _E, _A = (
     UnavailableError,
 )
 
+# One reason, one line: the table is read across.
+# fmt: off
 REASONS: Mapping[Reason, Meaning] = {
     Reason.CERT_MISSING: Meaning(_U, "No client certificate was presented. Connect with the certificate issued to your system.", "未出示客户端证书。请使用签发给本系统的证书连接。"),
     Reason.CERT_UNTRUSTED: Meaning(_U, "The certificate was not issued by this gateway's authority. Use the certificate issued by the province.", "证书不是本网关的证书机构签发的。请使用省级平台签发的证书。"),
@@ -263,6 +265,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.CANCELLED: Meaning(CancelledError, "The caller went away before the answer.", "调用方在得到应答前已取消。"),
     Reason.INTERNAL: Meaning(InternalError, "Internal error; quote the request id.", "内部错误，请提供请求编号。"),
 }
+# fmt: on
 
 
 def refuse(

@@ -1,8 +1,8 @@
 """The grammar of names: SPIFFE ids in certificates, organisation and unit codes, account names.
 
-An id is `spiffe://<trust-domain>/org/<6-12 digits>/sys/<name>` for a system and `.../officer/<name>` for a person
-(SPIFFE-ID.md section 2; the path is our own closed form). Parsing is strict on ASCII bytes: no percent escapes, no dots,
-no upper case, nothing after the name.
+An id is `spiffe://<trust-domain>/org/<6-12 digits>/sys/<name>` for a system and
+`.../officer/<name>` for a person (SPIFFE-ID.md section 2; the path is our own closed form).
+Parsing is strict on ASCII: no percent escapes, no dots, no upper case, nothing after the name.
 """
 
 import re
@@ -41,7 +41,7 @@ class Subject:
 
 
 def parse_subject(uri: str) -> Subject:
-    """Return the subject that a SPIFFE id names; raises MalformedNameError when the id is not exactly of our form."""
+    """Return the subject an id names; raises MalformedNameError when it is not of our form."""
     match = _ID.fullmatch(uri)
     if match is None:
         msg = "not a SPIFFE id of this gateway's form"

@@ -1,1 +1,1 @@
-
+"""The city's side: what a system or officer uses to talk to the gateway."""

@@ -1,4 +1,7 @@
-"""Where everything lies under HOME, the folder of one gateway. Pure paths; creating them is `gateway init`'s work."""
+"""Where everything lies under HOME, the folder of one gateway.
+
+Pure paths; creating them is the work of `gateway init`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +10,10 @@ from typing import Literal
 Door = Literal["identity", "intake", "disclosure", "administration"]
 # The doors that have services so far, in the order in which they start.
 DOORS: tuple[Door, ...] = ("identity", "intake", "administration")
-# Each process that has its own system user where `init` runs as root; the user is "gateway-" and this word.
-Process = Literal["front", "identity", "intake", "disclosure", "administration", "signer", "postgres"]
+# Each process that has its own system user where `init` runs as root: "gateway-" and this word.
+Process = Literal[
+    "front", "identity", "intake", "disclosure", "administration", "signer", "postgres"
+]
 PROCESSES: tuple[Process, ...] = (
     "front",
     "identity",
@@ -78,7 +83,7 @@ class Home:
 
     @property
     def authority(self) -> Path:
-        """The client-issuing CA's private key; the host's certificate commands and the identity process read it."""
+        """The client-issuing CA's private key, for the host's commands and the identity process."""
         return self.root / "authority"
 
     @property
@@ -101,7 +106,7 @@ class Home:
         return self.root / "secrets" / process
 
     def password_file(self, role: str) -> Path:
-        """Return the file that holds the password of a database role, readable by its process alone."""
+        """Return the file of a database role's password, readable by its process alone."""
         return self.root / "secrets" / "database" / role
 
     def run(self, process: Process) -> Path:

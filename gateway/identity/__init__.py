@@ -1,1 +1,1 @@
-
+"""Who is calling: accounts, passwords, sessions and the tokens that are bound to a certificate."""

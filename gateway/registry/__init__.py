@@ -1,1 +1,1 @@
-
+"""Who exists: organisations, their systems and units, and how they stand to each other."""

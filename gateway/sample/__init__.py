@@ -1,1 +1,1 @@
-
+"""Generated people, doses and documents that look like Shanxi; none of them is real."""

@@ -1,1 +1,4 @@
+"""Transparency-log arithmetic and text formats (RFC 6962, C2SP).
 
+Pure functions of bytes, no I/O.
+"""

@@ -1,0 +1,79 @@
+# The project's commands. Every line with a double # is help; `make` alone prints them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Newest first; the lock is made for 3.11 and later.
+PYTHONS := python3.14 python3.13 python3.12 python3.11 python3 python
+# Two workers fit the machine that CI runs on.
+WORKERS ?= 2
+ONLY ?=
+
+.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn lock docs wheel clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## install everything from the hash lock into .venv
+
+$(STAMP): requirements/dev.txt requirements/runtime.in pyproject.toml
+	@tools/venv $(VENV) $(PYTHONS)
+	@touch $@
+
+proto: $(STAMP) ## generate gateway/v1 from proto/
+	@tools/proto .
+
+proto-check: $(STAMP) ## is gateway/v1 exactly what proto/ generates?
+	@tools/proto --check
+
+docs: $(STAMP) ## generate docs/errors.md
+	@$(BIN)/python tools/errors_page.py > docs/errors.md
+
+lint: $(STAMP) ## ruff, format, mypy, storeys, house rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest -q tests/house
+
+check: lint proto-check ## everything about the code that needs no running gateway
+
+test: unit serial ## all tests that run without root (FULL=1 adds the long soaks)
+
+unit: $(STAMP)
+	@$(BIN)/pytest -q -n $(WORKERS) --ignore=tests/bench -m "not serial and not bench and not needs_netns"
+
+serial: $(STAMP)
+	@$(BIN)/pytest -q --ignore=tests/bench -m "serial and not bench and not needs_netns"
+
+coverage: $(STAMP) ## the tests again, with branch coverage and its floor
+	@mkdir -p build && rm -f build/coverage*
+	@COVERAGE_FILE=build/coverage $(BIN)/coverage run -m pytest -q --ignore=tests/bench -m "not bench and not needs_netns"
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+
+bench: $(STAMP) ## measure (ONLY=ingest for one family); writes build/bench.json and docs/performance.md
+	@$(BIN)/python -m tests.bench $(ONLY)
+
+demo: $(STAMP) ## the whole province on loopback in under a minute
+	@$(BIN)/gateway demo
+
+e2e-java: $(STAMP) ## a stranger's Java client; skipped with a line where there is no JDK or Maven
+	@$(BIN)/pytest -q -rs tests/e2e/test_java.py
+
+e2e-vpn: $(STAMP) ## tests that build tunnels in own network namespaces; needs root
+	@$(BIN)/pytest -q -rs --ignore=tests/bench -m needs_netns || test $$? -eq 5
+
+lock: $(STAMP) ## make requirements/*.txt anew from *.in (needs uv)
+	@tools/lock
+
+wheel: $(STAMP) ## build the wheel into dist/
+	@$(BIN)/pip wheel -q --no-deps --no-build-isolation -w dist .
+
+clean: ## remove what the other targets made
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,158 @@
+"""The settings of one gateway: HOME/settings.toml as frozen dataclasses.
+
+What the province may change while it runs stands in `policies`.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.config.home import Door
+from gateway.config.strict import SettingsError, build, read
+from gateway.names import DEFAULT_TRUST_DOMAIN, ORGANISATION_CODE, TRUST_DOMAIN
+
+__all__ = ["Settings", "SettingsError", "load", "parse"]
+
+_PROVINCE = re.compile(r"[0-9]{6}", re.ASCII)
+# A password or a user in the DSN would stand in a file that every process reads; roles bring their
+# own.
+_CREDENTIAL = re.compile(r"\b(user|password|passfile)\s*=|://[^/]*@", re.IGNORECASE)
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class FrontSettings:
+    """Where the front listens (addresses) and how long it waits (seconds)."""
+
+    listen: tuple[str, ...] = ("127.0.0.1",)
+    handshake_timeout_s: float = 5.0
+    idle_timeout_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """The TCP port of each door."""
+
+    identity: int = 8446
+    intake: int = 8443
+    disclosure: int = 8444
+    administration: int = 8445
+
+    def of(self, door: Door) -> int:
+        """Return the port of a door."""
+        return int(getattr(self, door))
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTunnel:
+    """An organisation known by the address it connects to, or by the network it comes from."""
+
+    organisation: str
+    listen: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSettings:
+    """How the front learns whose tunnel a connection came through."""
+
+    provider: str = "static"
+    allow_weak_origin: bool = False
+    static: tuple[StaticTunnel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The audit log's origin (C2SP tlog-checkpoint); "" means "<trust domain>/audit"."""
+
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings.
+
+    `dsn` "" is the embedded database; else a libpq connection string without user or password.
+    """
+
+    province: str = "140000"
+    trust_domain: str = DEFAULT_TRUST_DOMAIN
+    dsn: str = ""
+    front: FrontSettings = field(default_factory=FrontSettings)
+    ports: PortSettings = field(default_factory=PortSettings)
+    origin: OriginSettings = field(default_factory=OriginSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def log_origin(self) -> str:
+        """The audit log's origin and the name of its key."""
+        return self.log.origin or f"{self.trust_domain}/audit"
+
+
+def load(path: Path) -> Settings:
+    """Return the settings in a file; raises SettingsError naming the key that is wrong."""
+    return parse(read(path), str(path))
+
+
+def parse(table: dict[str, object], where: str) -> Settings:
+    """Return the settings in a parsed table; `where` names its source in errors."""
+    settings = build(Settings, table, f"{where}: ")
+    for key, wrong in _faults(settings):
+        msg = f"{where}: {key}: {wrong}"
+        raise SettingsError(msg)
+    return settings
+
+
+def _faults(settings: Settings) -> list[tuple[str, str]]:
+    ports = settings.ports
+    numbers = [ports.identity, ports.intake, ports.disclosure, ports.administration]
+    rules = [
+        ("province", _PROVINCE.fullmatch(settings.province), "six digits"),
+        (
+            "trust_domain",
+            TRUST_DOMAIN.fullmatch(settings.trust_domain),
+            "letters a-z, digits, . _ -",
+        ),
+        ("dsn", not _CREDENTIAL.search(settings.dsn), "no user or password here"),
+        ("ports", all(0 < port <= _HIGHEST_PORT for port in numbers), "between 1 and 65535"),
+        ("ports", len(set(numbers)) == len(numbers), "each door has its own"),
+        ("front.listen", settings.front.listen, "at least one address"),
+        ("front.listen", all(map(_is_address, settings.front.listen)), "IP addresses"),
+        ("front.handshake_timeout_s", settings.front.handshake_timeout_s > 0, "above 0"),
+        ("front.idle_timeout_s", settings.front.idle_timeout_s > 0, "above 0"),
+    ]
+    faults = [(key, text) for key, good, text in rules if not good]
+    for number, tunnel in enumerate(settings.origin.static):
+        faults += [(f"origin.static[{number}].{key}", text) for key, text in _tunnel_faults(tunnel)]
+    return faults
+
+
+def _tunnel_faults(tunnel: StaticTunnel) -> list[tuple[str, str]]:
+    rules = [
+        ("organisation", ORGANISATION_CODE.fullmatch(tunnel.organisation), "6 to 12 digits"),
+        ("listen", bool(tunnel.listen) != bool(tunnel.source), "exactly one of listen and source"),
+        ("listen", not tunnel.listen or _is_address(tunnel.listen), "an IP address"),
+        (
+            "source",
+            not tunnel.source or _is_network(tunnel.source),
+            "a network such as 10.8.0.0/24",
+        ),
+    ]
+    return [(key, text) for key, good, text in rules if not good]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

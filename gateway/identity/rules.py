@@ -1,0 +1,134 @@
+"""policies/passwords.toml as frozen values: the password profile in force, the limits of sessions and of failed logins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.clock import US_PER_S
+from gateway.config.strict import SettingsError, build, read
+
+MINUTE_US = 60 * US_PER_S
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+# 9999-12-31: what stands where nothing ends; still a valid Timestamp of protobuf.
+NEVER_US = 253_402_214_400 * US_PER_S
+# What the contract allows (design/contract.md, "Tokens live").
+_LONGEST_TOKEN_MINUTES = 10
+# Below these no profile goes: SP 800-63B-4, 3.1.1.2 (8 characters where the password is the second factor).
+_SHORTEST_PASSWORD = 8
+_LONGEST_PASSWORD = 128
+_CLASSES = 4
+_STRONGEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a password must be; each key is explained in policies/passwords.toml."""
+
+    minimum_length: int
+    maximum_length: int
+    minimum_classes: int
+    maximum_age_days: int
+    warning_days: tuple[int, ...]
+    history_count: int
+    minimum_age_hours: int
+    minimum_strength: int
+    minimum_rest_length: int
+    minimum_changes: int
+    one_time_hours: int
+
+    def expires_us(self, set_us: int) -> int:
+        """Return when a password set at that time ends."""
+        return set_us + self.maximum_age_days * DAY_US if self.maximum_age_days else NEVER_US
+
+    def warning(self, expires_us: int, now_us: int) -> int | None:
+        """Return the step of `warning_days` that is reached, or None when the end is further away."""
+        reached = [days for days in self.warning_days if expires_us - now_us <= days * DAY_US]
+        return min(reached, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """The profiles there are to choose from."""
+
+    mlps3: Profile
+    nist: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """Words that do not count in a password."""
+
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session and a token live."""
+
+    idle_minutes: int
+    absolute_hours: int
+    token_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleLimits:
+    """When failed logins block, and for how long."""
+
+    account_failures: int
+    subject_failures: int
+    longest_block_minutes: int
+    forget_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All of policies/passwords.toml."""
+
+    profile: str
+    profiles: Profiles
+    blocklist: Blocklist
+    session: SessionLimits
+    throttle: ThrottleLimits
+
+    @property
+    def active(self) -> Profile:
+        """The profile in force."""
+        return self.profiles.mlps3 if self.profile == "mlps3" else self.profiles.nist
+
+
+def load(path: Path) -> Rules:
+    """Return the rules of a file; raises SettingsError naming the key that is unknown, missing or out of range."""
+    rules = build(Rules, read(path), f"{path.name}: ")
+    for key, holds in _ranges(rules):
+        if not holds:
+            msg = f"{path.name}: {key}: out of range"
+            raise SettingsError(msg)
+    return rules
+
+
+def _ranges(rules: Rules) -> list[tuple[str, bool]]:
+    session, throttle = rules.session, rules.throttle
+    checks = [
+        ("profile", rules.profile in ("mlps3", "nist")),
+        ("session.token_minutes", 1 <= session.token_minutes <= _LONGEST_TOKEN_MINUTES),
+        ("session.idle_minutes", session.idle_minutes > session.token_minutes),
+        ("session.absolute_hours", 1 <= session.absolute_hours <= 24),  # noqa: PLR2004  a day
+        ("throttle.account_failures", throttle.account_failures >= 1),
+        ("throttle.subject_failures", throttle.subject_failures >= throttle.account_failures),
+        ("throttle.longest_block_minutes", throttle.longest_block_minutes >= 1),
+        ("throttle.forget_hours", throttle.forget_hours * 60 >= throttle.longest_block_minutes),
+    ]
+    for name, profile in (("mlps3", rules.profiles.mlps3), ("nist", rules.profiles.nist)):
+        in_order = _SHORTEST_PASSWORD <= profile.minimum_length < profile.maximum_length <= _LONGEST_PASSWORD
+        checks += [
+            (f"profiles.{name}.minimum_length", in_order),
+            (f"profiles.{name}.minimum_classes", 1 <= profile.minimum_classes <= _CLASSES),
+            (f"profiles.{name}.maximum_age_days", profile.maximum_age_days >= 0),
+            (f"profiles.{name}.warning_days", all(days > 0 for days in profile.warning_days)),
+            (f"profiles.{name}.history_count", 1 <= profile.history_count <= 24),  # noqa: PLR2004  25 ms each
+            (f"profiles.{name}.minimum_age_hours", profile.minimum_age_hours >= 0),
+            (f"profiles.{name}.minimum_strength", 0 <= profile.minimum_strength <= _STRONGEST),
+            (f"profiles.{name}.minimum_changes", profile.minimum_changes >= 1),
+            (f"profiles.{name}.one_time_hours", 1 <= profile.one_time_hours <= 72),  # noqa: PLR2004  three days
+        ]
+    return checks

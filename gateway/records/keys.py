@@ -1,0 +1,92 @@
+"""The key columns of stored records: all that a rule can know of what was uploaded before.
+
+They are what the store's tables `child`, `dose` and `document` hold and what architecture.md ("Store, keys and what a thief gets")
+lets intake read. Tags are 16 bytes. `Place` says where the sealed body lies.
+"""
+
+from datetime import date
+from typing import NamedTuple, Protocol
+
+
+class Place(NamedTuple):
+    """A batch and the item in it."""
+
+    batch_id: int
+    item_index: int
+
+
+# The place of a record of the batch that is being taken: its batch has no id yet.
+HERE = -1
+
+
+class ChildKey(NamedTuple):
+    """A child's card. `mother_tag` is None where no mother is named."""
+
+    child_tag: bytes
+    birth_date: date
+    sex: int
+    status: int
+    status_date: date | None
+    revision: int
+    unit_code: str
+    name_tag: bytes
+    mother_tag: bytes | None
+    content_tag: bytes
+    place: Place
+
+
+class DoseKey(NamedTuple):
+    """A dose. `record_id` is the 16 bytes of the UUID or ULID; `series` may be several, joined by |."""
+
+    child_tag: bytes
+    record_id: bytes
+    unit_code: str
+    vaccine_code: str
+    series: str
+    dose_number: int
+    vaccinated_date: date
+    route: int
+    site: int
+    content_tag: bytes
+    revision: int
+    place: Place
+
+
+class DocumentKey(NamedTuple):
+    """A stock document, balance, AEFI report, merge or device."""
+
+    kind: int
+    unit_code: str
+    document_id: str
+    content_tag: bytes
+    revision: int
+    place: Place
+
+
+class RegisteredUnit(Protocol):
+    """A unit of the register: the days on which it is designated; None: open."""
+
+    @property
+    def active_from(self) -> date | None:
+        """The first day."""
+
+    @property
+    def active_until(self) -> date | None:
+        """The last day."""
+
+
+class Units(Protocol):
+    """The register of units as the rules need it."""
+
+    def unit(self, code: str) -> RegisteredUnit | None:
+        """Return the unit of this code, or None."""
+
+    def is_within(self, unit: str, organisation: str) -> bool:
+        """Return whether the unit is the organisation's own or below one of its own."""
+
+
+class Tagger(Protocol):
+    """Makes tags: keyed, truncated, one domain never equal to another's."""
+
+    def tag(self, domain: str, value: str) -> bytes:
+        """Return 16 bytes."""

@@ -1,0 +1,80 @@
+"""What an rpc demands of its caller, read from the `access` option of the contract; an rpc without one stops the start."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+
+from gateway.v1 import options_pb2
+
+
+class MissingAccessError(Exception):
+    """An rpc of the contract has no usable `access` option: the server does not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call: roles as in `Principal.roles`, empty meaning every authenticated principal; sizes in bytes."""
+
+    roles: frozenset[str]
+    needs_token: bool
+    kind: str
+    max_bytes: int
+    password_expired_allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One rpc: its wire name ("/gateway.v1.IdentityService/Login"), parts, types, access and whether it streams."""
+
+    method: str
+    service: str
+    name: str
+    request: type[Message]
+    access: Access
+    streaming: bool
+
+
+def read(services: Iterable[ServiceDescriptor]) -> Mapping[str, Rpc]:
+    """Return the rpcs of these services by wire name; raises MissingAccessError naming the first that lacks access."""
+    return {
+        rpc.method: rpc
+        for service in services
+        for rpc in map(_rpc, service.methods)
+    }
+
+
+def role_names(roles: Iterable[int]) -> frozenset[str]:
+    """Return the words for numbers of the enum Role: ROLE_UPLOADER is "uploader"."""
+    return frozenset(options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in roles)
+
+
+def _rpc(method: MethodDescriptor) -> Rpc:
+    options = method.GetOptions()
+    full = f"/{method.containing_service.full_name}/{method.name}"
+    if not options.HasExtension(options_pb2.access):
+        raise MissingAccessError(f"{full} has no access option")
+    given = options.Extensions[options_pb2.access]
+    if not given.audit_kind or not given.max_bytes or options_pb2.ROLE_UNSPECIFIED in given.roles:
+        raise MissingAccessError(f"{full}: audit_kind, max_bytes and every role must be given")
+    if given.roles and not given.needs_token:
+        raise MissingAccessError(f"{full}: roles without a token")
+    if method.client_streaming != method.server_streaming:
+        raise MissingAccessError(f"{full}: streams one way only; the guard knows unary and both ways")
+    access = Access(
+        roles=role_names(given.roles),
+        needs_token=given.needs_token,
+        kind=given.audit_kind,
+        max_bytes=given.max_bytes,
+        password_expired_allowed=given.password_expired_allowed,
+    )
+    return Rpc(
+        method=full,
+        service=method.containing_service.full_name,
+        name=method.name,
+        request=message_factory.GetMessageClass(method.input_type),
+        access=access,
+        streaming=method.client_streaming,
+    )

@@ -1,0 +1,209 @@
+"""The only way into a service: every call passes numbered checks, leaves one leaf, and only then gets its answer.
+
+The order is the architecture's; the first check that fails decides. Checks 1-3 and 5-8 stand in `checks`, 4 in `wire`
+and `requests` (the messages), 9 is the method itself.
+
+    1 the connection is the front's      4 method, deadline, message      7 rate
+    2 certificate, organisation, system  5 token and session              8 roles and policy
+    3 origin                             6 password state                 9 the method
+
+What is refused is recorded before it is answered, like what is allowed. Only this file speaks status codes.
+"""
+
+import asyncio
+import functools
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+
+from gateway import log
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.errors import Reason, Refusal, refuse
+from gateway.services import requests, wire
+from gateway.services.access import Rpc
+from gateway.services.call import Call, on_log
+from gateway.services.checks import Checks
+from gateway.services.status import status_of, trailers
+from gateway.services.stream import Window
+
+# Any: each method takes its own request, and `Rpc.request` says which; a streaming one takes (Call, batch) and gives bytes.
+Method: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
+
+UNKNOWN_KIND = "rpc.unknown"
+UNATTRIBUTED_KIND = "unattributed"
+_LOG = log.get("guard")
+
+
+class Guard(grpc.GenericRpcHandler):
+    """Serves every call of a door, of a known method or not."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, tuple[Rpc, Method]],
+        checks: Checks,
+        recorder: Recorder,
+        base: Event,
+        domain: str,
+    ) -> None:
+        """Guard `methods` by wire name; `base` is the leaf that every call starts from, `domain` the ErrorInfo's."""
+        self._methods = methods
+        self._checks = checks
+        self._recorder = recorder
+        self._base = base
+        self._domain = domain
+        self._windows: set[Window] = set()
+        self._last_leaves: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        """Give every method name the same raw handler; grpc asks once per call."""
+        handle = functools.partial(self._handle, handler_call_details.method)
+        return grpc.stream_stream_rpc_method_handler(handle)  # type: ignore[arg-type] # the aio form
+
+    def stop(self) -> None:
+        """Refuse new calls and batches with SHUTTING_DOWN; what was taken is finished."""
+        self._stopping = True
+        for window in self._windows:
+            window.stop(refuse(Reason.SHUTTING_DOWN))
+
+    async def settle(self) -> None:
+        """Return when the last leaves of calls whose callers went away are written."""
+        while self._last_leaves:
+            await asyncio.wait(self._last_leaves)
+
+    async def _handle(self, name: str, _messages: object, context: wire.Context) -> None:
+        """Serve one call from its first byte to its status: the outermost handler of a door."""
+        rpc, method = self._methods.get(name, (None, None))
+        kind = rpc.access.kind if rpc else UNKNOWN_KIND
+        call = Call(self._recorder, self._base.with_(kind=kind), rpc)
+        try:
+            await self._admit(call, context)  # 1, 2, 3
+            if rpc is None or method is None:
+                raise refuse(Reason.METHOD_UNKNOWN)
+            if rpc.streaming:
+                await self._stream(call, rpc, method, context)
+            else:
+                await context.write(await self._unary(call, rpc, method, context))
+            self._close(call, context, None)
+        except Refusal as refusal:
+            await self._refused(call, context, refusal)
+        except asyncio.CancelledError:
+            self._gone(call, context)
+            raise
+        except Exception as error:  # noqa: BLE001  the outermost handler: no exception's text leaves the process
+            await self._failed(call, context, error)
+
+    async def _admit(self, call: Call, context: wire.Context) -> None:
+        if not context.peer():
+            call.note(kind=UNATTRIBUTED_KIND)
+            raise refuse(Reason.MESSAGE_TOO_LARGE)
+        if self._stopping:
+            raise refuse(Reason.SHUTTING_DOWN)
+        await self._checks.connection(call, wire.connection_name(context))
+
+    async def _unary(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> bytes:
+        """Return the reply's bytes, its leaf committed."""
+        wire.deadline(context)  # 4
+        call.raw = await wire.only_message(context, rpc.access.max_bytes)
+        request = requests.parse(rpc.request, call.raw)
+        requests.identify(call, request)
+        await self._checks.caller(call, lambda: wire.token(context))  # 5, 6, 7, 8
+        response: Message = await method(call, request)  # 9
+        if not call.recorded:
+            await call.record()
+        return response.SerializeToString()
+
+    async def _stream(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> None:
+        """Answer every batch of a stream; a clean end leaves no leaf of its own."""
+        await self._checks.caller(call, lambda: wire.token(context))  # 5, 6, 7, 8
+
+        async def read() -> bytes | None:
+            raw = await wire.next_message(context, rpc.access.max_bytes)  # 4
+            if raw is None:
+                await wire.end(context)
+                return None
+            await self._checks.again(call)  # 2, 5, 7
+            return raw
+
+        window = Window(context, read, functools.partial(self._batch, call, method))
+        with self._checks.stream(call):
+            self._windows.add(window)
+            try:
+                await window.run()
+            finally:
+                self._windows.discard(window)
+
+    async def _batch(self, stream: Call, method: Method, raw: bytes) -> bytes:
+        """Answer one batch; whatever becomes of it, its leaf is committed before this returns or raises."""
+        call = stream.batch()
+        call.raw = raw
+        try:
+            reply: bytes = await method(call, raw)
+        except Refusal as refusal:
+            await self._record_refusal(call, refusal)
+            raise
+        except Exception as error:  # noqa: BLE001  as in _handle: a batch is answered on its own
+            refusal = self._internal(call, error)
+            await self._record_refusal(call, refusal)
+            raise refusal from None
+        return reply
+
+    async def _refused(self, call: Call, context: wire.Context, refusal: Refusal) -> None:
+        """Record a refusal, unless it is on the log already, and answer with it or with why it cannot be recorded."""
+        try:
+            await self._record_refusal(call, refusal)
+        except Refusal as unrecorded:
+            refusal = unrecorded
+        except asyncio.CancelledError:
+            self._gone(call, context)
+            raise
+        except Exception as error:  # noqa: BLE001  the recorder itself failed: nothing more can be promised
+            refusal = self._internal(call, error)
+        self._close(call, context, refusal)
+
+    async def _failed(self, call: Call, context: wire.Context, error: Exception) -> None:
+        await self._refused(call, context, self._internal(call, error))
+
+    async def _record_refusal(self, call: Call, refusal: Refusal) -> None:
+        if call.recorded or on_log(refusal):
+            return
+        decision = "error" if refusal.code in {"INTERNAL", "CANCELLED"} else "deny"
+        entry = await call.record(decision=decision, reason=refusal.reason.value)
+        refusal.leaf_index = entry.index
+
+    def _internal(self, call: Call, error: Exception) -> Refusal:
+        """Return INTERNAL; the log gets the place and the kind of the error, never its text, which may quote data."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        _LOG.error("call.failed", request_id=call.request_id, error=type(error).__name__, where=where)
+        return refuse(Reason.INTERNAL)
+
+    def _gone(self, call: Call, context: wire.Context) -> None:
+        """Leave the leaf of a call that its caller, its deadline or our stop ended, after the call itself."""
+        refusal = wire.broken(context) or refuse(Reason.CANCELLED)
+        if self._stopping:
+            refusal = refuse(Reason.SHUTTING_DOWN)
+        leaf = asyncio.create_task(self._last_leaf(call, refusal))
+        self._last_leaves.add(leaf)
+        leaf.add_done_callback(self._last_leaves.discard)
+
+    async def _last_leaf(self, call: Call, refusal: Refusal) -> None:
+        try:
+            await self._record_refusal(call, refusal)
+        except Refusal as unrecorded:
+            _LOG.warning("leaf.unrecorded", request_id=call.request_id, reason=unrecorded.reason.value)
+
+    def _close(self, call: Call, context: wire.Context, refusal: Refusal | None) -> None:
+        """Set status and trailing metadata; the newest checkpoint rides on every reply."""
+        checkpoint = self._recorder.newest_checkpoint
+        if refusal is None:
+            context.set_trailing_metadata(trailers(None, checkpoint))
+            return
+        status = status_of(refusal, call.request_id, self._domain)
+        context.set_trailing_metadata(trailers(status, checkpoint))
+        context.set_code(grpc.StatusCode[refusal.code])
+        context.set_details(status.message)

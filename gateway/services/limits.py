@@ -1,0 +1,72 @@
+"""How much one connection and one account may ask for: token buckets and open streams, numbers from the policies."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.errors import Reason, refuse
+
+# Buckets kept at once; a full bucket equals an absent one, so forgetting the longest unused is harmless below this.
+BUCKETS_MAX = 4096
+
+
+@dataclass(slots=True)
+class _Level:
+    tokens: float
+    at: float
+
+
+class Buckets:
+    """Token buckets by key: each refills with `rate_per_s` up to `burst`, and every call takes one."""
+
+    def __init__(self, rate_per_s: float, burst: float, clock: Clock) -> None:
+        """Start with every bucket full."""
+        self._rate = rate_per_s
+        self._burst = burst
+        self._clock = clock
+        self._levels: OrderedDict[object, _Level] = OrderedDict()
+
+    def take(self, key: object) -> None:
+        """Take one; raises RATE_LIMITED with the seconds until there is one again."""
+        now = self._clock.monotonic()
+        level = self._levels.get(key)
+        if level is None:
+            level = self._levels[key] = _Level(self._burst, now)
+            if len(self._levels) > BUCKETS_MAX:
+                self._levels.popitem(last=False)
+        else:
+            self._levels.move_to_end(key)
+            # A monotonic clock never runs back; a turned one may, and must not empty a bucket.
+            gained = max(0.0, now - level.at) * self._rate
+            level.tokens = min(self._burst, level.tokens + gained)
+            level.at = now
+        if level.tokens < 1:
+            raise refuse(Reason.RATE_LIMITED, retry_after_s=(1 - level.tokens) / self._rate)
+        level.tokens -= 1
+
+
+class Streams:
+    """How many streams each connection has open."""
+
+    def __init__(self, limit: int) -> None:
+        """Allow `limit` streams per connection."""
+        self._limit = limit
+        self._open: dict[str, int] = {}
+
+    @contextmanager
+    def one(self, connection: str) -> Iterator[None]:
+        """Hold one stream of a connection open; raises RATE_LIMITED when it has enough."""
+        already = self._open.get(connection, 0)
+        if already >= self._limit:
+            raise refuse(Reason.RATE_LIMITED)
+        self._open[connection] = already + 1
+        try:
+            yield
+        finally:
+            left = self._open[connection] - 1
+            if left:
+                self._open[connection] = left
+            else:
+                del self._open[connection]

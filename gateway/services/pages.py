@@ -1,0 +1,80 @@
+"""Pages of a list: how long one is, and the sealed token that says where the next begins.
+
+A token is AES-256-GCM under a key of this process alone, bound to rpc, query and caller, and says nothing to its bearer; it
+carries no right by itself. After a restart a list begins again from its first page.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.message import Message
+
+from gateway.clock import US_PER_S, Clock
+from gateway.errors import Reason, refuse
+from gateway.services.call import Call
+from gateway.services.requests import invalid
+
+DEFAULT_SIZE = 50
+LARGEST_SIZE = 1000
+# Long enough for a person to read a page, short enough that no list is continued tomorrow.
+TOKEN_LIFE_S = 3600
+_NONCE_BYTES = 12
+_TOKEN_MAX = 512
+
+
+def size(request: Message) -> int:
+    """Return the page size asked for: 0 is 50, more than 1,000 is 1,000; raises FIELD_INVALID when negative."""
+    asked: int = request.page_size  # type: ignore[attr-defined] # every list request has one (contract.md)
+    if asked < 0:
+        raise invalid("page_size", "PAGE-SIZE", "0 or more.", "须大于或等于 0。")
+    return min(asked or DEFAULT_SIZE, LARGEST_SIZE)
+
+
+class Pages:
+    """Seals and opens page tokens; one per process."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Draw this process's key."""
+        self._clock = clock
+        self._key = AESGCM(secrets.token_bytes(32))
+
+    def seal(self, call: Call, request: Message, position: list[str | int]) -> str:
+        """Return the token of the page after `position` of this query by this caller."""
+        body = json.dumps([self._clock.now_us() + TOKEN_LIFE_S * US_PER_S, position]).encode()
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = nonce + self._key.encrypt(nonce, body, _bound(call, request))
+        return base64.urlsafe_b64encode(sealed).decode()
+
+    def position(self, call: Call, request: Message) -> list[str | int] | None:
+        """Return the position in the request's token, None without one; raises PAGE_TOKEN_INVALID."""
+        token: str = request.page_token  # type: ignore[attr-defined] # as page_size
+        if not token:
+            return None
+        if len(token) > _TOKEN_MAX:
+            raise refuse(Reason.PAGE_TOKEN_INVALID)
+        try:
+            sealed = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+            body = self._key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(call, request))
+        except (ValueError, InvalidTag):
+            raise refuse(Reason.PAGE_TOKEN_INVALID) from None
+        expires_us, position = json.loads(body)
+        if expires_us <= self._clock.now_us():
+            raise refuse(Reason.PAGE_TOKEN_INVALID)
+        found: list[str | int] = position
+        return found
+
+
+def _bound(call: Call, request: Message) -> bytes:
+    """Return what a token is bound to: the rpc, its filters, and the caller's organisation, account and subject."""
+    query = type(request)()
+    query.CopyFrom(request)
+    query.ClearField("page_token")
+    query.ClearField("page_size")
+    caller = call.caller
+    parts = [type(request).__name__, caller.organisation, caller.account, str(caller.subject)]
+    digest = hashlib.sha256(query.SerializeToString(deterministic=True)).hexdigest()
+    return json.dumps([*parts, digest]).encode()

@@ -1,0 +1,42 @@
+"""The message of a call: parsed strictly, its request id checked, and the small readers that services share."""
+
+import re
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from gateway.errors import Reason, Refusal, Violation, refuse
+from gateway.services.call import Call
+
+Parsed = TypeVar("Parsed", bound=Message)
+
+# The one textual form of a UUID (RFC 9562 section 4, lower case): the same id has the same bytes on the log.
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+
+
+def parse(kind: type[Parsed], raw: bytes) -> Parsed:
+    """Return the message; raises MESSAGE_MALFORMED, without the decoder's text."""
+    try:
+        return kind.FromString(raw)
+    except (DecodeError, UnicodeDecodeError):
+        raise refuse(Reason.MESSAGE_MALFORMED) from None
+
+
+def identify(call: Call, request: Message) -> None:
+    """Take the caller's request id for leaf and status; raises FIELD_INVALID when it is missing or no UUID.
+
+    A list's filter of the same name is no id of the call: messages with a page token are left alone.
+    """
+    fields = request.DESCRIPTOR.fields_by_name
+    if "request_id" not in fields or "page_token" in fields:
+        return
+    given = request.request_id  # type: ignore[attr-defined] # the descriptor says so
+    if _UUID.fullmatch(given) is None:
+        raise invalid("request_id", "REQUEST-ID", "A UUID in lower case.", "须为小写 UUID。")
+    call.request_id = given
+    call.note(request_id=given)
+
+
+def invalid(field: str, rule: str, english: str, chinese: str) -> Refusal:
+    """Return FIELD_INVALID for one field; the texts name the rule, never the value."""
+    return refuse(Reason.FIELD_INVALID, violations=(Violation(field, rule, english, chinese),))

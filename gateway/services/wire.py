@@ -1,0 +1,97 @@
+"""What a raw grpc call carries: its messages, how they end, its token. Reads only; the guard alone answers.
+
+Every method is registered stream-in and stream-out with bytes, so zero, two, unknown and malformed messages all come
+here (reference/style.md 0.10). Measured with grpcio 1.85.1, grpc.aio, 1,400 calls: after a cancel, a passed deadline or
+a message beyond grpc's own limit, the messages end as if half-closed, and a CancelledError follows within 1 ms. Beyond
+the limit `peer()` is then "" while time remains; after a passed deadline nothing remains; a cancel keeps the peer.
+"""
+
+import asyncio
+import re
+from typing import TypeAlias
+
+from grpc.aio import EOF, ServicerContext
+
+from gateway.errors import Reason, Refusal, refuse
+
+Context: TypeAlias = ServicerContext[bytes, bytes]
+
+# How long the true end of a call may lag behind the end of its messages: 20 times what was seen.
+END_GRACE_S = 0.02
+# How long a unary call may keep us waiting for its one message; a handshake has as long.
+FIRST_MESSAGE_S = 5.0
+# Less is too little to commit a leaf and have it signed (boulder's number, reference/style.md).
+LEAST_TIME_S = 0.1
+_PEER = re.compile(r"unix-abstract:gateway-([0-9a-f]{32})", re.ASCII)
+_BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,4096})", re.ASCII)
+
+
+def connection_name(context: Context) -> str:
+    """Return the name the front gave the connection; raises CONNECTION_UNKNOWN when it did not come from the front."""
+    match = _PEER.fullmatch(context.peer())
+    if match is None:
+        raise refuse(Reason.CONNECTION_UNKNOWN)
+    return match[1]
+
+
+def token(context: Context) -> str:
+    """Return the one bearer token; raises TOKEN_MISSING for none and TOKEN_INVALID for two or another form."""
+    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    if not values:
+        raise refuse(Reason.TOKEN_MISSING)
+    match = _BEARER.fullmatch(str(values[0])) if len(values) == 1 else None
+    if match is None:
+        raise refuse(Reason.TOKEN_INVALID)
+    return match[1]
+
+
+def deadline(context: Context) -> None:
+    """Pass a call that leaves enough time; raises DEADLINE_MISSING or DEADLINE_TOO_SHORT."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        raise refuse(Reason.DEADLINE_MISSING)
+    if remaining < LEAST_TIME_S:
+        raise refuse(Reason.DEADLINE_TOO_SHORT)
+
+
+async def only_message(context: Context, max_bytes: int) -> bytes:
+    """Return the one message of a unary call; raises MESSAGE_MISSING, _SURPLUS or _TOO_LARGE, or what ended the call."""
+    try:
+        async with asyncio.timeout(FIRST_MESSAGE_S):
+            message = await next_message(context, max_bytes)
+            surplus = message is not None and await context.read() is not EOF
+    except TimeoutError:
+        raise refuse(Reason.MESSAGE_MISSING) from None
+    if surplus:
+        raise refuse(Reason.MESSAGE_SURPLUS)
+    if message is None:
+        await end(context)
+        raise refuse(Reason.MESSAGE_MISSING)
+    return message
+
+
+async def next_message(context: Context, max_bytes: int) -> bytes | None:
+    """Return the next message or None at the end; raises MESSAGE_TOO_LARGE by the rpc's own limit."""
+    message = await context.read()
+    if message is EOF:
+        return None
+    if len(message) > max_bytes:
+        raise refuse(Reason.MESSAGE_TOO_LARGE, metadata={"maxBytes": str(max_bytes)})
+    return message
+
+
+async def end(context: Context) -> None:
+    """Return when the messages ended by a half-close; raises what else ended them, or CancelledError."""
+    refusal = broken(context)
+    if refusal is not None:
+        raise refusal
+    await asyncio.sleep(END_GRACE_S)
+
+
+def broken(context: Context) -> Refusal | None:
+    """Return why a call that ended by itself is over, or None when nothing but a cancel could be the cause."""
+    if context.time_remaining() == 0:
+        return refuse(Reason.CANCELLED, metadata={"cause": "deadline"})
+    if not context.peer():
+        return refuse(Reason.MESSAGE_TOO_LARGE)
+    return None

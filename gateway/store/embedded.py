@@ -1,0 +1,245 @@
+"""The embedded PostgreSQL cluster of a HOME: made, started, adopted, stopped.
+
+Sockets only, passwords only (SCRAM). Only the wheel's programs are used, never its Python: that
+trusts every local user and opens folders above HOME. Where root runs the gateway the server runs as
+`gateway-postgres`.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from gateway.config.folders import write_private
+from gateway.config.home import Home
+from gateway.config.users import SystemUser, unreachable, user_of
+from gateway.store import roles
+from gateway.store.tools import ToolError, Tools
+
+# sockaddr_un.sun_path holds 108 bytes with the final NUL (unix(7)).
+SOCKET_PATH_BYTES = 107
+# Recovery after a crash replays at most max_wal_size; a slow disk needs minutes for it.
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 30.0
+_POLL_S = 0.01
+# The line of postmaster.pid that says "ready" (PostgreSQL, miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
+_STATUS_LINE = 7
+
+_SETTINGS = """\
+# Written by the gateway at every start; put your own lines into local.conf beside this file.
+listen_addresses = ''
+unix_socket_directories = {socket}
+unix_socket_permissions = 0770
+password_encryption = 'scram-sha-256'
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+wal_level = replica
+max_wal_senders = 10
+max_wal_size = 4GB
+wal_buffers = 16MB
+max_connections = 100
+shared_buffers = 256MB
+jit = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_destination = 'stderr'
+log_line_prefix = '%m [%p] %u '
+# Statements and details hold values of rows, which never belong in a log.
+log_error_verbosity = terse
+log_min_error_statement = panic
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+include_if_exists = 'local.conf'
+"""
+_ACCESS = """\
+# Written by the gateway at every start. There is no network listener and nobody is trusted.
+local all all scram-sha-256
+local replication all scram-sha-256
+"""
+
+
+class ClusterError(Exception):
+    """The cluster cannot be made, started or stopped; the text says why and what to do."""
+
+
+class Cluster:
+    """The PostgreSQL cluster under a HOME."""
+
+    def __init__(self, home: Home) -> None:
+        """Name the cluster; nothing is touched yet."""
+        self.home = home
+        self.data = home.database / "data"
+        self.log = home.logs / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def create(self) -> None:
+        """Make the cluster with a superuser whose password lies in a file; raises ClusterError."""
+        user = self._reachable()
+        password = self.home.password_file("superuser")
+        write_private(password, secrets.token_urlsafe(32).encode("ascii"), "postgres")
+        try:
+            self._tools(user).run(
+                "initdb",
+                f"--pgdata={self.data}",
+                f"--username={roles.SUPERUSER}",
+                f"--pwfile={password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--data-checksums",
+            )
+        except ToolError as error:
+            raise ClusterError(str(error)) from error
+        # The server keeps only the verifier; from here on the password is for who ran init.
+        shutil.chown(password, os.geteuid(), os.getegid())
+
+    def start(self, *, mortal: bool = False) -> bool:
+        """Start the server or adopt the one that runs; return whether adopted. Raises ClusterError.
+
+        A `mortal` server stops when the thread that called this ends, for tests.
+        """
+        user = self._reachable()
+        adopted = self.pid() is not None
+        if not adopted:
+            self._write_settings(user)
+            with self.log.open("ab") as log:
+                self._process = self._tools(user).spawn(
+                    "postgres", "-D", str(self.data), log=log, mortal=mortal
+                )
+        if not self._wait_ready():
+            # A server that was on its way out when we came: now it is gone, start our own.
+            return self.start(mortal=mortal)
+        return adopted
+
+    def stop(self) -> None:
+        """Stop the server: sessions end, everything is written. Raises ClusterError."""
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            pid = self.pid()
+            if pid is None:
+                break
+            os.kill(pid, number)
+            if self._wait_gone(pid):
+                break
+        else:
+            msg = f"PostgreSQL (pid {self.pid()}) does not stop"
+            raise ClusterError(msg)
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
+            self._process = None
+
+    def pid(self) -> int | None:
+        """Return the pid of the running postmaster of this data folder, or None."""
+        if self._process is not None:
+            self._process.poll()  # reap a dead child, which otherwise still has a pid
+        lines = self._pid_file()
+        if not lines:
+            return None
+        pid = abs(int(lines[0]))
+        try:
+            # A postmaster's working directory is its data folder: no other process with a reused
+            # pid has it.
+            same = Path(f"/proc/{pid}/cwd").samefile(self.data)
+        except OSError:
+            return None
+        return pid if same else None
+
+    def superuser(self, database: str = "postgres") -> str:
+        """Return the connection string of the superuser, for init and tests; never log it."""
+        return make_conninfo(
+            "",
+            host=str(self.home.run("postgres")),
+            port=roles.SOCKET_PORT,
+            dbname=database,
+            user=roles.SUPERUSER,
+            password=self.home.password_file("superuser").read_text(encoding="ascii"),
+        )
+
+    def provision(self) -> None:
+        """Create roles with new passwords, our database and its schema on the running server."""
+        with psycopg.connect(self.superuser(), autocommit=True) as connection:
+            roles.create_roles(connection, roles.make_passwords(self.home))
+            roles.create_database(connection, roles.DATABASE)
+        with psycopg.connect(self.superuser(roles.DATABASE)) as connection:
+            roles.create_schema(connection)
+
+    def _reachable(self) -> SystemUser:
+        socket = self.home.run("postgres") / f".s.PGSQL.{roles.SOCKET_PORT}"
+        if len(os.fsencode(socket)) > SOCKET_PATH_BYTES:
+            msg = (
+                f"{socket}: a socket's path holds {SOCKET_PATH_BYTES} bytes: choose a shorter HOME"
+            )
+            raise ClusterError(msg)
+        user = user_of("postgres")
+        for folder in (self.home.database, self.home.run("postgres")):
+            closed = unreachable(folder, user)
+            if closed is not None:
+                msg = (
+                    f"{closed}: user {user.name} cannot enter it, and PostgreSQL runs as that user: "
+                    "choose a HOME elsewhere (such as /var/lib/gateway), "
+                    f"or run `chmod o+x {closed}` yourself"
+                )
+                raise ClusterError(msg)
+        return user
+
+    def _tools(self, user: SystemUser) -> Tools:
+        try:
+            return Tools(self.home, user)
+        except ToolError as error:
+            raise ClusterError(str(error)) from error
+
+    def _write_settings(self, user: SystemUser) -> None:
+        quoted = '"' + str(self.home.run("postgres")).replace('"', '""') + '"'
+        text = _SETTINGS.format(socket="'" + quoted.replace("'", "''") + "'")
+        for name, content in (("postgresql.conf", text), ("pg_hba.conf", _ACCESS)):
+            path = self.data / name
+            path.unlink(missing_ok=True)
+            write_private(path, content.encode(), "postgres" if user.uid != os.geteuid() else None)
+
+    def _wait_ready(self) -> bool:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            lines = self._pid_file()
+            if len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready" and self.pid():
+                return True
+            if self._process is not None and self._process.poll() is not None:
+                self._process = None
+                msg = f"PostgreSQL did not start: {self._last_words()}"
+                raise ClusterError(msg)
+            if self._process is None and self.pid() is None:
+                return False
+            time.sleep(_POLL_S)
+        msg = f"PostgreSQL is not ready after {START_TIMEOUT_S:.0f} s; see {self.log}"
+        raise ClusterError(msg)
+
+    def _wait_gone(self, pid: int) -> bool:
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.pid() != pid:
+                return True
+            time.sleep(_POLL_S)
+        return False
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _last_words(self) -> str:
+        with self.log.open("rb") as log:
+            return _tail(log)
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - 1000))
+    return log.read().decode(errors="replace").strip()

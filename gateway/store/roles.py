@@ -1,0 +1,139 @@
+"""The database roles, one per process, their password files (0600) and connection strings."""
+
+import secrets
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from gateway.config.folders import write_private
+from gateway.config.home import Home, Process
+from gateway.config.settings import Settings
+
+# Role -> the process that alone can read its password; None: who runs `gateway init`.
+ROLES: dict[str, Process | None] = {
+    "owner": None,
+    "identity": "identity",
+    "intake": "intake",
+    "disclosure": "disclosure",
+    "administration": "administration",
+    "front": "front",
+    "backup": None,
+}
+SUPERUSER = "postgres"
+SCHEMA = "gateway"
+DATABASE = "gateway"
+# libpq's name for the port of a unix socket; the number is part of the socket's file name only.
+SOCKET_PORT = 5432
+_PASSWORD_BYTES = 32
+# A holder of a lock that hangs must not freeze every door: it is thrown out, the others wait no
+# longer than this.
+_TIMEOUTS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+def role_name(role: str) -> str:
+    """Return a role's name in PostgreSQL."""
+    return f"gateway_{role}"
+
+
+def conninfo(home: Home, settings: Settings, role: str) -> str:
+    """Return the libpq connection string of a role, its password included: never log it.
+
+    The embedded cluster is reached by its socket, another by `settings.dsn`. Raises OSError where
+    the password file is not readable by this process's user, which is the point of having one per
+    role.
+    """
+    password = home.password_file(role).read_text(encoding="ascii")
+    return make_conninfo(server(home, settings), user=role_name(role), password=password)
+
+
+def server(home: Home, settings: Settings) -> str:
+    """Return the connection string without user and password."""
+    if settings.dsn:
+        return settings.dsn
+    return make_conninfo("", host=str(home.run("postgres")), port=SOCKET_PORT, dbname=DATABASE)
+
+
+def make_passwords(home: Home) -> dict[str, str]:
+    """Write a new random password file for every role; return the passwords by role."""
+    passwords = {role: secrets.token_urlsafe(_PASSWORD_BYTES) for role in ROLES}
+    for role, password in passwords.items():
+        write_private(home.password_file(role), password.encode("ascii"), ROLES[role])
+    return passwords
+
+
+def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> None:
+    """Create the roles, or give them these passwords; the server sees only SCRAM verifiers."""
+    for role, password in passwords.items():
+        name = sql.Identifier(role_name(role))
+        known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role_name(role)])
+        if known.fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+        verifier = connection.pgconn.encrypt_password(
+            password.encode(), role_name(role).encode(), b"scram-sha-256"
+        )
+        kind = "REPLICATION" if role == "backup" else "NOREPLICATION"
+        connection.execute(
+            sql.SQL(
+                "ALTER ROLE {} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE "
+                + kind
+                + " PASSWORD {}"
+            ).format(name, sql.Literal(verifier.decode()))
+        )
+        for setting, value in _defaults(role).items():
+            connection.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    name, sql.Identifier(setting), sql.Literal(value)
+                )
+            )
+        path = sql.SQL("ALTER ROLE {} SET search_path = {}, pg_temp")
+        connection.execute(path.format(name, sql.Identifier(SCHEMA)))
+
+
+def _defaults(role: str) -> dict[str, str]:
+    # Migrations and base backups take as long as they take.
+    defaults = {} if role in ("owner", "backup") else dict(_TIMEOUTS)
+    if role == "intake":
+        # Its prepared plans are made while tables are empty and must not keep a sequential scan
+        # while they grow; every statement of intake is by key.
+        defaults["enable_seqscan"] = "off"
+    return defaults
+
+
+def create_database(
+    connection: psycopg.Connection, name: str, *, template: str = "template0"
+) -> None:
+    """Create a database that the roles alone may enter. The connection must autocommit."""
+    database = sql.Identifier(name)
+    connection.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+            database, sql.Identifier(template), sql.Identifier(role_name("owner"))
+        )
+    )
+    close_database(connection, name)
+
+
+def close_database(connection: psycopg.Connection, name: str) -> None:
+    """Take every right on a database from PUBLIC; the roles connect and make temporary tables."""
+    database = sql.Identifier(name)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in ROLES:
+        connection.execute(
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                database, sql.Identifier(role_name(role))
+            )
+        )
+
+
+def create_schema(connection: psycopg.Connection) -> None:
+    """Create our schema in this connection's database and take what PUBLIC has there."""
+    connection.execute(
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+            sql.Identifier(SCHEMA), sql.Identifier(role_name("owner"))
+        )
+    )
+    connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")

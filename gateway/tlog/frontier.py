@@ -1,0 +1,55 @@
+"""The frontier of a log: the roots of its perfect subtrees, largest first.
+
+Enough to append and to know the root.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.tlog.merkle import EMPTY_ROOT, HASH_LENGTH, MerkleError, node_hash
+
+
+class Frontier:
+    """A tree of `size` leaves, remembered by at most 63 hashes of 32 bytes."""
+
+    __slots__ = ("hashes", "size")
+
+    def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
+        """Take up a frontier.
+
+        Raises MerkleError when the hashes cannot be those of a tree of this size.
+        """
+        if (
+            size < 0
+            or len(hashes) != size.bit_count()
+            or any(len(each) != HASH_LENGTH for each in hashes)
+        ):
+            raise MerkleError("FRONTIER_SHAPE", f"these are not the subtrees of a log of {size}")
+        self.size = size
+        self.hashes = list(hashes)
+
+    def append(self, leaf: bytes) -> None:
+        """Append a leaf hash (32 bytes)."""
+        rest = self.size
+        while rest & 1:
+            leaf = node_hash(self.hashes.pop(), leaf)
+            rest >>= 1
+        self.hashes.append(leaf)
+        self.size += 1
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Append leaf hashes in their order."""
+        for leaf in leaves:
+            self.append(leaf)
+
+    def root(self) -> bytes:
+        """Return the root, 32 bytes."""
+        if not self.hashes:
+            return EMPTY_ROOT
+        root = self.hashes[-1]
+        for left in reversed(self.hashes[:-1]):
+            root = node_hash(left, root)
+        return root
+
+    def copy(self) -> "Frontier":
+        """Return an independent copy."""
+        return Frontier(self.size, self.hashes)
