@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# The sources are UTF-8 whatever the machine's locale is.
+export PYTHONUTF8 := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +14,9 @@ PYTHONS := python3.14 python3.13 python3.12 python3.11 python3 python
 # Two workers fit the machine that CI runs on.
 WORKERS ?= 2
 ONLY ?=
+# FULL=1 adds the long soaks.
+FULL ?=
+DEFAULT := not bench and not needs_netns$(if $(FULL),, and not slow)
 
 .PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn lock docs wheel clean
 
@@ -45,14 +50,14 @@ check: lint proto-check ## everything about the code that needs no running gatew
 test: unit serial ## all tests that run without root (FULL=1 adds the long soaks)
 
 unit: $(STAMP)
-	@$(BIN)/pytest -q -n $(WORKERS) --ignore=tests/bench -m "not serial and not bench and not needs_netns"
+	@$(BIN)/pytest -q -n $(WORKERS) --ignore=tests/bench -m "not serial and $(DEFAULT)"
 
 serial: $(STAMP)
-	@$(BIN)/pytest -q --ignore=tests/bench -m "serial and not bench and not needs_netns"
+	@$(BIN)/pytest -q --ignore=tests/bench -m "serial and $(DEFAULT)" || test $$? -eq 5
 
 coverage: $(STAMP) ## the tests again, with branch coverage and its floor
 	@mkdir -p build && rm -f build/coverage*
-	@COVERAGE_FILE=build/coverage $(BIN)/coverage run -m pytest -q --ignore=tests/bench -m "not bench and not needs_netns"
+	@COVERAGE_FILE=build/coverage $(BIN)/coverage run -m pytest -q --ignore=tests/bench -m "$(DEFAULT)"
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 

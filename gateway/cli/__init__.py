@@ -1,1 +1,1 @@
-
+"""The program `gateway`: one file of commands per noun."""

@@ -1,7 +1,8 @@
-"""The token keys: making one at `gateway init`, and reading the public set. Pure JSON and PyCA; JOSE itself is in `token`.
+"""The token keys: making one at `gateway init`, and reading the public set.
 
-Files: secrets/identity/token-key.json holds one private JWK, public/token-keys.json a JWK set (RFC 7517) of the keys whose
-tokens are taken. A key's kid is its thumbprint (RFC 7638), so a set cannot give one name to two keys.
+Pure JSON and PyCA; JOSE itself is in `token`. Files: secrets/identity/token-key.json holds one
+private JWK, public/token-keys.json a JWK set (RFC 7517) of the keys whose tokens are taken. A key's
+kid is its thumbprint (RFC 7638), so a set cannot give one name to two keys.
 """
 
 import hashlib
@@ -60,7 +61,11 @@ def thumbprint(public: Mapping[str, str]) -> str:
 def read_public(path: Path) -> Mapping[str, Mapping[str, str]]:
     """Return the public keys by kid; raises KeyFileError."""
     document = _read(path)
-    if not isinstance(document, dict) or document.keys() != {"keys"} or not isinstance(document["keys"], list):
+    if (
+        not isinstance(document, dict)
+        or document.keys() != {"keys"}
+        or not isinstance(document["keys"], list)
+    ):
         msg = f"{path}: not a JWK set"
         raise KeyFileError(msg)
     keys = [_public(one, path) for one in document["keys"]]
@@ -95,8 +100,15 @@ def _read(path: Path) -> object:
 
 def _public(found: object, path: Path) -> Mapping[str, str]:
     if isinstance(found, dict) and found.keys() == _PUBLIC_MEMBERS:
-        key: dict[str, str] = {name: value for name, value in found.items() if isinstance(value, str)}
-        fixed = (key.get("kty"), key.get("crv"), key.get("alg"), key.get("use")) == ("EC", "P-256", "ES256", "sig")
+        key: dict[str, str] = {
+            name: value for name, value in found.items() if isinstance(value, str)
+        }
+        fixed = (key.get("kty"), key.get("crv"), key.get("alg"), key.get("use")) == (
+            "EC",
+            "P-256",
+            "ES256",
+            "sig",
+        )
         points = all(_COORDINATE.fullmatch(key.get(name, "")) for name in ("x", "y"))
         if fixed and points and key.get("kid") == thumbprint(key):
             return MappingProxyType(key)

@@ -1,7 +1,8 @@
 """Password hashes: argon2id (RFC 9106) off the event loop, never more than a few at once, and one-time passwords.
 
-A stored hash names its own parameters (PHC string); only those of ACCEPTED are taken, so that nobody who can write the
-table makes a hash cheaper to guess. A password that cannot be right costs the same time as one that is wrong.
+A stored hash names its own parameters (PHC string); only those of ACCEPTED are taken, so that
+nobody who can write the table makes a hash cheaper to guess. A password that cannot be right costs
+the same time as one that is wrong.
 """
 
 import asyncio
@@ -17,18 +18,26 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.errors import Reason, refuse
 
-# m = 19 MiB, t = 2, p = 1: the first choice of OWASP's Password Storage Cheat Sheet; 21-28 ms on the machine of
-# reference/identity.md. Newest first: at login an older one is replaced by the first.
+# m = 19 MiB, t = 2, p = 1: the first choice of OWASP's Password Storage Cheat Sheet; 21-28 ms on
+# the machine of reference/identity.md. Newest first: at login an older one is replaced by the
+# first.
 ACCEPTED = (
     argon2.Parameters(
-        type=argon2.Type.ID, version=19, salt_len=16, hash_len=32, time_cost=2, memory_cost=19 * 1024, parallelism=1
+        type=argon2.Type.ID,
+        version=19,
+        salt_len=16,
+        hash_len=32,
+        time_cost=2,
+        memory_cost=19 * 1024,
+        parallelism=1,
     ),
 )
 # Four computations of 19 MiB at once; beyond 64 waiting (1.5 s of work) the caller is sent away.
 PARALLEL = 4
 WAITING = 64
 RETRY_S = 2.0
-# Anything longer is no password (after NFKC, whose expansion is bounded by 18); not worth normalising.
+# Anything longer is no password (after NFKC, whose expansion is bounded by 18); not worth
+# normalising.
 LONGEST_RAW = 1024
 # Crockford's base 32 in lower case: no i, l, o, u. 20 characters are 100 bits.
 _ONE_TIME_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -68,7 +77,10 @@ def outdated(stored: str) -> bool:
 
 
 class Passwords:
-    """The hashing of one process: a few threads, a bounded queue. Parameters are an argument for tests only."""
+    """The hashing of one process: a few threads, a bounded queue.
+
+    Parameters are an argument for tests only.
+    """
 
     def __init__(self, accepted: tuple[argon2.Parameters, ...] = ACCEPTED) -> None:
         """Start no thread yet; one hash is computed, for those who do not exist."""
@@ -78,13 +90,20 @@ class Passwords:
         self._nobody = self._hasher(0).hash(secrets.token_hex())
 
     async def hash(self, password: str) -> str:
-        """Return the PHC string of a password that `strength` has judged."""
-        return await self.run(self._hasher(0).hash, password)
+        """Return the PHC string of a password that `strength` has judged.
+
+        Raises PASSWORD_WEAK when it cannot be one.
+        """
+        text = normalised(password)
+        if text is None:
+            raise refuse(Reason.PASSWORD_WEAK)
+        return await self.run(self._hasher(0).hash, text)
 
     async def verify(self, stored: str | None, password: str) -> None:
-        """Return when the password is the stored one; raises WrongPasswordError, after the same time, when not.
+        """Return when the password is the stored one.
 
-        `stored` is None where there is no account that this caller may use. Raises RATE_LIMITED when too many wait.
+        Raises WrongPasswordError, after the same time, when not. `stored` is None where there is no
+        account that this caller may use. Raises RATE_LIMITED when too many wait.
         """
         text = normalised(password)
         usable = stored is not None and text is not None and self._known(stored)
@@ -103,7 +122,10 @@ class Passwords:
         return OneTime(text, await self.hash(text))
 
     async def run(
-        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+        self,
+        work: Callable[_Arguments, _Result],
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
     ) -> _Result:
         """Run costly work in one of the threads; raises RATE_LIMITED when too many wait."""
         if self._waiting >= PARALLEL + WAITING:

@@ -13,7 +13,8 @@ DAY_US = 24 * HOUR_US
 NEVER_US = 253_402_214_400 * US_PER_S
 # What the contract allows (design/contract.md, "Tokens live").
 _LONGEST_TOKEN_MINUTES = 10
-# Below these no profile goes: SP 800-63B-4, 3.1.1.2 (8 characters where the password is the second factor).
+# Below these no profile goes: SP 800-63B-4, 3.1.1.2 (8 characters where the password is the second
+# factor).
 _SHORTEST_PASSWORD = 8
 _LONGEST_PASSWORD = 128
 _CLASSES = 4
@@ -74,8 +75,7 @@ class SessionLimits:
 class ThrottleLimits:
     """When failed logins block, and for how long."""
 
-    account_failures: int
-    subject_failures: int
+    failures: int
     longest_block_minutes: int
     forget_hours: int
 
@@ -97,7 +97,10 @@ class Rules:
 
 
 def load(path: Path) -> Rules:
-    """Return the rules of a file; raises SettingsError naming the key that is unknown, missing or out of range."""
+    """Return the rules of a file.
+
+    Raises SettingsError naming the key that is unknown, missing or out of range.
+    """
     rules = build(Rules, read(path), f"{path.name}: ")
     for key, holds in _ranges(rules):
         if not holds:
@@ -113,13 +116,17 @@ def _ranges(rules: Rules) -> list[tuple[str, bool]]:
         ("session.token_minutes", 1 <= session.token_minutes <= _LONGEST_TOKEN_MINUTES),
         ("session.idle_minutes", session.idle_minutes > session.token_minutes),
         ("session.absolute_hours", 1 <= session.absolute_hours <= 24),  # noqa: PLR2004  a day
-        ("throttle.account_failures", throttle.account_failures >= 1),
-        ("throttle.subject_failures", throttle.subject_failures >= throttle.account_failures),
+        ("throttle.failures", throttle.failures >= 1),
         ("throttle.longest_block_minutes", throttle.longest_block_minutes >= 1),
         ("throttle.forget_hours", throttle.forget_hours * 60 >= throttle.longest_block_minutes),
     ]
     for name, profile in (("mlps3", rules.profiles.mlps3), ("nist", rules.profiles.nist)):
-        in_order = _SHORTEST_PASSWORD <= profile.minimum_length < profile.maximum_length <= _LONGEST_PASSWORD
+        in_order = (
+            _SHORTEST_PASSWORD
+            <= profile.minimum_length
+            < profile.maximum_length
+            <= _LONGEST_PASSWORD
+        )
         checks += [
             (f"profiles.{name}.minimum_length", in_order),
             (f"profiles.{name}.minimum_classes", 1 <= profile.minimum_classes <= _CLASSES),

@@ -1,7 +1,8 @@
 """What is wrong with a new password: pure rules, each with texts that say how to choose a better one.
 
-PW-LENGTH, PW-CHARACTERS, PW-CLASSES, PW-NAMES, PW-WORDS, PW-STRENGTH, PW-SIMILAR here; PW-HISTORY and PW-AGE, which need
-the account, in `change`. Costly (zxcvbn takes 1-15 ms): run it off the event loop.
+PW-LENGTH, PW-CHARACTERS, PW-CLASSES, PW-NAMES, PW-WORDS, PW-STRENGTH, PW-SIMILAR here; PW-HISTORY
+and PW-AGE, which need the account, in `change`. Costly (zxcvbn takes 1-15 ms): run it off the event
+loop.
 """
 
 import re
@@ -40,7 +41,10 @@ class Names:
 
 
 def judge(password: str, old: str | None, names: Names, profile: Profile) -> tuple[Violation, ...]:
-    """Return the rules that a new password breaks, none when it is good. `old` is the one it replaces."""
+    """Return the rules that a new password breaks, none when it is good.
+
+    `old` is the one it replaces.
+    """
     text = normalised(password)
     if text is None:
         return (violation("PW-CHARACTERS"),)
@@ -55,14 +59,20 @@ def judge(password: str, old: str | None, names: Names, profile: Profile) -> tup
     # What follows compares and searches: bounded by the length.
     text = text[: profile.maximum_length]
     wrong += _guessable(text, names, profile)
-    if old is not None and edits(text, (normalised(old) or "")[: profile.maximum_length]) < profile.minimum_changes:
+    if (
+        old is not None
+        and edits(text, (normalised(old) or "")[: profile.maximum_length]) < profile.minimum_changes
+    ):
         wrong.append(violation("PW-SIMILAR", {"minimum": profile.minimum_changes}))
     return tuple(wrong)
 
 
 def violation(rule: str, parameters: Mapping[str, int] | None = None) -> Violation:
     """Return the violation of a rule by the new password, with its texts."""
-    english, chinese = (messages.text(f"password.{rule}", language, **(parameters or {})) for language in ("en", "zh"))
+    english, chinese = (
+        messages.text(f"password.{rule}", language, **(parameters or {}))
+        for language in ("en", "zh")
+    )
     return Violation(FIELD, rule, english, chinese)
 
 
@@ -94,20 +104,35 @@ def _guessable(text: str, names: Names, profile: Profile) -> list[Violation]:
     words = [unicodedata.normalize("NFKC", word).casefold() for word in names.words]
     if min(len(_without(form, [*own, *words])) for form in forms) < profile.minimum_rest_length:
         wrong.append(violation("PW-WORDS", {"minimum": profile.minimum_rest_length}))
-    if zxcvbn(text[:_JUDGED] or "-", user_inputs=[*own, *words])["score"] < profile.minimum_strength:
+    if (
+        zxcvbn(text[:_JUDGED] or "-", user_inputs=[*own, *words])["score"]
+        < profile.minimum_strength
+    ):
         wrong.append(violation("PW-STRENGTH"))
     return wrong
 
 
 def _parts(names: Names) -> list[str]:
     """Return the parts of the names that a password must not contain: whole words, and any run of Chinese characters."""
-    texts = [unicodedata.normalize("NFKC", text).casefold() for text in (names.account, names.organisation)]
-    latin = [part for text in texts for part in _LATIN.findall(text) if len(part) >= _SHORTEST_LATIN]
+    texts = [
+        unicodedata.normalize("NFKC", text).casefold()
+        for text in (names.account, names.organisation)
+    ]
+    latin = [
+        part for text in texts for part in _LATIN.findall(text) if len(part) >= _SHORTEST_LATIN
+    ]
     runs = [run for text in texts for run in _CHINESE.findall(text)]
     chinese = [
-        run[start : start + _SHORTEST_CHINESE] for run in runs for start in range(len(run) - _SHORTEST_CHINESE + 1)
+        run[start : start + _SHORTEST_CHINESE]
+        for run in runs
+        for start in range(len(run) - _SHORTEST_CHINESE + 1)
     ]
-    return [*latin, *chinese, *(run for run in runs if len(run) < _SHORTEST_CHINESE), names.organisation_code]
+    return [
+        *latin,
+        *chinese,
+        *(run for run in runs if len(run) < _SHORTEST_CHINESE),
+        names.organisation_code,
+    ]
 
 
 def _without(text: str, words: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 class TokenFaultError(Exception):
     """A token breaks the rule named `rule`, such as "header.members": for the log and the tests, the caller hears
-    TOKEN_INVALID and nothing more. Never holds a part of the token."""
+    TOKEN_INVALID and nothing more. Never holds a part of the token.
+    """
 
     def __init__(self, rule: str) -> None:
         """Name the rule."""
@@ -15,7 +16,10 @@ class TokenFaultError(Exception):
 
 
 def parse_object(encoded: bytes, part: str) -> dict[str, object]:
-    """Return the object; raises TokenFaultError("<part>.json") for anything else. `part` names it in the fault."""
+    """Return the object; raises TokenFaultError("<part>.json") for anything else.
+
+    `part` names it in the fault.
+    """
     try:
         document = json.loads(
             encoded.decode("utf-8"),

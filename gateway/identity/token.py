@@ -1,7 +1,8 @@
-"""Access tokens: ES256 JWT of type at+jwt (RFC 9068) bound to the client certificate (RFC 8705). The only user of python-jose.
+"""Access tokens: ES256 JWT of type at+jwt (RFC 9068) bound to the client certificate (RFC 8705).
 
-python-jose alone takes tokens without exp or aud, unknown `crit`, any `typ`, duplicate names and non-canonical base64
-(reference/identity.md 4.7), so everything is judged here, in this order, and jose only checks the signature:
+The only user of python-jose. python-jose alone takes tokens without exp or aud, unknown `crit`, any
+`typ`, duplicate names and non-canonical base64 (reference/identity.md 4.7), so everything is judged
+here, in this order, and jose only checks the signature:
 
  1 at most 4 KiB of ASCII            2 three parts, canonical base64url      3 header: exactly alg, kid, typ
  4 alg ES256, typ at+jwt             5 kid of our own set                    6 signature
@@ -53,7 +54,10 @@ _LARGEST = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `account` is the account's name; `session` 16 bytes; `certificate_sha256` 32 bytes; times in s."""
+    """What a token says. `account` is the account's name; `session` 16 bytes.
+
+    `certificate_sha256` 32 bytes; times in s.
+    """
 
     organisation: str
     account: str
@@ -93,9 +97,10 @@ def audience(trust_domain: str) -> str:
 
 
 def bearer_value(values: Sequence[str | bytes]) -> str:
-    """Return the token of the `authorization` metadata; `values` are all that were sent under that key.
+    """Return the token of the `authorization` metadata.
 
-    Raises TOKEN_MISSING when there is none, TOKEN_INVALID when there are two, or when it is not "Bearer <token>".
+    `values` are all that were sent under that key. Raises TOKEN_MISSING when there is none,
+    TOKEN_INVALID when there are two, or when it is not "Bearer <token>".
     """
     if not values:
         raise refuse(Reason.TOKEN_MISSING)
@@ -150,7 +155,10 @@ class Verifier:
         self._audience = audience(trust_domain)
 
     def verify(self, token: str, bearer: Bearer, now_us: int) -> Claims:
-        """Return what the token says; raises TOKEN_INVALID (its cause names the rule) or TOKEN_EXPIRED."""
+        """Return what the token says.
+
+        Raises TOKEN_INVALID (its cause names the rule) or TOKEN_EXPIRED.
+        """
         try:
             return self._judge(token, bearer, now_us)
         except TokenFaultError as fault:

@@ -1,1 +1,4 @@
+"""Certificates.
 
+What may stand in one, how they are issued and revoked, and who is let in with which.
+"""

@@ -1,26 +1,19 @@
 """The key columns of stored records: all that a rule can know of what was uploaded before.
 
 They are what the store's tables `child`, `dose` and `document` hold and what architecture.md ("Store, keys and what a thief gets")
-lets intake read. Tags are 16 bytes. `Place` says where the sealed body lies.
+lets intake read. Tags are 16 bytes; batch_id and item_index say where the sealed body lies.
 """
 
 from datetime import date
 from typing import NamedTuple, Protocol
 
 
-class Place(NamedTuple):
-    """A batch and the item in it."""
-
-    batch_id: int
-    item_index: int
-
-
-# The place of a record of the batch that is being taken: its batch has no id yet.
+# The batch_id of a record of the batch that is being taken, which has none yet.
 HERE = -1
 
 
 class ChildKey(NamedTuple):
-    """A child's card. `mother_tag` is None where no mother is named."""
+    """A child's card. `mother_tag` is None where no mother is named, and in what is read back: no rule asks for it."""
 
     child_tag: bytes
     birth_date: date
@@ -32,7 +25,8 @@ class ChildKey(NamedTuple):
     name_tag: bytes
     mother_tag: bytes | None
     content_tag: bytes
-    place: Place
+    batch_id: int
+    item_index: int
 
 
 class DoseKey(NamedTuple):
@@ -49,7 +43,8 @@ class DoseKey(NamedTuple):
     site: int
     content_tag: bytes
     revision: int
-    place: Place
+    batch_id: int
+    item_index: int
 
 
 class DocumentKey(NamedTuple):
@@ -60,7 +55,8 @@ class DocumentKey(NamedTuple):
     document_id: str
     content_tag: bytes
     revision: int
-    place: Place
+    batch_id: int
+    item_index: int
 
 
 class RegisteredUnit(Protocol):
@@ -81,7 +77,7 @@ class Units(Protocol):
     def unit(self, code: str) -> RegisteredUnit | None:
         """Return the unit of this code, or None."""
 
-    def is_within(self, unit: str, organisation: str) -> bool:
+    def is_within(self, unit_code: str, organisation: str) -> bool:
         """Return whether the unit is the organisation's own or below one of its own."""
 
 

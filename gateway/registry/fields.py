@@ -22,7 +22,10 @@ class Wrong:
         self._found: list[Violation] = []
 
     def add(self, field: str, rule: str) -> None:
-        """Note that a field breaks a rule; `rule` is also the message's id in the catalogue, after "registry."."""
+        """Note that a field breaks a rule.
+
+        `rule` is also the message's id in the catalogue, after "registry.".
+        """
         if len(self._found) == MOST_VIOLATIONS:
             return
         texts = {language: messages.text(f"registry.{rule}", language) for language in ("en", "zh")}

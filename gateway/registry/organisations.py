@@ -1,4 +1,7 @@
-"""Organisations: the province, its cities and counties, and others that take part. They form one tree."""
+"""Organisations: the province, its cities and counties, and others that take part.
+
+They form one tree.
+"""
 
 from collections.abc import Container
 from dataclasses import dataclass, replace
@@ -30,8 +33,8 @@ class Kind(IntEnum):
 
 
 _KINDS = frozenset(map(int, Kind))
-# Whom an organisation of this kind may stand directly below. A county may stand directly below the province
-# (as a county-level city that the province itself administers does).
+# Whom an organisation of this kind may stand directly below. A county may stand directly below the
+# province (as a county-level city that the province itself administers does).
 _PARENTS = {
     Kind.PROVINCE: frozenset[Kind](),
     Kind.CITY: frozenset({Kind.PROVINCE}),
@@ -62,11 +65,14 @@ async def read(tx: Transaction, code: str) -> Organisation | None:
     return None if row is None else Organisation(*row)
 
 
-async def create(tx: Transaction, wanted: Organisation, divisions: Container[str], now_us: int) -> Organisation:
-    """Register an organisation, always as active, and return it; the same one again changes nothing.
+async def create(
+    tx: Transaction, wanted: Organisation, divisions: Container[str], now_us: int
+) -> Organisation:
+    """Register an organisation, always as active, and return it.
 
-    `divisions` are the known six-digit codes. Raises FIELD_INVALID with violations; ALREADY_EXISTS when the code is taken
-    by an organisation with another name, kind or parent.
+    The same one again changes nothing. `divisions` are the known six-digit codes. Raises
+    FIELD_INVALID with violations; ALREADY_EXISTS when the code is taken by an organisation with
+    another name, kind or parent.
     """
     wanted = replace(wanted, state=ACTIVE)
     await _check(tx, wanted, divisions)
@@ -80,9 +86,10 @@ async def create(tx: Transaction, wanted: Organisation, divisions: Container[str
 
 
 async def set_state(tx: Transaction, code: str, state: int) -> tuple[Organisation, bool]:
-    """Suspend an organisation (2) or let it in again (1); return it and whether that changed anything.
+    """Suspend an organisation (2) or let it in again (1).
 
-    The province itself cannot be suspended: nobody could let it in again. Raises NOT_FOUND, FIELD_INVALID.
+    Return it and whether that changed anything. The province itself cannot be suspended: nobody
+    could let it in again. Raises NOT_FOUND, FIELD_INVALID.
     """
     found = await read(tx, code)
     if found is None:
@@ -105,9 +112,13 @@ async def _check(tx: Transaction, wanted: Organisation, divisions: Container[str
     if wanted.kind not in _KINDS:
         wrong.add("organisation.kind", "organisation-kind")
     elif wanted.kind == Kind.PROVINCE:
-        wrong.unless(wanted.parent is None, "organisation.parent_organisation_code", "parent-surplus")
+        wrong.unless(
+            wanted.parent is None, "organisation.parent_organisation_code", "parent-surplus"
+        )
         others = await tx.fetch(_PROVINCE, (int(Kind.PROVINCE),))
-        wrong.unless(all(code == wanted.code for (code,) in others), "organisation.kind", "province-once")
+        wrong.unless(
+            all(code == wanted.code for (code,) in others), "organisation.kind", "province-once"
+        )
     else:
         await _check_parent(tx, wanted, wrong)
     wrong.refuse_if_any()

@@ -9,7 +9,10 @@ from gateway.store.database import Transaction
 # `organisation` uploads records for the units of `relative` (a delegated duty).
 UPLOADS_FOR = "uploads_for"
 KINDS = (UPLOADS_FOR,)
-_INSERT = "INSERT INTO gateway.relation (organisation, relative, kind) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+_INSERT = (
+    "INSERT INTO gateway.relation (organisation, relative, kind) VALUES (%s, %s, %s) ON CONFLICT"
+    " DO NOTHING"
+)
 _DELETE = "DELETE FROM gateway.relation WHERE organisation = %s AND relative = %s AND kind = %s"
 
 
@@ -26,8 +29,14 @@ async def create(tx: Transaction, wanted: Relation) -> bool:
     """Register a relation; return whether it is new. Raises FIELD_INVALID with violations."""
     wrong = Wrong()
     wrong.unless(wanted.kind in KINDS, "kind", "relation-kind")
-    wrong.unless(await organisations.read(tx, wanted.organisation), "organisation_code", "organisation-unknown")
-    wrong.unless(await organisations.read(tx, wanted.relative), "relative_code", "organisation-unknown")
+    wrong.unless(
+        await organisations.read(tx, wanted.organisation),
+        "organisation_code",
+        "organisation-unknown",
+    )
+    wrong.unless(
+        await organisations.read(tx, wanted.relative), "relative_code", "organisation-unknown"
+    )
     wrong.unless(wanted.organisation != wanted.relative, "relative_code", "relation-self")
     wrong.refuse_if_any()
     return await tx.execute(_INSERT, (wanted.organisation, wanted.relative, wanted.kind)) > 0

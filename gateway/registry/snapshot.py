@@ -13,17 +13,26 @@ from gateway.store.database import Transaction
 
 # One row per object; the register of a province is some 200 organisations and 3,000 units.
 _ORGANISATIONS = "SELECT code, name, kind, parent, state FROM gateway.organisation ORDER BY code"
-_SYSTEMS = "SELECT organisation, kind, name, state FROM gateway.system ORDER BY organisation, kind, name"
+_SYSTEMS = (
+    "SELECT organisation, kind, name, state FROM gateway.system ORDER BY organisation, kind, name"
+)
 _UNITS = (
-    "SELECT unit_code, organisation, parent, division, level, name, credit_code, active_from, active_until"
+    "SELECT unit_code, organisation, parent, division, level, name, credit_code, active_from,"
+    " active_until"
     " FROM gateway.unit ORDER BY unit_code"
 )
-_RELATIONS = "SELECT organisation, relative, kind FROM gateway.relation ORDER BY organisation, relative, kind"
+_RELATIONS = (
+    "SELECT organisation, relative, kind FROM gateway.relation ORDER BY organisation, relative,"
+    " kind"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What is registered; made by `of` or `load`. Mappings are read-only; an unknown code is answered as "nothing"."""
+    """What is registered; made by `of` or `load`.
+
+    Mappings are read-only; an unknown code is answered as "nothing".
+    """
 
     organisations: Mapping[str, Organisation]
     systems: Mapping[tuple[str, SubjectKind, str], System]
@@ -75,7 +84,10 @@ class Registry:
         return self.units.get(code)
 
     def chain(self, code: str) -> tuple[str, ...]:
-        """Return the organisation and those above it, nearest first; empty when it is not registered."""
+        """Return the organisation and those above it, nearest first.
+
+        Empty when it is not registered.
+        """
         return self._chains.get(code, ())
 
     def is_at_or_below(self, organisation: str, top: str) -> bool:
@@ -99,14 +111,17 @@ class Registry:
 def _climb(code: str, organisations: Mapping[str, Organisation]) -> tuple[str, ...]:
     chain: list[str] = []
     at: str | None = code
-    # A circle cannot be written (organisations.create asks for an existing parent); if one is there, stop at it.
+    # A circle cannot be written (organisations.create asks for an existing parent); if one is
+    # there, stop at it.
     while at is not None and at in organisations and at not in chain:
         chain.append(at)
         at = organisations[at].parent
     return tuple(chain)
 
 
-def _units_below(units: Iterable[Unit], chains: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[Unit, ...]]:
+def _units_below(
+    units: Iterable[Unit], chains: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[Unit, ...]]:
     gathered: dict[str, list[Unit]] = {}
     for unit in units:
         for code in chains.get(unit.organisation, ()):

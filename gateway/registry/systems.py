@@ -10,19 +10,26 @@ from gateway.store.database import Transaction
 
 ACTIVE = 1
 SUSPENDED = 2
-_READ = "SELECT organisation, kind, name, state FROM gateway.system WHERE organisation = %s AND kind = %s AND name = %s"
+_READ = (
+    "SELECT organisation, kind, name, state FROM gateway.system WHERE organisation = %s AND kind"
+    " = %s AND name = %s"
+)
 _INSERT = (
     "INSERT INTO gateway.system (organisation, kind, name, state, created_us)"
     " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (organisation, kind, name) DO NOTHING"
 )
 _SET_STATE = (
-    "UPDATE gateway.system SET state = %s WHERE organisation = %s AND kind = %s AND name = %s AND state <> %s"
+    "UPDATE gateway.system SET state = %s WHERE organisation = %s AND kind = %s AND name = %s AND"
+    " state <> %s"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system ("sys") or a person ("officer") of an organisation; state 1 active or 2 suspended."""
+    """A system ("sys") or a person ("officer") of an organisation.
+
+    State 1 active or 2 suspended.
+    """
 
     organisation: str
     kind: SubjectKind
@@ -42,9 +49,10 @@ async def read(tx: Transaction, organisation: str, kind: SubjectKind, name: str)
 
 
 async def create(tx: Transaction, wanted: System, now_us: int) -> System:
-    """Register a system, as active; the same one again changes nothing and is returned as it is (suspended stays so).
+    """Register a system, as active.
 
-    Raises FIELD_INVALID with violations.
+    The same one again changes nothing and is returned as it is (suspended stays so). Raises
+    FIELD_INVALID with violations.
     """
     wrong = Wrong()
     wrong.unless(SUBJECT_NAME.fullmatch(wanted.name), "system_name", "system-name")
@@ -61,9 +69,9 @@ async def create(tx: Transaction, wanted: System, now_us: int) -> System:
 
 
 async def set_state(tx: Transaction, wanted: System) -> tuple[System, bool]:
-    """Suspend a system or let it in again, as `wanted.state` says; return it and whether that changed anything.
+    """Suspend a system or let it in again, as `wanted.state` says.
 
-    Raises NOT_FOUND, FIELD_INVALID.
+    Return it and whether that changed anything. Raises NOT_FOUND, FIELD_INVALID.
     """
     wrong = Wrong()
     wrong.unless(wanted.state in (ACTIVE, SUSPENDED), "state", "state-unknown")

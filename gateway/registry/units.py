@@ -6,28 +6,38 @@ from dataclasses import astuple, dataclass, replace
 from datetime import date
 from enum import IntEnum
 
-from gateway.errors import Reason, refuse
 from gateway.names import UNIT_CODE
 from gateway.registry.fields import Wrong, is_division, is_name
 from gateway.store.database import Transaction
 
 # The contract's limit of one RegisterUnits.
 MOST_UNITS = 1000
-# GB 32100-2015, 4.1: registration department, category, division, body of nine, check character; no I, O, S, V, Z.
+# GB 32100-2015, 4.1: registration department, category, division, body of nine, check character; no
+# I, O, S, V, Z.
 _CREDIT_CODE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{2}[0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}", re.ASCII)
 _CREDIT_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_COLUMNS = "unit_code, organisation, parent, division, level, name, credit_code, active_from, active_until"
-# All rows in one statement: a parent may come in the same call, in any order (foreign keys are checked at its end).
+_COLUMNS = (
+    "unit_code, organisation, parent, division, level, name, credit_code, active_from, active_until"
+)
+# All rows in one statement: a parent may come in the same call, in any order (foreign keys are
+# checked at its end).
 _UPSERT = (
     f"INSERT INTO gateway.unit AS old ({_COLUMNS})"  # noqa: S608  constants only
-    " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[],"
-    " %s::date[], %s::date[]) AS new(unit_code, organisation, parent, division, level, name, credit_code, active_from,"
+    " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],"
+    " %s::text[], %s::text[],"
+    " %s::date[], %s::date[]) AS new(unit_code, organisation, parent, division, level, name,"
+    " credit_code, active_from,"
     " active_until) ON CONFLICT (unit_code) DO UPDATE SET organisation = excluded.organisation,"
-    " parent = excluded.parent, division = excluded.division, level = excluded.level, name = excluded.name,"
-    " credit_code = excluded.credit_code, active_from = excluded.active_from, active_until = excluded.active_until"
-    " WHERE (old.organisation, old.parent, old.division, old.level, old.name, old.credit_code, old.active_from,"
-    " old.active_until) IS DISTINCT FROM (excluded.organisation, excluded.parent, excluded.division, excluded.level,"
-    " excluded.name, excluded.credit_code, excluded.active_from, excluded.active_until) RETURNING old.unit_code"
+    " parent = excluded.parent, division = excluded.division, level = excluded.level, name ="
+    " excluded.name,"
+    " credit_code = excluded.credit_code, active_from = excluded.active_from, active_until ="
+    " excluded.active_until"
+    " WHERE (old.organisation, old.parent, old.division, old.level, old.name, old.credit_code,"
+    " old.active_from,"
+    " old.active_until) IS DISTINCT FROM (excluded.organisation, excluded.parent,"
+    " excluded.division, excluded.level,"
+    " excluded.name, excluded.credit_code, excluded.active_from, excluded.active_until) RETURNING"
+    " old.unit_code"
 )
 _PARENTS = "SELECT unit_code, parent FROM gateway.unit WHERE unit_code = ANY(%s)"
 _ORGANISATIONS = "SELECT code FROM gateway.organisation WHERE code = ANY(%s)"
@@ -46,10 +56,12 @@ class Level(IntEnum):
 
 _LEVELS = frozenset(map(int, Level))
 
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A unit: ten digits (county and serial), its organisation, parent unit or None, division, level, name, credit code
-    or None, and its first and last day (None: open)."""
+    or None, and its first and last day (None: open).
+    """
 
     unit_code: str
     organisation: str
@@ -66,15 +78,21 @@ class Unit:
         return self.active_from <= day and (self.active_until is None or day <= self.active_until)
 
 
-async def register(tx: Transaction, wanted: Sequence[Unit], divisions: Container[str]) -> tuple[str, ...]:
-    """Register units or change them; return the codes of those that were new or changed, sorted. The same again: none.
+async def register(
+    tx: Transaction, wanted: Sequence[Unit], divisions: Container[str]
+) -> tuple[str, ...]:
+    """Register units or change them; return the codes of those that were new or changed, sorted.
 
-    All or nothing. `divisions` are the known six-digit codes. Raises FIELD_INVALID with violations (at most 50).
+    The same again: none. All or nothing. `divisions` are the known six-digit codes. Raises
+    FIELD_INVALID with violations (at most 50).
     """
     wrong = Wrong()
     wrong.unless(0 < len(wanted) <= MOST_UNITS, "units", "units-count")
     wrong.refuse_if_any()
-    wanted = [replace(unit, parent=unit.parent or None, credit_code=unit.credit_code or None) for unit in wanted]
+    wanted = [
+        replace(unit, parent=unit.parent or None, credit_code=unit.credit_code or None)
+        for unit in wanted
+    ]
     known = await tx.fetch(_ORGANISATIONS, (list({unit.organisation for unit in wanted}),))
     organisations = {code for (code,) in known}
     for index, unit in enumerate(wanted):
@@ -91,19 +109,27 @@ def is_credit_code(code: str) -> bool:
     """Tell whether a unified social credit code is well formed and its check character right (GB 32100-2015, 4.2)."""
     if _CREDIT_CODE.fullmatch(code) is None:
         return False
-    total = sum(_CREDIT_CHARACTERS.index(one) * pow(3, place, 31) for place, one in enumerate(code[:17]))
+    total = sum(
+        _CREDIT_CHARACTERS.index(one) * pow(3, place, 31) for place, one in enumerate(code[:17])
+    )
     return _CREDIT_CHARACTERS[-total % 31] == code[17]
 
 
-def _check(unit: Unit, path: str, divisions: Container[str], organisations: Container[str], wrong: Wrong) -> None:
+def _check(
+    unit: Unit, path: str, divisions: Container[str], organisations: Container[str], wrong: Wrong
+) -> None:
     wrong.unless(UNIT_CODE.fullmatch(unit.unit_code), path + "unit_code", "unit-code")
     if is_division(unit.division, divisions) and len(unit.division) == 6:  # noqa: PLR2004  GB/T 2260
-        wrong.unless(unit.unit_code.startswith(unit.division), path + "division_code", "unit-division")
+        wrong.unless(
+            unit.unit_code.startswith(unit.division), path + "division_code", "unit-division"
+        )
     else:
         wrong.add(path + "division_code", "division-unknown")
     wrong.unless(is_name(unit.name), path + "name", "name")
     wrong.unless(unit.level in _LEVELS, path + "level", "unit-level")
-    wrong.unless(unit.organisation in organisations, path + "organisation_code", "organisation-unknown")
+    wrong.unless(
+        unit.organisation in organisations, path + "organisation_code", "organisation-unknown"
+    )
     in_order = unit.active_until is None or unit.active_from <= unit.active_until
     wrong.unless(in_order, path + "active_until_date", "unit-days")
     credit_code_fits = unit.credit_code is None or is_credit_code(unit.credit_code)
@@ -111,10 +137,17 @@ def _check(unit: Unit, path: str, divisions: Container[str], organisations: Cont
 
 
 async def _check_parents(tx: Transaction, wanted: Sequence[Unit]) -> None:
-    """Refuse a parent that does not exist, and a circle. Climbs level by level: the tree is a few levels deep."""
+    """Refuse a parent that does not exist, and a circle.
+
+    Climbs level by level: the tree is a few levels deep.
+    """
     parents = {unit.unit_code: unit.parent for unit in wanted}
     seen: set[str] = set()
-    while missing := {parent for parent in parents.values() if parent is not None} - parents.keys() - seen:
+    while (
+        missing := {parent for parent in parents.values() if parent is not None}
+        - parents.keys()
+        - seen
+    ):
         seen |= missing
         parents.update(dict(await tx.fetch(_PARENTS, (list(missing),))))
     wrong = Wrong()

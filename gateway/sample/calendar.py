@@ -12,7 +12,7 @@ _MONTHS = 12
 
 
 def months_later(day: date, months: int) -> date:
-    """Return the day `months` later, clamped to the end of the month (2024-12-31 + 2 = 2025-02-28)."""
+    """Return the day `months` later, clamped: 2024-12-31 and two months is 2025-02-28."""
     index = day.month - 1 + months
     year, month = day.year + index // _MONTHS, index % _MONTHS + 1
     return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))

@@ -1,4 +1,4 @@
-"""A child's card without fault: every required item, a valid identity number, parents who can be reached."""
+"""A faultless card: every required item, a valid identity number, parents who can be reached."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _MONTH_DAYS = 30.4
 # Births are a little more frequent in autumn (general knowledge); index 0 is January.
 _BIRTHS_BY_MONTH = (98, 92, 95, 93, 96, 97, 101, 105, 107, 110, 105, 101)
 _MOST = max(_BIRTHS_BY_MONTH)
-# Out of 100: boys, cards still without a number, other counties, floating families, mothers with HBsAg.
+# Out of 100: boys, cards without a number, other counties, floating families, HBsAg.
 _BOYS, _NO_NUMBER, _ELSEWHERE, _FLOATING, _HBSAG = 52, 30, 8, 9, 4
 _YOUNG_DAYS = 90
 _FILED_WITHIN_DAYS = 26

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
 
-from gateway.sample.calendar import as_date, months_later, moment
+from gateway.sample.calendar import as_date, moment, months_later
 from gateway.sample.lots import Shelf
 from gateway.sample.tables import DoseRule, Tables
 from gateway.v1 import child_pb2 as c
@@ -72,7 +72,7 @@ class Calendar:
     def plan(self, rng: Random, born: date, as_of: date) -> list[Planned]:
         """Return the doses of a child up to `as_of`, in the order in which they were given."""
         late: dict[int, int] = {}
-        planned = []
+        planned: list[Planned] = []
         for series in SERIES:
             planned += self.series(rng, series, born, as_of, late)
         if rng.random() < _PAID_SHARE:

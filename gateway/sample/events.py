@@ -1,4 +1,4 @@
-"""Suspected adverse events: few, mostly fever after a dose, reported within two days, one of twenty too late."""
+"""Suspected adverse events: few, fever after a dose; one report of twenty comes too late."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from random import Random
 from typing import Literal
 
+from gateway.sample.children import Registry
 from gateway.v1 import child_pb2 as c
 from gateway.v1 import types_pb2 as t
 from gateway.v1 import vaccination_pb2 as v
@@ -58,3 +60,12 @@ class Family:
     def dose_found(self, dose: v.Vaccination, defect: str, rule: str, state: State) -> None:
         """Note a defect of a dose."""
         self.truth.append(Truth("vaccination", dose.record_id, defect, (rule,), state))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A family into which a defect is to be planted, and what that may take."""
+
+    rng: Random
+    registry: Registry
+    family: Family

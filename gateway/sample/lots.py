@@ -1,4 +1,4 @@
-"""Lots and packages: every dose comes from a numbered package that a stock document brought to its unit."""
+"""Lots and packages: every dose comes from a package that a stock document brought to its unit."""
 
 from dataclasses import dataclass, field
 from datetime import date

@@ -1,7 +1,7 @@
 """Names, numbers and addresses of people who do not exist.
 
-Surnames are weighted as they are common in Shanxi; given names follow what parents chose in the years concerned
-(both from general knowledge). Phones start with 154, a block that no operator gives to people.
+Surnames are weighted as they are common in Shanxi, given names are those of the 2020s (general
+knowledge). Phones start with 154, a block that no operator gives to people.
 """
 
 from datetime import date
@@ -12,17 +12,20 @@ _SURNAME_WEIGHTS = (
     *(105, 98, 92, 60, 46, 42, 40, 32, 24, 23, 22, 21, 19, 18, 17, 16, 15, 15, 14, 13),
     *(12, 12, 11, 11, 11, 10, 10, 9, 9, 8, 7, 7, 6, 6, 5, 5),
 )
-_BOYS = "浩宇 子轩 梓豪 一诺 沐辰 宇轩 奕辰 铭泽 俊熙 子墨 皓轩 煜城 泽宇 晨曦 博文 景行 嘉树 云帆".split()
-_GIRLS = "梓涵 欣怡 一诺 诗涵 雨桐 可馨 语桐 若汐 沐瑶 佳怡 思雨 芷若 书瑶 安琪 艺涵 清妍 乐瑶 星冉".split()
+# Names of two characters, written one after the other.
+_BOYS = "浩宇子轩梓豪一诺沐辰宇轩奕辰铭泽俊熙子墨皓轩煜城泽宇晨曦博文景行嘉树云帆"
+_GIRLS = "梓涵欣怡一诺诗涵雨桐可馨语桐若汐沐瑶佳怡思雨芷若书瑶安琪艺涵清妍乐瑶星冉"
 _BOY_ENDS = "辰宇轩泽睿浩然博哲安霖尧昊诚"
 _GIRL_ENDS = "涵怡妍瑶桐萱琪汐雯悦宁朵佳芮"
-_WOMEN = "丽娟 晓燕 海霞 婷婷 静 雪梅 慧敏 彩霞 玉芳 丽娜 艳红 文静 晋芳 秀萍 倩".split()
-_MEN = "建军 志强 晓东 伟 海龙 永刚 文斌 鹏飞 晋平 俊杰 磊 国栋 云峰 建国 超".split()
-_ROADS = "迎泽 府东 桃园 新建 和平 滨河 平阳 汾河 学府 云中 解放 长治 晋阳 康宁 兴华".split()
+_WOMEN = "丽娟晓燕海霞婷婷雪梅慧敏彩霞玉芳丽娜艳红文静晋芳秀萍"
+_MEN = "建军志强晓东海龙永刚文斌鹏飞晋平俊杰国栋云峰建国"
+_ROADS = "迎泽府东桃园新建和平滨河平阳汾河学府云中解放长治晋阳康宁兴华"
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECK = "10X98765432"
 MALE, FEMALE = 1, 2
+# The share of children whose name is one of those that many have.
+_FASHION_SHARE = 0.4
 
 
 def check_digit(first_17: str) -> str:
@@ -46,14 +49,13 @@ def surname(rng: Random) -> str:
 def given_name(rng: Random, sex: int) -> str:
     """Return a child's given name: a fashionable one, or one composed of two characters."""
     whole, ends = (_BOYS, _BOY_ENDS) if sex == MALE else (_GIRLS, _GIRL_ENDS)
-    if rng.random() < 0.4:  # noqa: PLR2004  the share of children with a name of fashion
-        return rng.choice(whole)
-    return rng.choice(whole)[0] + rng.choice(ends)
+    name = _pair(rng, whole)
+    return name if rng.random() < _FASHION_SHARE else name[0] + rng.choice(ends)
 
 
 def adult_name(rng: Random, family: str, sex: int) -> str:
     """Return the full name of an adult with the given surname."""
-    return family + rng.choice(_MEN if sex == MALE else _WOMEN)
+    return family + _pair(rng, _MEN if sex == MALE else _WOMEN)
 
 
 def phone(rng: Random) -> str:
@@ -64,4 +66,9 @@ def phone(rng: Random) -> str:
 def street(rng: Random) -> str:
     """Return the street part of an address."""
     side = rng.choice("东西南北")
-    return f"{rng.choice(_ROADS)}{side}街{rng.randrange(1, 180)}号{rng.randrange(1, 40)}号楼"
+    return f"{_pair(rng, _ROADS)}{side}街{rng.randrange(1, 180)}号{rng.randrange(1, 40)}号楼"
+
+
+def _pair(rng: Random, names: str) -> str:
+    place = rng.randrange(len(names) // 2) * 2
+    return names[place : place + 2]

@@ -13,7 +13,7 @@ from gateway.sample.children import Registry, birthday, card, give_document, sex
 from gateway.sample.dose_defects import hold_card_back, plant_dose
 from gateway.sample.doses import Calendar, record
 from gateway.sample.events import events
-from gateway.sample.family import Family, Truth
+from gateway.sample.family import Case, Family, Truth
 from gateway.sample.lots import Shelf
 from gateway.sample.stock import balances, movements
 from gateway.sample.tables import Tables
@@ -24,7 +24,7 @@ from gateway.v1 import types_pb2 as t
 
 # The day as of which the sample is told; fixed, so that a seed means the same tomorrow.
 AS_OF = date(2026, 9, 30)
-# The share of families with one planted defect of the card, of a dose, and with a card that comes after its dose.
+# The share of families with a defect of the card, of a dose, and with a card that comes too late.
 CARD_SHARE, DOSE_SHARE, LATE_SHARE = 0.02, 0.03, 0.004
 _CHILDREN_PER_COUNTY = 700
 _LEAST_COUNTIES = 3
@@ -45,9 +45,9 @@ FAULTLESS = Shares(0.0, 0.0, 0.0)
 
 
 class Province:
-    """The generated records of one seed. Ask for the families first: stock and events come from them."""
+    """The generated records of one seed; families first, stock and events come from them."""
 
-    def __init__(  # noqa: PLR0913  what a sample is made of
+    def __init__(
         self,
         tables: Tables,
         units: Sequence[t.Unit],
@@ -55,7 +55,7 @@ class Province:
         seed: int,
         children: int,
         as_of: date = AS_OF,
-        shares: Shares = Shares(),  # noqa: B008  frozen
+        shares: Shares = Shares(),
     ) -> None:
         """Prepare; `units` are those where the children live, centres are passed over."""
         self._random = Random(seed)
@@ -73,12 +73,13 @@ class Province:
         for number in range(self._children):
             unit = self._clinics[number * len(self._clinics) // self._children]
             family = self._family(unit)
+            case = Case(self._random, self._registry, family)
             drawn = self._random.random()
             if drawn < self._shares.card:
-                plant_card(self._random, self._registry, family, cards)
+                plant_card(case, cards)
                 cards += 1
             elif drawn < self._shares.card + self._shares.dose:
-                doses += plant_dose(self._random, family, doses)
+                doses += plant_dose(case, doses)
             elif drawn < self._shares.card + self._shares.dose + self._shares.late:
                 hold_card_back(family)
             else:
@@ -113,7 +114,7 @@ class Province:
 
 
 def choose_counties(tables: Tables, seed: int, children: int) -> tuple[str, ...]:
-    """Return the counties that a sample of this size lives in, from the cities as populous as they are."""
+    """Return the counties for a sample of this size; populous cities have more of them."""
     rng = Random(seed)
     counties = tables.counties()
     wanted = min(len(counties), max(_LEAST_COUNTIES, children // _CHILDREN_PER_COUNTY))
@@ -125,7 +126,7 @@ def choose_counties(tables: Tables, seed: int, children: int) -> tuple[str, ...]
 
 
 def units_of(tables: Tables, counties: Sequence[str], *, clinics: int = 6) -> tuple[t.Unit, ...]:
-    """Return the units of these counties and the centres of their cities, centres of cities first."""
+    """Return the units of these counties, after the centres of their cities."""
     cities = sorted({tables.division(county).parent for county in counties})
     return (
         *(city_centre(tables, city) for city in cities),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import groupby
 
-from gateway.sample.calendar import as_date, month_end, moment, months_later
+from gateway.sample.calendar import as_date, moment, month_end, months_later
 from gateway.sample.lots import Delivery, Shelf
 from gateway.sample.units import centre_code
 from gateway.v1 import stock_pb2 as s

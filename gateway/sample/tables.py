@@ -65,7 +65,7 @@ class Tables:
 
 
 def load(folder: Path) -> Tables:
-    """Return the tables of a policies folder; raises SettingsError naming the file that is wrong."""
+    """Return the tables of a policies folder; raises SettingsError naming the wrong file."""
     return Tables(
         divisions=tuple(
             Division(row["code"], row["name_zh"], row["parent"])

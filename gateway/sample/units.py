@@ -1,4 +1,4 @@
-"""Units: per county one disease control centre, vaccination units of its towns and a maternity hospital."""
+"""Units of a county: its disease control centre, a maternity hospital, clinics of its towns."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,7 +8,7 @@ from gateway.sample.tables import Tables
 from gateway.v1 import types_pb2 as t
 
 _OPENED = date(2016, 1, 1)
-_TOWNS = "城关 东街 西关 南城 河西 新城 柳林 北庄 龙泉 石桥 马家 沙河 南坪 水头 安泽 高村".split()
+_TOWNS = "城关东街西关南城河西新城柳林北庄龙泉石桥马家沙河南坪水头安泽高村"
 _CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _CREDIT_BASE = 31
 
@@ -33,7 +33,7 @@ def centre_code(division: str) -> str:
 
 
 def city_centre(tables: Tables, city: str, organisation: str = "") -> t.Unit:
-    """Return a city's disease control centre; `organisation` is who runs it, the city itself by default."""
+    """Return a city's disease control centre, run by `organisation`, by default the city."""
     name = f"{tables.division(city).name}疾病预防控制中心"
     return _unit(city, 1, name, t.Unit.LEVEL_CITY_CDC, "", organisation or city)
 
@@ -41,7 +41,7 @@ def city_centre(tables: Tables, city: str, organisation: str = "") -> t.Unit:
 def county_units(
     tables: Tables, county: str, *, clinics: int = 6, organisation: str = ""
 ) -> tuple[t.Unit, ...]:
-    """Return a county's centre and its vaccination units, centre first; run by the county by default."""
+    """Return a county's centre and its clinics, centre first; run by the county by default."""
     division = tables.division(county)
     runs, centre = organisation or county, centre_code(county)
     above = centre_code(division.parent)
@@ -50,7 +50,8 @@ def county_units(
         _unit(county, 2, f"{division.name}妇幼保健院", t.Unit.LEVEL_MATERNITY, centre, runs),
     ]
     for number in range(clinics - 1):
-        town = _TOWNS[number % len(_TOWNS)]
+        place = number * 2 % len(_TOWNS)
+        town = _TOWNS[place : place + 2]
         name = f"{division.name}{town}镇卫生院接种门诊"
         level = t.Unit.LEVEL_VACCINATION_UNIT
         units.append(_unit(county, number + 3, name, level, centre, runs))

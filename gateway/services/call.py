@@ -3,14 +3,17 @@
 import asyncio
 import secrets
 import uuid
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from gateway.audit.event import Event
 from gateway.audit.recorder import Effect, Entry, Recorder
 from gateway.errors import Reason, Refusal
 from gateway.identity.principal import Principal
+from gateway.identity.token import Claims
 from gateway.link.connection import Connection
 from gateway.services.access import Rpc
+from gateway.store.database import Transaction
 
 Result = TypeVar("Result")
 
@@ -25,17 +28,30 @@ class Call:
     effect, so that both stand in one transaction; a method that only reads may `note` what it found and return.
     """
 
-    __slots__ = ("_append", "_recorder", "connection", "event", "principal", "raw", "request_id", "rpc")
+    __slots__ = (
+        "_append",
+        "_connection",
+        "_principal",
+        "_recorder",
+        "claims",
+        "event",
+        "permitted",
+        "raw",
+        "request_id",
+        "rpc",
+    )
 
     def __init__(self, recorder: Recorder, event: Event, rpc: Rpc | None) -> None:
         """Begin a call of a known rpc, or of None; its request id is ours until the caller's own is read."""
         self._recorder = recorder
         self._append: asyncio.Task[Entry] | None = None
+        self._connection: Connection | None = None
+        self._principal: Principal | None = None
         self.rpc = rpc
         self.request_id = new_id()
         self.event = event.with_(request_id=self.request_id)
-        self.connection: Connection | None = None
-        self.principal: Principal | None = None
+        self.claims: Claims | None = None
+        self.permitted = False
         self.raw = b""
 
     @property
@@ -44,31 +60,64 @@ class Call:
         return self._append is not None
 
     @property
-    def caller(self) -> Principal:
-        """The authenticated caller of an rpc that needs a token."""
-        if self.principal is None:
-            raise RuntimeError("an rpc without token has no principal")
-        return self.principal
+    def known(self) -> Rpc:
+        """The rpc, once the method was found to be known."""
+        return _established(self.rpc)
+
+    @property
+    def action(self) -> str:
+        """The rpc's name, which is the policy's action."""
+        return self.known.name
 
     @property
     def link(self) -> Connection:
-        """The connection, known since the first check."""
-        if self.connection is None:
-            raise RuntimeError("the connection is not known yet")
-        return self.connection
+        """The connection, since check 1."""
+        return _established(self._connection)
 
-    def batch(self) -> "Call":
+    @property
+    def caller(self) -> Principal:
+        """The authenticated caller, since check 5."""
+        return _established(self._principal)
+
+    def connect(self, connection: Connection) -> None:
+        """Take what the front knows of the connection, for the leaf too."""
+        self._connection = connection
+        self.note(
+            organisation=connection.organisation,
+            subject=connection.subject,
+            certificate=connection.certificate_sha256,
+            serial=connection.serial,
+            connection=connection.name,
+            peer=connection.peer,
+            listener=connection.listener,
+            ingress=connection.origin.ingress,
+            tunnel=connection.origin.tunnel,
+            strength=connection.origin.strength,
+        )
+
+    def identify(self, principal: Principal) -> None:
+        """Take the established principal, for the leaf too."""
+        if self._principal is None:
+            self.note(account=principal.account, session=principal.session.hex())
+        self._principal = principal
+
+    def batch(self, raw: bytes) -> "Call":
         """Return a call for one batch of this stream: the same caller, a leaf of its own."""
         one = Call(self._recorder, self.event, self.rpc)
-        one.connection = self.connection
-        one.principal = self.principal
+        one._connection = self._connection
+        one._principal = self._principal
+        one.claims = self.claims
+        one.raw = raw
         return one
 
-    def note(self, **fields: object) -> None:
-        """Add fields of the leaf (see audit.event): only what the allow-list knows, never personal data."""
+    def note(self, **fields: Any) -> None:  # Any: as Event.with_
+        """Add fields of the leaf (see audit.event), counts and details to those already there; never personal data."""
+        for mapping in ("counts", "detail"):
+            if mapping in fields:
+                fields[mapping] = {**getattr(self.event, mapping), **fields[mapping]}
         self.event = self.event.with_(**fields)
 
-    async def record(self, effect: Effect | None = None, **fields: object) -> Entry:
+    async def record(self, effect: Effect | None = None, **fields: Any) -> Entry:  # Any: as note
         """Commit the leaf together with the effect; returns the entry, or raises the effect's refusal once on the log.
 
         Once begun it is finished even when the caller goes away: a cancel cannot part an effect from its leaf.
@@ -79,6 +128,29 @@ class Call:
         self._append = asyncio.create_task(self._recorder.append(self.event, effect))
         self._append.add_done_callback(_seen)
         return await asyncio.shield(self._append)
+
+    async def effect(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        tell: Callable[[Result, Event], Event] | None = None,
+    ) -> Result:
+        """Do the work in the leaf's transaction and return its result; `tell` adds to the leaf what came of it."""
+        results: list[Result] = []
+
+        async def run(tx: Transaction) -> Event:
+            result = await work(tx)
+            results.append(result)
+            return self.event if tell is None else tell(result, self.event)
+
+        await self.record(run)
+        return results[-1]
+
+
+def _established(value: Result | None) -> Result:
+    """Return what an earlier check established; without it the order of the checks is broken."""
+    if value is None:
+        raise RuntimeError("asked before the check that establishes it")
+    return value
 
 
 def on_log(refusal: Refusal) -> bool:

@@ -79,7 +79,7 @@ class Guard(grpc.GenericRpcHandler):
         """Serve one call from its first byte to its status: the outermost handler of a door."""
         rpc, method = self._methods.get(name, (None, None))
         kind = rpc.access.kind if rpc else UNKNOWN_KIND
-        call = Call(self._recorder, self._base.with_(kind=kind), rpc)
+        call = Call(self._recorder, self._base.with_(kind=kind, rpc=name if rpc else None), rpc)
         try:
             await self._admit(call, context)  # 1, 2, 3
             if rpc is None or method is None:
@@ -107,29 +107,30 @@ class Guard(grpc.GenericRpcHandler):
 
     async def _unary(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> bytes:
         """Return the reply's bytes, its leaf committed."""
-        wire.deadline(context)  # 4
+        wire.deadline(context, self._checks.limits.shortest_deadline_ms)  # 4
         call.raw = await wire.only_message(context, rpc.access.max_bytes)
         request = requests.parse(rpc.request, call.raw)
         requests.identify(call, request)
-        await self._checks.caller(call, lambda: wire.token(context))  # 5, 6, 7, 8
+        await self._checks.caller(call, lambda: wire.token(context), request)  # 5, 6, 7, 8
         response: Message = await method(call, request)  # 9
+        if rpc.access.needs_token and not call.permitted:
+            raise RuntimeError("no policy was asked")
         if not call.recorded:
             await call.record()
         return response.SerializeToString()
 
     async def _stream(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> None:
         """Answer every batch of a stream; a clean end leaves no leaf of its own."""
-        await self._checks.caller(call, lambda: wire.token(context))  # 5, 6, 7, 8
+        await self._checks.caller(call, lambda: wire.token(context), None)  # 5, 6, 7, 8
+        limits = self._checks.limits
 
         async def read() -> bytes | None:
-            raw = await wire.next_message(context, rpc.access.max_bytes)  # 4
-            if raw is None:
-                await wire.end(context)
-                return None
-            await self._checks.again(call)  # 2, 5, 7
+            raw = await wire.next_batch(context, rpc.access.max_bytes, limits.idle_s)  # 4
+            if raw is not None:
+                await self._checks.again(call)  # 2, 5, 6
             return raw
 
-        window = Window(context, read, functools.partial(self._batch, call, method))
+        window = Window(context, read, functools.partial(self._batch, call, method), limits.window)
         with self._checks.stream(call):
             self._windows.add(window)
             try:
@@ -139,8 +140,7 @@ class Guard(grpc.GenericRpcHandler):
 
     async def _batch(self, stream: Call, method: Method, raw: bytes) -> bytes:
         """Answer one batch; whatever becomes of it, its leaf is committed before this returns or raises."""
-        call = stream.batch()
-        call.raw = raw
+        call = stream.batch(raw)
         try:
             reply: bytes = await method(call, raw)
         except Refusal as refusal:

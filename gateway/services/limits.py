@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.clock import Clock
+from gateway.config.policies import CallLimits, StreamLimits
 from gateway.errors import Reason, refuse
 
 # Buckets kept at once; a full bucket equals an absent one, so forgetting the longest unused is harmless below this.
@@ -70,3 +71,24 @@ class Streams:
                 self._open[connection] = left
             else:
                 del self._open[connection]
+
+
+class Limits:
+    """All limits of one door, from policies/limits.toml."""
+
+    def __init__(self, calls: CallLimits, streams: StreamLimits, clock: Clock) -> None:
+        """Start with every bucket full and no stream open."""
+        self._accounts = Buckets(calls.per_account_per_s, calls.per_account_burst, clock)
+        self._connections = Buckets(calls.per_connection_per_s, calls.per_connection_burst, clock)
+        self.streams = Streams(streams.per_connection)
+        self.window = streams.window
+        self.idle_s = streams.idle_s
+        self.shortest_deadline_ms = calls.shortest_deadline_ms
+
+    def account(self, organisation: str, account: str) -> None:
+        """Take one call of an account, over all its connections; raises RATE_LIMITED."""
+        self._accounts.take((organisation, account))
+
+    def connection(self, name: str) -> None:
+        """Take one call of a connection that has not logged in; raises RATE_LIMITED."""
+        self._connections.take(name)

@@ -10,6 +10,7 @@ from gateway.services.call import Call
 
 Parsed = TypeVar("Parsed", bound=Message)
 
+REASON_MAX = 200
 # The one textual form of a UUID (RFC 9562 section 4, lower case): the same id has the same bytes on the log.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
@@ -40,3 +41,12 @@ def identify(call: Call, request: Message) -> None:
 def invalid(field: str, rule: str, english: str, chinese: str) -> Refusal:
     """Return FIELD_INVALID for one field; the texts name the rule, never the value."""
     return refuse(Reason.FIELD_INVALID, violations=(Violation(field, rule, english, chinese),))
+
+
+def require_reason(reason: str) -> None:
+    """Pass a change that says why, in 1-200 characters; raises FIELD_INVALID.
+
+    The words themselves stay out of the log, for they may name a person; the leaf's digest covers them.
+    """
+    if not 0 < len(reason.strip()) <= REASON_MAX:
+        raise invalid("reason", "REASON", "1 to 200 characters.", "1 至 200 个字符。")

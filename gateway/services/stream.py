@@ -1,4 +1,4 @@
-"""The window of a stream: up to eight batches in flight, answered in the order in which they came.
+"""The window of a stream: a few batches in flight, answered in the order in which they came.
 
 Reading and answering are two tasks, so that a batch is judged while the one before it is being committed. Whatever ends
 the stream, batches already taken are finished: each leaves its own leaf, and its receipt waits under its request id.
@@ -10,9 +10,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from gateway.errors import Refusal
 from gateway.services.wire import Context
 
-# Batches of one stream without an answer: eight of 4 MiB are what a door holds for a slow sender (contract.md).
-WINDOW = 8
-
 Read = Callable[[], Awaitable[bytes | None]]
 Serve = Callable[[bytes], Coroutine[None, None, bytes]]
 
@@ -20,12 +17,12 @@ Serve = Callable[[bytes], Coroutine[None, None, bytes]]
 class Window:
     """One stream: `read` gives the next batch or None, or raises what ends the stream; `serve` answers one batch."""
 
-    def __init__(self, context: Context, read: Read, serve: Serve) -> None:
-        """Prepare; nothing is read before `run`."""
+    def __init__(self, context: Context, read: Read, serve: Serve, size: int) -> None:
+        """Prepare for `size` unanswered batches (policies/limits.toml); nothing is read before `run`."""
         self._context = context
         self._read = read
         self._serve = serve
-        self._room = asyncio.Semaphore(WINDOW)
+        self._room = asyncio.Semaphore(size)
         self._batches: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._stop: Refusal | None = None

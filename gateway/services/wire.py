@@ -13,6 +13,7 @@ from typing import TypeAlias
 from grpc.aio import EOF, ServicerContext
 
 from gateway.errors import Reason, Refusal, refuse
+from gateway.identity.token import bearer_value
 
 Context: TypeAlias = ServicerContext[bytes, bytes]
 
@@ -20,10 +21,7 @@ Context: TypeAlias = ServicerContext[bytes, bytes]
 END_GRACE_S = 0.02
 # How long a unary call may keep us waiting for its one message; a handshake has as long.
 FIRST_MESSAGE_S = 5.0
-# Less is too little to commit a leaf and have it signed (boulder's number, reference/style.md).
-LEAST_TIME_S = 0.1
 _PEER = re.compile(r"unix-abstract:gateway-([0-9a-f]{32})", re.ASCII)
-_BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,4096})", re.ASCII)
 
 
 def connection_name(context: Context) -> str:
@@ -36,21 +34,16 @@ def connection_name(context: Context) -> str:
 
 def token(context: Context) -> str:
     """Return the one bearer token; raises TOKEN_MISSING for none and TOKEN_INVALID for two or another form."""
-    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-    if not values:
-        raise refuse(Reason.TOKEN_MISSING)
-    match = _BEARER.fullmatch(str(values[0])) if len(values) == 1 else None
-    if match is None:
-        raise refuse(Reason.TOKEN_INVALID)
-    return match[1]
+    metadata = context.invocation_metadata() or ()
+    return bearer_value([value for key, value in metadata if key == "authorization"])
 
 
-def deadline(context: Context) -> None:
+def deadline(context: Context, least_ms: int) -> None:
     """Pass a call that leaves enough time; raises DEADLINE_MISSING or DEADLINE_TOO_SHORT."""
     remaining = context.time_remaining()
     if remaining is None:
         raise refuse(Reason.DEADLINE_MISSING)
-    if remaining < LEAST_TIME_S:
+    if remaining * 1000 < least_ms:
         raise refuse(Reason.DEADLINE_TOO_SHORT)
 
 
@@ -67,6 +60,18 @@ async def only_message(context: Context, max_bytes: int) -> bytes:
     if message is None:
         await end(context)
         raise refuse(Reason.MESSAGE_MISSING)
+    return message
+
+
+async def next_batch(context: Context, max_bytes: int, idle_s: float) -> bytes | None:
+    """Return a stream's next message, None at a clean end; raises what ended it, or CANCELLED after `idle_s` of silence."""
+    try:
+        async with asyncio.timeout(idle_s):
+            message = await next_message(context, max_bytes)
+    except TimeoutError:
+        raise refuse(Reason.CANCELLED, metadata={"cause": "idle"}) from None
+    if message is None:
+        await end(context)
     return message
 
 

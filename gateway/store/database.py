@@ -1,8 +1,8 @@
 """A small pool of PostgreSQL connections, and the transaction other rooms run their SQL on.
 
-Placeholders are `%s`, so a percent sign in SQL text is `%%`. Results come in binary: bytea is bytes, timestamps are ours in microseconds.
-Nothing of psycopg leaves this room: its errors become StoreError, whose text never holds values of
-rows.
+Placeholders are `%s`, so a percent sign in SQL text is `%%`. Results come in binary: bytea is
+bytes, timestamps are ours in microseconds. Nothing of psycopg leaves this room: its errors become
+StoreError, whose text never holds values of rows.
 """
 
 import asyncio

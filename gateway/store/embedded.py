@@ -146,8 +146,7 @@ class Cluster:
             return None
         pid = abs(int(lines[0]))
         try:
-            # A postmaster's working directory is its data folder: no other process with a reused
-            # pid has it.
+            # Its working directory is its data folder, which no process with a reused pid has.
             same = Path(f"/proc/{pid}/cwd").samefile(self.data)
         except OSError:
             return None
@@ -184,7 +183,7 @@ class Cluster:
             closed = unreachable(folder, user)
             if closed is not None:
                 msg = (
-                    f"{closed}: user {user.name} cannot enter it, and PostgreSQL runs as that user: "
+                    f"{closed}: PostgreSQL runs as user {user.name}, who cannot enter it: "
                     "choose a HOME elsewhere (such as /var/lib/gateway), "
                     f"or run `chmod o+x {closed}` yourself"
                 )

@@ -1,1 +1,1 @@
-
+"""The child processes of one gateway: started in order, watched, restarted, drained."""

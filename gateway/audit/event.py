@@ -1,0 +1,257 @@
+"""What may stand in an audit leaf: typed fields with a closed grammar each; nothing else gets in.
+
+No grammar here admits a name, an identity number, a phone number or free text: a value of another
+form is refused (EventError), so that a mistake in a caller becomes an error and not a disclosure.
+Digits alone are admitted only in the lengths of our own codes (organisation 6-12, unit 10).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from gateway.names import (
+    ACCOUNT_NAME,
+    ORGANISATION_CODE,
+    SUBJECT_NAME,
+    UNIT_CODE,
+    MalformedNameError,
+    parse_subject,
+)
+from gateway.tlog import leaf
+
+Decision = Literal["allow", "deny", "error"]
+
+# The form of the leaf itself; a reader refuses a version it does not know.
+LEAF_VERSION = 1
+
+_WORD = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
+_DOTTED = re.compile(r"[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ADDRESS = re.compile(r"[0-9a-f.:%\[\]]{2,60}", re.ASCII)
+
+# What may be counted in a leaf.
+COUNTS = frozenset(
+    {
+        "accepted",
+        "accounts",
+        "bytes",
+        "calls",
+        "certificates",
+        "divisions",
+        "duplicate",
+        "entries",
+        "flagged",
+        "items",
+        "leaves",
+        "organisations",
+        "quarantined",
+        "refused",
+        "rejected",
+        "released",
+        "roles",
+        "rows",
+        "sessions",
+        "suppressed",
+        "systems",
+        "units",
+        "unknown",
+    }
+)
+
+# What else a leaf may tell, each word with the grammar of its value; an integer where it is None.
+DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
+    {
+        "alert": _DOTTED,
+        "cause": _DOTTED,
+        "checkpoint_sha256": _SHA256,
+        "clock_from_us": None,
+        "clock_until_us": None,
+        "digest": _SHA256,
+        "exit": None,
+        "first_us": None,
+        "issuer_sha256": _SHA256,
+        "last_us": None,
+        "level": _DOTTED,
+        "limit": None,
+        "method": _WORD,
+        "not_after_us": None,
+        "offered_tls": re.compile(r"(?:SSLv3|TLSv1(?:\.[0-3])?|none)", re.ASCII),
+        "outage_from_us": None,
+        "outage_until_us": None,
+        "page": None,
+        "parent_organisation": ORGANISATION_CODE,
+        "pid": None,
+        "policies_sha256": _SHA256,
+        "process": _WORD,
+        "purpose": _DOTTED,
+        "relation": _WORD,
+        "restarts": None,
+        "revision": None,
+        "role": _WORD,
+        "signal": None,
+        "size": None,
+        "source": re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}", re.ASCII),
+        "spki_sha256": _SHA256,
+        "state": _WORD,
+        "target_account": ACCOUNT_NAME,
+        "target_certificate": _SHA256,
+        "target_organisation": ORGANISATION_CODE,
+        "target_serial": re.compile(r"[0-9a-f]{1,40}", re.ASCII),
+        "target_session": re.compile(r"[0-9a-f]{32}", re.ASCII),
+        "target_subject_kind": re.compile(r"sys|officer", re.ASCII),
+        "target_subject_name": SUBJECT_NAME,
+        "target_unit": UNIT_CODE,
+        "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
+    }
+)
+
+
+class EventError(ValueError):
+    """A field of an event is not of its grammar; the message names the field, never the value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One audited event; None and empty fields are left out of the leaf.
+
+    `kind` is the access option's audit_kind or "tls.refused", "log.recover" and the like; `reason`
+    one of errors.Reason; digests, serials and session are lower-case hex; `peer` and `listener` are
+    "address:port"; `subject` is a SPIFFE id.
+    """
+
+    kind: str = ""
+    decision: Decision = "allow"
+    reason: str | None = None
+    door: str | None = None
+    rpc: str | None = None
+    organisation: str | None = None
+    subject: str | None = None
+    account: str | None = None
+    session: str | None = None
+    certificate: str | None = None
+    serial: str | None = None
+    connection: str | None = None
+    peer: str | None = None
+    listener: str | None = None
+    ingress: str | None = None
+    tunnel: str | None = None
+    strength: Literal["weak", "proven"] | None = None
+    request_id: str | None = None
+    batch_id: int | None = None
+    unit: str | None = None
+    sequence: int | None = None
+    commitment: str | None = None
+    policies: tuple[str, ...] = ()
+    bundle: str | None = None
+    counts: Mapping[str, int] | None = None
+    detail: Mapping[str, str | int] | None = None
+
+    def with_(self, **changes: Any) -> "Event":  # noqa: ANN401  each field is judged by its own type
+        """Return a copy with these fields; an unknown one raises TypeError."""
+        return replace(self, **changes)
+
+    def to_leaf(self, time_us: int) -> bytes:
+        """Return the canonical JSON of this event at `time_us`; raises EventError or LeafError."""
+        document: dict[str, leaf.Json] = {"time_us": time_us, "version": LEAF_VERSION}
+        for name, judge in _JUDGES:
+            value = getattr(self, name)
+            if value is None or value in ((), {}):
+                continue
+            if not judge(value):
+                raise EventError(f"{name} is not of its grammar")
+            document[name] = value
+        return leaf.encode(document)
+
+    def bare(self) -> "Event":
+        """Return what can be told of an event that is itself not fit for the log."""
+        kind = self.kind if _JUDGE["kind"](self.kind) else "log.unfit"
+        door = self.door if self.door is not None and _JUDGE["door"](self.door) else None
+        fit = self.request_id is not None and _JUDGE["request_id"](self.request_id)
+        return Event(kind=kind, door=door, request_id=self.request_id if fit else None)
+
+
+Judge = Callable[[Any], bool]  # Any: each judge checks the type of its own field
+
+
+def _text(pattern: re.Pattern[str]) -> Judge:
+    """Return the judge of a text field."""
+    match = pattern.fullmatch
+    return lambda value: isinstance(value, str) and match(value) is not None
+
+
+def _one_of(*words: str) -> Judge:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _natural(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _subject(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parse_subject(value)
+    except MalformedNameError:
+        return False
+    return True
+
+
+def _policies(value: object) -> bool:
+    match = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII).fullmatch
+    return isinstance(value, tuple) and all(isinstance(each, str) and match(each) for each in value)
+
+
+def _counts(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return all(name in COUNTS and _natural(count) for name, count in value.items())
+
+
+def _detail(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    for name, each in value.items():
+        if name not in DETAILS:
+            return False
+        pattern = DETAILS[name]
+        if not (_natural(each) if pattern is None else _text(pattern)(each)):
+            return False
+    return True
+
+
+_JUDGE: Mapping[str, Judge] = MappingProxyType(
+    {
+        "kind": _text(_DOTTED),
+        "decision": _one_of("allow", "deny", "error"),
+        "reason": _text(re.compile(r"[A-Z][A-Z_]{1,39}", re.ASCII)),
+        "door": _text(_WORD),
+        # Only services of this contract; a method that a stranger invented is not named.
+        "rpc": _text(re.compile(r"/?(?:gateway|grpc\.health)\.v1\.[A-Za-z]{1,40}/[A-Za-z]{1,40}")),
+        "organisation": _text(ORGANISATION_CODE),
+        "subject": _subject,
+        "account": _text(ACCOUNT_NAME),
+        "session": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
+        "certificate": _text(_SHA256),
+        "serial": _text(re.compile(r"[0-9a-f]{1,40}", re.ASCII)),
+        "connection": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
+        "peer": _text(_ADDRESS),
+        "listener": _text(_ADDRESS),
+        "ingress": _text(re.compile(r"[A-Za-z0-9_.:/-]{1,64}", re.ASCII)),
+        "tunnel": _text(re.compile(r"[A-Za-z0-9_.:/-]{1,64}", re.ASCII)),
+        "strength": _one_of("weak", "proven"),
+        "request_id": _text(_UUID),
+        "batch_id": _natural,
+        "unit": _text(UNIT_CODE),
+        "sequence": _natural,
+        "commitment": _text(_SHA256),
+        "policies": _policies,
+        "bundle": _text(_SHA256),
+        "counts": _counts,
+        "detail": _detail,
+    }
+)
+_JUDGES = tuple((each.name, _JUDGE[each.name]) for each in fields(Event))

@@ -1,0 +1,152 @@
+"""The client as a witness: which checkpoints it saw, and that all belong to one log.
+
+1. A checkpoint counts only with the signature of the profile's key and the log's origin.
+2. Two checkpoints of one size with different roots are a fork: nothing is believed after that.
+3. Now and then, and at the end of an upload, the newest checkpoint is proven to continue the one
+   kept before, and a few of those in between, drawn by lot, to be of the same tree: a gateway that
+   showed another log even once is found out with a chance that it cannot foresee.
+4. What could not be proven, because nobody answered, is kept and proven the next time.
+"""
+
+import base64
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from gateway.client.files import write_private
+from gateway.client.profile import Profile
+from gateway.tlog.checkpoint import Checkpoint, open_checkpoint
+from gateway.tlog.merkle import MerkleError, verify_consistency
+from gateway.tlog.note import NoteError, Verifier, parse_vkey
+
+# Fetches the hashes that prove size `old` to be a prefix of size `new`.
+Fetch = Callable[[int, int], Awaitable[Sequence[bytes]]]
+
+# How many of the checkpoints between the kept and the newest are proven each time.
+DRAWN = 3
+# Signed notes whose signature is known to be good; one serves every receipt of its commit group.
+_REMEMBERED = 256
+_UNPROVEN_MAX = 64
+_NOTE_BREAK = b"\x00"
+
+
+class LogError(Exception):
+    """The log is not what it must be; `code` is one word per cause. Stop, and tell the province."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Make an error; the message is for people."""
+        super().__init__(message)
+        self.code = code
+
+
+class Checkpoints:
+    """The checkpoints of one log as one profile has seen them."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Take up what the profile kept; raises LogError when its files were tampered with."""
+        self._verifier = _verifier(profile.remote.log_key)
+        self._kept_file = profile.checkpoint
+        self._unproven_file = profile.checkpoint.with_name("checkpoints-unproven")
+        self._opened: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._roots: dict[int, bytes] = {}
+        self._unproven: dict[int, str] = {}
+        self.kept: Checkpoint | None = None
+        for note in _notes(self._kept_file):
+            self.kept = self._open(note)
+            self._roots[self.kept.size] = self.kept.root
+        for note in _notes(self._unproven_file):
+            self.see(note)
+
+    def see(self, note: str) -> Checkpoint:
+        """Return the checkpoint of a signed note once its signature is good; raises LogError."""
+        known = self._opened.get(note)
+        if known is not None:
+            self._opened.move_to_end(note)
+            return known
+        found = self._open(note)
+        if self._roots.setdefault(found.size, found.root) != found.root:
+            raise LogError("LOG_FORKED", f"two signed checkpoints of size {found.size} differ")
+        if self.kept is None or found.size != self.kept.size:
+            self._unproven.setdefault(found.size, note)
+        self._opened[note] = found
+        if len(self._opened) > _REMEMBERED:
+            self._opened.popitem(last=False)
+        return found
+
+    @property
+    def unproven(self) -> int:
+        """How many checkpoints wait to be proven."""
+        return len(self._unproven)
+
+    async def settle(self, fetch: Fetch) -> Checkpoint | None:
+        """Prove what waits and keep the newest; raises LogError, or whatever `fetch` raises."""
+        waiting = dict(self._unproven)
+        if not waiting:
+            return self.kept
+        try:
+            newest = await self._prove(waiting, fetch)
+        except BaseException:
+            self._save_unproven()
+            raise
+        for size in waiting:
+            self._unproven.pop(size, None)
+        self._roots = {s: r for s, r in self._roots.items() if s in self._unproven}
+        self._roots[newest.size] = newest.root
+        self._save_unproven()
+        return self.kept
+
+    async def _prove(self, waiting: dict[int, str], fetch: Fetch) -> Checkpoint:
+        notes = [self.see(note) for note in waiting.values()]
+        everything = notes if self.kept is None else [*notes, self.kept]
+        newest = max(everything, key=lambda each: each.size)
+        drawn = secrets.SystemRandom().sample(notes, min(DRAWN, len(notes)))
+        if self.kept is not None:
+            drawn.insert(0, self.kept)
+        for older in {each.size: each for each in drawn}.values():
+            if older.size != newest.size:
+                await _consistent(older, newest, fetch)
+        if newest.size in waiting:
+            write_private(self._kept_file, waiting[newest.size].encode())
+            self.kept = newest
+        return newest
+
+    def _open(self, note: str) -> Checkpoint:
+        try:
+            return open_checkpoint(note, [self._verifier], self._verifier.name)
+        except NoteError as error:
+            raise LogError(error.code, str(error)) from error
+
+    def _save_unproven(self) -> None:
+        newest = sorted(self._unproven)[-_UNPROVEN_MAX:]
+        if newest or self._unproven_file.exists():
+            notes = [self._unproven[size].encode() for size in newest]
+            write_private(self._unproven_file, _NOTE_BREAK.join(notes))
+
+
+async def _consistent(older: Checkpoint, newer: Checkpoint, fetch: Fetch) -> None:
+    hashes = await fetch(older.size, newer.size)
+    try:
+        verify_consistency(older.size, newer.size, hashes, older.root, newer.root)
+    except MerkleError as error:
+        where = f"size {older.size} ({_root(older)}) and size {newer.size} ({_root(newer)})"
+        raise LogError("LOG_INCONSISTENT", f"{where} are not of one log: {error}") from error
+
+
+def _root(checkpoint: Checkpoint) -> str:
+    return base64.b64encode(checkpoint.root).decode()
+
+
+def _verifier(vkey: str) -> Verifier:
+    try:
+        return parse_vkey(vkey)
+    except NoteError as error:
+        raise LogError(error.code, f"profile.toml: log_key: {error}") from error
+
+
+def _notes(file: Path) -> list[str]:
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    return [part.decode(errors="replace") for part in content.split(_NOTE_BREAK) if part]

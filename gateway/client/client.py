@@ -1,0 +1,108 @@
+"""One profile at work: its channels, session and checkpoints, and the calls that need a token."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from google.protobuf.message import Message
+from grpc import aio
+
+from gateway.client.channel import Channels
+from gateway.client.checkpoints import Checkpoints
+from gateway.client.profile import Profile
+from gateway.client.secret import Secret
+from gateway.client.session import SESSION_OVER, Session
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import Refusal
+from gateway.v1 import audit_service_pb2 as v1
+from gateway.v1.admin_service_pb2_grpc import AdminServiceAsyncStub, AdminServiceStub
+from gateway.v1.audit_service_pb2_grpc import AuditServiceAsyncStub, AuditServiceStub
+from gateway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub, UploadServiceStub
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+# How often a long upload proves that the log goes on as it was; each proof is a call with its leaf.
+SETTLE_EVERY_S = 60.0
+
+
+class Client:
+    """A profile's side of the gateway; to be used as `async with`, within one event loop."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        clock: Clock = SYSTEM,
+        password: Callable[[], Secret] | None = None,
+        own_connection: bool = False,
+    ) -> None:
+        """Open nothing yet; raises LogError when what the profile keeps of the log is not sound."""
+        self.profile, self.clock = profile, clock
+        self.checkpoints = Checkpoints(profile)
+        self.channels = Channels(profile, own_connection=own_connection, seen=self._seen)
+        self.session = Session(self.channels, clock=clock, password=password)
+        self._settling = asyncio.Lock()
+        self._settle_at = clock.monotonic() + SETTLE_EVERY_S
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.channels.close()
+
+    @property
+    def uploads(self) -> UploadServiceAsyncStub:
+        """The upload service."""
+        return UploadServiceStub(self.channels.to("intake"))
+
+    @property
+    def admin(self) -> AdminServiceAsyncStub:
+        """The administration service."""
+        return AdminServiceStub(self.channels.to("administration"))
+
+    @property
+    def audit(self) -> AuditServiceAsyncStub:
+        """The audit service."""
+        return AuditServiceStub(self.channels.to("administration"))
+
+    async def call(
+        self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request
+    ) -> Response:
+        """Return the answer to a call with our token; a session that ended is renewed once."""
+        token = await self.session.token()
+        try:
+            return await self.channels.call(rpc, request, token.secret)
+        except Refusal as refusal:
+            if refusal.reason not in SESSION_OVER:
+                raise
+        token = await self.session.renew(token)
+        return await self.channels.call(rpc, request, token.secret)
+
+    async def settle(self) -> None:
+        """Prove that the log goes on as it was kept; raises LogError, or the refusal of a call."""
+        async with self._settling:
+            self._settle_at = self.clock.monotonic() + SETTLE_EVERY_S
+            await self.checkpoints.settle(self._consistency)
+
+    async def settle_when_due(self) -> None:
+        """Settle once a minute; an administration door that is away now is asked again later."""
+        if self.clock.monotonic() < self._settle_at or self._settling.locked():
+            return
+        try:
+            await self.settle()
+        except Refusal:
+            return
+
+    async def _consistency(self, old: int, new: int) -> Sequence[bytes]:
+        request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)
+        return (await self.call(self.audit.GetConsistencyProof, request)).hashes
+
+    def _seen(self, note: str) -> None:
+        self.checkpoints.see(note)

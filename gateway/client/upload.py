@@ -1,0 +1,190 @@
+"""Uploading: batches over a stream, at most eight unanswered, each receipt verified before it counts.
+
+1. A batch that was sent and not answered is sent again with the same bytes, and so the same id,
+   on the next stream: the gateway answers with the receipt that it stored, or takes it now.
+2. UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and INTERNAL mean "unknown": wait, open again, go on.
+3. A refusal that is about one batch is noted with it and the others go on; any other stops.
+4. A stream ends before its token does; a session that ended is renewed.
+5. A receipt that proves nothing stops the upload at once.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from grpc import StatusCode, aio
+
+from gateway.client.channel import bearer, metadata
+from gateway.client.client import Client
+from gateway.client.refusals import outcome_unknown, refusal_of
+from gateway.client.session import SESSION_OVER, Token
+from gateway.client.verify import Evidence, Sent, verify
+from gateway.clock import US_PER_S
+from gateway.errors import Reason, Refusal, refuse
+from gateway.v1 import upload_service_pb2 as v1
+
+METHOD = "/gateway.v1.UploadService/UploadBatches"
+WINDOW = 8
+# Without any answer for so long the upload gives up; long enough for a gateway to be restarted.
+PATIENCE_S = 300.0
+# A full batch is answered within a second; a gateway that takes longer is asked again.
+ANSWER_TIMEOUT_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+# A stream whose token has less life left takes no more batches.
+_TOKEN_SPARE_US = 30 * US_PER_S
+_OF_THE_BATCH = frozenset(
+    {
+        Reason.BATCH_MALFORMED,
+        Reason.FIELD_INVALID,
+        Reason.MESSAGE_MALFORMED,
+        Reason.MESSAGE_TOO_LARGE,
+        Reason.REQUEST_ID_REUSED,
+    }
+)
+_LATER = frozenset({Reason.RATE_LIMITED, Reason.CONNECTIONS_EXHAUSTED})
+
+Call = aio.StreamStreamCall[bytes, bytes]
+
+
+class Journal(Protocol):
+    """Who keeps what became of each batch; both are called in the order of the batches."""
+
+    def answered(self, sent: Sent, receipt: v1.BatchReceipt, evidence: Evidence) -> None:
+        """Keep a verified receipt."""
+
+    def refused(self, sent: Sent, refusal: Refusal) -> None:
+        """Keep that nothing of this batch was taken, and why."""
+
+
+class Upload:
+    """One upload: batches from an iterator, answers to a journal."""
+
+    def __init__(
+        self,
+        client: Client,
+        batches: Iterator[Sent],
+        journal: Journal,
+        *,
+        window: int = WINDOW,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Prepare; the next batch is taken from the iterator when there is room for it."""
+        self._client, self._batches, self._journal = client, batches, journal
+        self._organisation = client.profile.remote.organisation
+        self._window, self._patience_s = window, patience_s
+        self._unanswered: deque[Sent] = deque()
+        self._exhausted = False
+        self._pause_s = _FIRST_PAUSE_S
+        self._progress_at = client.clock.monotonic()
+        self._renewed = False
+
+    async def run(self) -> None:
+        """Send every batch and keep every answer; raises Refusal or LogError when that cannot be."""
+        while not self._exhausted or self._unanswered:
+            token: Token | None = None
+            try:
+                token = await self._client.session.token()
+                await self._stream(token)
+            except Refusal as refusal:
+                await self._go_on(refusal, token)
+
+    async def settle(self) -> None:
+        """Prove that all receipts are of one log, with the patience of the upload."""
+        self._progressed()
+        while True:
+            try:
+                return await self._client.settle()
+            except Refusal as refusal:
+                await self._go_on(refusal, None)
+
+    async def _stream(self, token: Token) -> None:
+        """Send over one stream until it ends; raises the refusal that ended it."""
+        channel = self._client.channels.to("intake")
+        call = channel.stream_stream(METHOD)(metadata=bearer(token.secret))
+        room = asyncio.Semaphore(self._window)
+        writer = asyncio.create_task(self._write(call, room, token))
+        try:
+            await self._read(call, room)
+            trailers = metadata(await call.trailing_metadata())
+            self._client.channels.note(trailers)
+            code = await call.code()
+            if code is not StatusCode.OK:
+                raise refusal_of(code, await call.details(), trailers)
+        finally:
+            call.cancel()
+            writer.cancel()
+            await asyncio.wait([writer])
+        if not writer.cancelled() and (failed := writer.exception()) is not None:
+            raise failed
+
+    async def _write(self, call: Call, room: asyncio.Semaphore, token: Token) -> None:
+        """Send what was unanswered before, then new batches, while there is room."""
+        resend = list(self._unanswered)
+        for sent in self._next(resend):
+            await room.acquire()
+            try:
+                await call.write(sent.message)
+            except (aio.AioRpcError, asyncio.InvalidStateError):
+                return  # the stream is over, and who reads learns why
+            if token.expire_us - self._client.clock.now_us() < _TOKEN_SPARE_US:
+                break
+        await call.done_writing()
+
+    def _next(self, resend: list[Sent]) -> Iterator[Sent]:
+        yield from resend
+        for sent in self._batches:
+            self._unanswered.append(sent)
+            yield sent
+        self._exhausted = True
+
+    async def _read(self, call: Call, room: asyncio.Semaphore) -> None:
+        """Take answers until the stream ends."""
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    answer = await call.read()
+            except TimeoutError:
+                raise refuse(Reason.FRONT_AWAY) from None
+            except aio.AioRpcError:
+                return  # the call tells its status
+            if not isinstance(answer, bytes):
+                return
+            self._take(v1.UploadBatchesResponse.FromString(answer).receipt)
+            room.release()
+            await self._client.settle_when_due()
+
+    def _take(self, receipt: v1.BatchReceipt) -> None:
+        sent = self._unanswered[0]
+        evidence = verify(receipt, sent, self._organisation, self._client.checkpoints)
+        self._journal.answered(sent, receipt, evidence)
+        self._unanswered.popleft()
+        self._progressed()
+
+    async def _go_on(self, refusal: Refusal, token: Token | None) -> None:
+        """Do what a refusal asks for, or raise it."""
+        if refusal.reason in _OF_THE_BATCH and self._unanswered:
+            self._journal.refused(self._unanswered.popleft(), refusal)
+            self._progressed()
+        elif refusal.reason in SESSION_OVER and token is not None and not self._renewed:
+            self._renewed = True
+            await self._client.session.renew(token)
+        elif outcome_unknown(refusal) or refusal.reason in _LATER:
+            await self._pause(refusal)
+        else:
+            raise refusal
+
+    async def _pause(self, refusal: Refusal) -> None:
+        """Wait longer each time, up to a bound, with jitter so that a province does not knock at once."""
+        waited_s = self._client.clock.monotonic() - self._progress_at
+        if waited_s > self._patience_s:
+            raise refusal
+        jitter = secrets.randbelow(1000) / 1000
+        await asyncio.sleep((refusal.retry_after_s or 0.0) + self._pause_s * jitter)
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _progressed(self) -> None:
+        self._progress_at = self._client.clock.monotonic()
+        self._pause_s = _FIRST_PAUSE_S
+        self._renewed = False

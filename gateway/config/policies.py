@@ -1,0 +1,131 @@
+"""The policies folder: where it is, its digest for the log, and the limits every process keeps.
+
+The province's copy lies in HOME/policies; the one that ships is at the top of a checkout, or in the
+wheel as gateway/_data. Each room reads the file that it judges by, with `strict.build`.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from gateway.config.strict import SettingsError, build, read
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections the front takes."""
+
+    total: int
+    per_peer: int
+    new_per_peer_per_s: float
+    new_per_peer_burst: int
+    handshakes: int
+    handshakes_per_peer: int
+    longest_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How many unary calls a door takes."""
+
+    per_account_per_s: float
+    per_account_burst: int
+    per_connection_per_s: float
+    per_connection_burst: int
+    shortest_deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How many streams of one connection are open, and batches of one stream unanswered."""
+
+    per_connection: int
+    window: int
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """How large a message grpc itself takes, bytes."""
+
+    hard_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalLimits:
+    """How many leaves one peer's refused connections make before they are counted together."""
+
+    leaves_per_peer_per_s: float
+    leaves_per_peer_burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All of policies/limits.toml; each number is explained there."""
+
+    connections: ConnectionLimits
+    calls: CallLimits
+    streams: StreamLimits
+    messages: MessageLimits
+    refusals: RefusalLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """A policies folder as it was read: its digest (hex) covers every file in it."""
+
+    folder: Path
+    sha256: str
+    limits: Limits
+
+
+def load_policies(folder: Path) -> Policies:
+    """Return the policies in a folder; raises SettingsError naming file and key."""
+    return Policies(folder, digest(folder), load_limits(folder / "limits.toml"))
+
+
+def load_limits(path: Path) -> Limits:
+    """Return the limits in a file; raises SettingsError naming the key. Every limit is above 0."""
+    limits = build(Limits, read(path), f"{path.name}: ")
+    for section in fields(limits):
+        group = getattr(limits, section.name)
+        for field in fields(group):
+            if getattr(group, field.name) <= 0:
+                raise SettingsError(f"{path.name}: {section.name}.{field.name}: must be above 0")
+    return limits
+
+
+def digest(folder: Path) -> str:
+    """Return the SHA-256 over a folder, hex: over the lines that `sha256sum` prints for its files.
+
+    The files go in the order of their relative paths, byte by byte: `LC_ALL=C sort`.
+    Raises SettingsError when the folder cannot be read or holds what is no plain file.
+    """
+    lines = bytearray()
+    for path in sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix()):
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        lines += f"{content}  {path.relative_to(folder).as_posix()}\n".encode()
+    return hashlib.sha256(lines).hexdigest()
+
+
+def shipped(name: str) -> Path:
+    """Return the folder `policies` or `certs` as it ships: in the wheel, or in the checkout."""
+    packed = _PACKAGE / "_data" / name
+    return packed if packed.is_dir() else _PACKAGE.parent / name
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise SettingsError(f"{folder}: no such folder")
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise SettingsError(f"{path}: neither a plain file nor a folder")
+        if path.is_file():
+            found.append(path)
+    return found

@@ -1,0 +1,120 @@
+"""What outsiders try at the door: raw TLS with the wrong certificate, version or address."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.clock import SYSTEM, US_PER_S
+from gateway.demo.province import Province
+from gateway.names import Subject
+from gateway.pki import issue, keys
+from gateway.pki.issue import Authority, Wanted
+
+# How long a stranger waits to be thrown out.
+WAIT_S = 5.0
+# Far enough back that a certificate of the usual fortnight has ended.
+_LONG_AGO_US = 30 * 24 * 3600 * US_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """A certificate and its key, PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+def foreign(province: Province, code: str, *, name: str = "somebody else") -> Papers:
+    """Return papers for a real organisation's uploader, from an authority of the stranger's own."""
+    now = SYSTEM.now_us()
+    authority = issue.make_authority("client-authority", name, issue.make_root(name, now), now)
+    return _papers(authority, _subject(province, code), now)
+
+
+def same_named(province: Province, code: str) -> Papers:
+    """Return papers from an authority that bears our client authority's very name."""
+    path = province.host.home.client_authority_certificate
+    ours = x509.load_pem_x509_certificate(path.read_bytes())
+    name = ours.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    now = SYSTEM.now_us()
+    key = ec.generate_private_key(ec.SECP256R1())
+    root = issue.make_root("stranger", now)
+    wanted = Wanted("client-authority", str(name), key.public_key())
+    authority = Authority(issue.issue(wanted, root, now), key)
+    return _papers(authority, _subject(province, code), now)
+
+
+def expired(province: Province, code: str) -> Papers:
+    """Return papers that our own authority issued a month ago (minted with its key, for this)."""
+    home = province.host.home
+    authority = keys.load_authority(home.authority, home.client_authority_certificate)
+    return _papers(authority, _subject(province, code), SYSTEM.now_us() - _LONG_AGO_US)
+
+
+def of(province: Province, code: str) -> Papers:
+    """Return an organisation's true papers."""
+    profile = province.members[code].profile
+    return Papers(profile.certificate.read_bytes(), profile.key.read_bytes())
+
+
+async def knock(
+    province: Province, address: str, papers: Papers | None, *, tls12: bool = False
+) -> str:
+    """Try to connect to the intake door and return how it ended: "served" or "thrown out"."""
+    context = ssl.create_default_context(cafile=province.host.home.root_certificate)
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    if tls12:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with _loaded(context, papers):
+        try:
+            async with asyncio.timeout(WAIT_S):
+                port = province.host.ports.intake
+                reader, writer = await asyncio.open_connection(address, port, ssl=context)
+                # In TLS 1.3 the client's certificate is judged after its own handshake ended: only
+                # HTTP/2's first frame from the server shows that it was let in.
+                writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+                first = await reader.read(9)
+                writer.close()
+        except (OSError, ssl.SSLError, TimeoutError):
+            return "thrown out"
+    return "served" if first else "thrown out"
+
+
+@contextlib.contextmanager
+def _loaded(context: ssl.SSLContext, papers: Papers | None) -> Iterator[None]:
+    if papers is None:
+        yield
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "papers.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(papers.key + papers.certificate)
+        context.load_cert_chain(path)
+        yield
+
+
+def _papers(authority: Authority, subject: Subject, now_us: int) -> Papers:
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = issue.client_certificate(authority, subject, key.public_key(), now_us)
+    return Papers(
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+
+
+def _subject(province: Province, code: str) -> Subject:
+    domain = province.host.settings.trust_domain
+    return Subject(domain, code, "sys", "uploader")

@@ -1,0 +1,234 @@
+"""Accounts: who may log in with which certificate subject, in which roles, and how old the password is.
+
+The administration door opens and resets accounts without ever reading a hash; only the identity
+door reads one.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.errors import Reason, refuse
+from gateway.identity import session, throttle
+from gateway.identity.rules import HOUR_US, Profile
+from gateway.names import ACCOUNT_NAME, SubjectKind
+from gateway.registry import systems
+from gateway.registry.fields import Wrong
+from gateway.store.database import Transaction
+
+ACTIVE = 1
+UPLOADER = "uploader"
+AUDITOR = "auditor"
+ADMIN = "admin"
+ROLES = frozenset({UPLOADER, AUDITOR, ADMIN})
+# What a page of a list holds at most (design/contract.md, "Pagination").
+MOST_ACCOUNTS = 1000
+
+_COLUMNS = (
+    "organisation, name, roles, subject_kind, subject_name, state, password_set_us,"
+    " password_expires_us, must_change,"
+    " password_epoch, role_epoch"
+)
+# Constants only, here and below: no value ever stands in the text.
+_READ = (
+    f"SELECT {_COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
+)
+_READ_CREDENTIAL = (
+    f"SELECT {_COLUMNS}, password_hash, history FROM gateway.account WHERE organisation = %s AND"  # noqa: S608
+    f" name = %s"
+)
+_PAGE = (
+    f"SELECT {_COLUMNS} FROM gateway.account WHERE (organisation, name) > (%s, %s)"  # noqa: S608
+    " AND (%s = '' OR organisation = %s) ORDER BY organisation, name LIMIT %s"
+)
+_INSERT = (
+    "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name, state,"
+    " password_hash,"
+    " password_set_us, password_expires_us, must_change, password_epoch, role_epoch, history,"
+    " created_us)"
+    " VALUES (%s, %s, %s, %s, %s, 1, %s, %s, %s, true, 0, 0, '{}', %s) ON CONFLICT (organisation,"
+    " name) DO NOTHING"
+)
+_RESET = (
+    "UPDATE gateway.account SET password_hash = %s, password_set_us = %s, password_expires_us ="
+    " %s, must_change = true,"
+    " password_epoch = password_epoch + 1 WHERE organisation = %s AND name = %s"
+)
+_SET = (
+    "UPDATE gateway.account SET password_hash = %s, password_set_us = %s, password_expires_us ="
+    " %s, must_change = false,"
+    " password_epoch = password_epoch + 1, history = %s"
+    " WHERE organisation = %s AND name = %s AND state = 1 AND password_epoch = %s"
+)
+_REHASH = (
+    "UPDATE gateway.account SET password_hash = %s WHERE organisation = %s AND name = %s AND"
+    " password_hash = %s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account without its secrets.
+
+    The epochs grow with each change of password or roles; tokens carry them.
+    """
+
+    organisation: str
+    name: str
+    roles: tuple[str, ...]
+    subject_kind: SubjectKind
+    subject_name: str
+    state: int
+    password_set_us: int
+    password_expires_us: int
+    must_change: bool
+    password_epoch: int
+    role_epoch: int
+
+    @property
+    def active(self) -> bool:
+        """Whether it may be used."""
+        return self.state == ACTIVE
+
+    def ends_us(self, profile: Profile) -> int:
+        """Return when the password ends: as set, or earlier where the policy was made stricter since."""
+        if self.must_change:
+            return self.password_expires_us
+        return min(self.password_expires_us, profile.expires_us(self.password_set_us))
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An account with the hash of its password and of its former ones, newest last.
+
+    For the identity door alone.
+    """
+
+    account: Account
+    password_hash: str = field(repr=False)
+    history: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to open. The certificate subject that may use it follows from the roles: see `subject_kind`."""
+
+    organisation: str
+    name: str
+    roles: tuple[str, ...]
+    subject_name: str
+
+
+def subject_kind(roles: Collection[str]) -> SubjectKind:
+    """Return who bears the certificate: records are uploaded by systems, all else is done by officers."""
+    return "sys" if UPLOADER in roles else "officer"
+
+
+async def read(tx: Transaction, organisation: str, name: str) -> Account | None:
+    """Return the account, or None."""
+    row = await tx.fetch_one(_READ, (organisation, name))
+    return None if row is None else _account(row)
+
+
+async def read_credential(tx: Transaction, organisation: str, name: str) -> Credential | None:
+    """Return the account with its hashes, or None."""
+    row = await tx.fetch_one(_READ_CREDENTIAL, (organisation, name))
+    return None if row is None else Credential(_account(row[:-2]), row[-2], tuple(row[-1]))
+
+
+async def page(
+    tx: Transaction, organisation: str, after: tuple[str, str], limit: int
+) -> list[Account]:
+    """Return at most `limit` accounts after (organisation, name), in that order.
+
+    Organisation "" means all of them.
+    """
+    parameters = (*after, organisation, organisation, min(limit, MOST_ACCOUNTS))
+    return [_account(row) for row in await tx.fetch(_PAGE, parameters)]
+
+
+async def create(
+    tx: Transaction, wanted: NewAccount, one_time_hash: str, profile: Profile, now_us: int
+) -> Account:
+    """Open an account with a one-time password (`Passwords.one_time`) and return it.
+
+    Raises FIELD_INVALID with violations, ALREADY_EXISTS.
+    """
+    await _check(tx, wanted)
+    kind = subject_kind(wanted.roles)
+    expires_us = now_us + profile.one_time_hours * HOUR_US
+    roles = tuple(sorted(set(wanted.roles)))
+    who = (wanted.organisation, wanted.name, list(roles), kind, wanted.subject_name)
+    if not await tx.execute(_INSERT, (*who, one_time_hash, now_us, expires_us, now_us)):
+        raise refuse(Reason.ALREADY_EXISTS)
+    return Account(
+        wanted.organisation,
+        wanted.name,
+        roles,
+        kind,
+        wanted.subject_name,
+        ACTIVE,
+        now_us,
+        expires_us,
+        True,
+        0,
+        0,
+    )
+
+
+async def reset(
+    tx: Transaction, organisation: str, name: str, one_time_hash: str, profile: Profile, now_us: int
+) -> Account:
+    """Give an account a one-time password, end its sessions and lift its blocks.
+
+    Raises NOT_FOUND.
+    """
+    expires_us = now_us + profile.one_time_hours * HOUR_US
+    await tx.execute(_RESET, (one_time_hash, now_us, expires_us, organisation, name))
+    account = await read(tx, organisation, name)
+    if account is None:
+        raise refuse(Reason.NOT_FOUND)
+    await session.end_all(tx, organisation, name, now_us)
+    await throttle.lift(tx, organisation, name)
+    return account
+
+
+async def set_password(
+    tx: Transaction, held: Credential, new_hash: str, profile: Profile, now_us: int
+) -> int:
+    """Replace the password and return when the new one ends.
+
+    Raises REVISION_STALE when it was replaced meanwhile. The new hash joins the history at once, so
+    that a reset need not read it.
+    """
+    history = [*held.history, new_hash][-profile.history_count :]
+    expires_us = profile.expires_us(now_us)
+    key = (held.account.organisation, held.account.name, held.account.password_epoch)
+    if not await tx.execute(_SET, (new_hash, now_us, expires_us, history, *key)):
+        raise refuse(Reason.REVISION_STALE)
+    return expires_us
+
+
+async def rehash(tx: Transaction, held: Credential, new_hash: str) -> None:
+    """Store the same password under today's parameters, unless it was replaced meanwhile."""
+    await tx.execute(
+        _REHASH, (new_hash, held.account.organisation, held.account.name, held.password_hash)
+    )
+
+
+def _account(row: tuple[Any, ...]) -> Account:  # Any: the columns of _COLUMNS, in their types
+    organisation, name, roles, *rest = row
+    return Account(organisation, name, tuple(roles), *rest)
+
+
+async def _check(tx: Transaction, wanted: NewAccount) -> None:
+    wrong = Wrong()
+    wrong.unless(ACCOUNT_NAME.fullmatch(wanted.name), "account_name", "account-name")
+    roles = set(wanted.roles)
+    wrong.unless(roles and roles <= ROLES, "roles", "account-roles")
+    # Who governs does not upload, and who audits does neither (GB/T 22239 8.1.4.2 d, separation of
+    # privileges).
+    wrong.unless(len(roles) <= 1, "roles", "account-roles-apart")
+    system = await systems.read(tx, wanted.organisation, subject_kind(roles), wanted.subject_name)
+    wrong.unless(system is not None and system.active, "system_name", "account-system")
+    wrong.refuse_if_any()

@@ -1,0 +1,198 @@
+"""Login, RefreshToken and Logout: each in two steps, one before the audit log's transaction and one inside it.
+
+`prove` judges the password (25 ms of argon2id) with short transactions of its own, so that a
+failure stays counted although the call is refused and no commit group waits for a hash. What it
+returns is redeemed inside the group's transaction, where everything that may have changed meanwhile
+is asked again. Certificate first, password second: two factors (GB/T 22239 8.1.4.1 d).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.clock import US_PER_S, Clock
+from gateway.errors import Reason, refuse
+from gateway.identity import accounts, passwords, principal, session, throttle
+from gateway.identity.accounts import Account, Credential
+from gateway.identity.passwords import Passwords, WrongPasswordError
+from gateway.identity.principal import PasswordState, Principal
+from gateway.identity.rules import MINUTE_US, Rules
+from gateway.identity.throttle import Attempt, Queue
+from gateway.identity.token import Claims, Minter
+from gateway.link.connection import Connection
+from gateway.names import Subject, parse_subject
+from gateway.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the identity door works with; one per process."""
+
+    database: Database
+    rules: Rules
+    passwords: Passwords
+    minter: Minter
+    clock: Clock
+    queue: Queue = field(default_factory=Queue)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who tries a password: the certificate's subject and SHA-256, and the account's name as typed."""
+
+    subject: Subject
+    certificate_sha256: bytes
+    account: str
+
+    @property
+    def attempt(self) -> Attempt:
+        """Under what a failure is counted."""
+        lineage = throttle.lineage(self.subject.kind, self.subject.name)
+        return Attempt(self.subject.organisation, self.account, lineage)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That the password was right, to be redeemed once by `open_session`.
+
+    `new_hash` where the stored one is outdated.
+    """
+
+    caller: Caller
+    credential: Credential
+    new_hash: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A fresh token and what its bearer should know.
+
+    `warning_days` is the reached step of the policy's warning days.
+    """
+
+    token: str = field(repr=False)
+    expires_us: int
+    account: Account
+    session: bytes
+    password_state: PasswordState
+    password_expires_us: int
+    warning_days: int | None
+
+
+def caller(connection: Connection, account: str) -> Caller:
+    """Return who tries a password over this connection."""
+    return Caller(
+        parse_subject(connection.subject), bytes.fromhex(connection.certificate_sha256), account
+    )
+
+
+async def prove(desk: Desk, who: Caller, password: str) -> Proof:
+    """Return the proof that the password is this caller's account's; the first half of Login.
+
+    Raises LOGIN_FAILED, with one text and after one time for every cause, and counts it;
+    LOGIN_THROTTLED; RATE_LIMITED.
+    """
+    async with desk.queue.turn(who.attempt):
+        async with desk.database.transaction() as tx:
+            await throttle.check(tx, who.attempt, desk.clock.now_us())
+            found = await accounts.read_credential(tx, who.subject.organisation, who.account)
+        credential = (
+            found if found is not None and _usable(found.account, who.subject, desk) else None
+        )
+        try:
+            await desk.passwords.verify(
+                None if credential is None else credential.password_hash, password
+            )
+        except WrongPasswordError:
+            credential = None
+        if credential is None:
+            async with desk.database.transaction() as tx:
+                await throttle.count(tx, who.attempt, desk.rules.throttle, desk.clock.now_us())
+            raise refuse(Reason.LOGIN_FAILED)
+    outdated = passwords.outdated(credential.password_hash)
+    return Proof(who, credential, await desk.passwords.hash(password) if outdated else None)
+
+
+async def open_session(desk: Desk, tx: Transaction, proof: Proof) -> Grant:
+    """Open a session and return its first token; the second half of Login.
+
+    Raises LOGIN_FAILED when the account was changed since it was proven.
+    """
+    account = proof.credential.account
+    if await accounts.read(tx, account.organisation, account.name) != account:
+        raise refuse(Reason.LOGIN_FAILED)
+    await throttle.clear(tx, proof.caller.attempt)
+    if proof.new_hash is not None:
+        await accounts.rehash(tx, proof.credential, proof.new_hash)
+    return await begin(desk, tx, account, proof.caller)
+
+
+async def begin(desk: Desk, tx: Transaction, account: Account, who: Caller) -> Grant:
+    """Open a session of an account that was proven, and return its first token."""
+    now_us = desk.clock.now_us()
+    limits = desk.rules.session
+    opened = await session.create(
+        tx, account.organisation, account.name, who.certificate_sha256, limits, now_us
+    )
+    return _grant(desk, account, str(who.subject), opened, now_us)
+
+
+async def refresh(desk: Desk, tx: Transaction, who: Principal) -> Grant:
+    """Return a fresh token of the same session.
+
+    Raises SESSION_UNKNOWN when it has ended, run out, or was idle too long.
+    """
+    now_us = desk.clock.now_us()
+    standing = await principal.read_standing(tx, who.session)
+    idle = standing is None or standing.session.idle(desk.rules.session, now_us)
+    if standing is None or idle or not standing.session.alive(now_us):
+        raise refuse(Reason.SESSION_UNKNOWN)
+    if not await session.touch(tx, who.session, now_us):
+        raise refuse(Reason.SESSION_UNKNOWN)
+    return _grant(desk, standing.account, str(who.subject), standing.session, now_us)
+
+
+async def logout(desk: Desk, tx: Transaction, who: Principal) -> None:
+    """End the session; every token of it is void from the commit on.
+
+    Raises SESSION_UNKNOWN when it had ended.
+    """
+    if not await session.end(tx, who.session, desk.clock.now_us()):
+        raise refuse(Reason.SESSION_UNKNOWN)
+
+
+def _usable(account: Account, subject: Subject, desk: Desk) -> bool:
+    own = (account.organisation, account.subject_kind, account.subject_name)
+    bound = own == (subject.organisation, subject.kind, subject.name)
+    # An expired password still opens a session in which to change it; an expired one-time password
+    # opens nothing.
+    spent = account.must_change and desk.clock.now_us() >= account.password_expires_us
+    return bound and account.active and not spent
+
+
+def _grant(desk: Desk, account: Account, subject: str, held: session.Session, now_us: int) -> Grant:
+    profile = desk.rules.active
+    issued_s = now_us // US_PER_S
+    life_s = desk.rules.session.token_minutes * MINUTE_US // US_PER_S
+    claims = Claims(
+        organisation=account.organisation,
+        account=account.name,
+        subject=subject,
+        session=held.sid,
+        roles=_sorted(account.roles),
+        password_epoch=account.password_epoch,
+        role_epoch=account.role_epoch,
+        certificate_sha256=held.certificate_sha256,
+        issued_s=issued_s,
+        # Never beyond the session: its end is the token's too.
+        expires_s=min(issued_s + life_s, held.expires_us // US_PER_S),
+    )
+    ends_us = account.ends_us(profile)
+    state = principal.password_state(account, profile, now_us)
+    warning = profile.warning(ends_us, now_us) if state is PasswordState.WARNED else None
+    return Grant(
+        desk.minter.mint(claims), claims.expires_us, account, held.sid, state, ends_us, warning
+    )
+
+
+def _sorted(roles: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(roles))

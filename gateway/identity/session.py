@@ -1,0 +1,92 @@
+"""Sessions: one row per login; ending the row ends every token of it, at every door.
+
+Idleness is judged by `refresh` alone: a token outlives no idle session by more than its ten
+minutes, and so the other doors need only ask whether the row has ended.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from gateway.identity.rules import HOUR_US, MINUTE_US, SessionLimits
+from gateway.store.database import Transaction
+
+_SID_BYTES = 16
+_INSERT = (
+    "INSERT INTO gateway.session (sid, organisation, account, certificate_sha256, created_us,"
+    " last_seen_us, expires_us)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
+_READ = (
+    "SELECT sid, organisation, account, certificate_sha256, created_us, last_seen_us, expires_us,"
+    " ended_us"
+    " FROM gateway.session WHERE sid = %s"
+)
+_TOUCH = "UPDATE gateway.session SET last_seen_us = %s WHERE sid = %s AND ended_us IS NULL"
+_END = "UPDATE gateway.session SET ended_us = %s WHERE sid = %s AND ended_us IS NULL"
+_END_ALL = (
+    "UPDATE gateway.session SET ended_us = %s WHERE organisation = %s AND account = %s AND"
+    " ended_us IS NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session: `sid` 16 random bytes, bound to one certificate (SHA-256 of its DER).
+
+    Times in microseconds.
+    """
+
+    sid: bytes
+    organisation: str
+    account: str
+    certificate_sha256: bytes
+    created_us: int
+    last_seen_us: int
+    expires_us: int
+    ended_us: int | None = None
+
+    def alive(self, now_us: int) -> bool:
+        """Tell whether it has neither ended nor run out."""
+        return self.ended_us is None and now_us < self.expires_us
+
+    def idle(self, limits: SessionLimits, now_us: int) -> bool:
+        """Tell whether it was left alone for too long."""
+        return now_us - self.last_seen_us > limits.idle_minutes * MINUTE_US
+
+
+async def create(
+    tx: Transaction,
+    organisation: str,
+    account: str,
+    certificate_sha256: bytes,
+    limits: SessionLimits,
+    now_us: int,
+) -> Session:
+    """Open a session and return it."""
+    expires_us = now_us + limits.absolute_hours * HOUR_US
+    sid = secrets.token_bytes(_SID_BYTES)
+    made = Session(sid, organisation, account, certificate_sha256, now_us, now_us, expires_us)
+    row = (made.sid, organisation, account, certificate_sha256, now_us, now_us, expires_us)
+    await tx.execute(_INSERT, row)
+    return made
+
+
+async def read(tx: Transaction, sid: bytes) -> Session | None:
+    """Return the session, or None."""
+    row = await tx.fetch_one(_READ, (sid,))
+    return None if row is None else Session(*row)
+
+
+async def touch(tx: Transaction, sid: bytes, now_us: int) -> bool:
+    """Note that the session is in use; return whether it still stands."""
+    return await tx.execute(_TOUCH, (now_us, sid)) > 0
+
+
+async def end(tx: Transaction, sid: bytes, now_us: int) -> bool:
+    """End the session; return whether it stood."""
+    return await tx.execute(_END, (now_us, sid)) > 0
+
+
+async def end_all(tx: Transaction, organisation: str, account: str, now_us: int) -> int:
+    """End all sessions of an account; return how many stood."""
+    return await tx.execute(_END_ALL, (now_us, organisation, account))

@@ -1,0 +1,146 @@
+"""The path from a certificate to an anchor, judged by two independent verifiers; each must accept.
+
+OpenSSL (X509_STORE, strict, revocation lists) and cryptography's verifier (written in Rust, no
+revocation lists) fail in different places: over NIST PKITS each alone lets some two dozen wrong
+paths through, both together none but the one test of delta lists, which we do not issue (docs:
+reference identity.md section 2; tests/vectors/test_pkits.py holds it).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.x509 import Certificate, CertificateRevocationList
+from cryptography.x509 import verification as rust
+from OpenSSL import crypto
+
+# OpenSSL's numbers, include/openssl/x509_vfy.h: the ones with a reason of their own (see
+# verify.reason_of).
+CRL_MISSING = 3
+CRL_SIGNATURE = 8
+NOT_YET_VALID = 9
+EXPIRED = 10
+CRL_NOT_YET_VALID = 11
+CRL_EXPIRED = 12
+REVOKED = 23
+
+OPENSSL = "openssl"
+RUST = "cryptography"
+
+
+class PathError(Exception):
+    """A verifier refuses the path: which, its error number (or 0), the depth, and its words.
+
+    The words of cryptography's verifier may quote the certificate; they are cut down to the
+    library's own part.
+    """
+
+    def __init__(self, verifier: str, number: int, depth: int, text: str) -> None:
+        """Say who refuses and why."""
+        super().__init__(f"{verifier}: {text}")
+        self.verifier = verifier
+        self.number = number
+        self.depth = depth
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Anchors (an intermediate may be one), revocation lists, and how far the lists must reach.
+
+    `lists` "none" asks no list, "leaf" needs the one of the leaf's issuer, "all" one for every
+    certificate of the path.
+    """
+
+    anchors: tuple[Certificate, ...]
+    crls: tuple[CertificateRevocationList, ...] = ()
+    lists: str = "leaf"
+
+
+class OpenSslPath:
+    """OpenSSL's judgement against one trust; the lists are copied once, when it is made."""
+
+    def __init__(self, trust: Trust) -> None:
+        """Load anchors and lists into a store. Only strict rules: RFC 5280 as it stands."""
+        flags = crypto.X509StoreFlags.X509_STRICT | crypto.X509StoreFlags.PARTIAL_CHAIN
+        if trust.lists != "none":
+            flags |= crypto.X509StoreFlags.CRL_CHECK
+        if trust.lists == "all":
+            flags |= crypto.X509StoreFlags.CRL_CHECK_ALL
+        self._store = store_of(trust, flags)
+
+    def check(self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime) -> None:
+        """Raise PathError unless the path stands at this time."""
+        self._store.set_time(at)
+        chain = [crypto.X509.from_cryptography(one) for one in intermediates]
+        context = crypto.X509StoreContext(
+            self._store, crypto.X509.from_cryptography(leaf), chain or None
+        )
+        try:
+            context.verify_certificate()
+        except crypto.X509StoreContextError as error:
+            number, depth, text = error.errors
+            raise PathError(OPENSSL, number, depth, text) from None
+
+
+class RustPath:
+    """The judgement of cryptography's verifier, as for a TLS client, against the same anchors."""
+
+    def __init__(self, trust: Trust, depth: int = 0) -> None:
+        """Take the anchors; `depth` is how many intermediates a path may have."""
+        self._store = rust.Store(list(trust.anchors))
+        self._depth = depth
+        # What the leaf itself may hold is judged by `lint`, more strictly than by any policy of the
+        # library.
+        self._leaf_policy = rust.ExtensionPolicy.permit_all()
+        self._authority_policy = rust.ExtensionPolicy.webpki_defaults_ca()
+
+    def check(self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime) -> None:
+        """Raise PathError unless the path stands at this time."""
+        self._verify(self._builder(at).build_client_verifier(), leaf, intermediates)
+
+    def check_server(self, leaf: Certificate, name: x509.GeneralName, at: datetime) -> None:
+        """Raise PathError unless this is a server of that name (DNS or IP), issued by an anchor."""
+        assert isinstance(name, x509.DNSName | x509.IPAddress)
+        builder = self._builder(at)
+        self._verify(builder.build_server_verifier(name), leaf, ())
+
+    def _builder(self, at: datetime) -> rust.PolicyBuilder:
+        return (
+            rust.PolicyBuilder()
+            .store(self._store)
+            .time(at)
+            .max_chain_depth(self._depth)
+            .extension_policies(ca_policy=self._authority_policy, ee_policy=self._leaf_policy)
+        )
+    @staticmethod
+    def _verify(
+        verifier: rust.ClientVerifier | rust.ServerVerifier,
+        leaf: Certificate,
+        intermediates: Sequence[Certificate],
+    ) -> None:
+        try:
+            verifier.verify(leaf, list(intermediates))
+        except (rust.VerificationError, ValueError) as error:
+            text = str(error).partition(" (encountered processing")[0]
+            raise PathError(RUST, 0, 0, text) from None
+
+
+def store_of(trust: Trust, flags: int) -> crypto.X509Store:
+    """Return an OpenSSL store with these anchors, lists and flags.
+
+    Also for the front's TLS context.
+    """
+    store = crypto.X509Store()
+    fill(store, trust, flags)
+    return store
+
+
+def fill(store: crypto.X509Store, trust: Trust, flags: int) -> None:
+    """Put anchors, lists and flags into a store."""
+    for anchor in trust.anchors:
+        store.add_cert(crypto.X509.from_cryptography(anchor))
+    for crl in trust.crls:
+        store.add_crl(crl)
+    store.set_flags(flags)

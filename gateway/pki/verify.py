@@ -1,0 +1,140 @@
+"""Judges a client certificate: two verifiers, revocation list, closed profile, trust domain.
+
+The order of the checks, the same here, in the front and in the tests; the first that fails decides:
+
+    1 the bytes are one certificate           CERT_PROFILE 2 OpenSSL: path, revocation list, time
+    CERT_UNTRUSTED, CERT_EXPIRED, CERT_NOT_YET_VALID, CERT_REVOKED, CRL_STALE 3 cryptography: path,
+    time                CERT_UNTRUSTED 4 the closed profile (`lint`)             CERT_PROFILE 5 the
+    trust domain                        CERT_UNTRUSTED
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate, CertificateRevocationList
+
+from gateway.clock import Clock, from_datetime, to_datetime
+from gateway.errors import Reason, refuse
+from gateway.names import Subject
+from gateway.pki import der, keys, lint, paths, profile
+from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
+
+_REASONS = {
+    paths.NOT_YET_VALID: Reason.CERT_NOT_YET_VALID,
+    paths.EXPIRED: Reason.CERT_EXPIRED,
+    paths.REVOKED: Reason.CERT_REVOKED,
+    # A list that is missing, not yet or no longer valid, or not the authority's: nobody can be let
+    # in by it.
+    paths.CRL_MISSING: Reason.CRL_STALE,
+    paths.CRL_SIGNATURE: Reason.CRL_STALE,
+    paths.CRL_NOT_YET_VALID: Reason.CRL_STALE,
+    paths.CRL_EXPIRED: Reason.CRL_STALE,
+    # Purpose, unhandled critical extension, key or digest too weak, and the strict rules of RFC
+    # 5280.
+    26: Reason.CERT_PROFILE,
+    34: Reason.CERT_PROFILE,
+    41: Reason.CERT_PROFILE,
+    66: Reason.CERT_PROFILE,
+    68: Reason.CERT_PROFILE,
+    **dict.fromkeys(range(76, 97), Reason.CERT_PROFILE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A client certificate that every check let through.
+
+    Digests are SHA-256, the serial is lower hex.
+    """
+
+    subject: Subject
+    serial: str
+    sha256: bytes
+    spki_sha256: bytes
+    not_after_us: int
+
+
+class Verifier:
+    """Judges against one anchor, the client authority, and one revocation list.
+
+    A new list needs a new verifier.
+    """
+
+    def __init__(
+        self,
+        anchor: Certificate,
+        crl: CertificateRevocationList,
+        trust_domain: str,
+        clock: Clock,
+    ) -> None:
+        """Load the anchor and the list.
+
+        Raises SettingsError when certs/client.toml is not as it must be.
+        """
+        trust = Trust((anchor,), (crl,), "leaf")
+        self._openssl = OpenSslPath(trust)
+        self._rust = RustPath(trust)
+        self._profile = profile.load("client")
+        self._trust_domain = trust_domain
+        self._clock = clock
+
+    def judge(self, chain_der: Sequence[bytes]) -> Verified:
+        """Return what the first certificate of a chain (DER) proves; the rest is not looked at.
+
+        Raises the refusal of the first check that fails; its metadata holds the rule and OpenSSL's
+        error number.
+        """
+        if not chain_der:
+            raise refuse(Reason.CERT_MISSING)
+        try:
+            leaf = der.certificate(chain_der[0])  # 1
+        except der.MalformedError:
+            raise refuse(Reason.CERT_PROFILE, metadata={"rule": "encoding"}) from None
+        at = to_datetime(self._clock.now_us())
+        try:
+            self._openssl.check(leaf, (), at)  # 2
+            self._rust.check(leaf, (), at)  # 3
+        except PathError as error:
+            raise refuse(reason_of(error.number), metadata=told(error)) from None
+        found = lint.faults(leaf, self._profile)  # 4
+        if found:
+            raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
+        subject = lint.subject_of(leaf)
+        if subject.trust_domain != self._trust_domain:  # 5
+            raise refuse(Reason.CERT_UNTRUSTED, metadata={"rule": "trust-domain"})
+        return verified(leaf, subject)
+
+
+def verified(leaf: Certificate, subject: Subject) -> Verified:
+    """Return the value of a certificate that has been judged; judges nothing itself."""
+    encoded = leaf.public_bytes(Encoding.DER)
+    return Verified(
+        subject,
+        serial_text(leaf.serial_number),
+        hashlib.sha256(encoded).digest(),
+        keys.spki_sha256(leaf.public_key()),
+        from_datetime(leaf.not_valid_after_utc),
+    )
+
+
+def serial_text(serial: int) -> str:
+    """Return a serial number as it stands in the register and in leaves.
+
+    Lower hex without leading zeros.
+    """
+    return f"{serial:x}"
+
+
+def reason_of(number: int) -> Reason:
+    """Return the reason for an error number of OpenSSL's verifier.
+
+    What is not special is CERT_UNTRUSTED.
+    """
+    return _REASONS.get(number, Reason.CERT_UNTRUSTED)
+
+
+def told(error: PathError) -> dict[str, str]:
+    """Return what a leaf may say of a path that was refused: numbers and the verifier's name."""
+    return {"rule": error.verifier, "errno": str(error.number), "depth": str(error.depth)}

@@ -1,0 +1,61 @@
+"""The Cedar part of the province's policies as it lies in a folder: texts and their digest.
+
+Compiling it is `engine`'s.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEMA_FILE = "schema.cedarschema"
+CASES_FILE = "cases.toml"
+
+
+class BundleError(Exception):
+    """The policies cannot be used; the text says which file or policy and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Schema and policy texts by file name, and the SHA-256 (hex) that every decision names."""
+
+    schema: str
+    policies: tuple[tuple[str, str], ...]
+    sha256: str
+
+    @property
+    def text(self) -> str:
+        """All policies as one text, in the order of their file names."""
+        return "\n".join(text for _, text in self.policies)
+
+
+def load(folder: Path) -> Bundle:
+    """Return the bundle of a folder (`schema.cedarschema` and `*.cedar`); raises BundleError."""
+    names = sorted(path.name for path in folder.glob("*.cedar"))
+    if not names:
+        msg = f"{folder}: no *.cedar file"
+        raise BundleError(msg)
+    schema = _read(folder / SCHEMA_FILE)
+    policies = tuple((name, _read(folder / name)) for name in names)
+    return of(schema, policies)
+
+
+def of(schema: str, policies: tuple[tuple[str, str], ...]) -> Bundle:
+    """Return the bundle of these texts.
+
+    The digest covers names and lengths too, so that no text can move.
+    """
+    digest = hashlib.sha256(b"gateway/policy/v1\n")
+    for name, text in ((SCHEMA_FILE, schema), *policies):
+        encoded = text.encode()
+        digest.update(f"{name}\n{len(encoded)}\n".encode())
+        digest.update(encoded)
+    return Bundle(schema, policies, digest.hexdigest())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read"
+        raise BundleError(msg) from error

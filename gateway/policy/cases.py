@@ -1,0 +1,120 @@
+"""The cases that lie beside the policies (cases.toml): what must be allowed and denied, and by which policies.
+
+`trusted` is how a process gets its engine: a folder whose own cases fail is not used.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config import strict
+from gateway.policy import bundle
+from gateway.policy.bundle import CASES_FILE, BundleError
+from gateway.policy.engine import Decision, Engine
+from gateway.policy.request import Actor, Context, Request, Resource, ResourceKind, Strength
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """An organisation of the cases' province."""
+
+    code: str
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Who (organisation, roles) asks for what (action, resource kind, organisation it is of), and the decision."""
+
+    name: str
+    action: str
+    organisation: str
+    roles: tuple[str, ...]
+    resource: str
+    allowed: bool
+    policies: tuple[str, ...]
+    of: str = ""
+    uploaders: tuple[str, ...] = ()
+    origin: str = "proven"
+    password_current: bool = True
+    weak_origin_allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """All of cases.toml."""
+
+    organisation: tuple[Organisation, ...]
+    case: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A case that came out otherwise."""
+
+    case: Case
+    decision: Decision
+
+
+def trusted(folder: Path) -> Engine:
+    """Return the engine of a folder of policies.
+
+    Raises BundleError when it does not compile or its cases fail.
+    """
+    engine = Engine(bundle.load(folder))
+    failures = failing(engine, load(folder))
+    if failures:
+        named = ", ".join(failure.case.name for failure in failures)
+        msg = f"{folder / CASES_FILE}: cases fail: {named}"
+        raise BundleError(msg)
+    return engine
+
+
+def load(folder: Path) -> Cases:
+    """Return the cases of a folder; raises BundleError."""
+    path = folder / CASES_FILE
+    try:
+        found = strict.build(Cases, strict.read(path), f"{path.name}: ")
+    except strict.SettingsError as error:
+        raise BundleError(str(error)) from error
+    names = [case.name for case in found.case]
+    if not names or len(set(names)) != len(names):
+        msg = f"{path}: there must be cases, and no two of one name"
+        raise BundleError(msg)
+    return found
+
+
+def failing(engine: Engine, cases: Cases) -> list[Failure]:
+    """Return the cases that come out otherwise under these policies: allowed or not, and by which policies."""
+    parents = {one.code: one.parent for one in cases.organisation}
+    failures = []
+    for case in cases.case:
+        decision = engine.decide(request(case, parents))
+        if (decision.allowed, decision.policies) != (case.allowed, tuple(sorted(case.policies))):
+            failures.append(Failure(case, decision))
+    return failures
+
+
+def request(case: Case, parents: dict[str, str]) -> Request:
+    """Return what a case asks; `parents` are the cases' organisations ("" above the first).
+
+    The schema judges the words.
+    """
+    kind: ResourceKind = case.resource  # type: ignore[assignment] # an unknown kind is denied by the schema
+    origin: Strength = case.origin  # type: ignore[assignment] # as above: any word but "proven" is weak
+    chain = _chain(case.of, parents)
+    unit = f"{case.of[:6]}0001" if case.resource == "UnitRecords" else ""
+    actor = Actor(
+        case.organisation, _chain(case.organisation, parents), frozenset(case.roles), origin
+    )
+    resource = Resource(kind, chain, unit, frozenset(case.uploaders))
+    return Request(
+        case.action, actor, resource, Context(case.password_current, case.weak_origin_allowed)
+    )
+
+
+def _chain(code: str, parents: dict[str, str]) -> tuple[str, ...]:
+    chain: list[str] = []
+    while code in parents and code not in chain:
+        chain.append(code)
+        code = parents[code]
+    return tuple(chain)

@@ -1,0 +1,151 @@
+"""`decide()`: the only place where Cedar runs, and the guard against the five ways in which it fails open.
+
+Cedar skips a policy that errs, so a forbid that errs forbids nothing. Hence, allowed means: the
+decision is Allow, and there was no error, and schema and policies were validated, and the entities
+were built with the schema (reference/exports.md, "Five ways Cedar fails open"). Arithmetic can
+overflow and then skips a forbid: it is refused when the bundle is compiled.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cedarpy
+
+from gateway import log
+from gateway.policy import facts
+from gateway.policy.bundle import Bundle, BundleError
+from gateway.policy.request import Request
+
+DEFAULT_DENY = "default-deny"
+ERROR = "policy-error"
+# A province has some 200 organisations, 3,000 units and 20 actions; most requests repeat. 64 Ki
+# decisions are 40 MB.
+REMEMBERED = 65_536
+# Operators and functions of Cedar's JSON form that can overflow.
+_OVERFLOWING = frozenset({"+", "-", "*", "neg", "offset", "durationSince"})
+_ANNOTATIONS = ("id", "says", "says_zh")
+# A policy set in Cedar's JSON form: {"staticPolicies": {name: {effect, scope, conditions,
+# annotations}}, …}.
+Document = dict[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether it is allowed, the @ids of the policies that decided, and the bundle's SHA-256."""
+
+    allowed: bool
+    policies: tuple[str, ...]
+    bundle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy as people read it: @id, permit or forbid, and what it says in both languages."""
+
+    name: str
+    effect: str
+    english: str
+    chinese: str
+
+
+class Engine:
+    """A compiled bundle. Decisions are remembered by the request's value: they depend on nothing else."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Compile and validate; raises BundleError naming the policy that is at fault."""
+        try:
+            document = json.loads(cedarpy.policies_to_json_str(bundle.text))
+            schema = cedarpy.Schema.from_str(bundle.schema)
+        except ValueError as error:
+            msg = f"not Cedar: {error}"
+            raise BundleError(msg) from error
+        self.policies = tuple(_inspect(document))
+        validation = cedarpy.validate_policies(bundle.text, schema)
+        if not validation.validation_passed:
+            raise BundleError("; ".join(str(error) for error in validation.errors))
+        self._set_up(bundle, schema, document)
+
+    def variant(self, document: Document) -> "Engine":
+        """Return an engine of other policies under the same schema, not validated: for `mutation` alone."""
+        other = Engine.__new__(Engine)
+        other.policies = ()
+        other._set_up(self.bundle, self._schema, document)
+        return other
+
+    def document(self) -> Document:
+        """Return the policies in Cedar's JSON form; the caller's own copy."""
+        copied: Document = json.loads(self._json)
+        return copied
+
+    def _set_up(self, bundle: Bundle, schema: cedarpy.Schema, document: Document) -> None:
+        self.bundle = bundle
+        self._schema = schema
+        self._json = json.dumps(document)
+        self._policies = cedarpy.PolicySet.from_json_str(self._json)
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._judge)
+
+    def decide(self, request: Request) -> Decision:
+        """Return the decision; a request that the schema refuses is denied, with an error in the process log."""
+        return self._remembered(request)
+
+    def _judge(self, request: Request) -> Decision:
+        asked = facts.of(request)
+        try:
+            entities = cedarpy.Entities.from_json_str(asked.entities, self._schema)
+            found = cedarpy.is_authorized(
+                dict(asked.request), self._policies, entities, self._schema
+            )
+        except ValueError as error:
+            return self._denied_by_error(request, str(error))
+        errors = found.diagnostics.errors
+        if errors or found.decision not in (cedarpy.Decision.Allow, cedarpy.Decision.Deny):
+            return self._denied_by_error(request, "; ".join(errors))
+        named = tuple(sorted(found.diagnostics.id_annotations_by_reason.values())) or (
+            DEFAULT_DENY,
+        )
+        return Decision(found.decision is cedarpy.Decision.Allow, named, self.bundle.sha256)
+
+    def _denied_by_error(self, request: Request, error: str) -> Decision:
+        log.get("policy").error(
+            "policy.error", action=request.action, bundle=self.bundle.sha256, error=error
+        )
+        return Decision(allowed=False, policies=(ERROR,), bundle=self.bundle.sha256)
+
+
+def _inspect(document: Document) -> Iterator[Policy]:
+    """Yield the policies as people read them.
+
+    Raises BundleError for what validation does not see.
+    """
+    if document["templates"] or document["templateLinks"]:
+        msg = "templates are not used here"
+        raise BundleError(msg)
+    seen: set[str] = set()
+    for policy in document["staticPolicies"].values():
+        name, english, chinese = (
+            str(policy.get("annotations", {}).get(key) or "") for key in _ANNOTATIONS
+        )
+        if not (name and english and chinese):
+            msg = f"{name or 'a policy'}: @id, @says and @says_zh are needed"
+            raise BundleError(msg)
+        if name in seen:
+            msg = f"{name}: this @id stands twice"
+            raise BundleError(msg)
+        if _OVERFLOWING & set(_keys(policy["conditions"])):
+            msg = f"{name}: arithmetic can overflow, and Cedar then skips the policy; let the gateway form the sum"
+            raise BundleError(msg)
+        seen.add(name)
+        yield Policy(name, str(policy["effect"]), english, chinese)
+
+
+def _keys(node: object) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield key
+            yield from _keys(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _keys(value)

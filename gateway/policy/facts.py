@@ -1,0 +1,97 @@
+"""A request as Cedar sees it: principal, action, resource, context, and the small slice of entities they refer to."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from gateway.policy.request import Actor, Request, Resource
+
+Uid = dict[str, str]
+# What belongs to one organisation and nobody else names it as an attribute; all but evidence stands
+# below it too.
+_OWNED = ("Evidence", "Session")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the engine is given: the request with its context as JSON text, and the entities as JSON text."""
+
+    request: Mapping[str, object]
+    entities: str
+
+
+def of(request: Request) -> Facts:
+    """Return the facts of a request; the schema judges them, an unknown action or kind included."""
+    principal = _uid("Principal", request.actor.organisation)
+    resource = _uid(request.resource.kind, _resource_id(request.resource))
+    context = {
+        "passwordCurrent": request.context.password_current,
+        "weakOriginAllowed": request.context.weak_origin_allowed,
+    }
+    entities = [_principal(principal, request.actor), _resource(resource, request.resource)]
+    entities += _organisations(
+        request.actor.chain, request.resource.chain, request.actor.organisation
+    )
+    entities += [_entity(_uid("Role", role)) for role in sorted(request.actor.roles)]
+    asked = {"principal": principal, "action": _uid("Action", request.action), "resource": resource}
+    return Facts(asked | {"context": json.dumps(context)}, json.dumps(entities))
+
+
+def _principal(uid: Uid, actor: Actor) -> dict[str, object]:
+    attributes = {
+        "organisation": _reference("Organisation", actor.organisation),
+        "origin": actor.origin,
+    }
+    return _entity(uid, attributes, [_uid("Role", role) for role in sorted(actor.roles)])
+
+
+def _resource(uid: Uid, resource: Resource) -> dict[str, object]:
+    own = resource.chain[:1]
+    attributes: dict[str, object] = {}
+    if resource.kind in _OWNED:
+        attributes = {"organisation": _reference("Organisation", code) for code in own}
+    if resource.kind == "UnitRecords":
+        attributes = {
+            "uploaders": [_reference("Organisation", code) for code in sorted(resource.uploaders)]
+        }
+    parents = [] if resource.kind == "Evidence" else [_uid("Organisation", code) for code in own]
+    return _entity(uid, attributes, parents)
+
+
+def _resource_id(resource: Resource) -> str:
+    return resource.unit or (resource.chain[0] if resource.chain else "")
+
+
+def _organisations(
+    first: Sequence[str], second: Sequence[str], alone: str
+) -> list[dict[str, object]]:
+    """Return each organisation once, in the one above it.
+
+    Both chains lead up one tree, so they cannot disagree.
+    """
+    above: dict[str, str | None] = {alone: None}
+    for chain in (first, second):
+        above |= dict(zip_longest(chain, chain[1:]))
+    return [
+        _entity(
+            _uid("Organisation", code),
+            None,
+            [] if parent is None else [_uid("Organisation", parent)],
+        )
+        for code, parent in above.items()
+    ]
+
+
+def _entity(
+    uid: Uid, attributes: Mapping[str, object] | None = None, parents: Sequence[Uid] = ()
+) -> dict[str, object]:
+    return {"uid": uid, "attrs": dict(attributes or {}), "parents": list(parents)}
+
+
+def _uid(kind: str, name: str) -> Uid:
+    return {"type": kind, "id": name}
+
+
+def _reference(kind: str, name: str) -> dict[str, Uid]:
+    return {"__entity": _uid(kind, name)}

@@ -1,0 +1,110 @@
+"""A dose as it comes in, read once: its fields as plain values, and the key columns that are stored of it."""
+
+from datetime import date
+from typing import NamedTuple
+
+from gateway.records.desk import Desk
+from gateway.records.form import to_day
+from gateway.records.ids import CHILD_CODE, record_id_bytes
+from gateway.records.keys import HERE, DoseKey
+from gateway.v1.vaccination_pb2 import Vaccination
+
+# Between the parts of a join: no accepted text holds it, because text_is_fit refuses control characters.
+BETWEEN = "\x1f"
+CODE_PARTS = 9
+NOTE_PARTS = 3
+
+
+class Dose(NamedTuple):
+    """A vaccination read once. Days are None where there is no such day; `codes` and `notes` are joined by BETWEEN."""
+
+    record: Vaccination
+    record_id: str
+    child_code: str
+    vaccine_code: str
+    lot_number: str
+    manufacturer_code: str
+    unit_code: str
+    vaccinator_id: str
+    dose_number: int
+    day: date | None
+    expiry: date | None
+    site: int
+    route: int
+    property: int
+    source: int
+    free: bool
+    level: int
+    nmpa_code: str
+    iso_code: str
+    entered_seconds: int
+    revision: int
+    codes: str
+    notes: str
+
+
+def read(record: Vaccination) -> Dose:
+    """Return the dose with every field taken out of the message once."""
+    lot, trace = record.lot, record.trace
+    child_code, unit_code, vaccinator_id = record.child_code, record.unit_code, record.vaccinator_id
+    vaccine_code, lot_number, maker = lot.vaccine_code, lot.lot_number, lot.manufacturer_code
+    nmpa_code = trace.nmpa_code
+    codes = (child_code, vaccine_code, maker, lot_number, unit_code, vaccinator_id, nmpa_code)
+    return Dose(
+        record,
+        record.record_id,
+        child_code,
+        vaccine_code,
+        lot_number,
+        maker,
+        unit_code,
+        vaccinator_id,
+        record.dose_number,
+        to_day(record.vaccinated_date),
+        to_day(lot.expiry_date),
+        record.site,
+        record.route,
+        record.property,
+        record.source,
+        record.free_of_charge,
+        trace.level,
+        nmpa_code,
+        trace.iso_code,
+        record.entered_time.seconds,
+        record.revision,
+        BETWEEN.join((*codes, record.device_id, lot.lot_release_id)),
+        BETWEEN.join((record.dose_amount, record.no_scan_reason, lot.specification)),
+    )
+
+
+def key_of(dose: Dose, desk: Desk) -> DoseKey | None:
+    """Return the key columns of a dose, or None when it lacks what a stored dose must have (EN-10, CH-01, VA-03)."""
+    record_id = record_id_bytes(dose.record_id)
+    if record_id is None or dose.day is None or not CHILD_CODE.fullmatch(dose.child_code):
+        return None
+    vaccine = desk.tables.vaccines.get(dose.vaccine_code)
+    return DoseKey(
+        desk.child_tag(dose.child_code),
+        record_id,
+        dose.unit_code,
+        dose.vaccine_code,
+        vaccine.series if vaccine else "",
+        dose.dose_number,
+        dose.day,
+        dose.route,
+        dose.site,
+        desk.tag("dose", content(dose)),
+        dose.revision,
+        HERE,
+        0,
+    )
+
+
+def content(dose: Dose) -> str:
+    """Return what makes two doses the same whatever their id: all but record id, entry time, revision and its reason."""
+    record = dose.record
+    numbers = (
+        f"{dose.dose_number}|{dose.day}|{dose.expiry}|{dose.site}|{dose.route}|{dose.property}|{dose.source}|{dose.free:d}|"
+        f"{dose.level}|{record.consent_recorded:d}|{record.lot.doses_per_package_count}"
+    )
+    return BETWEEN.join((dose.codes, dose.notes, dose.iso_code, numbers))

@@ -1,0 +1,228 @@
+"""The rules of one dose that need nothing but the record, the tables and the register.
+
+`plain` finds in about a microsecond that no rule can have anything to say; only other doses go through `RULES`.
+tests/records/test_vaccination.py holds both to the same judgement.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date
+
+from gateway.records.desk import Desk, ordinal_of_seconds
+from gateway.records.dose import BETWEEN, CODE_PARTS, NOTE_PARTS, Dose
+from gateway.records.form import empty_items, form_findings, text_is_fit
+from gateway.records.ids import CHILD_CODE, is_iso_code, record_id_bytes
+from gateway.records.rulebook import Finding, Findings
+from gateway.v1.types_pb2 import TraceCode
+from gateway.v1.vaccination_pb2 import Vaccination
+
+PATH = "vaccination"
+_ORAL_ROUTE, _ORAL_SITE = Vaccination.ROUTE_ORAL, Vaccination.SITE_ORAL
+# An injection goes into muscle or under the skin as the leaflet says; these have one way only.
+_SPECIAL_ROUTES = frozenset({_ORAL_ROUTE, Vaccination.ROUTE_INTRADERMAL, Vaccination.ROUTE_NASAL})
+_SITES = frozenset(Vaccination.Site.values()) - {Vaccination.SITE_UNSPECIFIED}
+_ROUTES = frozenset(Vaccination.Route.values()) - {Vaccination.ROUTE_UNSPECIFIED}
+_SOURCES = frozenset(Vaccination.Source.values()) - {Vaccination.SOURCE_UNSPECIFIED}
+_PROPERTIES = frozenset(Vaccination.Property.values()) - {Vaccination.PROPERTY_UNSPECIFIED}
+# Entered late by their nature: VA-15 asks only what was entered where and when it was given.
+_LATE_SOURCES = frozenset({Vaccination.SOURCE_BACKFILLED, Vaccination.SOURCE_OTHER_PROVINCE})
+_LOT_NUMBER = re.compile(r"[A-Za-z0-9()-]{1,30}", re.ASCII)
+_NMPA_CODE = re.compile(r"[0-9]{20}", re.ASCII)
+_MOST_DOSES = 9
+# Fits a bigint of the store, and is far beyond any real count of corrections.
+MOST_REVISIONS = 2**31
+# The required items that `plain` looks at; a policy that asks for more sends every dose through the rules.
+_PLAIN_ITEMS = frozenset(
+    "record_id child_code lot.vaccine_code lot.manufacturer_code lot.lot_number dose_number property "
+    "vaccinated_date source site route vaccinator_id unit_code entered_time".split()
+)
+_OWN_RULE = frozenset(
+    f"{PATH}.{name}" for name in ("record_id", "child_code", "vaccinated_date", "unit_code", "lot.vaccine_code")
+)
+
+
+def plain(dose: Dose, desk: Desk) -> bool:
+    """Return whether certainly no rule of RULES finds anything; False means: ask them. Unknown fields are not looked for."""
+    return _plain_texts(dose) and _plain_place(dose, desk) and _plain_lot(dose, desk)
+
+
+def _plain_texts(dose: Dose) -> bool:
+    codes, notes, reason = dose.codes, dose.notes, dose.record.correction_reason
+    return (
+        codes.isascii()
+        and codes.count(BETWEEN) == CODE_PARTS - 1
+        and codes.replace(BETWEEN, "").isprintable()
+        and notes.count(BETWEEN) == NOTE_PARTS - 1
+        and text_is_fit(notes.replace(BETWEEN, ""))
+        and (not reason or text_is_fit(reason))
+        and CHILD_CODE.fullmatch(dose.child_code) is not None
+        and _LOT_NUMBER.fullmatch(dose.lot_number) is not None
+        and record_id_bytes(dose.record_id) is not None
+        and not dose.manufacturer_code.isspace()
+        and not dose.vaccinator_id.isspace()
+        and dose.manufacturer_code != ""
+        and dose.vaccinator_id != ""
+    )
+
+
+def _plain_place(dose: Dose, desk: Desk) -> bool:
+    day = dose.day
+    if day is None or day > desk.today or dose.entered_seconds <= 0:
+        return False
+    unit = desk.unit(dose.unit_code)
+    if unit is None or not desk.in_scope(dose.unit_code) or not _active(unit.active_from, unit.active_until, day):
+        return False
+    days_late = ordinal_of_seconds(dose.entered_seconds) - day.toordinal()
+    return days_late <= desk.tables.thresholds.entered_within_days and dose.revision < MOST_REVISIONS
+
+
+def _plain_lot(dose: Dose, desk: Desk) -> bool:
+    vaccine, day = desk.tables.vaccines.get(dose.vaccine_code), dose.day
+    if vaccine is None or day is None or not vaccine.valid_from <= day <= vaccine.valid_to:
+        return False
+    if dose.expiry is None or dose.expiry < day or dose.iso_code or not _NMPA_CODE.fullmatch(dose.nmpa_code):
+        return False
+    return (
+        dose.site in _SITES
+        and dose.route in _ROUTES
+        and _fits(dose.route, dose.site, vaccine.route)
+        and dose.source in _SOURCES
+        and dose.property in _PROPERTIES
+        and 1 <= dose.dose_number <= _MOST_DOSES
+        and (dose.free or not vaccine.programme)
+        and dose.level in (TraceCode.LEVEL_UNSPECIFIED, TraceCode.LEVEL_MINIMUM_PACKAGE)
+        and _PLAIN_ITEMS.issuperset(desk.tables.required.vaccination)
+    )
+
+
+def judge(dose: Dose, desk: Desk, *, strange: bool = False) -> Findings:
+    """Return every finding that needs no stored record, in the order of RULES; `strange`: there may be unknown fields."""
+    if not strange and plain(dose, desk):
+        return []
+    return [finding for rule in RULES for finding in rule(dose, desk)]
+
+
+def _at(rule_id: str, field: str) -> Findings:
+    return [Finding(rule_id, f"{PATH}.{field}")]
+
+
+def _active(first: date | None, last: date | None, day: date) -> bool:
+    return (first is None or first <= day) and (last is None or day <= last)
+
+
+def _fits(route: int, site: int, wanted: int) -> bool:
+    """Oral goes with the mouth and only with it; intradermal and oral vaccines have no other route (VA-13)."""
+    if (route == _ORAL_ROUTE) != (site == _ORAL_SITE):
+        return False
+    return not wanted or route == wanted or (wanted not in _SPECIAL_ROUTES and route not in _SPECIAL_ROUTES)
+
+
+def form(dose: Dose, _desk: Desk) -> Findings:
+    """EN-08, EN-09: only known fields and codes, fit texts."""
+    return form_findings(dose.record, PATH)
+
+
+def identity(dose: Dose, _desk: Desk) -> Findings:
+    """EN-10, CH-01: what names the dose and its child is there and in its form."""
+    found: Findings = []
+    if record_id_bytes(dose.record_id) is None:
+        found += _at("EN-10", "record_id")
+    if not CHILD_CODE.fullmatch(dose.child_code):
+        found += _at("CH-01", "child_code")
+    if dose.dose_number > _MOST_DOSES:
+        found += _at("EN-10", "dose_number")
+    if dose.revision >= MOST_REVISIONS:
+        found += _at("EN-10", "revision")
+    if dose.expiry is None and dose.record.lot.HasField("expiry_date"):
+        found += _at("EN-10", "lot.expiry_date")
+    return found
+
+
+def known_vaccine(dose: Dose, desk: Desk) -> Findings:
+    """VA-02: the code is in the table and valid on the day."""
+    vaccine = desk.tables.vaccines.get(dose.vaccine_code)
+    known = vaccine is not None and (dose.day is None or vaccine.valid_from <= dose.day <= vaccine.valid_to)
+    return [] if known else _at("VA-02", "lot.vaccine_code")
+
+
+def possible_day(dose: Dose, desk: Desk) -> Findings:
+    """VA-03: a real day, not in the future (Asia/Shanghai)."""
+    possible = dose.day is not None and dose.day <= desk.today
+    return [] if possible else _at("VA-03", "vaccinated_date")
+
+
+def in_date(dose: Dose, _desk: Desk) -> Findings:
+    """VA-05: the lot had not expired."""
+    expired = dose.expiry is not None and dose.day is not None and dose.expiry < dose.day
+    return _at("VA-05", "lot.expiry_date") if expired else []
+
+
+def given_rightly(dose: Dose, desk: Desk) -> Findings:
+    """VA-13: route, site and vaccine fit each other."""
+    vaccine = desk.tables.vaccines.get(dose.vaccine_code)
+    if not dose.route or not dose.site:
+        return []
+    return [] if _fits(dose.route, dose.site, vaccine.route if vaccine else 0) else _at("VA-13", "route")
+
+
+def programme_is_free(dose: Dose, desk: Desk) -> Findings:
+    """VA-14: a dose of the programme costs nothing."""
+    vaccine = desk.tables.vaccines.get(dose.vaccine_code)
+    return _at("VA-14", "free_of_charge") if vaccine and vaccine.programme and not dose.free else []
+
+
+def entered_in_time(dose: Dose, desk: Desk) -> Findings:
+    """VA-15: entered within the days that the policy allows, where it was given."""
+    if dose.day is None or dose.entered_seconds <= 0 or dose.source in _LATE_SOURCES:
+        return []
+    days = ordinal_of_seconds(dose.entered_seconds) - dose.day.toordinal()
+    return _at("VA-15", "entered_time") if days > desk.tables.thresholds.entered_within_days else []
+
+
+def at_own_active_unit(dose: Dose, desk: Desk) -> Findings:
+    """VA-20, VA-16: the unit is the sender's and was designated on the day; a dose of another province names its unit."""
+    abroad = dose.source == Vaccination.SOURCE_OTHER_PROVINCE
+    if abroad and dose.unit_code and not dose.unit_code.startswith(desk.tables.province):
+        return []
+    unit = desk.unit(dose.unit_code)
+    if unit is None or not desk.in_scope(dose.unit_code):
+        return _at("VA-20", "unit_code")
+    active = dose.day is None or _active(unit.active_from, unit.active_until, dose.day)
+    return [] if active else _at("VA-16", "unit_code")
+
+
+def complete(dose: Dose, desk: Desk) -> Findings:
+    """VA-23: the required items are filled; a lot number has its form."""
+    required = desk.tables.required.vaccination
+    empty = [path for path in empty_items(dose.record, required, PATH) if path not in _OWN_RULE]
+    if dose.lot_number and not _LOT_NUMBER.fullmatch(dose.lot_number):
+        empty.append(f"{PATH}.lot.lot_number")
+    return [Finding("VA-23", path) for path in empty]
+
+
+def traceable(dose: Dose, _desk: Desk) -> Findings:
+    """TR-01, TR-09: a code, where there is one, has its form and stands on a minimum package."""
+    if not dose.record.HasField("trace"):
+        return []
+    found: Findings = []
+    fit = _NMPA_CODE.fullmatch(dose.nmpa_code) or (not dose.nmpa_code and is_iso_code(dose.iso_code))
+    if not fit:
+        found += _at("TR-01", "trace")
+    if dose.level > TraceCode.LEVEL_MINIMUM_PACKAGE:
+        found += _at("TR-09", "trace.level")
+    return found
+
+
+RULES: tuple[Callable[[Dose, Desk], Findings], ...] = (
+    form,
+    identity,
+    possible_day,
+    at_own_active_unit,
+    known_vaccine,
+    in_date,
+    given_rightly,
+    programme_is_free,
+    entered_in_time,
+    complete,
+    traceable,
+)

@@ -1,0 +1,169 @@
+"""What this process knows of certificates, register and sessions: at most 250 ms behind the database.
+
+Epoch counters in the store say when something of a kind changed. A notification or the poll sees a new value, and what was
+read under the old one is forgotten. When the counters cannot be read, nothing is known: every question raises STORE_AWAY.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.clock import Clock
+from gateway.errors import Reason, refuse
+from gateway.identity.principal import Standing, read_standing
+from gateway.registry import snapshot
+from gateway.registry.snapshot import Registry
+from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
+
+# A revoked certificate's connections are cut within one second (issue 2, 4); a quarter leaves time for the rest.
+STALE_S = 0.25
+# Polling a little faster than that keeps calls from waiting for the poll.
+POLL_S = 0.2
+# Before a broken poll is tried again.
+RETRY_S = 0.5
+CHANNEL = "gateway_epoch"
+# Remembered sessions and certificates; beyond this the memory is emptied, which costs one query each.
+REMEMBERED_MAX = 10_000
+
+_EPOCHS = "SELECT name, value FROM gateway.epoch"
+_CERTIFICATE = "SELECT state, certificate_sha256 FROM gateway.certificate WHERE serial = %s"
+_ACTIVE = 1
+Found = TypeVar("Found")
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A registered certificate: whether it is in force, and its SHA-256, 32 bytes."""
+
+    active: bool
+    sha256: bytes
+
+
+class Current:
+    """One process's memory; made by `open`, ended by `close`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Prepare; `open` is how to make one."""
+        self._database = database
+        self._clock = clock
+        self._epochs: dict[str, int] = {}
+        self._read_at = float("-inf")
+        self._registry: Registry | None = None
+        self._certificates: dict[str, Certificate] = {}
+        self._standings: dict[bytes, Standing] = {}
+        self._polling = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def open(cls, database: Database, clock: Clock) -> "Current":
+        """Return a memory that has read everything once and keeps itself current; raises StoreError."""
+        current = cls(database, clock)
+        await current._poll()
+        current._tasks = [
+            asyncio.create_task(current._keep_polling()),
+            asyncio.create_task(current._listen()),
+        ]
+        return current
+
+    async def close(self) -> None:
+        """Stop polling and listening."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def renew(self) -> None:
+        """Read the counters now: after a change of our own, the next call here sees it. Away: the next one finds out."""
+        with suppress(StoreAwayError):
+            async with self._polling:
+                await self._poll()
+
+    async def registry(self) -> Registry:
+        """Return the register; raises STORE_AWAY."""
+        await self._refresh()
+        if self._registry is None:
+            raise refuse(Reason.STORE_AWAY)
+        return self._registry
+
+    async def certificate(self, serial: str) -> Certificate | None:
+        """Return the registered certificate of a serial (lower hex), or None; raises STORE_AWAY."""
+        return await self._look_up("revocation", self._certificates, serial, _read_certificate)
+
+    async def standing(self, sid: bytes) -> Standing | None:
+        """Return a session with its account, or None; raises STORE_AWAY."""
+        return await self._look_up("session", self._standings, sid, read_standing)
+
+    async def _look_up(
+        self,
+        epoch: str,
+        memory: dict[Key, Found],
+        key: Key,
+        read: Callable[[Transaction, Key], Awaitable[Found | None]],
+    ) -> Found | None:
+        await self._refresh()
+        known = memory.get(key)
+        if known is not None:
+            return known
+        before = self._epochs[epoch]
+        try:
+            async with self._database.transaction() as tx:
+                found = await read(tx, key)
+        except StoreError:
+            raise refuse(Reason.STORE_AWAY) from None
+        # Absence is not remembered, for a new row need not move the epoch; nor what may be older than a new epoch.
+        if found is not None and before == self._epochs[epoch]:
+            if len(memory) >= REMEMBERED_MAX:
+                memory.clear()
+            memory[key] = found
+        return found
+
+    async def _refresh(self) -> None:
+        """Return once the counters are known to be at most STALE_S old; raises STORE_AWAY."""
+        if self._is_fresh():
+            return
+        try:
+            async with self._polling:
+                if not self._is_fresh():
+                    await self._poll()
+        except StoreError:
+            raise refuse(Reason.STORE_AWAY) from None
+
+    def _is_fresh(self) -> bool:
+        return 0 <= self._clock.monotonic() - self._read_at <= STALE_S
+
+    async def _poll(self) -> None:
+        """Read the counters and forget what they outdate; the register is read again in the same transaction."""
+        asked_at = self._clock.monotonic()
+        async with self._database.transaction() as tx:
+            epochs = dict(await tx.fetch(_EPOCHS))
+            if self._registry is None or epochs["registry"] != self._epochs.get("registry"):
+                self._registry = await snapshot.load(tx)
+        if epochs["revocation"] != self._epochs.get("revocation"):
+            self._certificates.clear()
+        if epochs["session"] != self._epochs.get("session"):
+            self._standings.clear()
+        self._epochs = epochs
+        self._read_at = asked_at
+
+    async def _keep_polling(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            await self._try()
+
+    async def _listen(self) -> None:
+        async for _channel, _name in self._database.listen(CHANNEL):
+            await self._try()
+
+    async def _try(self) -> None:
+        try:
+            async with self._polling:
+                await self._poll()
+        except StoreAwayError:
+            await asyncio.sleep(RETRY_S)
+
+
+async def _read_certificate(tx: Transaction, serial: str) -> Certificate | None:
+    row = await tx.fetch_one(_CERTIFICATE, (serial,))
+    return None if row is None else Certificate(row[0] == _ACTIVE, bytes(row[1]))

@@ -1,0 +1,135 @@
+"""Check 8, the policy: what each rpc is about, and the decision on it, noted in the leaf.
+
+What a resource is follows from the request and the register alone. Two rpcs learn it later and ask then: UploadBatches for
+the unit of each batch, GetLeaf for the organisation that the leaf names. A call that never asked is not served (`guard`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gateway.errors import Reason, refuse
+from gateway.identity.principal import Principal
+from gateway.policy.engine import Engine
+from gateway.policy.request import Actor, Context, Request, Resource, ResourceKind
+from gateway.registry.organisations import Kind
+from gateway.registry.snapshot import Registry
+from gateway.services.call import Call
+
+# Any: each function takes the request of its own rpc.
+About = Callable[[Principal, Any, Registry], Iterable[Resource]]
+
+
+class Permits:
+    """Asks the policy engine on behalf of calls; one per process."""
+
+    def __init__(self, engine: Engine, *, weak_origin_allowed: bool) -> None:
+        """Ask this engine; the settings say whether a weak origin is taken."""
+        self._engine = engine
+        self._weak_origin_allowed = weak_origin_allowed
+
+    def judge(self, call: Call, request: object, registry: Registry) -> None:
+        """Decide on an rpc whose request says what it is about; raises POLICY_DENIED."""
+        about = ABOUT.get(call.action)
+        if about is not None:
+            self.require(call, about(call.caller, request, registry), registry)
+
+    def require(self, call: Call, resources: Iterable[Resource], registry: Registry) -> None:
+        """Pass a call that may do its action to all of these; raises POLICY_DENIED at the first it may not."""
+        caller = call.caller
+        actor = Actor(caller.organisation, registry.chain(caller.organisation), caller.roles, caller.origin.strength)
+        current = not caller.password_state.restricted
+        context = Context(current, self._weak_origin_allowed)
+        named: dict[str, None] = {}
+        allowed = True
+        for resource in resources:
+            decision = self._engine.decide(Request(call.action, actor, resource, context))
+            named.update(dict.fromkeys(decision.policies))
+            allowed = decision.allowed
+            if not allowed:
+                named = dict.fromkeys(decision.policies)
+                break
+        call.note(policies=tuple(name.lower() for name in named), bundle=self._engine.bundle.sha256)
+        if not allowed or not named:
+            raise refuse(Reason.POLICY_DENIED)
+        call.permitted = True
+
+
+def unit_records(unit_code: str, registry: Registry) -> Resource:
+    """Return a unit's records; an unknown unit stands in no organisation, so nobody may."""
+    unit = registry.unit(unit_code)
+    if unit is None:
+        return Resource("UnitRecords")
+    chain = registry.chain(unit.organisation)
+    return Resource("UnitRecords", chain, unit_code, registry.uploaders_for(unit.organisation))
+
+
+def audit_log(organisation: str, registry: Registry) -> Resource:
+    """Return the part of the log that concerns an organisation; "" is the whole log, which stands in the province."""
+    return Resource("AuditLog", registry.chain(organisation or _province(registry)))
+
+
+def _province(registry: Registry) -> str:
+    return next((one.code for one in registry.organisations.values() if one.kind == Kind.PROVINCE), "")
+
+
+def _own(kind: ResourceKind) -> About:
+    return lambda caller, _request, registry: [Resource(kind, registry.chain(caller.organisation))]
+
+
+def _register(organisation: str, registry: Registry) -> Resource:
+    return Resource("Register", registry.chain(organisation))
+
+
+def _named(_caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+    return [_register(request.organisation_code, registry)]
+
+
+def _listed(caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+    """Return the part of the register a list is of: the named organisation's, else the caller's own and below."""
+    return [_register(request.organisation_code or caller.organisation, registry)]
+
+
+def _created(_caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+    """Return where a new organisation is put: below its parent."""
+    return [_register(request.organisation.parent_organisation_code, registry)]
+
+
+def _units(caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+    """Return the organisations that the units go to and those that they come from; with none, the caller's own."""
+    codes = {unit.organisation_code for unit in request.units}
+    for unit in request.units:
+        known = registry.unit(unit.unit_code)
+        if known is not None:
+            codes.add(known.organisation)
+    return [_register(code, registry) for code in sorted(codes or {caller.organisation})]
+
+
+def _searched(_caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+    return [audit_log(request.organisation_code, registry)]
+
+
+def _checkpoints(*_: object) -> Iterable[Resource]:
+    """Return the signed heads, which belong to nobody."""
+    return [Resource("Checkpoints")]
+
+
+ABOUT: Mapping[str, About] = {
+    "RefreshToken": _own("Session"),
+    "Logout": _own("Session"),
+    "ChangePassword": _own("Session"),
+    "WhoAmI": _own("Session"),
+    "GetReceipt": _own("Evidence"),
+    "ListQuarantine": _own("Evidence"),
+    "CreateOrganisation": _created,
+    "ListOrganisations": _own("Register"),
+    "SetOrganisationState": _named,
+    "CreateSystem": _named,
+    "RegisterUnits": _units,
+    "ListUnits": _listed,
+    "CreateAccount": _named,
+    "ResetPassword": _named,
+    "ListAccounts": _listed,
+    "SearchLeaves": _searched,
+    "GetCheckpoint": _checkpoints,
+    "GetConsistencyProof": _checkpoints,
+}

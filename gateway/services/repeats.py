@@ -1,0 +1,33 @@
+"""Requests sent again: the same request id with the same bytes may be done again, with other bytes never.
+
+The log itself is the memory: an allowed change leaves its request id and the SHA-256 of its message in its leaf. What is
+done again must change nothing the second time; the writers of `registry` and `identity` see to that.
+"""
+
+import hashlib
+
+from gateway.errors import Reason, refuse
+from gateway.services.call import Call
+from gateway.store.database import Transaction
+from gateway.tlog import leaf
+
+_EARLIER = (
+    "SELECT leaf FROM gateway.audit_entry"
+    " WHERE request_id = %s AND kind = %s AND decision = 'allow' ORDER BY idx LIMIT 1"
+)
+
+
+async def is_repeat(tx: Transaction, call: Call) -> bool:
+    """Return whether this very change was made before; raises REQUEST_ID_REUSED when its id was used for another.
+
+    Notes the message's digest for the leaf; call it first in the effect.
+    """
+    digest = hashlib.sha256(call.raw).hexdigest()
+    call.note(detail={"digest": digest})
+    row = await tx.fetch_one(_EARLIER, (call.request_id, call.event.kind))
+    if row is None:
+        return False
+    detail = leaf.parse(bytes(row[0])).get("detail")
+    if not isinstance(detail, dict) or detail.get("digest") != digest:
+        raise refuse(Reason.REQUEST_ID_REUSED)
+    return True

@@ -1,0 +1,290 @@
+"""The signer: alone it holds the log's key, and it signs only what continues what it signed.
+
+It is the first witness. Its own state (size, root, frontier, last checkpoint) lies where no door
+can write, is on disk before a checkpoint leaves, and is never rolled back: a log that was rewritten
+or shortened, also by restoring an old database, gets no signature. Protocol: one JSON object a
+line.
+
+    {"from": k, "size": n, "root": hex, "hashes": base64 of leaf hashes k..n-1}
+    {"newest": true}                     what was signed last
+    -> {"checkpoint": signed note}       of size n or, where more was signed since, of that
+     | {"have": s}                       the signer stands at s: ask again from there, with the
+     newest head | {"refused": why}                  "inconsistent", "malformed", "state"
+
+State lost while the log has entries is an incident: the signer stays up and refuses. Only `create`,
+which `gateway init` calls, makes a state.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import os
+import secrets
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import log
+from gateway.config import folders, readiness
+from gateway.config.confinement import confine
+from gateway.config.home import Home
+from gateway.tlog import checkpoint, note
+from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.frontier import Frontier
+from gateway.tlog.merkle import EMPTY_ROOT, HASH_LENGTH, SIZE_MAX, MerkleError
+
+# Roots that may still be asked for by a door whose commit was overtaken by another door's.
+RECENT_ROOTS = 4096
+# 65,536 leaf hashes in base64, and room for the rest.
+LINE_MAX_BYTES = 4 * 1024 * 1024
+KEY_FILE = "log.skey"
+STATE_FILE = "state.json"
+_LOG = log.get("signer")
+
+
+class StateError(Exception):
+    """The signer's state is missing or not what this key signed; nothing is signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A head to be signed.
+
+    `size` and `root`, and the leaf hashes from `begin` on, 32 bytes each.
+    """
+
+    begin: int
+    size: int
+    root: bytes
+    hashes: bytes
+
+
+class Memory:
+    """What the signer signed: the frontier, the newest checkpoint, and recent roots."""
+
+    def __init__(self, path: Path, key: note.Signer, frontier: Frontier) -> None:
+        """Remember `frontier`, whose checkpoint is signed anew; use `load` or `create`."""
+        self._path = path
+        self._key = key
+        self.frontier = frontier
+        self.checkpoint = self._sign(frontier)
+        self._recent = {frontier.size: frontier.root()}
+
+    @classmethod
+    def load(cls, folder: Path, key: note.Signer) -> "Memory":
+        """Read the state.
+
+        Raises StateError when it is missing, damaged, or not signed by this key.
+        """
+        path = folder / STATE_FILE
+        try:
+            document = json.loads(path.read_bytes())
+            name = key.verifier.name
+            signed = checkpoint.open_checkpoint(document["checkpoint"], [key.verifier], name)
+            frontier = Frontier(signed.size, [bytes.fromhex(each) for each in document["frontier"]])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StateError(f"{path}: {type(error).__name__}") from error
+        if frontier.root() != signed.root:
+            raise StateError(f"{path}: the subtrees are not those of the checkpoint")
+        return cls(path, key, frontier)
+
+    def save(self) -> None:
+        """Put the state on disk, durably and as a whole or not at all."""
+        document = {
+            "checkpoint": self.checkpoint,
+            "frontier": [each.hex() for each in self.frontier.hashes],
+        }
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            os.fchmod(file.fileno(), folders.PRIVATE_FILE)
+            file.write(json.dumps(document).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self._path)
+        parent = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+
+    def answer(self, requests: list[Request]) -> list[Mapping[str, object]]:
+        """Judge requests that wait together; at most one new checkpoint is stored, then handed out.
+
+        Raises OSError when the state cannot be stored: nothing was signed then.
+        """
+        before = self.frontier
+        verdicts = [self._judge(each) for each in requests]
+        if self.frontier.size > before.size:
+            newest = self.checkpoint
+            self.checkpoint = self._sign(self.frontier)
+            try:
+                self.save()
+            except OSError:
+                self.checkpoint, self.frontier = newest, before
+                self._recent = {k: v for k, v in self._recent.items() if k <= before.size}
+                raise
+        return [each or {"checkpoint": self.checkpoint} for each in verdicts]
+
+    def _judge(self, request: Request) -> Mapping[str, object]:
+        """Return why this head is not signed, or {} after taking it."""
+        size = self.frontier.size
+        if request.size <= size:
+            known = self._recent.get(request.size)
+            if known is None:
+                return {"have": size}
+            same = hmac.compare_digest(known, request.root)
+            return {} if same else {"refused": "inconsistent"}
+        if request.begin > size:
+            return {"have": size}
+        grown = self.frontier.copy()
+        skip = (size - request.begin) * HASH_LENGTH
+        for place in range(skip, len(request.hashes), HASH_LENGTH):
+            grown.append(request.hashes[place : place + HASH_LENGTH])
+        if not hmac.compare_digest(grown.root(), request.root):
+            return {"refused": "inconsistent"}
+        self.frontier = grown
+        self._recent[grown.size] = request.root
+        while len(self._recent) > RECENT_ROOTS:
+            del self._recent[next(iter(self._recent))]
+        return {}
+
+    def _sign(self, frontier: Frontier) -> str:
+        made = Checkpoint(self._key.verifier.name, frontier.size, frontier.root())
+        return made.signed(self._key)
+
+
+class Signer:
+    """Answers requests on a socket; those that wait together share one write and one signature."""
+
+    def __init__(self, memory: Memory | None) -> None:
+        """Serve from `memory`; without one every request is refused."""
+        self._memory = memory
+        self._waiting: list[tuple[Request, asyncio.Future[Mapping[str, object]]]] = []
+        self._wake = asyncio.Event()
+
+    async def serve(self, path: Path, stop: asyncio.Event) -> None:
+        """Listen on the socket until `stop`."""
+        server = await asyncio.start_unix_server(self._talk, path, limit=LINE_MAX_BYTES)
+        worker = asyncio.create_task(self._work())
+        readiness.announce()
+        try:
+            await stop.wait()
+        finally:
+            server.close()
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                answer = await self._answer(line)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (OSError, ValueError):
+            _LOG.warning("connection lost or line too long")
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> Mapping[str, object]:
+        if self._memory is None:
+            return {"refused": "state"}
+        try:
+            request = read_request(line)
+        except ValueError:
+            return {"refused": "malformed"}
+        if request is None:
+            return {"checkpoint": self._memory.checkpoint}
+        future: asyncio.Future[Mapping[str, object]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._wake.set()
+        return await future
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            waiting, self._waiting = self._waiting, []
+            for (_, future), answer in zip(waiting, self._judge(waiting), strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    def _judge(
+        self, waiting: list[tuple[Request, asyncio.Future[Mapping[str, object]]]]
+    ) -> list[Mapping[str, object]]:
+        assert self._memory is not None  # noqa: S101  requests wait only where there is a memory
+        try:
+            answers = self._memory.answer([request for request, _ in waiting])
+        except OSError as error:
+            _LOG.error("state not stored", errno=error.errno)
+            return [{"refused": "state"} for _ in waiting]
+        if any(each.get("refused") for each in answers):
+            _LOG.error("inconsistent head refused", size=self._memory.frontier.size)
+        return answers
+
+
+def read_request(line: bytes) -> Request | None:
+    """Return the head in a line, None for "newest"; raises ValueError when the line is neither."""
+    document = json.loads(line)
+    if document == {"newest": True}:
+        return None
+    if not isinstance(document, dict) or document.keys() != {"from", "size", "root", "hashes"}:
+        raise ValueError("not a request")
+    begin, size = document["from"], document["size"]
+    if type(begin) is not int or type(size) is not int or not 0 <= begin <= size <= SIZE_MAX:
+        raise ValueError("not a range")
+    try:
+        root = bytes.fromhex(document["root"])
+        hashes = base64.b64decode(document["hashes"], validate=True)
+    except (TypeError, binascii.Error) as error:
+        raise ValueError("not hashes") from error
+    if len(root) != HASH_LENGTH or len(hashes) != (size - begin) * HASH_LENGTH:
+        raise ValueError("not the hashes of the range")
+    return Request(begin, size, root, hashes)
+
+
+def create(home: Home, origin: str) -> None:
+    """Make the log's key, its public line and the state of an empty log.
+
+    `gateway init` calls this once.
+    """
+    key = note.Signer(origin, secrets.token_bytes(note.KEY_LENGTH))
+    folder = home.secrets("signer")
+    folders.write_private(folder / KEY_FILE, key.secret_line().encode(), "signer")
+    first = Checkpoint(origin, 0, EMPTY_ROOT).signed(key)
+    state = json.dumps({"checkpoint": first, "frontier": []})
+    folders.write_private(folder / STATE_FILE, state.encode(), "signer")
+    folders.write_public(home.log_key, f"{key.verifier}\n".encode())
+
+
+def stored_checkpoint(home: Home) -> str | None:
+    """Return the checkpoint in the signer's state, for the host's own tools; None without one."""
+    try:
+        document = json.loads((home.secrets("signer") / STATE_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    found = document.get("checkpoint") if isinstance(document, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def main(home: Home) -> None:
+    """Run the signer of this HOME until SIGTERM."""
+    confine(home, "signer")
+    folder = home.secrets("signer")
+    key = note.parse_skey((folder / KEY_FILE).read_text(encoding="utf-8").strip())
+    try:
+        memory = Memory.load(folder, key)
+    except (StateError, MerkleError) as error:
+        _LOG.error("state lost: nothing is signed until an officer resolves it", why=str(error))
+        memory = None
+    asyncio.run(_run(Signer(memory), home.signer_socket))
+
+
+async def _run(signer: Signer, path: Path) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await signer.serve(path, stop)

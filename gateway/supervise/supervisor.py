@@ -1,0 +1,147 @@
+"""Serves one gateway: database, signer, front and doors in this order, drained in the other.
+
+Start: 1 database, schema to this code's version, 2 signer, 3 front and doors together.
+Drain: 1 front and doors together (the front takes nobody in, the doors finish their calls and the
+front relays until they have), 2 the supervisor's last leaf, 3 signer, 4 database.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.clock import SYSTEM
+from gateway.config.confinement import check_runner
+from gateway.config.home import DOORS, Home, Process
+from gateway.config.policies import load_policies
+from gateway.config.settings import Settings
+from gateway.store import roles, versions
+from gateway.store.embedded import Cluster
+from gateway.supervise import state
+from gateway.supervise.child import Child
+from gateway.supervise.journal import Journal
+from gateway.supervise.keeper import Keeper, Run
+from gateway.supervise.postgres import PostgresRun
+
+SERVING: tuple[Process, ...] = ("front", *DOORS)
+# How long the last leaf may take when the signer or the database is in trouble.
+_FLUSH_S = 5.0
+# What is told of whom: ("ready", {"process": "front"}).
+Tell = Callable[[str, Mapping[str, object]], None]
+Start = Callable[[], Awaitable[Run]]
+
+
+class Supervisor:
+    """The one process that starts, watches and ends the others."""
+
+    def __init__(self, home: Home, settings: Settings, tell: Tell) -> None:
+        """Serve this HOME and `tell` the person at the terminal what happens."""
+        self._home = home
+        self._settings = settings
+        self._tell = tell
+        self._journal = Journal(home, settings)
+        self._keepers: dict[str, Keeper] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
+        self._started_us = SYSTEM.now_us()
+
+    async def serve(self) -> None:
+        """Serve until SIGTERM, SIGINT or `stop`; raises StartError or AlreadyServedError."""
+        check_runner(self._home)
+        digest = load_policies(self._home.policies).sha256
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        with state.sole(self._home):
+            journal = asyncio.create_task(self._journal.run())
+            work = asyncio.create_task(self._work(digest))
+            stop = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+            work.cancel()
+            stop.cancel()
+            await self._drain()
+            journal.cancel()
+            await asyncio.gather(stop, journal, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stop.set()
+
+    async def _work(self, digest: str) -> None:
+        if not self._settings.dsn:
+            cluster = Cluster(self._home)
+            await self._up({"postgres": lambda: PostgresRun.start(cluster)})
+        await self._update_schema()
+        await self._up({"signer": self._child("signer")})
+        self._journal.note("process.started", {"process": "supervisor", "policies_sha256": digest})
+        await self._up({name: self._child(name) for name in SERVING})
+        self._tell("serving", {"pid": os.getpid()})
+        await asyncio.gather(*self._tasks.values())
+
+    async def _update_schema(self) -> None:
+        owner = roles.conninfo(self._home, self._settings, "owner")
+        if await asyncio.to_thread(versions.current, owner) != versions.newest():
+            self._tell("migrating", {"version": versions.newest()})
+            migrate = importlib.import_module(
+                "gateway.store.migrate"
+            )  # alembic takes half a second
+            await asyncio.to_thread(migrate.migrate, owner)
+
+    def _child(self, name: Process) -> Start:
+        return lambda: Child.start(self._home, name)
+
+    async def _up(self, starts: Mapping[str, Start]) -> None:
+        """Keep these from now on and wait until all of them serve; raises StartError."""
+        for name, start in starts.items():
+            keeper = self._keepers[name] = Keeper(name, start, self._changed)
+            self._tasks[name] = asyncio.create_task(keeper.keep())
+        for name in starts:
+            serving = asyncio.create_task(self._keepers[name].serving.wait())
+            kept = self._tasks[name]
+            await asyncio.wait([serving, kept], return_when=asyncio.FIRST_COMPLETED)
+            serving.cancel()
+            if kept.done():
+                kept.result()
+
+    async def _drain(self) -> None:
+        self._tell("draining", {})
+        await self._down(*SERVING)
+        self._journal.note("process.stopped", {"process": "supervisor"})
+        if "signer" in self._keepers and not await self._journal.flush(_FLUSH_S):
+            self._tell("unwritten", {})
+        await self._down("signer")
+        await self._down("postgres")
+        self._tell("stopped", {})
+
+    async def _down(self, *names: str) -> None:
+        keepers = [self._keepers[name] for name in names if name in self._keepers]
+        await asyncio.gather(*(keeper.finish() for keeper in keepers))
+        await asyncio.gather(
+            *(self._tasks[keeper.name] for keeper in keepers), return_exceptions=True
+        )
+
+    def _changed(self, keeper: Keeper, status: int | None) -> None:
+        """Note a keeper's change of state: on the log, in the status file, at the terminal."""
+        if keeper.state == "restarting":
+            how = ("signal", -status) if status is not None and status < 0 else ("exit", status or 0)
+            detail = {"process": keeper.name, "restarts": keeper.restarts, how[0]: how[1]}
+            self._journal.note("process.restarted", detail)
+        elif keeper.state in ("ready", "stopped"):
+            kind = "process.started" if keeper.state == "ready" else "process.stopped"
+            self._journal.note(kind, {"process": keeper.name})
+        self._tell(keeper.state, {"process": keeper.name, "pid": keeper.pid, "status": status})
+        state.write(
+            self._home,
+            {
+                "supervisor": os.getpid(),
+                "started_us": self._started_us,
+                "children": {
+                    one.name: {"state": one.state, "pid": one.pid, "restarts": one.restarts}
+                    for one in self._keepers.values()
+                },
+            },
+        )

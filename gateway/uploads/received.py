@@ -1,0 +1,205 @@
+"""A batch made ready before its transaction begins: every item read, judged by itself, tagged and sealed.
+
+All of this runs in the event loop while the commit group before it is being written; nothing here waits or asks the database.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from gateway.records import aefi, card_history, child, dose, merge, stock, vaccination
+from gateway.records.card_history import CardKey
+from gateway.records.desk import Desk
+from gateway.records.form import content
+from gateway.records.ids import record_id_bytes
+from gateway.records.keys import HERE, DocumentKey, DoseKey
+from gateway.records.rulebook import Finding, Findings
+from gateway.store.seal import ContentKey, ContentKeys
+from gateway.uploads import envelope
+from gateway.v1.upload_service_pb2 import Item, UploadBatchesRequest
+
+# The field numbers of Item.record: the kind of a stored item. 0: an item without a record that we know.
+NOTHING, CARD, DOSE, MOVEMENT, BALANCE, REPORT, MERGE, DEVICE = range(8)
+KIND_NAMES = ("", *(field.name for field in Item.DESCRIPTOR.fields))
+SALT_BYTES = 16
+# Of a document's content for the comparison with a stored one.
+_WITHOUT = frozenset({"revision", "correction_reason"})
+Sealed = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Received:
+    """One item on its way. `record_id` is what answers and lists may show; `record_key` finds held items of the same record."""
+
+    index: int
+    kind: int
+    record_id: str
+    findings: Findings
+    record_key: bytes | None = None
+    dose: DoseKey | None = None
+    card: CardKey | None = None
+    document: DocumentKey | None = None
+    record: Message | None = None
+    tags: tuple[bytes, ...] = ()
+    has_reason: bool = False
+    body: Sealed = (b"", b"")
+    restricted: Sealed | None = None
+    state: int = 0
+
+    @property
+    def child_tag(self) -> bytes | None:
+        """The child that the item is about, where it is one."""
+        if self.dose is not None:
+            return self.dose.child_tag
+        return None if self.card is None else self.card.child.child_tag
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A batch ready to be taken."""
+
+    batch: UploadBatchesRequest
+    desk: Desk
+    request_id: UUID
+    digest: bytes
+    salt: bytes
+    commitment: str
+    items: list[Received]
+    key: ContentKey
+    restricted_key: ContentKey | None
+
+
+def prepare(raw: bytes, batch: UploadBatchesRequest, desk: Desk, keys: ContentKeys) -> Prepared:
+    """Return the batch made ready; raises BATCH_MALFORMED. Takes `batch` over: unknown fields are dropped from it."""
+    request_id = envelope.check(batch, raw, desk)
+    # An encoder writes a message one way; a length that differs is something we do not know, or an odd encoder.
+    batch.DiscardUnknownFields()
+    strange = batch.ByteSize() != len(raw)
+    if strange:
+        batch = UploadBatchesRequest.FromString(raw)
+        envelope.refuse_unknown_fields(batch)
+    salt = secrets.token_bytes(SALT_BYTES)
+    prepared = Prepared(
+        batch,
+        desk,
+        request_id,
+        hashlib.sha256(raw).digest(),
+        salt,
+        hashlib.sha256(salt + raw).hexdigest(),
+        [],
+        keys.current(desk.organisation),
+        None,
+    )
+    prefix = request_id.bytes
+    for index, item in enumerate(batch.items):
+        received = _receive(index, item, desk, strange=strange)
+        _seal(received, item, prefix + index.to_bytes(4), prepared, keys)
+        prepared.items.append(received)
+    return prepared
+
+
+def _receive(index: int, item: Item, desk: Desk, *, strange: bool) -> Received:
+    kind = item.WhichOneof("record")
+    if kind == "vaccination":
+        return _dose(index, item.vaccination, desk, strange=strange)
+    if kind is None:
+        # A record of a later version is an unknown field here.
+        unknown = len(UnknownFieldSet(item)) > 0
+        return Received(index, NOTHING, "", [Finding("EN-08" if unknown else "EN-10", "items.record")])
+    received = _RECEIVERS[kind](index, getattr(item, kind), desk)
+    if strange and len(UnknownFieldSet(item)):
+        received.findings.append(Finding("EN-08", "items"))
+    return received
+
+
+def _dose(index: int, record: Any, desk: Desk, *, strange: bool) -> Received:  # Any: a field of a oneof, by its name
+    read = dose.read(record)
+    findings = vaccination.judge(read, desk, strange=strange)
+    key = dose.key_of(read, desk)
+    if key is None:
+        fit = record_id_bytes(read.record_id)
+        return Received(index, DOSE, read.record_id if fit else "", findings, fit)
+    received = Received(index, DOSE, read.record_id, findings, key.record_id, key)
+    received.has_reason = record.correction_reason.strip() != ""
+    return received
+
+
+def _card(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
+    card = child.read(record)
+    key = card_history.key_of(card, desk)
+    tag = None if key is None else key.child.child_tag
+    # A child code is personal: answers and lists name a card by its place in the batch.
+    return Received(index, CARD, "", child.judge(card, desk), tag, card=key, record=record)
+
+
+def _document(kind: int, unit_code: str, document_id: str, record: Any, desk: Desk) -> Received:  # Any: as above
+    received = Received(0, kind, document_id, [], record=record)
+    if document_id and unit_code:
+        tag = desk.tag("document", content(record, _WITHOUT))
+        revision = getattr(record, "revision", 0)
+        received.document = DocumentKey(kind, unit_code, document_id, tag, revision, HERE, 0)
+        name = f"{kind}|{unit_code}|{document_id}".encode()
+        received.record_key = hashlib.sha256(name).digest()[:16]
+    return received
+
+
+def _movement(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
+    received = _document(MOVEMENT, record.unit_code, stock.movement_id(record), record, desk)
+    return _judged(received, index, stock.judge_movement(record, desk))
+
+
+def _balance(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
+    received = _document(BALANCE, record.unit_code, stock.balance_id(record), record, desk)
+    return _judged(received, index, stock.judge_balance(record, desk))
+
+
+def _report(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
+    received = _document(REPORT, record.reporter_unit_code, aefi.report_id(record), record, desk)
+    return _judged(received, index, aefi.judge(record, desk))
+
+
+def _merge(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
+    received = _document(MERGE, record.unit_code, merge.merge_id(record), record, desk)
+    received.tags = merge.merge_tags(record, desk)
+    return _judged(received, index, merge.judge_merge(record, desk))
+
+
+def _device(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
+    received = _document(DEVICE, record.unit_code, merge.device_id(record), record, desk)
+    return _judged(received, index, merge.judge_device(record, desk))
+
+
+def _judged(received: Received, index: int, findings: Findings) -> Received:
+    received.index = index
+    received.findings = findings
+    return received
+
+
+_RECEIVERS: dict[str, Callable[[int, Any, Desk], Received]] = {  # Any: the record, by the name of its field
+    "child": _card,
+    "stock_movement": _movement,
+    "stock_balance": _balance,
+    "aefi_report": _report,
+    "child_merge": _merge,
+    "device": _device,
+}
+
+
+def _seal(received: Received, item: Item, row: bytes, prepared: Prepared, keys: ContentKeys) -> None:
+    """Seal the item as it came; what only a clinician may see goes under the second recipient's key."""
+    if received.kind == CARD and item.child.HasField("restricted"):
+        if prepared.restricted_key is None:
+            prepared.restricted_key = keys.current(prepared.desk.organisation, "restricted")
+        apart = item.child.restricted.SerializeToString()
+        received.restricted = prepared.restricted_key.seal("item.restricted", row, 0, apart)
+        copy = Item()
+        copy.CopyFrom(item)
+        copy.child.ClearField("restricted")
+        item = copy
+    received.body = prepared.key.seal("item", row, 0, item.SerializeToString())

@@ -1,0 +1,169 @@
+"""Sealing: what opens, what does not, and that files, nonces and tags are what we say."""
+
+import hashlib
+import hmac
+import json
+import stat
+import uuid
+
+import pytest
+
+from gateway.clock import TurnedClock
+from gateway.config import folders, users
+from gateway.config.home import Home
+from gateway.store import seal
+from gateway.store.seal import BlindIndex, ContentKeys, Opener, SealError, SealRecipients
+
+NOW = 1_800_000_000_000_000
+ROW = ("item", b"\x01" * 20, 0)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Home:
+    made = Home(tmp_path_factory.mktemp("seal") / "home")
+    if users.separate():
+        users.make_users()
+    folders.make_folders(made)
+    seal.make_keys(made)
+    return made
+
+
+@pytest.fixture
+def keys(home: Home) -> ContentKeys:
+    return ContentKeys(SealRecipients.load(home.seal_keys), TurnedClock(NOW))
+
+
+def opener(home: Home) -> Opener:
+    return Opener.load(home.secrets("disclosure"))
+
+
+@pytest.mark.parametrize("use", seal.USES)
+def test_disclosure_opens_what_intake_sealed(home: Home, keys: ContentKeys, use: seal.Use) -> None:
+    key = keys.current("140100", use)
+    nonce, ciphertext = key.seal(*ROW, b"body")
+    key_id, recipient, wrapped, organisation, created_us = key.row
+    assert (organisation, created_us, len(wrapped)) == ("140100", NOW, 1168)
+    assert len(ciphertext) == len(b"body") + 16
+    opened = opener(home).unwrap(key_id, recipient, wrapped)
+    assert opened.open(*ROW, nonce, ciphertext) == b"body"
+
+
+def test_a_body_opens_in_its_own_row_only(home: Home, keys: ContentKeys) -> None:
+    key = keys.current("140100")
+    nonce, ciphertext = key.seal(*ROW, b"body")
+    opened = opener(home).unwrap(*key.row[:3])
+    table, record_id, revision = ROW
+    moved = [
+        ("dose", record_id, revision, nonce, ciphertext),
+        (table, record_id[:-1], revision, nonce, ciphertext),
+        (table, record_id, revision + 1, nonce, ciphertext),
+        (table, record_id, revision, bytes(12), ciphertext[::-1]),
+        (table, record_id, revision, nonce, ciphertext[:-1]),
+        (table, record_id, revision, nonce, b""),
+        (table, record_id, revision, b"", ciphertext),
+    ]
+    for row in moved:
+        with pytest.raises(SealError):
+            opened.open(*row)
+
+
+def test_a_wrapped_key_opens_under_its_own_name_and_recipient_only(home: Home, keys: ContentKeys) -> None:
+    key_id, recipient, wrapped, *_ = keys.current("140100").row
+    other = keys.current("140100", "restricted").row[1]
+    for wrong in (
+        (uuid.uuid4(), recipient, wrapped),
+        (key_id, other, wrapped),
+        (key_id, "0" * 16, wrapped),
+        (key_id, recipient, wrapped[:-1]),
+        (key_id, recipient, b""),
+    ):
+        with pytest.raises(SealError):
+            opener(home).unwrap(*wrong)
+
+
+def test_nonces_count_and_never_repeat_under_a_key(keys: ContentKeys) -> None:
+    key = keys.current("140100")
+    nonces = [key.seal(*ROW, b"same")[0] for _ in range(3)]
+    assert nonces == [n.to_bytes(12, "big") for n in range(3)]
+
+
+def test_a_key_lives_a_minute_per_organisation_and_use(home: Home) -> None:
+    clock = TurnedClock(NOW)
+    keys = ContentKeys(SealRecipients.load(home.seal_keys), clock)
+    first = keys.current("140100")
+    assert keys.current("140100") is first
+    assert keys.current("140200") is not first
+    assert keys.current("140100", "restricted") is not first
+    clock.turn(seconds=59.9)
+    assert keys.current("140100") is first
+    clock.turn(seconds=0.1)
+    second = keys.current("140100")
+    assert second is not first
+    clock.turn(seconds=-100)
+    assert keys.current("140100") is not second
+
+
+def test_a_key_that_sealed_enough_is_replaced(keys: ContentKeys, monkeypatch) -> None:
+    monkeypatch.setattr(seal, "KEY_SEALS", 1)
+    first = keys.current("140100")
+    first.seal(*ROW, b"")
+    assert keys.current("140100") is not first
+
+
+def test_files_are_private_and_hold_what_the_names_say(home: Home) -> None:
+    private = [*home.secrets("disclosure").iterdir(), *home.secrets("intake").iterdir()]
+    assert sorted(path.name for path in private) == [
+        "blind-index.key",
+        "blind-index.key",
+        "seal-body.key",
+        "seal-restricted.key",
+    ]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    assert {path.stat().st_size for path in private} == {32, 96}
+    text = home.seal_keys.read_bytes()
+    for path in private:
+        assert path.read_bytes()[:32].hex() not in text.hex()
+    if users.separate():
+        owners = {path.stat().st_uid for path in home.secrets("intake").iterdir()}
+        assert owners == {users.user_of("intake").uid}
+
+
+def test_recipients_are_refused_when_changed(home: Home, tmp_path) -> None:
+    good = json.loads(home.seal_keys.read_bytes())
+    changes = [
+        {"recipients": []},
+        {"recipients": [good["recipients"][0] | {"suite": "X25519"}, good["recipients"][1]]},
+        {"recipients": [good["recipients"][0] | {"use": "other"}, good["recipients"][1]]},
+        {"recipients": [good["recipients"][0] | {"key_id": "0" * 16}, good["recipients"][1]]},
+        {"recipients": [good["recipients"][0] | {"x25519": ""}, good["recipients"][1]]},
+        {"other": 1},
+        [],
+    ]
+    for change in changes:
+        path = tmp_path / "seal-keys.json"
+        path.write_text(json.dumps(change))
+        with pytest.raises(SealError, match="not a list of sealing recipients"):
+            SealRecipients.load(path)
+    with pytest.raises(SealError):
+        SealRecipients.load(tmp_path / "absent")
+
+
+def test_a_malformed_private_key_is_refused(tmp_path) -> None:
+    (tmp_path / "seal-body.key").write_bytes(b"short")
+    with pytest.raises(SealError, match="not a sealing key"):
+        Opener.load(tmp_path)
+
+
+def test_tags_are_hmac_with_domain_separation(home: Home) -> None:
+    """RFC 2104 by the standard library's other entry, so that a change of the form is noticed."""
+    key = bytes(range(32))
+    expected = hmac.new(key, b"child" + b"\0" + b"140101", hashlib.sha256).digest()[:16]
+    index = BlindIndex(key)
+    assert index.tag("child", "140101") == expected
+    assert index.tag("phone", "140101") != expected
+    assert index.tag("childx", "40101") != index.tag("child", "x40101")
+    assert BlindIndex.load(home.secrets("intake")).tag("a", "b") == BlindIndex.load(
+        home.secrets("disclosure")
+    ).tag("a", "b")
+    with pytest.raises(SealError):
+        BlindIndex(b"short")
