@@ -25,7 +25,7 @@ help: ## print this list
 
 venv: $(STAMP) ## install everything from the hash lock into .venv
 
-$(STAMP): requirements/dev.txt requirements/runtime.in pyproject.toml
+$(STAMP): requirements/dev.txt
 	@tools/venv $(VENV) $(PYTHONS)
 	@touch $@
 
@@ -35,8 +35,8 @@ proto: $(STAMP) ## generate gateway/v1 from proto/
 proto-check: $(STAMP) ## is gateway/v1 exactly what proto/ generates?
 	@tools/proto --check
 
-docs: $(STAMP) ## generate docs/errors.md
-	@$(BIN)/python tools/errors_page.py > docs/errors.md
+docs: $(STAMP) ## generate docs/errors.md and docs/rules.md
+	@$(BIN)/python tools/pages.py
 
 lint: $(STAMP) ## ruff, format, mypy, storeys, house rules
 	@$(BIN)/ruff check

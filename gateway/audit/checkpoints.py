@@ -23,7 +23,10 @@ class Checkpoints:
         self.newest = Checkpoint("", 0, EMPTY_ROOT)
 
     async def learn(self, tree: Tree) -> None:
-        """Take what the signer signed last; raises LogError when the log is shorter or another one."""
+        """Take what the signer signed last.
+
+        Raises LogError when the log is shorter or another one.
+        """
         note, signed = await self._link.newest()
         await self._take(tree, note, signed)
 
@@ -67,7 +70,9 @@ class Checkpoints:
         except LookupError:
             ours = await self._log.root(signed.size)
         if ours != signed.root:
-            raise LogError("ROOT_DIFFERS", f"the log of {signed.size} is not the one that was signed")
+            raise LogError(
+                "ROOT_DIFFERS", f"the log of {signed.size} is not the one that was signed"
+            )
         self.note, self.newest = note, signed
 
     async def _catch_up(self, tree: Tree, size: int) -> None:

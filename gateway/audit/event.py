@@ -2,7 +2,7 @@
 
 No grammar here admits a name, an identity number, a phone number or free text: a value of another
 form is refused (EventError), so that a mistake in a caller becomes an error and not a disclosure.
-Digits alone are admitted only in the lengths of our own codes (organisation 6-12, unit 10).
+Long runs of digits are admitted in hexadecimal values and in our own codes (at most 12) only.
 """
 
 import re
@@ -27,10 +27,14 @@ Decision = Literal["allow", "deny", "error"]
 LEAF_VERSION = 1
 
 _WORD = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
-_DOTTED = re.compile(r"[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
+_DOTTED = re.compile(r"(?=.{1,64}\Z)[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_ADDRESS = re.compile(r"[0-9a-f.:%\[\]]{2,60}", re.ASCII)
+_ADDRESS = re.compile(r"[0-9a-f.:%\[\]]{2,50}:[0-9]{1,5}", re.ASCII)
+# An interface, a tunnel: named in the settings, or an address or network.
+_PLACE = re.compile(r"(?!.*[0-9]{9})[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
+# An identity number as an account's name would pass as one.
+_IDENTITY = re.compile(r"[0-9]{15}", re.ASCII)
 
 # What may be counted in a leaf.
 COUNTS = frozenset(
@@ -96,13 +100,13 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "source": re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}", re.ASCII),
         "spki_sha256": _SHA256,
         "state": _WORD,
-        "target_account": ACCOUNT_NAME,
+        "target_account": re.compile(rf"(?!.*[0-9]{{15}}){ACCOUNT_NAME.pattern}", re.ASCII),
         "target_certificate": _SHA256,
         "target_organisation": ORGANISATION_CODE,
         "target_serial": re.compile(r"[0-9a-f]{1,40}", re.ASCII),
         "target_session": re.compile(r"[0-9a-f]{32}", re.ASCII),
         "target_subject_kind": re.compile(r"sys|officer", re.ASCII),
-        "target_subject_name": SUBJECT_NAME,
+        "target_subject_name": re.compile(rf"(?!.*[0-9]{{15}}){SUBJECT_NAME.pattern}", re.ASCII),
         "target_unit": UNIT_CODE,
         "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
     }
@@ -190,8 +194,16 @@ def _natural(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _account(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and ACCOUNT_NAME.fullmatch(value) is not None
+        and not _IDENTITY.search(value)
+    )
+
+
 def _subject(value: object) -> bool:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _IDENTITY.search(value):
         return False
     try:
         parse_subject(value)
@@ -233,15 +245,15 @@ _JUDGE: Mapping[str, Judge] = MappingProxyType(
         "rpc": _text(re.compile(r"/?(?:gateway|grpc\.health)\.v1\.[A-Za-z]{1,40}/[A-Za-z]{1,40}")),
         "organisation": _text(ORGANISATION_CODE),
         "subject": _subject,
-        "account": _text(ACCOUNT_NAME),
+        "account": _account,
         "session": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
         "certificate": _text(_SHA256),
         "serial": _text(re.compile(r"[0-9a-f]{1,40}", re.ASCII)),
         "connection": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
         "peer": _text(_ADDRESS),
         "listener": _text(_ADDRESS),
-        "ingress": _text(re.compile(r"[A-Za-z0-9_.:/-]{1,64}", re.ASCII)),
-        "tunnel": _text(re.compile(r"[A-Za-z0-9_.:/-]{1,64}", re.ASCII)),
+        "ingress": _text(_PLACE),
+        "tunnel": _text(_PLACE),
         "strength": _one_of("weak", "proven"),
         "request_id": _text(_UUID),
         "batch_id": _natural,

@@ -3,7 +3,6 @@
 import importlib
 import os
 import pkgutil
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -11,7 +10,7 @@ from typer.main import get_command
 
 import gateway.cli
 from gateway import messages
-from gateway.cli.output import UNAVAILABLE, USAGE, CommandError, Output
+from gateway.cli.output import UNAVAILABLE, USAGE, CommandError, LangOption, Output
 from gateway.config.confinement import ConfinementError
 from gateway.config.settings import SettingsError
 from gateway.config.users import UserError
@@ -44,12 +43,18 @@ def application(*nouns: str) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,  # its tracebacks show local variables, secrets among them
     )
+    # A callback keeps it a group, however few commands there are, and takes --lang before --help.
+    app.callback()(_root)
     every = sorted(found.name for found in pkgutil.iter_modules(gateway.cli.__path__))
     for module in nouns or every:
         register = getattr(importlib.import_module(f"gateway.cli.{module}"), "register", None)
         if register is not None:
             register(app)
     return app
+
+
+def _root(lang: LangOption = "") -> None:
+    Output.of(json_wanted=False, lang=lang)
 
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> None:
@@ -65,14 +70,6 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> None:
     except tuple(_MENDABLE) as error:
         code, status = next(told for kind, told in _MENDABLE.items() if isinstance(error, kind))
         output.fail(CommandError(code, str(error), status=status))
-
-
-def main() -> None:
-    """Run the command line of this process."""
-    arguments = sys.argv[1:]
-    # A child of the supervisor starts the faster the less it imports.
-    nouns = ("run",) if arguments[:1] == ["run"] else ()
-    run(application(*nouns), arguments)
 
 
 def _language(arguments: Sequence[str]) -> Language:

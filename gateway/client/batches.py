@@ -1,7 +1,7 @@
 """Batches out of records: each complete by itself, with its own id, as the bytes that will be sent.
 
-The bytes are made once. The gateway knows a batch by its id and the digest of exactly these bytes, so
-whoever asks again sends them again and never serialises anew.
+The bytes are made once. The gateway knows a batch by its id and the digest of exactly these bytes,
+so whoever asks again sends them again and never serialises anew.
 """
 
 import uuid
@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from gateway.client.verify import Sent
-from gateway.clock import SYSTEM, Clock, to_datetime
+from gateway.clock import SYSTEM, Clock
 from gateway.v1 import upload_service_pb2 as v1
 
 SCHEMA_VERSION = "2026-1"
@@ -35,13 +37,15 @@ class Envelope:
 
     def seal(self, items: Iterable[v1.Item], number: int) -> Sent:
         """Return the batch of these items; its id follows from the upload's and the `number`."""
+        made = Timestamp()
+        made.FromMicroseconds(self.clock.now_us())
         request = v1.UploadBatchesRequest(
             request_id=str(uuid.uuid5(self.namespace, str(number))),
             unit_code=self.unit_code,
             sequence=self.sequence,
             schema_version=SCHEMA_VERSION,
             client_version=_client_version(),
-            made_time=to_datetime(self.clock.now_us()),
+            made_time=made,
             lane=self.lane,
             items=items,
         )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from google.protobuf.message import Message
 from grpc import aio
@@ -16,9 +16,14 @@ from gateway.client.session import SESSION_OVER, Session
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import Refusal
 from gateway.v1 import audit_service_pb2 as v1
-from gateway.v1.admin_service_pb2_grpc import AdminServiceAsyncStub, AdminServiceStub
-from gateway.v1.audit_service_pb2_grpc import AuditServiceAsyncStub, AuditServiceStub
-from gateway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub, UploadServiceStub
+from gateway.v1.admin_service_pb2_grpc import AdminServiceStub
+from gateway.v1.audit_service_pb2_grpc import AuditServiceStub
+from gateway.v1.upload_service_pb2_grpc import UploadServiceStub
+
+if TYPE_CHECKING:  # these exist in the stubs only
+    from gateway.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
+    from gateway.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
+    from gateway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -58,17 +63,17 @@ class Client:
         await self.channels.close()
 
     @property
-    def uploads(self) -> UploadServiceAsyncStub:
+    def uploads(self) -> "UploadServiceAsyncStub":
         """The upload service."""
         return UploadServiceStub(self.channels.to("intake"))
 
     @property
-    def admin(self) -> AdminServiceAsyncStub:
+    def admin(self) -> "AdminServiceAsyncStub":
         """The administration service."""
         return AdminServiceStub(self.channels.to("administration"))
 
     @property
-    def audit(self) -> AuditServiceAsyncStub:
+    def audit(self) -> "AuditServiceAsyncStub":
         """The audit service."""
         return AuditServiceStub(self.channels.to("administration"))
 

@@ -1,4 +1,4 @@
-"""Uploading: batches over a stream, at most eight unanswered, each receipt verified before it counts.
+"""Uploading: batches over a stream, eight unanswered at most, each receipt verified first.
 
 1. A batch that was sent and not answered is sent again with the same bytes, and so the same id,
    on the next stream: the gateway answers with the receipt that it stored, or takes it now.
@@ -14,13 +14,15 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-from grpc import StatusCode, aio
+from google.protobuf.message import DecodeError
+from grpc import aio
 
-from gateway.client.channel import bearer, metadata
+from gateway.client.channel import bearer
 from gateway.client.client import Client
-from gateway.client.refusals import outcome_unknown, refusal_of
+from gateway.client.ending import Call, Ending
+from gateway.client.refusals import outcome_unknown
 from gateway.client.session import SESSION_OVER, Token
-from gateway.client.verify import Evidence, Sent, verify
+from gateway.client.verify import Evidence, ReceiptError, Sent, verify
 from gateway.clock import US_PER_S
 from gateway.errors import Reason, Refusal, refuse
 from gateway.v1 import upload_service_pb2 as v1
@@ -32,8 +34,9 @@ PATIENCE_S = 300.0
 # A full batch is answered within a second; a gateway that takes longer is asked again.
 ANSWER_TIMEOUT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-# A stream whose token has less life left takes no more batches.
-_TOKEN_SPARE_US = 30 * US_PER_S
+# A stream takes no more batches when its token has less life left, or less than a quarter of it.
+_TOKEN_SPARE_US = 90 * US_PER_S
+_TOKEN_SPARE_SHARE = 4
 _OF_THE_BATCH = frozenset(
     {
         Reason.BATCH_MALFORMED,
@@ -45,13 +48,13 @@ _OF_THE_BATCH = frozenset(
 )
 _LATER = frozenset({Reason.RATE_LIMITED, Reason.CONNECTIONS_EXHAUSTED})
 
-Call = aio.StreamStreamCall[bytes, bytes]
+Method = aio.StreamStreamMultiCallable[bytes, bytes]
 
 
 class Journal(Protocol):
     """Who keeps what became of each batch; both are called in the order of the batches."""
 
-    def answered(self, sent: Sent, receipt: v1.BatchReceipt, evidence: Evidence) -> None:
+    def answered(self, sent: Sent, receipt: v1.BatchReceipt, evidence: Evidence, /) -> None:
         """Keep a verified receipt."""
 
     def refused(self, sent: Sent, refusal: Refusal) -> None:
@@ -81,7 +84,7 @@ class Upload:
         self._renewed = False
 
     async def run(self) -> None:
-        """Send every batch and keep every answer; raises Refusal or LogError when that cannot be."""
+        """Send every batch and keep every answer; raises Refusal or LogError when it cannot."""
         while not self._exhausted or self._unanswered:
             token: Token | None = None
             try:
@@ -101,36 +104,40 @@ class Upload:
 
     async def _stream(self, token: Token) -> None:
         """Send over one stream until it ends; raises the refusal that ended it."""
-        channel = self._client.channels.to("intake")
-        call = channel.stream_stream(METHOD)(metadata=bearer(token.secret))
+        method: Method = self._client.channels.to("intake").stream_stream(METHOD)
+        call = method(metadata=bearer(token.secret))
+        ending = Ending(call)
         room = asyncio.Semaphore(self._window)
         writer = asyncio.create_task(self._write(call, room, token))
         try:
             await self._read(call, room)
-            trailers = metadata(await call.trailing_metadata())
-            self._client.channels.note(trailers)
-            code = await call.code()
-            if code is not StatusCode.OK:
-                raise refusal_of(code, await call.details(), trailers)
+            refusal = await ending.refusal()
+            self._client.channels.note(await ending.trailers())
+            if refusal is not None:
+                raise refusal
         finally:
             call.cancel()
             writer.cancel()
             await asyncio.wait([writer])
-        if not writer.cancelled() and (failed := writer.exception()) is not None:
-            raise failed
+            # The source's own error: what was sent is sent again next time, no more comes.
+            if not writer.cancelled() and (failed := writer.exception()) is not None:
+                raise failed
 
     async def _write(self, call: Call, room: asyncio.Semaphore, token: Token) -> None:
         """Send what was unanswered before, then new batches, while there is room."""
         resend = list(self._unanswered)
-        for sent in self._next(resend):
-            await room.acquire()
-            try:
+        life_us = token.expire_us - token.issued_us
+        until_us = token.expire_us - min(_TOKEN_SPARE_US, life_us // _TOKEN_SPARE_SHARE)
+        try:
+            for sent in self._next(resend):
+                await room.acquire()
                 await call.write(sent.message)
-            except (aio.AioRpcError, asyncio.InvalidStateError):
-                return  # the stream is over, and who reads learns why
-            if token.expire_us - self._client.clock.now_us() < _TOKEN_SPARE_US:
-                break
-        await call.done_writing()
+                if self._client.clock.now_us() >= until_us:
+                    break
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the stream is over, and who reads learns why
+        finally:
+            await call.done_writing()
 
     def _next(self, resend: list[Sent]) -> Iterator[Sent]:
         yield from resend
@@ -151,11 +158,17 @@ class Upload:
                 return  # the call tells its status
             if not isinstance(answer, bytes):
                 return
-            self._take(v1.UploadBatchesResponse.FromString(answer).receipt)
+            self._take(answer)
             room.release()
             await self._client.settle_when_due()
 
-    def _take(self, receipt: v1.BatchReceipt) -> None:
+    def _take(self, answer: bytes) -> None:
+        if not self._unanswered:
+            raise ReceiptError("RECEIPT_SURPLUS", "an answer came to no batch")
+        try:
+            receipt = v1.UploadBatchesResponse.FromString(answer).receipt
+        except DecodeError:
+            raise ReceiptError("RECEIPT_FORM", "the answer is not one of the contract") from None
         sent = self._unanswered[0]
         evidence = verify(receipt, sent, self._organisation, self._client.checkpoints)
         self._journal.answered(sent, receipt, evidence)
@@ -176,7 +189,7 @@ class Upload:
             raise refusal
 
     async def _pause(self, refusal: Refusal) -> None:
-        """Wait longer each time, up to a bound, with jitter so that a province does not knock at once."""
+        """Wait, longer each time, with jitter, so that a whole province does not knock at once."""
         waited_s = self._client.clock.monotonic() - self._progress_at
         if waited_s > self._patience_s:
             raise refusal

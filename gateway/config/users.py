@@ -46,7 +46,7 @@ def user_name(process: Process) -> str:
 def user_of(process: Process) -> SystemUser:
     """Return the user that a process runs as; raises UserError when root has not made it."""
     if not separate():
-        return _current()
+        return current()
     try:
         entry = pwd.getpwnam(user_name(process))
         common = grp.getgrnam(GROUP).gr_gid
@@ -91,7 +91,8 @@ def _may_enter(status: os.stat_result, user: SystemUser) -> bool:
     return bool(status.st_mode & 0o001)
 
 
-def _current() -> SystemUser:
+def current() -> SystemUser:
+    """Return who runs this."""
     uid = os.geteuid()
     try:
         name = pwd.getpwuid(uid).pw_name

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.demo.province import Province
 from gateway.names import Subject
-from gateway.pki import issue, keys
+from gateway.pki import ceremony, issue
 from gateway.pki.issue import Authority, Wanted
 
 # How long a stranger waits to be thrown out.
@@ -54,8 +54,7 @@ def same_named(province: Province, code: str) -> Papers:
 
 def expired(province: Province, code: str) -> Papers:
     """Return papers that our own authority issued a month ago (minted with its key, for this)."""
-    home = province.host.home
-    authority = keys.load_authority(home.authority, home.client_authority_certificate)
+    authority = ceremony.client_authority(province.host.home)
     return _papers(authority, _subject(province, code), SYSTEM.now_us() - _LONG_AGO_US)
 
 
@@ -81,7 +80,9 @@ async def knock(
                 reader, writer = await asyncio.open_connection(address, port, ssl=context)
                 # In TLS 1.3 the client's certificate is judged after its own handshake ended: only
                 # HTTP/2's first frame from the server shows that it was let in.
-                writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+                writer.write(
+                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+                )
                 first = await reader.read(9)
                 writer.close()
         except (OSError, ssl.SSLError, TimeoutError):

@@ -1,4 +1,4 @@
-"""Accounts: who may log in with which certificate subject, in which roles, and how old the password is.
+"""Accounts: who may log in, with which certificate subject, in which role.
 
 The administration door opens and resets accounts without ever reading a hash; only the identity
 door reads one.
@@ -30,9 +30,7 @@ _COLUMNS = (
     " password_epoch, role_epoch"
 )
 # Constants only, here and below: no value ever stands in the text.
-_READ = (
-    f"SELECT {_COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
-)
+_READ = f"SELECT {_COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
 _READ_CREDENTIAL = (
     f"SELECT {_COLUMNS}, password_hash, history FROM gateway.account WHERE organisation = %s AND"  # noqa: S608
     f" name = %s"
@@ -91,7 +89,7 @@ class Account:
         return self.state == ACTIVE
 
     def ends_us(self, profile: Profile) -> int:
-        """Return when the password ends: as set, or earlier where the policy was made stricter since."""
+        """Return when the password ends: as set, or earlier by a stricter policy since."""
         if self.must_change:
             return self.password_expires_us
         return min(self.password_expires_us, profile.expires_us(self.password_set_us))
@@ -111,7 +109,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to open. The certificate subject that may use it follows from the roles: see `subject_kind`."""
+    """An account to open; whether a system or an officer bears it follows from the roles."""
 
     organisation: str
     name: str
@@ -120,7 +118,7 @@ class NewAccount:
 
 
 def subject_kind(roles: Collection[str]) -> SubjectKind:
-    """Return who bears the certificate: records are uploaded by systems, all else is done by officers."""
+    """Return who bears the certificate: systems upload records, officers do all else."""
     return "sys" if UPLOADER in roles else "officer"
 
 

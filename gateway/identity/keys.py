@@ -29,7 +29,7 @@ class KeyFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """A fresh token key: what goes to the identity process alone, and what everyone may read (both JSON text)."""
+    """A fresh token key: the identity process's part and everyone's, both JSON text."""
 
     kid: str
     private_jwk: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Login, RefreshToken and Logout: each in two steps, one before the audit log's transaction and one inside it.
+"""Login in two steps, before the audit log's transaction and inside it; RefreshToken and Logout.
 
 `prove` judges the password (25 ms of argon2id) with short transactions of its own, so that a
 failure stays counted although the call is refused and no commit group waits for a hash. What it
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.clock import US_PER_S, Clock
 from gateway.errors import Reason, refuse
-from gateway.identity import accounts, passwords, principal, session, throttle
+from gateway.identity import accounts, principal, session, throttle
 from gateway.identity.accounts import Account, Credential
 from gateway.identity.passwords import Passwords, WrongPasswordError
 from gateway.identity.principal import PasswordState, Principal
@@ -37,7 +37,7 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who tries a password: the certificate's subject and SHA-256, and the account's name as typed."""
+    """Who tries a password: certificate subject and SHA-256, account name as typed."""
 
     subject: Subject
     certificate_sha256: bytes
@@ -108,7 +108,7 @@ async def prove(desk: Desk, who: Caller, password: str) -> Proof:
             async with desk.database.transaction() as tx:
                 await throttle.count(tx, who.attempt, desk.rules.throttle, desk.clock.now_us())
             raise refuse(Reason.LOGIN_FAILED)
-    outdated = passwords.outdated(credential.password_hash)
+    outdated = desk.passwords.outdated(credential.password_hash)
     return Proof(who, credential, await desk.passwords.hash(password) if outdated else None)
 
 

@@ -1,4 +1,4 @@
-"""Password hashes: argon2id (RFC 9106) off the event loop, never more than a few at once, and one-time passwords.
+"""Password hashes, argon2id (RFC 9106) off the event loop, a few at once; one-time passwords.
 
 A stored hash names its own parameters (PHC string); only those of ACCEPTED are taken, so that
 nobody who can write the table makes a hash cheaper to guess. A password that cannot be right costs
@@ -54,14 +54,14 @@ class WrongPasswordError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OneTime:
-    """A one-time password: the text to hand over once, never printed by repr, and its hash to store."""
+    """A one-time password: the text to hand over once, and its hash to store."""
 
     text: str = field(repr=False)
     hash: str = field(repr=False)
 
 
 def normalised(password: str) -> str | None:
-    """Return the password in NFKC (so that it is the same from every keyboard), or None when it cannot be one."""
+    """Return the password in NFKC, the same from every keyboard, or None when it cannot be one."""
     if len(password) > LONGEST_RAW:
         return None
     try:
@@ -69,11 +69,6 @@ def normalised(password: str) -> str | None:
     except UnicodeEncodeError:
         return None
     return unicodedata.normalize("NFKC", password)
-
-
-def outdated(stored: str) -> bool:
-    """Tell whether a hash was made with other parameters than today's."""
-    return argon2.extract_parameters(stored) != ACCEPTED[0]
 
 
 class Passwords:
@@ -85,9 +80,10 @@ class Passwords:
     def __init__(self, accepted: tuple[argon2.Parameters, ...] = ACCEPTED) -> None:
         """Start no thread yet; one hash is computed, for those who do not exist."""
         self._accepted = accepted
+        self._hasher = argon2.PasswordHasher.from_parameters(accepted[0])
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="argon2")
         self._waiting = 0
-        self._nobody = self._hasher(0).hash(secrets.token_hex())
+        self._nobody = self._hasher.hash(secrets.token_hex())
 
     async def hash(self, password: str) -> str:
         """Return the PHC string of a password that `strength` has judged.
@@ -97,7 +93,7 @@ class Passwords:
         text = normalised(password)
         if text is None:
             raise refuse(Reason.PASSWORD_WEAK)
-        return await self.run(self._hasher(0).hash, text)
+        return await self.run(self._hasher.hash, text)
 
     async def verify(self, stored: str | None, password: str) -> None:
         """Return when the password is the stored one.
@@ -108,9 +104,13 @@ class Passwords:
         text = normalised(password)
         usable = stored is not None and text is not None and self._known(stored)
         compared = stored if stored is not None and usable else self._nobody
-        right = await self.run(_matches, self._hasher(0), compared, text or "")
+        right = await self.run(_matches, self._hasher, compared, text or "")
         if not (right and usable):
             raise WrongPasswordError
+
+    def outdated(self, stored: str) -> bool:
+        """Tell whether a hash that `verify` took was made with other parameters than today's."""
+        return argon2.extract_parameters(stored) != self._accepted[0]
 
     async def one_time(self) -> OneTime:
         """Return a fresh one-time password of 100 bits."""
@@ -146,9 +146,6 @@ class Passwords:
             return argon2.extract_parameters(stored) in self._accepted
         except InvalidHashError:
             return False
-
-    def _hasher(self, index: int) -> argon2.PasswordHasher:
-        return argon2.PasswordHasher.from_parameters(self._accepted[index])
 
 
 def _matches(hasher: argon2.PasswordHasher, stored: str, password: str) -> bool:

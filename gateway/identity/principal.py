@@ -1,4 +1,4 @@
-"""The principal: who a call is made for, after token, session and account were found to agree with the connection.
+"""The principal: who calls, after token, session and account were found to agree.
 
 `establish` is the one place that says so; the guard calls it before every call and before every
 batch of a stream.

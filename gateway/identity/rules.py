@@ -1,4 +1,4 @@
-"""policies/passwords.toml as frozen values: the password profile in force, the limits of sessions and of failed logins."""
+"""policies/passwords.toml as frozen values: password profile, sessions, failed logins."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,9 @@ _SHORTEST_PASSWORD = 8
 _LONGEST_PASSWORD = 128
 _CLASSES = 4
 _STRONGEST = 4
+# 25 ms of argon2id each at every change.
+_LONGEST_HISTORY = 24
+_LONGEST_ONE_TIME_HOURS = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Profile:
         return set_us + self.maximum_age_days * DAY_US if self.maximum_age_days else NEVER_US
 
     def warning(self, expires_us: int, now_us: int) -> int | None:
-        """Return the step of `warning_days` that is reached, or None when the end is further away."""
+        """Return the step of `warning_days` that is reached, None when the end is further off."""
         reached = [days for days in self.warning_days if expires_us - now_us <= days * DAY_US]
         return min(reached, default=None)
 
@@ -132,10 +135,13 @@ def _ranges(rules: Rules) -> list[tuple[str, bool]]:
             (f"profiles.{name}.minimum_classes", 1 <= profile.minimum_classes <= _CLASSES),
             (f"profiles.{name}.maximum_age_days", profile.maximum_age_days >= 0),
             (f"profiles.{name}.warning_days", all(days > 0 for days in profile.warning_days)),
-            (f"profiles.{name}.history_count", 1 <= profile.history_count <= 24),  # noqa: PLR2004  25 ms each
+            (f"profiles.{name}.history_count", 1 <= profile.history_count <= _LONGEST_HISTORY),
             (f"profiles.{name}.minimum_age_hours", profile.minimum_age_hours >= 0),
             (f"profiles.{name}.minimum_strength", 0 <= profile.minimum_strength <= _STRONGEST),
             (f"profiles.{name}.minimum_changes", profile.minimum_changes >= 1),
-            (f"profiles.{name}.one_time_hours", 1 <= profile.one_time_hours <= 72),  # noqa: PLR2004  three days
+            (
+                f"profiles.{name}.one_time_hours",
+                1 <= profile.one_time_hours <= _LONGEST_ONE_TIME_HOURS,
+            ),
         ]
     return checks

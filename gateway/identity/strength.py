@@ -1,4 +1,4 @@
-"""What is wrong with a new password: pure rules, each with texts that say how to choose a better one.
+"""What is wrong with a new password: pure rules, with texts that help to choose a better one.
 
 PW-LENGTH, PW-CHARACTERS, PW-CLASSES, PW-NAMES, PW-WORDS, PW-STRENGTH, PW-SIMILAR here; PW-HISTORY
 and PW-AGE, which need the account, in `change`. Costly (zxcvbn takes 1-15 ms): run it off the event
@@ -23,8 +23,11 @@ _JUDGED = 72
 # The shortest part of a name that counts, in characters; Chinese ones say more.
 _SHORTEST_LATIN = 4
 _SHORTEST_CHINESE = 3
-# Digits and signs that stand for letters.
-_LOOK_ALIKES = str.maketrans("01345789@$!|", "oleastbgasil")
+# Digits and signs that stand for letters; 1 stands for two.
+_LOOK_ALIKES = (
+    str.maketrans("01345789@$!|", "oleastbgasil"),
+    str.maketrans("01345789@$!|", "oieastbgasil"),
+)
 _CHINESE = re.compile(r"[\u3400-\u9fff]+")
 _LATIN = re.compile(r"[a-z0-9]+")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
@@ -32,7 +35,7 @@ _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What others know of the account: its name, the organisation's name and code, and the words of the blocklist."""
+    """What others know of the account: its name, its organisation, the blocklist's words."""
 
     account: str
     organisation: str
@@ -77,7 +80,7 @@ def violation(rule: str, parameters: Mapping[str, int] | None = None) -> Violati
 
 
 def edits(new: str, old: str) -> int:
-    """Return how many characters must be put in, left out or replaced to make one text of the other (Levenshtein)."""
+    """Return how many single-character edits make one text of the other (Levenshtein)."""
     above = list(range(len(old) + 1))
     for row, one in enumerate(new, 1):
         line = [row]
@@ -97,7 +100,8 @@ def _class(character: str) -> str:
 
 def _guessable(text: str, names: Names, profile: Profile) -> list[Violation]:
     wrong = []
-    forms = (text.casefold(), text.casefold().translate(_LOOK_ALIKES))
+    folded = text.casefold()
+    forms = (folded, *(folded.translate(table) for table in _LOOK_ALIKES))
     own = _parts(names)
     if any(part in form for part in own for form in forms):
         wrong.append(violation("PW-NAMES"))
@@ -113,7 +117,7 @@ def _guessable(text: str, names: Names, profile: Profile) -> list[Violation]:
 
 
 def _parts(names: Names) -> list[str]:
-    """Return the parts of the names that a password must not contain: whole words, and any run of Chinese characters."""
+    """Return what a password must not contain: words of names, runs of their characters."""
     texts = [
         unicodedata.normalize("NFKC", text).casefold()
         for text in (names.account, names.organisation)
@@ -136,7 +140,7 @@ def _parts(names: Names) -> list[str]:
 
 
 def _without(text: str, words: Iterable[str]) -> str:
-    """Return what is left of a text when words, years and everything but letters and digits are struck out."""
+    """Return the letters and digits left of a text without words and years."""
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, " ")
     return "".join(character for character in _YEAR.sub(" ", text) if character.isalnum())

@@ -1,12 +1,13 @@
-"""JSON of a token, read strictly: one object, no duplicate names, no NaN or Infinity, no numbers but plain integers."""
+"""JSON of a token, read strictly: one object, no name twice, integers as the only numbers."""
 
 import json
 from typing import NoReturn
 
 
 class TokenFaultError(Exception):
-    """A token breaks the rule named `rule`, such as "header.members": for the log and the tests, the caller hears
-    TOKEN_INVALID and nothing more. Never holds a part of the token.
+    """A token breaks the rule named `rule`, such as "header.members".
+
+    For the log and the tests; the caller hears TOKEN_INVALID. Never holds a part of the token.
     """
 
     def __init__(self, rule: str) -> None:

@@ -50,7 +50,7 @@ _LIFT = (
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Who tries what: organisation and lineage of the certificate, and the account's name as typed."""
+    """Who tries what: organisation and lineage of the certificate, account as typed."""
 
     organisation: str
     account: str
@@ -95,7 +95,7 @@ class Queue:
 
 
 def lineage(kind: str, name: str) -> str:
-    """Return the lineage of a certificate subject within its organisation: it outlives renewals of the certificate."""
+    """Return the lineage of a subject in its organisation; it outlives its certificates."""
     return f"{kind}/{name}"
 
 

@@ -4,9 +4,9 @@ The only user of python-jose. python-jose alone takes tokens without exp or aud,
 `typ`, duplicate names and non-canonical base64 (reference/identity.md 4.7), so everything is judged
 here, in this order, and jose only checks the signature:
 
- 1 at most 4 KiB of ASCII            2 three parts, canonical base64url      3 header: exactly alg, kid, typ
- 4 alg ES256, typ at+jwt             5 kid of our own set                    6 signature
- 7 payload: exactly our claims       8 types and ranges                      9 issuer and audience
+ 1 at most 4 KiB of ASCII        2 three parts, canonical base64url   3 header: alg, kid, typ only
+ 4 alg ES256, typ at+jwt         5 kid of our own set                 6 signature
+ 7 payload: exactly our claims   8 types and ranges                   9 issuer and audience
 10 issued, valid, not expired       11 certificate, organisation, subject of this connection
 """
 
@@ -79,7 +79,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """What the connection proves, which the token must agree with: certificate's SHA-256, organisation, SPIFFE id."""
+    """What the connection proves: the certificate's SHA-256, organisation, SPIFFE id."""
 
     certificate_sha256: bytes
     organisation: str
@@ -110,7 +110,7 @@ def bearer_value(values: Sequence[str | bytes]) -> str:
 
 
 class Minter:
-    """Makes tokens with the identity process's private key (a JWK as `keys.read_private` returns it)."""
+    """Makes tokens with the identity process's private key (`keys.read_private`)."""
 
     __slots__ = ("_key", "_kid", "_trust_domain")
 
@@ -262,7 +262,7 @@ def _hold(condition: object, rule: str) -> None:
 
 
 def _decode(part: str) -> bytes:
-    """Return the bytes of canonical unpadded base64url: the one spelling that encoding them again gives."""
+    """Return the bytes of unpadded base64url in its one canonical spelling."""
     _hold(_PART.fullmatch(part), "base64")
     try:
         decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -1,1 +1,1 @@
-"""Between front and doors: the connection as a value, and both ends of the control socket."""
+"""Who stands behind a connection: the value, and both ends of the socket that tells it."""

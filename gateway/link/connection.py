@@ -1,36 +1,31 @@
-"""A connection that the front let in: who stands at its other end and by which way it came.
+r"""One accepted connection as front and door know it.
 
-The front binds its socket to the abstract name of the connection before it connects to a door; grpc
-then shows the name as `context.peer()`. There is no header that a client could forge.
+The front binds its socket towards the door to the abstract name `\0gateway-<32 hex>`; grpc shows
+the door `unix-abstract:gateway-<32 hex>` as the peer. The name is the only thing handed over with
+the bytes: 128 random bits, never reused. Everything else is asked for on the control socket.
 """
 
 import json
+import re
 import secrets
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
 from gateway.vpn.origin import Origin
 
-PREFIX = "gateway-"
-NAME_BYTES = 16  # 128 bits: not to be guessed
+_NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_NAME_BYTES = 16
 
 
-def new_name() -> str:
-    """Return a fresh connection name: 32 lower hex digits."""
-    return secrets.token_hex(NAME_BYTES)
-
-
-def abstract_address(name: str) -> str:
-    """Return the abstract unix socket address of a connection name."""
-    return f"\0{PREFIX}{name}"
+class MalformedConnectionError(ValueError):
+    """The text is not a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One TLS connection after all of the front's checks.
+    """A connection that passed the front; digests and serial are lower hex, times microseconds.
 
-    `peer` and `listener` are "ip:port"; `subject` is the certificate's SPIFFE id, `serial` its
-    number in lower hex, the two digests are SHA-256 in lower hex; `not_after_us` is the
-    certificate's end, microseconds since the epoch.
+    `name` is the 32 hex digits, `peer` and `listener` are "address:port", `subject` the SPIFFE id.
     """
 
     name: str
@@ -51,6 +46,43 @@ class Connection:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Connection":
-        """Return the connection of `to_json`; raises ValueError, TypeError or KeyError."""
-        fields = json.loads(text)
-        return cls(**{**fields, "origin": Origin(**fields["origin"])})
+        """Return the connection of a line; raises MalformedConnectionError."""
+        try:
+            return cls.of(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise MalformedConnectionError("not a connection") from error
+
+    @classmethod
+    def of(cls, table: object) -> "Connection":
+        """Return the connection of a parsed line; raises MalformedConnectionError."""
+        values = _exactly(cls, table)
+        origin = _exactly(Origin, values.pop("origin"))
+        not_after_us = values.pop("not_after_us")
+        texts = [*values.values(), *origin.values()]
+        if not isinstance(not_after_us, int) or not all(isinstance(one, str) for one in texts):
+            raise MalformedConnectionError("not a connection: a field of another type")
+        if origin["strength"] not in ("weak", "proven"):
+            raise MalformedConnectionError("not a connection: an unknown strength")
+        return cls(**values, not_after_us=not_after_us, origin=Origin(**origin))  # type: ignore[arg-type] # texts, as just checked
+
+
+def new_name() -> str:
+    """Return a new name: 128 random bits in hex."""
+    return secrets.token_hex(_NAME_BYTES)
+
+
+def is_name(text: object) -> bool:
+    """Return whether this has the form of a name."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def socket_address(name: str) -> str:
+    """Return the abstract address that the front binds its socket towards the door to."""
+    return f"\0gateway-{name}"
+
+
+def _exactly(kind: type[Connection] | type[Origin], table: object) -> dict[str, object]:
+    """Return a copy of a table that has exactly the fields of a dataclass."""
+    if not isinstance(table, Mapping) or set(table) != {field.name for field in fields(kind)}:
+        raise MalformedConnectionError("not a connection: other fields")
+    return dict(table)

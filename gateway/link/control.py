@@ -1,131 +1,169 @@
-"""The control socket: a door asks the front, once per connection, who stands behind it.
+"""The control socket between front and doors: who stands behind a name, and which names are gone.
 
-Lines of JSON. The door sends {"who": name}; the front answers {"who": name, "connection": {...} |
-null} and pushes {"closed": name} when a connection ends, so that a door forgets it at once. A
-socket's mode decides who may ask.
+A door sends {"who": name} and gets {"name": name, "connection": {...} or null}; the front sends
+{"closed": name} by itself. One JSON object a line. What the front does not know does not exist:
+the client keeps only positive answers, drops them when told, and forgets all when the link breaks.
 """
 
 import asyncio
+import contextlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import Reason, refuse
-from gateway.link.connection import Connection
+from gateway.link.connection import Connection, MalformedConnectionError, is_name
 
-# The front answers from memory; a door that waits longer than this is talking to a dead front.
-ANSWER_TIMEOUT_S = 2.0
-SOCKET_MODE = 0o660
+# A line with a connection has some 700 bytes.
+LINE_MAX_BYTES = 8_192
+# The front answers from memory; what takes longer is a front that hangs.
+ANSWER_S = 2.0
+# A door that reads nothing for so much is cut: it asks again when it comes back.
+BACKLOG_MAX_BYTES = 4_194_304
+_SOCKET_MODE = 0o660
+
+Lookup = Callable[[str], Connection | None]
 
 
 class ControlServer:
-    """The front's end."""
+    """The front's end; `serve` opens the socket, `closed` tells every door that a name is gone."""
 
-    def __init__(self, lookup: Callable[[str], Connection | None]) -> None:
-        """Answer from `lookup`."""
+    def __init__(self, path: Path, lookup: Lookup) -> None:
+        """Answer on this socket from this look-up."""
+        self._path = path
         self._lookup = lookup
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._doors: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, path: Path) -> None:
-        """Listen on a fresh socket at `path`."""
-        path.unlink(missing_ok=True)  # noqa: ASYNC240  once, before anybody is served
-        self._server = await asyncio.start_unix_server(self._serve, path)
-        os.chmod(path, SOCKET_MODE)  # noqa: PTH101  the socket's folder keeps strangers out; this lets the doors in
+    async def serve(self) -> None:
+        """Open the socket, in place of one that a dead front left."""
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(
+            self._door, path=str(self._path), limit=LINE_MAX_BYTES
+        )
+        # Who may enter the folder is the folder's matter: gateway users, or the one user there is.
+        self._path.chmod(_SOCKET_MODE)
 
     def closed(self, name: str) -> None:
-        """Tell every door that a connection has ended."""
-        line = json.dumps({"closed": name}).encode() + b"\n"
-        for writer in self._writers:
-            writer.write(line)
+        """Tell every door that a connection is gone."""
+        line = _line({"closed": name})
+        for door in list(self._doors):
+            if door.transport.get_write_buffer_size() > BACKLOG_MAX_BYTES:
+                door.transport.abort()
+            else:
+                door.write(line)
 
-    async def stop(self) -> None:
-        """Stop answering."""
-        if self._server is not None:
-            self._server.close()
-        for writer in tuple(self._writers):
-            writer.close()
+    async def close(self) -> None:
+        """Close the socket and every door's link."""
+        if self._server is None:
+            return
+        self._server.close()
+        for door in list(self._doors):
+            door.close()
+        await self._server.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+    async def _door(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._doors.add(writer)
         try:
             while line := await reader.readline():
-                name = str(json.loads(line)["who"])
-                found = self._lookup(name)
-                body = "null" if found is None else found.to_json()
-                writer.write(f'{{"who":{json.dumps(name)},"connection":{body}}}\n'.encode())
+                writer.write(self._answer(line))
                 await writer.drain()
-        except (ConnectionError, ValueError, KeyError, TypeError):
-            pass  # a door that talks nonsense or dies is simply disconnected
+        except (OSError, ValueError, RecursionError):  # gone, or it speaks something else: cut it
+            pass
         finally:
-            self._writers.discard(writer)
+            self._doors.discard(writer)
             writer.close()
+
+    def _answer(self, line: bytes) -> bytes:
+        question = json.loads(line)
+        name = question.get("who") if isinstance(question, dict) else None
+        if not isinstance(name, str) or not is_name(name):
+            raise ValueError("not a question")
+        found = self._lookup(name)
+        table = None if found is None else json.loads(found.to_json())
+        return _line({"name": name, "connection": table})
 
 
 class ControlClient:
-    """A door's end: remembers each connection until the front says that it is closed."""
+    """A door's end: asks once per connection and remembers until the front says it is closed."""
 
     def __init__(self, path: Path) -> None:
-        """Ask the front behind the socket at `path`."""
+        """Ask on this socket; it is opened at the first question and again after it broke."""
         self._path = path
         self._known: dict[str, Connection] = {}
-        self._waiting: dict[str, list[asyncio.Future[Connection | None]]] = {}
+        self._asked: dict[str, asyncio.Future[Connection | None]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._connecting = asyncio.Lock()
+        self._opening = asyncio.Lock()
 
     async def who(self, name: str) -> Connection | None:
-        """Return the connection, None when the front does not know the name; raises FRONT_AWAY."""
-        known = self._known.get(name)
-        if known is not None:
-            return known
-        answer: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        """Return the connection of this name, None when the front has none; raises FRONT_AWAY."""
+        if name in self._known:
+            return self._known[name]
+        if not is_name(name):
+            return None
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                writer = await self._connected()
-                self._waiting.setdefault(name, []).append(answer)
-                writer.write(json.dumps({"who": name}).encode() + b"\n")
-                await writer.drain()
-                return await answer
+            async with asyncio.timeout(ANSWER_S):
+                return await asyncio.shield(await self._ask(name))
         except (OSError, TimeoutError):
             raise refuse(Reason.FRONT_AWAY) from None
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Close the link."""
         if self._reading is not None:
             self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
 
-    async def _connected(self) -> asyncio.StreamWriter:
-        async with self._connecting:
-            if self._writer is None or self._writer.is_closing():
-                reader, self._writer = await asyncio.open_unix_connection(self._path)
-                self._reading = asyncio.create_task(self._read(reader, self._writer))
-            return self._writer
+    async def _ask(self, name: str) -> "asyncio.Future[Connection | None]":
+        async with self._opening:
+            if self._writer is None:
+                await self._open()
+        writer, asked = self._writer, self._asked.get(name)
+        if writer is None:
+            raise ConnectionResetError
+        if asked is None:
+            asked = self._asked[name] = asyncio.get_running_loop().create_future()
+            # Whoever asked may be gone when the link breaks: asyncio would print the exception.
+            asked.add_done_callback(lambda one: one.cancelled() or one.exception())
+            writer.write(_line({"who": name}))
+        return asked
+
+    async def _open(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(self._path), limit=LINE_MAX_BYTES)
+        self._writer = writer
+        self._reading = asyncio.create_task(self._read(reader, writer))
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take answers and news until the link breaks; then nothing is known any more."""
         try:
             while line := await reader.readline():
                 self._take(json.loads(line))
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # the front is gone or not itself: what we knew of it is void
+        except (OSError, KeyError, ValueError, RecursionError):
+            pass
         finally:
-            writer.close()
+            self._writer = None
             self._known.clear()
-            waiting, self._waiting = self._waiting, {}
-            for answer in (future for futures in waiting.values() for future in futures):
-                if not answer.done():
-                    answer.set_exception(ConnectionError("the front closed the control socket"))
+            for asked in self._asked.values():
+                if not asked.done():
+                    asked.set_exception(ConnectionResetError())
+            self._asked.clear()
+            writer.close()
 
-    def _take(self, message: dict[str, object]) -> None:
-        if "closed" in message:
-            self._known.pop(str(message["closed"]), None)
+    def _take(self, said: object) -> None:
+        if not isinstance(said, dict):
+            raise MalformedConnectionError("not an answer")
+        if "closed" in said:
+            self._known.pop(said["closed"], None)
             return
-        name, body = str(message["who"]), message["connection"]
-        found = None if body is None else Connection.from_json(json.dumps(body))
+        table, name = said["connection"], said["name"]
+        found = None if table is None else Connection.of(table)
         if found is not None:
             self._known[name] = found
-        for answer in self._waiting.pop(name, []):
-            if not answer.done():
-                answer.set_result(found)
+        asked = self._asked.pop(name, None)
+        if asked is not None and not asked.done():
+            asked.set_result(found)
+
+
+def _line(table: dict[str, object]) -> bytes:
+    return json.dumps(table, separators=(",", ":")).encode() + b"\n"

@@ -94,9 +94,10 @@ def _check_serial(octets: bytes) -> None:
 
 def _read(der: bytes, tag: int) -> tuple[bytes, bytes]:
     """Return the content of the element at the start and what follows it."""
-    if len(der) < 2 or der[0] != tag:
+    start = len(b"tl")  # one octet of tag, one of length
+    if len(der) < start or der[0] != tag:
         raise MalformedError("not DER of a certificate")
-    length, start = der[1], 2
+    length = der[1]
     if length & _LONG_FORM:
         count = length & _SHORT_MAX
         start += count

@@ -141,8 +141,9 @@ def _issue(
         OpenSslPath(trust).check(signed, (), at)
         if rules.names == "spiffe":
             RustPath(trust).check(signed, (), at)
-        if rules.names == "hosts":
-            RustPath(trust).check_server(signed, wanted.names[0], at)
+        for name in wanted.names:
+            if isinstance(name, x509.DNSName | x509.IPAddress):
+                RustPath(trust).check_server(signed, name, at)
         signed.verify_directly_issued_by(anchor)
     except (PathError, ValueError, TypeError) as error:
         raise IssueError(f"the signed certificate does not verify: {error}") from error

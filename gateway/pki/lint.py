@@ -147,7 +147,7 @@ def _extensions(certificate: Certificate, profile: Profile) -> Iterator[str]:
         if oid not in wanted:
             yield f"the extension {oid.dotted_string} is not of the profile"
         elif critical != _CRITICAL[oid]:
-            yield f"the extension {oid.dotted_string} is {'' if critical else 'not '}marked critical"
+            yield f"the extension {oid.dotted_string} is {'' if critical else 'not '}critical"
 
 
 def _basic_constraints(certificate: Certificate, profile: Profile) -> Iterator[str]:
@@ -180,7 +180,7 @@ def _names(certificate: Certificate, profile: Profile) -> Iterator[str]:
             try:
                 subject_of(certificate)
             except names.MalformedNameError:
-                yield "the subject alternative name is not exactly one SPIFFE id of a gateway's form"
+                yield "the subject alternative name is not exactly one SPIFFE id of our form"
         elif not values or not all(
             isinstance(value, x509.DNSName | x509.IPAddress) for value in values
         ):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.x509 import Certificate, CertificateRevocationList
 from cryptography.x509 import verification as rust
 from OpenSSL import crypto
@@ -93,27 +92,27 @@ class RustPath:
         self._depth = depth
         # What the leaf itself may hold is judged by `lint`, more strictly than by any policy of the
         # library.
-        self._leaf_policy = rust.ExtensionPolicy.permit_all()
-        self._authority_policy = rust.ExtensionPolicy.webpki_defaults_ca()
+        self._any = rust.ExtensionPolicy.permit_all()
 
     def check(self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime) -> None:
         """Raise PathError unless the path stands at this time."""
-        self._verify(self._builder(at).build_client_verifier(), leaf, intermediates)
+        builder = self._builder(at, self._any)
+        self._verify(builder.build_client_verifier(), leaf, intermediates)
 
-    def check_server(self, leaf: Certificate, name: x509.GeneralName, at: datetime) -> None:
+    def check_server(self, leaf: Certificate, name: rust.Subject, at: datetime) -> None:
         """Raise PathError unless this is a server of that name (DNS or IP), issued by an anchor."""
-        assert isinstance(name, x509.DNSName | x509.IPAddress)
-        builder = self._builder(at)
+        builder = self._builder(at, rust.ExtensionPolicy.webpki_defaults_ee())
         self._verify(builder.build_server_verifier(name), leaf, ())
 
-    def _builder(self, at: datetime) -> rust.PolicyBuilder:
+    def _builder(self, at: datetime, leaf: rust.ExtensionPolicy) -> rust.PolicyBuilder:
         return (
             rust.PolicyBuilder()
             .store(self._store)
             .time(at)
             .max_chain_depth(self._depth)
-            .extension_policies(ca_policy=self._authority_policy, ee_policy=self._leaf_policy)
+            .extension_policies(ca_policy=rust.ExtensionPolicy.webpki_defaults_ca(), ee_policy=leaf)
         )
+
     @staticmethod
     def _verify(
         verifier: rust.ClientVerifier | rust.ServerVerifier,

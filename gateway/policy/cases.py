@@ -1,4 +1,4 @@
-"""The cases that lie beside the policies (cases.toml): what must be allowed and denied, and by which policies.
+"""The cases beside the policies (cases.toml): what must be allowed or denied, and by what.
 
 `trusted` is how a process gets its engine: a folder whose own cases fail is not used.
 """
@@ -23,7 +23,7 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Who (organisation, roles) asks for what (action, resource kind, organisation it is of), and the decision."""
+    """Who (organisation, roles) asks for what (action, resource, `of` which organisation)."""
 
     name: str
     action: str
@@ -84,7 +84,7 @@ def load(folder: Path) -> Cases:
 
 
 def failing(engine: Engine, cases: Cases) -> list[Failure]:
-    """Return the cases that come out otherwise under these policies: allowed or not, and by which policies."""
+    """Return the cases that come out otherwise: allowed or not, or by other policies."""
     parents = {one.code: one.parent for one in cases.organisation}
     failures = []
     for case in cases.case:
@@ -99,8 +99,8 @@ def request(case: Case, parents: dict[str, str]) -> Request:
 
     The schema judges the words.
     """
-    kind: ResourceKind = case.resource  # type: ignore[assignment] # an unknown kind is denied by the schema
-    origin: Strength = case.origin  # type: ignore[assignment] # as above: any word but "proven" is weak
+    kind: ResourceKind = case.resource  # type: ignore[assignment] # the schema denies others
+    origin: Strength = case.origin  # type: ignore[assignment] # all but "proven" is weak
     chain = _chain(case.of, parents)
     unit = f"{case.of[:6]}0001" if case.resource == "UnitRecords" else ""
     actor = Actor(

@@ -1,4 +1,4 @@
-"""`decide()`: the only place where Cedar runs, and the guard against the five ways in which it fails open.
+"""`decide()`: where Cedar runs, and the guard against the five ways in which it fails open.
 
 Cedar skips a policy that errs, so a forbid that errs forbids nothing. Hence, allowed means: the
 decision is Allow, and there was no error, and schema and policies were validated, and the entities
@@ -52,43 +52,35 @@ class Policy:
 
 
 class Engine:
-    """A compiled bundle. Decisions are remembered by the request's value: they depend on nothing else."""
+    """A compiled bundle; decisions depend on the request's value alone and are remembered."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Compile and validate; raises BundleError naming the policy that is at fault."""
+    def __init__(self, bundle: Bundle, variant: Document | None = None) -> None:
+        """Compile and validate; raises BundleError naming the policy that is at fault.
+
+        A `variant` of the bundle's policies is taken unvalidated instead: for `mutation` alone.
+        """
         try:
             document = json.loads(cedarpy.policies_to_json_str(bundle.text))
-            schema = cedarpy.Schema.from_str(bundle.schema)
+            self._schema = cedarpy.Schema.from_str(bundle.schema)
+            self._policies = cedarpy.PolicySet.from_json_str(json.dumps(variant or document))
         except ValueError as error:
             msg = f"not Cedar: {error}"
             raise BundleError(msg) from error
+        self.bundle = bundle
         self.policies = tuple(_inspect(document))
-        validation = cedarpy.validate_policies(bundle.text, schema)
+        validation = cedarpy.validate_policies(bundle.text, self._schema)
         if not validation.validation_passed:
             raise BundleError("; ".join(str(error) for error in validation.errors))
-        self._set_up(bundle, schema, document)
-
-    def variant(self, document: Document) -> "Engine":
-        """Return an engine of other policies under the same schema, not validated: for `mutation` alone."""
-        other = Engine.__new__(Engine)
-        other.policies = ()
-        other._set_up(self.bundle, self._schema, document)
-        return other
+        self._json = json.dumps(document)
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._judge)
 
     def document(self) -> Document:
         """Return the policies in Cedar's JSON form; the caller's own copy."""
         copied: Document = json.loads(self._json)
         return copied
 
-    def _set_up(self, bundle: Bundle, schema: cedarpy.Schema, document: Document) -> None:
-        self.bundle = bundle
-        self._schema = schema
-        self._json = json.dumps(document)
-        self._policies = cedarpy.PolicySet.from_json_str(self._json)
-        self._remembered = lru_cache(maxsize=REMEMBERED)(self._judge)
-
     def decide(self, request: Request) -> Decision:
-        """Return the decision; a request that the schema refuses is denied, with an error in the process log."""
+        """Return the decision; what the schema refuses is denied, and logged as an error."""
         return self._remembered(request)
 
     def _judge(self, request: Request) -> Decision:
@@ -135,7 +127,7 @@ def _inspect(document: Document) -> Iterator[Policy]:
             msg = f"{name}: this @id stands twice"
             raise BundleError(msg)
         if _OVERFLOWING & set(_keys(policy["conditions"])):
-            msg = f"{name}: arithmetic can overflow, and Cedar then skips the policy; let the gateway form the sum"
+            msg = f"{name}: arithmetic can overflow, and Cedar then skips the policy"
             raise BundleError(msg)
         seen.add(name)
         yield Policy(name, str(policy["effect"]), english, chinese)

@@ -1,4 +1,4 @@
-"""A request as Cedar sees it: principal, action, resource, context, and the small slice of entities they refer to."""
+"""A request as Cedar sees it, with the small slice of entities that it refers to."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,11 @@ from itertools import zip_longest
 from gateway.policy.request import Actor, Request, Resource
 
 Uid = dict[str, str]
-# What belongs to one organisation and nobody else names it as an attribute; all but evidence stands
-# below it too.
-_OWNED = ("Evidence", "Session")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the engine is given: the request with its context as JSON text, and the entities as JSON text."""
+    """What the engine is given: the request, and as JSON text its context and the entities."""
 
     request: Mapping[str, object]
     entities: str
@@ -47,16 +44,20 @@ def _principal(uid: Uid, actor: Actor) -> dict[str, object]:
 
 
 def _resource(uid: Uid, resource: Resource) -> dict[str, object]:
-    own = resource.chain[:1]
-    attributes: dict[str, object] = {}
-    if resource.kind in _OWNED:
-        attributes = {"organisation": _reference("Organisation", code) for code in own}
+    own = [_uid("Organisation", code) for code in resource.chain[:1]]
+    if resource.kind == "Evidence":
+        return _entity(uid, _owner(own))
+    if resource.kind == "Session":
+        return _entity(uid, _owner(own), own)
     if resource.kind == "UnitRecords":
-        attributes = {
-            "uploaders": [_reference("Organisation", code) for code in sorted(resource.uploaders)]
-        }
-    parents = [] if resource.kind == "Evidence" else [_uid("Organisation", code) for code in own]
-    return _entity(uid, attributes, parents)
+        uploaders = [_reference("Organisation", code) for code in sorted(resource.uploaders)]
+        return _entity(uid, {"uploaders": uploaders}, own)
+    return _entity(uid, None, own)
+
+
+def _owner(own: Sequence[Uid]) -> dict[str, object]:
+    """Return the attribute that names the owner; without one the schema refuses the entity."""
+    return {"organisation": {"__entity": own[0]}} if own else {}
 
 
 def _resource_id(resource: Resource) -> str:

@@ -1,4 +1,4 @@
-"""Do the cases guard the policies? Each policy, condition, operand and scope is taken away in turn; a case must then fail.
+"""Do the cases guard the policies? Each part is taken away in turn; a case must then fail.
 
 Green cases alone prove little: in a first trial a quarter of the conditions could be removed
 unnoticed (reference/exports.md, section 7).
@@ -17,7 +17,7 @@ _ANY = {"op": "All"}
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """Policies with one thing changed: which policy, what was changed, and the names of the cases that then fail."""
+    """Policies with one thing changed: which policy, what, and the cases that then fail."""
 
     policy: str
     change: str
@@ -31,7 +31,7 @@ def run(engine: Engine, against: Cases) -> list[Mutant]:
     """
     found = []
     for name, change, document in mutants(engine.document()):
-        failures = cases.failing(engine.variant(document), against)
+        failures = cases.failing(Engine(engine.bundle, document), against)
         found.append(Mutant(name, change, tuple(failure.case.name for failure in failures)))
     return found
 
@@ -70,7 +70,7 @@ def _of_policy(policy: Document) -> Iterator[tuple[str, Document]]:
 
 
 def _of_expression(node: object) -> Iterator[tuple[str, object]]:
-    """Yield the expression with one operand of an "and" or "or", or one element of a set, left out, wherever it stands."""
+    """Yield the expression with one operand of && or ||, or one element of a set, left out."""
     if isinstance(node, list):
         for place, value in enumerate(node):
             for change, new in _of_expression(value):

@@ -1,4 +1,4 @@
-"""What is asked of the policy: plain hashable values that hold established facts only, never a caller's text."""
+"""What is asked of the policy: hashable values of established facts, no caller's text."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Strength = Literal["weak", "proven"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: organisation, the chain from it up to the province (itself first), roles, strength of its origin."""
+    """Who asks: organisation, the chain from it (first) up to the province, roles, origin."""
 
     organisation: str
     chain: tuple[str, ...]
@@ -34,7 +34,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The circumstances: whether the password is current, and whether the settings take a weak origin."""
+    """The circumstances: is the password current, do the settings take a weak origin."""
 
     password_current: bool
     weak_origin_allowed: bool

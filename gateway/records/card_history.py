@@ -27,8 +27,8 @@ def normal_name(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).split()).upper()
 
 
-def key_of(card: Card, desk: Desk) -> CardKey | None:
-    """Return the key columns of a card, or None when it lacks what a stored card must have (CH-01, CH-03)."""
+def key_of(card: Card, desk: Desk, index: int) -> CardKey | None:
+    """Return the key columns of a batch's item, or None when it lacks what a stored card must have (CH-01, CH-03)."""
     record = card.record
     if card.birth is None or not CHILD_CODE.fullmatch(record.child_code):
         return None
@@ -45,7 +45,7 @@ def key_of(card: Card, desk: Desk) -> CardKey | None:
         desk.tag("mother", normal_name(mothers[0])) if mothers else None,
         desk.tag("card", content(record, _WITHOUT)),
         HERE,
-        0,
+        index,
     )
     return CardKey(child, _identities(card, desk))
 

@@ -11,7 +11,6 @@ from gateway.v1.vaccination_pb2 import Vaccination
 
 # Between the parts of a join: no accepted text holds it, because text_is_fit refuses control characters.
 BETWEEN = "\x1f"
-CODE_PARTS = 9
 NOTE_PARTS = 3
 
 
@@ -20,6 +19,7 @@ class Dose(NamedTuple):
 
     record: Vaccination
     record_id: str
+    id_bytes: bytes | None
     child_code: str
     vaccine_code: str
     lot_number: str
@@ -34,6 +34,8 @@ class Dose(NamedTuple):
     property: int
     source: int
     free: bool
+    consent: bool
+    packaged: int
     level: int
     nmpa_code: str
     iso_code: str
@@ -48,11 +50,12 @@ def read(record: Vaccination) -> Dose:
     lot, trace = record.lot, record.trace
     child_code, unit_code, vaccinator_id = record.child_code, record.unit_code, record.vaccinator_id
     vaccine_code, lot_number, maker = lot.vaccine_code, lot.lot_number, lot.manufacturer_code
-    nmpa_code = trace.nmpa_code
+    record_id, nmpa_code = record.record_id, trace.nmpa_code
     codes = (child_code, vaccine_code, maker, lot_number, unit_code, vaccinator_id, nmpa_code)
     return Dose(
         record,
-        record.record_id,
+        record_id,
+        record_id_bytes(record_id),
         child_code,
         vaccine_code,
         lot_number,
@@ -67,6 +70,8 @@ def read(record: Vaccination) -> Dose:
         record.property,
         record.source,
         record.free_of_charge,
+        record.consent_recorded,
+        lot.doses_per_package_count,
         trace.level,
         nmpa_code,
         trace.iso_code,
@@ -77,34 +82,34 @@ def read(record: Vaccination) -> Dose:
     )
 
 
-def key_of(dose: Dose, desk: Desk) -> DoseKey | None:
-    """Return the key columns of a dose, or None when it lacks what a stored dose must have (EN-10, CH-01, VA-03)."""
-    record_id = record_id_bytes(dose.record_id)
-    if record_id is None or dose.day is None or not CHILD_CODE.fullmatch(dose.child_code):
+def key_of(dose: Dose, desk: Desk, index: int) -> DoseKey | None:
+    """Return the key columns of a batch's item, or None when it lacks what a stored dose must have (EN-10, CH-01, VA-03)."""
+    record_id, day = dose.id_bytes, dose.day
+    if record_id is None or day is None or not CHILD_CODE.fullmatch(dose.child_code):
         return None
     vaccine = desk.tables.vaccines.get(dose.vaccine_code)
     return DoseKey(
         desk.child_tag(dose.child_code),
         record_id,
-        dose.unit_code,
         dose.vaccine_code,
-        vaccine.series if vaccine else "",
         dose.dose_number,
-        dose.day,
+        day,
         dose.route,
         dose.site,
         desk.tag("dose", content(dose)),
+        dose.unit_code,
+        vaccine.series if vaccine else "",
         dose.revision,
         HERE,
-        0,
+        index,
     )
 
 
 def content(dose: Dose) -> str:
     """Return what makes two doses the same whatever their id: all but record id, entry time, revision and its reason."""
-    record = dose.record
-    numbers = (
-        f"{dose.dose_number}|{dose.day}|{dose.expiry}|{dose.site}|{dose.route}|{dose.property}|{dose.source}|{dose.free:d}|"
-        f"{dose.level}|{record.consent_recorded:d}|{record.lot.doses_per_package_count}"
+    day, expiry = dose.day, dose.expiry
+    days = (0 if day is None else day.toordinal(), 0 if expiry is None else expiry.toordinal())
+    return (
+        f"{dose.codes}{BETWEEN}{dose.notes}{BETWEEN}{dose.iso_code}{BETWEEN}{days}{dose.dose_number} {dose.site} {dose.route} "
+        f"{dose.property} {dose.source} {dose.level} {dose.packaged} {dose.free}{dose.consent}"
     )
-    return BETWEEN.join((dose.codes, dose.notes, dose.iso_code, numbers))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from typing import NamedTuple
 
-from gateway.records.keys import ChildKey, DoseKey
+from gateway.records.keys import PAST_COLUMNS, ChildKey, DoseKey, PastDose
 from gateway.records.rulebook import Finding, Findings
 from gateway.records.schedule import late, too_soon, under_minimum_age
 from gateway.records.tables import Tables
@@ -16,6 +16,8 @@ from gateway.v1.vaccination_pb2 import Vaccination
 
 _GONE = frozenset({REGISTER_STATUS_LEFT, REGISTER_STATUS_DEAD})
 _ORAL = Vaccination.ROUTE_ORAL
+# Places in a PastDose.
+_CODE, _ROUTE, _SITE = 2, 5, 6
 _DAY = "vaccination.vaccinated_date"
 _NUMBER = "vaccination.dose_number"
 
@@ -23,39 +25,41 @@ _NUMBER = "vaccination.dose_number"
 class Past(NamedTuple):
     """What of the child's other doses bears on one dose. `series_days`: by series, the day of each dose number."""
 
-    same_day: list[DoseKey]
+    same_day: list[PastDose]
     same_content: bool
     near_live: bool
     series_days: dict[str, dict[int, date]]
 
 
-def past_of(key: DoseKey, others: Iterable[DoseKey], tables: Tables) -> Past:
+def past_of(key: DoseKey, others: Iterable[PastDose], tables: Tables) -> Past:
     """Return what bears on the dose, in one walk over the others."""
-    same_day: list[DoseKey] = []
+    same_day: list[PastDose] = []
     same_content = near_live = False
-    wanted = key.series.split("|") if key.series else []
-    series_days: dict[str, dict[int, date]] = {series: {} for series in wanted}
-    live = is_injected_live(key, tables)
+    series_days: dict[str, dict[int, date]] = {series: {} for series in key.series.split("|") if series}
+    today, live, vaccines = key.vaccinated_date, is_injected_live(key.vaccine_code, key.route, tables), tables.vaccines
     window = tables.thresholds.live_interval_days
     for other in others:
-        if other.vaccinated_date == key.vaccinated_date:
+        _, _, code, number, day, route, _, content = other[:PAST_COLUMNS]
+        if day == today:
             same_day.append(other)
-            same_content = same_content or other.content_tag == key.content_tag
-        elif live and abs((other.vaccinated_date - key.vaccinated_date).days) < window:
-            near_live = near_live or (other.vaccine_code != key.vaccine_code and is_injected_live(other, tables))
-        for series in wanted:
-            if series == other.series or ("|" in other.series and series in other.series.split("|")):
-                series_days[series][other.dose_number] = other.vaccinated_date
+            same_content = same_content or content == key.content_tag
+        elif live and abs((day - today).days) < window and code != key.vaccine_code:
+            near_live = near_live or is_injected_live(code, route, tables)
+        vaccine = vaccines.get(code)
+        if vaccine is not None:
+            for series in vaccine.all_series:
+                if series in series_days:
+                    series_days[series][number] = day
     return Past(same_day, same_content, near_live, series_days)
 
 
-def is_injected_live(key: DoseKey, tables: Tables) -> bool:
+def is_injected_live(vaccine_code: str, route: int, tables: Tables) -> bool:
     """Return whether a dose was an injected live vaccine."""
-    vaccine = tables.vaccines.get(key.vaccine_code)
-    return vaccine is not None and vaccine.live and key.route != _ORAL
+    vaccine = tables.vaccines.get(vaccine_code)
+    return vaccine is not None and vaccine.live and route != _ORAL
 
 
-def judge(key: DoseKey, child: ChildKey, others: Iterable[DoseKey], tables: Tables) -> Findings:
+def judge(key: DoseKey, child: ChildKey, others: Iterable[PastDose], tables: Tables) -> Findings:
     """Return every finding about a dose of a known child."""
     past = past_of(key, others, tables)
     return [finding for rule in RULES for finding in rule(key, child, past, tables)]
@@ -108,7 +112,7 @@ def once_a_day(key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) -> F
     """VA-19, VA-11: the content is new; the same vaccine not twice on one day. A replay is not also told as a second dose."""
     if past.same_content:
         return [Finding("VA-19", "vaccination.record_id")]
-    twice = any(other.vaccine_code == key.vaccine_code for other in past.same_day)
+    twice = any(other[_CODE] == key.vaccine_code for other in past.same_day)
     return [Finding("VA-11", "vaccination.lot.vaccine_code")] if twice else []
 
 
@@ -117,7 +121,7 @@ def one_per_site(key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) ->
     if key.route == _ORAL or not key.site:
         return []
     clash = any(
-        other.site == key.site and other.route != _ORAL and other.vaccine_code != key.vaccine_code
+        other[_SITE] == key.site and other[_ROUTE] != _ORAL and other[_CODE] != key.vaccine_code
         for other in past.same_day
     )
     return [Finding("VA-12", "vaccination.site")] if clash else []

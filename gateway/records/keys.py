@@ -5,7 +5,7 @@ lets intake read. Tags are 16 bytes; batch_id and item_index say where the seale
 """
 
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 # The batch_id of a record of the batch that is being taken, which has none yet.
@@ -29,19 +29,25 @@ class ChildKey(NamedTuple):
     item_index: int
 
 
+# The first columns of a DoseKey: all that bears on another dose of the same child.
+PAST_COLUMNS = 8
+# child tag, record id, vaccine code, dose number, day, route, site, content tag; more columns may follow.
+PastDose = tuple[Any, ...]  # Any: a row as the store gives it, or a DoseKey
+
+
 class DoseKey(NamedTuple):
-    """A dose. `record_id` is the 16 bytes of the UUID or ULID; `series` may be several, joined by |."""
+    """A dose; the first eight columns are a PastDose. `record_id` is the 16 bytes of the UUID or ULID."""
 
     child_tag: bytes
     record_id: bytes
-    unit_code: str
     vaccine_code: str
-    series: str
     dose_number: int
     vaccinated_date: date
     route: int
     site: int
     content_tag: bytes
+    unit_code: str
+    series: str
     revision: int
     batch_id: int
     item_index: int

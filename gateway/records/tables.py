@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -47,10 +47,11 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Vaccine:
-    """A product code. `series`: what it counts for, joined by | when several; "" where dose numbers are not judged."""
+    """A product code. `series`: what it counts for, joined by | when several; "" where numbers are not judged."""
 
     code: str
     series: str
+    all_series: tuple[str, ...]
     programme: bool
     live: bool
     route: int
@@ -93,12 +94,13 @@ class _RulesFile:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything that the rules look up. `schedule` is by vaccine code and dose number, in order of dates."""
+    """Everything that the rules look up. `schedule` is by vaccine code and dose number; `texts`: English and Chinese by rule id."""
 
     schema_versions: frozenset[str]
     province: str
     thresholds: Thresholds
     severities: Mapping[str, Severity]
+    texts: Mapping[str, tuple[str, str]]
     required: RequiredItems
     divisions: frozenset[str]
     abolished_divisions: frozenset[str]
@@ -119,6 +121,7 @@ class Tables:
             province=rules.province,
             thresholds=rules.thresholds,
             severities=_severities(severity),
+            texts=_texts(rules.thresholds),
             required=_required(tables / f"required-items-{rules.required_items}.toml"),
             divisions=frozenset(row["code"] for row in _rows(tables / "divisions.csv")),
             abolished_divisions=frozenset(row["code"] for row in _rows(tables / "divisions-history.csv")),
@@ -159,6 +162,7 @@ def _vaccines(path: Path) -> Mapping[str, Vaccine]:
                 row["code"]: Vaccine(
                     code=row["code"],
                     series=row["series"],
+                    all_series=tuple(row["series"].split("|")) if row["series"] else (),
                     programme=row["programme"] == "yes",
                     live=row["live"] == "yes",
                     route=_ROUTES[row["route"]],
@@ -206,6 +210,14 @@ def _severities(given: Mapping[str, object]) -> Mapping[str, Severity]:
             raise SettingsError(f"rules.toml: severity.{rule_id}: must be one of {', '.join(_SEVERITIES)}")
         severities[rule_id] = _SEVERITIES[str(name)]
     return MappingProxyType(severities)
+
+
+def _texts(thresholds: Thresholds) -> Mapping[str, tuple[str, str]]:
+    """Return every rule's texts with the policy's numbers in them."""
+    numbers = asdict(thresholds)
+    return MappingProxyType(
+        {rule.rule_id: (rule.english.format_map(numbers), rule.chinese.format_map(numbers)) for rule in RULES.values()}
+    )
 
 
 def _required(path: Path) -> RequiredItems:

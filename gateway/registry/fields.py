@@ -1,4 +1,4 @@
-"""What is wrong with a field of the register: small checks that collect violations, and the refusal that carries them."""
+"""What is wrong with a field of the register: small checks that collect violations."""
 
 import unicodedata
 from collections.abc import Container
@@ -43,11 +43,11 @@ class Wrong:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text can be a name: 1-100 characters, no control characters, no space at either end."""
+    """Tell whether a text can be a name: 1-100 characters, no controls, no outer spaces."""
     plain = not any(unicodedata.category(character).startswith("C") for character in text)
     return 0 < len(text) <= LONGEST_NAME and plain and text == text.strip()
 
 
 def is_division(code: str, divisions: Container[str]) -> bool:
-    """Tell whether the first six digits of a code are a division of the province's table (GB/T 2260)."""
+    """Tell whether the first six digits of a code are a known division (GB/T 2260)."""
     return code[:6] in divisions

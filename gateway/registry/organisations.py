@@ -45,7 +45,7 @@ _PARENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """An organisation: code of 6-12 digits, name, kind, the one above it (None: the province), 1 active or 2 suspended."""
+    """An organisation: 6-12 digits, name, kind, the one above it or None, state 1 or 2."""
 
     code: str
     name: str

@@ -1,4 +1,4 @@
-"""Relations between organisations beside the tree: one that uploads for another by a delegated duty."""
+"""Relations between organisations beside the tree, such as a delegated duty to upload."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The whole register as one frozen value: read once per registry epoch, then looked up without a database."""
+"""The whole register as one frozen value, read once per registry epoch."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Registry:
         units: Iterable[Unit] = (),
         relations: Iterable[Relation] = (),
     ) -> "Registry":
-        """Return the snapshot of these rows, with the chains and lists that look-ups need worked out."""
+        """Return the snapshot of these rows, with all chains and lists worked out."""
         by_code = {one.code: one for one in organisations}
         unit_by_code = {one.unit_code: one for one in units}
         chains = {code: _climb(code, by_code) for code in by_code}

@@ -1,4 +1,4 @@
-"""Vaccination units and disease control centres: who gives doses and holds stock, and which organisation runs them."""
+"""Vaccination units and disease control centres, and which organisation runs them."""
 
 import re
 from collections.abc import Container, Sequence
@@ -10,6 +10,7 @@ from gateway.names import UNIT_CODE
 from gateway.registry.fields import Wrong, is_division, is_name
 from gateway.store.database import Transaction
 
+_DIVISION_DIGITS = 6
 # The contract's limit of one RegisterUnits.
 MOST_UNITS = 1000
 # GB 32100-2015, 4.1: registration department, category, division, body of nine, check character; no
@@ -59,8 +60,9 @@ _LEVELS = frozenset(map(int, Level))
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit: ten digits (county and serial), its organisation, parent unit or None, division, level, name, credit code
-    or None, and its first and last day (None: open).
+    """A unit: ten digits (county and serial), who runs it, its parent unit, place and days.
+
+    `division` is six digits; `active_until` None means open.
     """
 
     unit_code: str
@@ -106,7 +108,7 @@ async def register(
 
 
 def is_credit_code(code: str) -> bool:
-    """Tell whether a unified social credit code is well formed and its check character right (GB 32100-2015, 4.2)."""
+    """Tell whether a unified social credit code is right (GB 32100-2015, 4.2: check character)."""
     if _CREDIT_CODE.fullmatch(code) is None:
         return False
     total = sum(
@@ -119,7 +121,7 @@ def _check(
     unit: Unit, path: str, divisions: Container[str], organisations: Container[str], wrong: Wrong
 ) -> None:
     wrong.unless(UNIT_CODE.fullmatch(unit.unit_code), path + "unit_code", "unit-code")
-    if is_division(unit.division, divisions) and len(unit.division) == 6:  # noqa: PLR2004  GB/T 2260
+    if is_division(unit.division, divisions) and len(unit.division) == _DIVISION_DIGITS:
         wrong.unless(
             unit.unit_code.startswith(unit.division), path + "division_code", "unit-division"
         )

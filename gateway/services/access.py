@@ -1,4 +1,7 @@
-"""What an rpc demands of its caller, read from the `access` option of the contract; an rpc without one stops the start."""
+"""What an rpc demands of its caller, read from the `access` option of the contract.
+
+An rpc without one stops the start.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +19,10 @@ class MissingAccessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call: roles as in `Principal.roles`, empty meaning every authenticated principal; sizes in bytes."""
+    """Who may call: roles as in `Principal.roles`, empty meaning every authenticated principal.
+
+    Sizes in bytes.
+    """
 
     roles: frozenset[str]
     needs_token: bool
@@ -27,7 +33,11 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """One rpc: its wire name ("/gateway.v1.IdentityService/Login"), parts, types, access and whether it streams."""
+    """One rpc.
+
+    Its wire name ("/gateway.v1.IdentityService/Login"), parts, types, access and whether it
+    streams.
+    """
 
     method: str
     service: str
@@ -38,15 +48,14 @@ class Rpc:
 
 
 def read(services: Iterable[ServiceDescriptor]) -> Mapping[str, Rpc]:
-    """Return the rpcs of these services by wire name; raises MissingAccessError naming the first that lacks access."""
-    return {
-        rpc.method: rpc
-        for service in services
-        for rpc in map(_rpc, service.methods)
-    }
+    """Return the rpcs of these services by wire name.
+
+    Raises MissingAccessError naming the first that lacks access.
+    """
+    return {rpc.method: rpc for service in services for rpc in map(_rpc, service.methods)}
 
 
-def role_names(roles: Iterable[int]) -> frozenset[str]:
+def role_names(roles: Iterable[options_pb2.Role.ValueType]) -> frozenset[str]:
     """Return the words for numbers of the enum Role: ROLE_UPLOADER is "uploader"."""
     return frozenset(options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in roles)
 
@@ -62,7 +71,9 @@ def _rpc(method: MethodDescriptor) -> Rpc:
     if given.roles and not given.needs_token:
         raise MissingAccessError(f"{full}: roles without a token")
     if method.client_streaming != method.server_streaming:
-        raise MissingAccessError(f"{full}: streams one way only; the guard knows unary and both ways")
+        raise MissingAccessError(
+            f"{full}: streams one way only; the guard knows unary and both ways"
+        )
     access = Access(
         roles=role_names(given.roles),
         needs_token=given.needs_token,

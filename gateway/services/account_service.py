@@ -1,4 +1,8 @@
-"""The part of AdminService that opens and resets accounts; it sets password hashes and never reads one."""
+"""The part of AdminService that opens and resets accounts.
+
+It sets password hashes and never reads one.
+"""
+# ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 from gateway.audit.event import Event
 from gateway.clock import Clock
@@ -8,7 +12,7 @@ from gateway.identity.passwords import Passwords
 from gateway.identity.rules import Profile
 from gateway.services import pages
 from gateway.services.access import role_names
-from gateway.services.call import Call
+from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.pages import Pages
 from gateway.services.repeats import is_repeat
@@ -39,13 +43,20 @@ class AccountService:
         self._profile = profile
         self._clock = clock
 
-    async def CreateAccount(self, call: Call, request: pb.CreateAccountRequest) -> pb.CreateAccountResponse:  # noqa: N802
-        """Open an account; the same request again answers with a fresh one-time password. Raises ALREADY_EXISTS."""
+    async def CreateAccount(
+        self, call: Call, request: pb.CreateAccountRequest
+    ) -> pb.CreateAccountResponse:
+        """Open an account; the same request again answers with a fresh one-time password.
+
+        Raises ALREADY_EXISTS.
+        """
         given = frozenset(request.roles)
         if not given <= set(options_pb2.Role.values()) or options_pb2.ROLE_UNSPECIFIED in given:
             raise invalid("roles", "ROLES", "Roles of the contract.", "须为接口约定的角色。")
         roles = tuple(sorted(role_names(given)))
-        wanted = NewAccount(request.organisation_code, request.account_name, roles, request.system_name)
+        wanted = NewAccount(
+            request.organisation_code, request.account_name, roles, request.system_name
+        )
         one_time = await self._passwords.one_time()
 
         async def work(tx: Transaction) -> Account:
@@ -60,7 +71,9 @@ class AccountService:
             one_time_password=one_time.text, expire_time=timestamp(made.password_expires_us)
         )
 
-    async def ResetPassword(self, call: Call, request: pb.ResetPasswordRequest) -> pb.ResetPasswordResponse:  # noqa: N802
+    async def ResetPassword(
+        self, call: Call, request: pb.ResetPasswordRequest
+    ) -> pb.ResetPasswordResponse:
         """Give an account a one-time password and end its sessions; raises NOT_FOUND."""
         require_reason(request.reason)
         one_time = await self._passwords.one_time()
@@ -68,15 +81,22 @@ class AccountService:
 
         async def work(tx: Transaction) -> Account:
             await is_repeat(tx, call)
-            return await accounts.reset(tx, *key, one_time.hash, self._profile, self._clock.now_us())
+            return await accounts.reset(
+                tx, *key, one_time.hash, self._profile, self._clock.now_us()
+            )
 
         found = await call.effect(work, _target)
         return pb.ResetPasswordResponse(
             one_time_password=one_time.text, expire_time=timestamp(found.password_expires_us)
         )
 
-    async def ListAccounts(self, call: Call, request: pb.ListAccountsRequest) -> pb.ListAccountsResponse:  # noqa: N802
-        """List accounts by organisation and name; all within the caller's reach when no organisation is named."""
+    async def ListAccounts(
+        self, call: Call, request: pb.ListAccountsRequest
+    ) -> pb.ListAccountsResponse:
+        """List accounts by organisation and name.
+
+        All within the caller's reach when no organisation is named.
+        """
         size = pages.size(request)
         position = self._pages.position(call, request) or ["", ""]
         found = await self._reachable(call, request.organisation_code, position, size + 1)
@@ -119,4 +139,4 @@ class AccountService:
 
 def _target(account: Account, event: Event) -> Event:
     target = {"target_organisation": account.organisation, "target_account": account.name}
-    return event.with_(detail={**event.detail, **target})
+    return told(event, detail=target)

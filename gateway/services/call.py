@@ -1,4 +1,7 @@
-"""One call and its one leaf: what a service method is given, and how it puts its effect on the log."""
+"""One call and its one leaf.
+
+What a service method is given, and how it puts its effect on the log.
+"""
 
 import asyncio
 import secrets
@@ -17,15 +20,19 @@ from gateway.store.database import Transaction
 
 Result = TypeVar("Result")
 
-# Reasons that only the recorder gives: nothing could be written, it counted the call itself for its recovery leaf.
+# Reasons that only the recorder gives: nothing could be written, it counted the call itself for
+# its recovery leaf.
 UNRECORDABLE = frozenset({Reason.AUDIT_DEGRADED, Reason.SIGNER_AWAY})
 
 
 class Call:
-    """A call on its way through the guard: each check adds what it found, the method records or leaves it to the guard.
+    """A call on its way through the guard.
 
-    `record` may be used once: a call has exactly one leaf. A method that changes something passes the change as the
-    effect, so that both stand in one transaction; a method that only reads may `note` what it found and return.
+    Each check adds what it found, the method records or leaves it to the guard.
+
+    `record` may be used once: a call has exactly one leaf. A method that changes something passes
+    the change as the effect, so that both stand in one transaction; a method that only reads may
+    `note` what it found and return.
     """
 
     __slots__ = (
@@ -42,7 +49,10 @@ class Call:
     )
 
     def __init__(self, recorder: Recorder, event: Event, rpc: Rpc | None) -> None:
-        """Begin a call of a known rpc, or of None; its request id is ours until the caller's own is read."""
+        """Begin a call of a known rpc, or of None.
+
+        Its request id is ours until the caller's own is read.
+        """
         self._recorder = recorder
         self._append: asyncio.Task[Entry] | None = None
         self._connection: Connection | None = None
@@ -110,17 +120,20 @@ class Call:
         one.raw = raw
         return one
 
-    def note(self, **fields: Any) -> None:  # Any: as Event.with_
-        """Add fields of the leaf (see audit.event), counts and details to those already there; never personal data."""
-        for mapping in ("counts", "detail"):
-            if mapping in fields:
-                fields[mapping] = {**getattr(self.event, mapping), **fields[mapping]}
-        self.event = self.event.with_(**fields)
+    def note(self, **fields: Any) -> None:  # noqa: ANN401  as Event.with_
+        """Add fields of the leaf (see audit.event), counts and details to those already there.
 
-    async def record(self, effect: Effect | None = None, **fields: Any) -> Entry:  # Any: as note
-        """Commit the leaf together with the effect; returns the entry, or raises the effect's refusal once on the log.
+        Never personal data.
+        """
+        self.event = told(self.event, **fields)
 
-        Once begun it is finished even when the caller goes away: a cancel cannot part an effect from its leaf.
+    async def record(self, effect: Effect | None = None, **fields: Any) -> Entry:  # noqa: ANN401  as note
+        """Commit the leaf together with the effect.
+
+        Returns the entry, or raises the effect's refusal once on the log.
+
+        Once begun it is finished even when the caller goes away: a cancel cannot part an effect
+        from its leaf.
         """
         if self._append is not None:
             raise RuntimeError("a call has exactly one leaf")
@@ -134,7 +147,10 @@ class Call:
         work: Callable[[Transaction], Awaitable[Result]],
         tell: Callable[[Result, Event], Event] | None = None,
     ) -> Result:
-        """Do the work in the leaf's transaction and return its result; `tell` adds to the leaf what came of it."""
+        """Do the work in the leaf's transaction and return its result.
+
+        `tell` adds to the leaf what came of it.
+        """
         results: list[Result] = []
 
         async def run(tx: Transaction) -> Event:
@@ -153,8 +169,19 @@ def _established(value: Result | None) -> Result:
     return value
 
 
+def told(event: Event, **fields: Any) -> Event:  # noqa: ANN401  as Event.with_
+    """Return the event with these fields; counts and details are added to those already there."""
+    for mapping in ("counts", "detail"):
+        if mapping in fields:
+            fields[mapping] = {**(getattr(event, mapping) or {}), **fields[mapping]}
+    return event.with_(**fields)
+
+
 def on_log(refusal: Refusal) -> bool:
-    """Return whether a refusal needs no leaf any more: it has one, or the recorder has counted it."""
+    """Return whether a refusal needs no leaf any more.
+
+    It has one, or the recorder has counted it.
+    """
     return refusal.leaf_index is not None or refusal.reason in UNRECORDABLE
 
 
@@ -164,6 +191,9 @@ def new_id() -> str:
 
 
 def _seen(task: asyncio.Task[Entry]) -> None:
-    """Take note of the outcome of an append whose caller is gone; asyncio would print its exception."""
+    """Take note of the outcome of an append whose caller is gone.
+
+    Asyncio would print its exception.
+    """
     if not task.cancelled():
         task.exception()

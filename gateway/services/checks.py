@@ -1,7 +1,11 @@
-"""The guard's checks of who is calling and what they may, under the guard's numbers; each raises the refusal it finds.
+"""The guard's checks of who is calling and what they may, under the guard's numbers.
 
-1 connection · 2 certificate, organisation, system · 3 origin · 5 token and session · 6 password · 7 rate · 8 roles, policy.
-What a check establishes it notes on the call, so that the leaf of a refusal says how far the caller came.
+    1 connection                         5 token and session              7 rate
+    2 certificate, organisation, system  6 password state                 8 roles and policy
+    3 origin
+
+Each raises the refusal it finds. What a check establishes it notes on the call, so that the leaf of
+a refusal says how far the caller came.
 """
 
 import hmac
@@ -50,7 +54,10 @@ class Checks:
         self.permits = permits
 
     async def connection(self, call: Call, name: str) -> None:
-        """1, 2, 3: establish the connection; raises FRONT_AWAY, STORE_AWAY, CONNECTION_UNKNOWN and below."""
+        """1, 2, 3: establish the connection.
+
+        Raises FRONT_AWAY, STORE_AWAY, CONNECTION_UNKNOWN and below.
+        """
         found = await self._control.who(name)  # 1
         if found is None or found.door != self._door:
             raise refuse(Reason.CONNECTION_UNKNOWN)
@@ -60,15 +67,22 @@ class Checks:
             raise refuse(Reason.ORIGIN_MISMATCH)
 
     async def caller(self, call: Call, token: Callable[[], str], request: Message | None) -> None:
-        """5, 6, 7, 8: establish the principal and its permission; `request` is None where a stream begins."""
+        """5, 6, 7, 8: establish the principal and its permission.
+
+        `request` is None where a stream begins.
+        """
         rpc = call.known
         if not rpc.access.needs_token:
             self.limits.connection(call.link.name)  # 7
             return
-        claims = self._verifier.verify(token(), principal.bearer(call.link), self._clock.now_us())  # 5
+        claims = self._verifier.verify(
+            token(), principal.bearer(call.link), self._clock.now_us()
+        )  # 5
         call.claims = claims
         await self._establish(call, claims)
-        principal.require_password(call.caller, expired_allowed=rpc.access.password_expired_allowed)  # 6
+        principal.require_password(
+            call.caller, expired_allowed=rpc.access.password_expired_allowed
+        )  # 6
         self.limits.account(call.caller.organisation, call.caller.account)  # 7
         if rpc.access.roles and not rpc.access.roles & call.caller.roles:  # 8
             raise refuse(Reason.ROLE_NOT_ALLOWED)
@@ -76,7 +90,10 @@ class Checks:
             self.permits.judge(call, request, await self._current.registry())
 
     async def again(self, call: Call) -> None:
-        """2, 5, 6 once more, before each batch of a stream; raises TOKEN_EXPIRED, SESSION_UNKNOWN and the like."""
+        """2, 5, 6 once more, before each batch of a stream.
+
+        Raises TOKEN_EXPIRED, SESSION_UNKNOWN and the like.
+        """
         await self._valid(call.link)
         claims = call.claims
         if claims is None:
@@ -108,7 +125,11 @@ class Checks:
             raise refuse(Reason.SYSTEM_SUSPENDED)
 
     async def _establish(self, call: Call, claims: Claims) -> None:
-        """5: the session is alive and is this account's, with the epochs that the token was minted under."""
+        """5.
+
+        The session is alive and is this account's, with the epochs that the token was minted
+        under.
+        """
         standing = await self._current.standing(claims.session)
         now_us = self._clock.now_us()
         call.identify(principal.establish(claims, standing, call.link, self._profile, now_us))

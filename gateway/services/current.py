@@ -1,7 +1,10 @@
-"""What this process knows of certificates, register and sessions: at most 250 ms behind the database.
+"""What this process knows of certificates, register and sessions.
 
-Epoch counters in the store say when something of a kind changed. A notification or the poll sees a new value, and what was
-read under the old one is forgotten. When the counters cannot be read, nothing is known: every question raises STORE_AWAY.
+At most 250 ms behind the database.
+
+Epoch counters in the store say when something of a kind changed. A notification or the poll sees a
+new value, and what was read under the old one is forgotten. When the counters cannot be read,
+nothing is known: every question raises STORE_AWAY.
 """
 
 import asyncio
@@ -17,14 +20,16 @@ from gateway.registry import snapshot
 from gateway.registry.snapshot import Registry
 from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
 
-# A revoked certificate's connections are cut within one second (issue 2, 4); a quarter leaves time for the rest.
+# A revoked certificate's connections are cut within one second (issue 2, 4); a quarter leaves time
+# for the rest.
 STALE_S = 0.25
 # Polling a little faster than that keeps calls from waiting for the poll.
 POLL_S = 0.2
 # Before a broken poll is tried again.
 RETRY_S = 0.5
 CHANNEL = "gateway_epoch"
-# Remembered sessions and certificates; beyond this the memory is emptied, which costs one query each.
+# Remembered sessions and certificates; beyond this the memory is emptied, which costs one query
+# each.
 REMEMBERED_MAX = 10_000
 
 _EPOCHS = "SELECT name, value FROM gateway.epoch"
@@ -59,7 +64,10 @@ class Current:
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> "Current":
-        """Return a memory that has read everything once and keeps itself current; raises StoreError."""
+        """Return a memory that has read everything once and keeps itself current.
+
+        Raises StoreError.
+        """
         current = cls(database, clock)
         await current._poll()
         current._tasks = [
@@ -75,17 +83,25 @@ class Current:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def renew(self) -> None:
-        """Read the counters now: after a change of our own, the next call here sees it. Away: the next one finds out."""
+        """Read the counters now: after a change of our own, the next call here sees it.
+
+        Away: the next one finds out.
+        """
         with suppress(StoreAwayError):
             async with self._polling:
                 await self._poll()
 
-    async def registry(self) -> Registry:
-        """Return the register; raises STORE_AWAY."""
-        await self._refresh()
+    @property
+    def known(self) -> Registry:
+        """The register as last read, for work within a call whose checks have just asked."""
         if self._registry is None:
             raise refuse(Reason.STORE_AWAY)
         return self._registry
+
+    async def registry(self) -> Registry:
+        """Return the register; raises STORE_AWAY."""
+        await self._refresh()
+        return self.known
 
     async def certificate(self, serial: str) -> Certificate | None:
         """Return the registered certificate of a serial (lower hex), or None; raises STORE_AWAY."""
@@ -112,7 +128,8 @@ class Current:
                 found = await read(tx, key)
         except StoreError:
             raise refuse(Reason.STORE_AWAY) from None
-        # Absence is not remembered, for a new row need not move the epoch; nor what may be older than a new epoch.
+        # Absence is not remembered, for a new row need not move the epoch; nor what may be older
+        # than a new epoch.
         if found is not None and before == self._epochs[epoch]:
             if len(memory) >= REMEMBERED_MAX:
                 memory.clear()
@@ -134,10 +151,13 @@ class Current:
         return 0 <= self._clock.monotonic() - self._read_at <= STALE_S
 
     async def _poll(self) -> None:
-        """Read the counters and forget what they outdate; the register is read again in the same transaction."""
+        """Read the counters and forget what they outdate.
+
+        The register is read again in the same transaction.
+        """
         asked_at = self._clock.monotonic()
         async with self._database.transaction() as tx:
-            epochs = dict(await tx.fetch(_EPOCHS))
+            epochs: dict[str, int] = dict(await tx.fetch(_EPOCHS))
             if self._registry is None or epochs["registry"] != self._epochs.get("registry"):
                 self._registry = await snapshot.load(tx)
         if epochs["revocation"] != self._epochs.get("revocation"):

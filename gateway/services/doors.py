@@ -1,11 +1,37 @@
-"""Which services stand at which door (contract.md, "Doors and services"), and the health check at every one."""
+"""Which services stand at which door (contract.md, "Doors and services") and what each is given."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from gateway.config.home import Door
-from gateway.services import access, health
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.clock import Clock
+from gateway.config.home import Door, Home
+from gateway.config.policies import Policies
+from gateway.config.settings import Settings
+from gateway.identity import keys
+from gateway.identity.login import Desk
+from gateway.identity.passwords import Passwords
+from gateway.identity.rules import Rules
+from gateway.identity.token import Minter
+from gateway.records.tables import Tables
+from gateway.services import access
+from gateway.services.access import Rpc
+from gateway.services.account_service import AccountService
+from gateway.services.audit_service import AuditService
+from gateway.services.current import Current
+from gateway.services.guard import Method
+from gateway.services.health import CHECK, HealthService
+from gateway.services.identity_service import IdentityService
+from gateway.services.pages import Pages
+from gateway.services.permits import Permits
+from gateway.services.register_service import RegisterService
+from gateway.services.upload_service import UploadService
+from gateway.store.database import Database
+from gateway.store.seal import BlindIndex, ContentKeys, SealRecipients
+from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
@@ -23,7 +49,99 @@ SERVICES: Mapping[Door, tuple[ServiceDescriptor, ...]] = {
     ),
 }
 
+# What a door does by itself from time to time, given the event to record it under.
+Chore = Callable[[Event], Awaitable[object]]
 
-def rpcs(door: Door) -> Mapping[str, access.Rpc]:
-    """Return every rpc of a door by wire name, the health check included; raises MissingAccessError."""
-    return {**access.read(SERVICES[door]), health.CHECK.method: health.CHECK}
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a door's services are made from."""
+
+    home: Home
+    settings: Settings
+    policies: Policies
+    rules: Rules
+    database: Database
+    recorder: Recorder
+    current: Current
+    permits: Permits
+    pages: Pages
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Furnished:
+    """A door's methods by wire name, and its chores."""
+
+    methods: Mapping[str, tuple[Rpc, Method]]
+    chores: Sequence[Chore]
+
+
+def rpcs(door: Door) -> Mapping[str, Rpc]:
+    """Return every rpc of a door by wire name, the health check too; raises MissingAccessError."""
+    return {**access.read(SERVICES[door]), CHECK.method: CHECK}
+
+
+def furnish(door: Door, parts: Parts) -> Furnished:
+    """Return what stands at a door; raises what its keys and tables raise, MissingAccessError."""
+    services, chores = _FURNISHERS[door](parts)
+    services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
+    found = {method: (rpc, _method(rpc, services)) for method, rpc in rpcs(door).items()}
+    return Furnished(found, chores)
+
+
+def _method(rpc: Rpc, services: Sequence[object]) -> Method:
+    """Return the one method that serves an rpc; the services of a door share no method's name."""
+    [method] = [getattr(one, rpc.name) for one in services if hasattr(one, rpc.name)]
+    found: Method = method
+    return found
+
+
+def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
+    private = keys.read_private(parts.home.secrets("identity") / keys.PRIVATE_FILE)
+    minter = Minter(private, parts.settings.trust_domain)
+    desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
+    return [IdentityService(desk, parts.current)], []
+
+
+def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:
+    intake = Intake(
+        parts.database,
+        parts.recorder,
+        ContentKeys(SealRecipients.load(parts.home.seal_keys), parts.clock),
+        BlindIndex.load(parts.home.secrets("intake")),
+        Tables.load(parts.policies.folder),
+        lambda: parts.current.known,
+        parts.clock,
+    )
+    service = UploadService(intake, parts.current, parts.permits, parts.pages)
+    return [service], [intake.sweep]
+
+
+def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
+    divisions = Tables.load(parts.policies.folder).divisions
+    register = RegisterService(
+        parts.current, parts.pages, divisions, parts.settings.trust_domain, parts.clock
+    )
+    accounts = AccountService(
+        parts.database,
+        parts.current,
+        parts.pages,
+        Passwords(),
+        parts.rules.active,
+        parts.clock,
+    )
+    audit = AuditService(parts.database, parts.recorder, parts.current, parts.permits, parts.pages)
+    return [register, accounts, audit], []
+
+
+def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:
+    return [], []
+
+
+_FURNISHERS: Mapping[Door, Callable[[Parts], tuple[list[object], list[Chore]]]] = {
+    "identity": _identity,
+    "intake": _intake,
+    "disclosure": _disclosure,
+    "administration": _administration,
+}

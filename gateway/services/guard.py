@@ -1,16 +1,20 @@
-"""The only way into a service: every call passes numbered checks, leaves one leaf, and only then gets its answer.
+"""The only way into a service.
 
-The order is the architecture's; the first check that fails decides. Checks 1-3 and 5-8 stand in `checks`, 4 in `wire`
-and `requests` (the messages), 9 is the method itself.
+Every call passes numbered checks, leaves one leaf, and only then gets its answer.
+
+The order is the architecture's; the first check that fails decides. Checks 1-3 and 5-8 stand in
+`checks`, 4 in `wire` and `requests` (the messages), 9 is the method itself.
 
     1 the connection is the front's      4 method, deadline, message      7 rate
     2 certificate, organisation, system  5 token and session              8 roles and policy
     3 origin                             6 password state                 9 the method
 
-What is refused is recorded before it is answered, like what is allowed. Only this file speaks status codes.
+What is refused is recorded before it is answered, like what is allowed. Only this file speaks
+status codes.
 """
 
 import asyncio
+import contextlib
 import functools
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,8 +33,10 @@ from gateway.services.call import Call, on_log
 from gateway.services.checks import Checks
 from gateway.services.status import status_of, trailers
 from gateway.services.stream import Window
+from gateway.store.database import StoreAwayError
 
-# Any: each method takes its own request, and `Rpc.request` says which; a streaming one takes (Call, batch) and gives bytes.
+# Any: each method takes its own request, and `Rpc.request` says which; a streaming one takes
+# (Call, batch) and gives bytes.
 Method: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
 
 UNKNOWN_KIND = "rpc.unknown"
@@ -49,7 +55,10 @@ class Guard(grpc.GenericRpcHandler):
         base: Event,
         domain: str,
     ) -> None:
-        """Guard `methods` by wire name; `base` is the leaf that every call starts from, `domain` the ErrorInfo's."""
+        """Guard `methods` by wire name.
+
+        `base` is the leaf that every call starts from, `domain` the ErrorInfo's.
+        """
         self._methods = methods
         self._checks = checks
         self._recorder = recorder
@@ -58,17 +67,28 @@ class Guard(grpc.GenericRpcHandler):
         self._windows: set[Window] = set()
         self._last_leaves: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any]:
         """Give every method name the same raw handler; grpc asks once per call."""
         handle = functools.partial(self._handle, handler_call_details.method)
-        return grpc.stream_stream_rpc_method_handler(handle)  # type: ignore[arg-type] # the aio form
+        return grpc.stream_stream_rpc_method_handler(handle)
 
     def stop(self) -> None:
         """Refuse new calls and batches with SHUTTING_DOWN; what was taken is finished."""
         self._stopping = True
         for window in self._windows:
             window.stop(refuse(Reason.SHUTTING_DOWN))
+
+    async def idle(self, patience_s: float) -> None:
+        """Return when no call runs any more, after `patience_s` at the latest."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._idle.wait()
 
     async def settle(self) -> None:
         """Return when the last leaves of calls whose callers went away are written."""
@@ -80,22 +100,33 @@ class Guard(grpc.GenericRpcHandler):
         rpc, method = self._methods.get(name, (None, None))
         kind = rpc.access.kind if rpc else UNKNOWN_KIND
         call = Call(self._recorder, self._base.with_(kind=kind, rpc=name if rpc else None), rpc)
+        self._running += 1
+        self._idle.clear()
         try:
-            await self._admit(call, context)  # 1, 2, 3
-            if rpc is None or method is None:
-                raise refuse(Reason.METHOD_UNKNOWN)
-            if rpc.streaming:
-                await self._stream(call, rpc, method, context)
-            else:
-                await context.write(await self._unary(call, rpc, method, context))
+            await self._serve(call, rpc, method, context)
             self._close(call, context, None)
         except Refusal as refusal:
             await self._refused(call, context, refusal)
         except asyncio.CancelledError:
             self._gone(call, context)
             raise
-        except Exception as error:  # noqa: BLE001  the outermost handler: no exception's text leaves the process
-            await self._failed(call, context, error)
+        except Exception as error:  # noqa: BLE001  outermost: no exception's text leaves the process
+            await self._refused(call, context, self._internal(call, error))
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _serve(
+        self, call: Call, rpc: Rpc | None, method: Method | None, context: wire.Context
+    ) -> None:
+        await self._admit(call, context)  # 1, 2, 3
+        if rpc is None or method is None:
+            raise refuse(Reason.METHOD_UNKNOWN)
+        if rpc.streaming:
+            await self._stream(call, rpc, method, context)
+        else:
+            await context.write(await self._unary(call, rpc, method, context))
 
     async def _admit(self, call: Call, context: wire.Context) -> None:
         if not context.peer():
@@ -139,7 +170,10 @@ class Guard(grpc.GenericRpcHandler):
                 self._windows.discard(window)
 
     async def _batch(self, stream: Call, method: Method, raw: bytes) -> bytes:
-        """Answer one batch; whatever becomes of it, its leaf is committed before this returns or raises."""
+        """Answer one batch.
+
+        Whatever becomes of it, its leaf is committed before this returns or raises.
+        """
         call = stream.batch(raw)
         try:
             reply: bytes = await method(call, raw)
@@ -147,26 +181,24 @@ class Guard(grpc.GenericRpcHandler):
             await self._record_refusal(call, refusal)
             raise
         except Exception as error:  # noqa: BLE001  as in _handle: a batch is answered on its own
-            refusal = self._internal(call, error)
-            await self._record_refusal(call, refusal)
-            raise refusal from None
+            internal = self._internal(call, error)
+            await self._record_refusal(call, internal)
+            raise internal from None
         return reply
 
     async def _refused(self, call: Call, context: wire.Context, refusal: Refusal) -> None:
-        """Record a refusal, unless it is on the log already, and answer with it or with why it cannot be recorded."""
+        """Record a refusal unless it is on the log, and answer with it or with why it cannot be."""
+        answer = refusal
         try:
             await self._record_refusal(call, refusal)
         except Refusal as unrecorded:
-            refusal = unrecorded
+            answer = unrecorded
         except asyncio.CancelledError:
             self._gone(call, context)
             raise
-        except Exception as error:  # noqa: BLE001  the recorder itself failed: nothing more can be promised
-            refusal = self._internal(call, error)
-        self._close(call, context, refusal)
-
-    async def _failed(self, call: Call, context: wire.Context, error: Exception) -> None:
-        await self._refused(call, context, self._internal(call, error))
+        except Exception as error:  # noqa: BLE001  the recorder itself failed: promise nothing
+            answer = self._internal(call, error)
+        self._close(call, context, answer)
 
     async def _record_refusal(self, call: Call, refusal: Refusal) -> None:
         if call.recorded or on_log(refusal):
@@ -176,14 +208,19 @@ class Guard(grpc.GenericRpcHandler):
         refusal.leaf_index = entry.index
 
     def _internal(self, call: Call, error: Exception) -> Refusal:
-        """Return INTERNAL; the log gets the place and the kind of the error, never its text, which may quote data."""
+        """Return INTERNAL, or STORE_AWAY where that is what happened.
+
+        The log gets the place and the kind of the error, never its text, which may quote data.
+        """
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        _LOG.error("call.failed", request_id=call.request_id, error=type(error).__name__, where=where)
-        return refuse(Reason.INTERNAL)
+        kind = type(error).__name__
+        _LOG.error("call.failed", request_id=call.request_id, error=kind, where=where)
+        away = isinstance(error, StoreAwayError)
+        return refuse(Reason.STORE_AWAY if away else Reason.INTERNAL)
 
     def _gone(self, call: Call, context: wire.Context) -> None:
-        """Leave the leaf of a call that its caller, its deadline or our stop ended, after the call itself."""
+        """Leave the leaf of a call that its caller, its deadline or our stop ended."""
         refusal = wire.broken(context) or refuse(Reason.CANCELLED)
         if self._stopping:
             refusal = refuse(Reason.SHUTTING_DOWN)
@@ -195,7 +232,9 @@ class Guard(grpc.GenericRpcHandler):
         try:
             await self._record_refusal(call, refusal)
         except Refusal as unrecorded:
-            _LOG.warning("leaf.unrecorded", request_id=call.request_id, reason=unrecorded.reason.value)
+            _LOG.warning(
+                "leaf.unrecorded", request_id=call.request_id, reason=unrecorded.reason.value
+            )
 
     def _close(self, call: Call, context: wire.Context, refusal: Refusal | None) -> None:
         """Set status and trailing metadata; the newest checkpoint rides on every reply."""

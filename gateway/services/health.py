@@ -1,8 +1,10 @@
 """grpc.health.v1 at every door: Check only; Watch is an unknown method like any other.
 
-The messages are built here from the published health.proto (grpc/grpc-proto, grpc/health/v1/health.proto): one string
-in, one enum out; a file of its own in the contract would be a second copy of a foreign package.
+The messages are built here from the published health.proto (grpc/grpc-proto,
+grpc/health/v1/health.proto): one string in, one enum out; a file of its own in the contract would
+be a second copy of a foreign package.
 """
+# ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -34,11 +36,17 @@ def _messages() -> tuple[type[Message], type[Message]]:
         label=_FIELD.LABEL_OPTIONAL,
         type_name=".grpc.health.v1.HealthCheckResponse.ServingStatus",
     )
-    pool = descriptor_pool.DescriptorPool()  # our own: a client in the same process may load the real file
+    pool = (
+        descriptor_pool.DescriptorPool()
+    )  # our own: a client in the same process may load the real file
     pool.Add(file)
     return (
-        message_factory.GetMessageClass(pool.FindMessageTypeByName("grpc.health.v1.HealthCheckRequest")),
-        message_factory.GetMessageClass(pool.FindMessageTypeByName("grpc.health.v1.HealthCheckResponse")),
+        message_factory.GetMessageClass(
+            pool.FindMessageTypeByName("grpc.health.v1.HealthCheckRequest")
+        ),
+        message_factory.GetMessageClass(
+            pool.FindMessageTypeByName("grpc.health.v1.HealthCheckResponse")
+        ),
     )
 
 
@@ -62,13 +70,16 @@ CHECK = Rpc(
 
 
 class HealthService:
-    """Answers SERVING for the door as a whole and for the services that stand here; a call that arrives was let in."""
+    """Answers SERVING for the door as a whole and for the services that stand here.
+
+    A call that arrives was let in.
+    """
 
     def __init__(self, services: frozenset[str]) -> None:
         """Know the full names of this door's services."""
         self._services = services | {"", CHECK.service}
 
-    async def Check(self, call: Call, request: Message) -> Message:  # noqa: N802  the contract's name
+    async def Check(self, call: Call, request: Message) -> Message:
         """Answer SERVING; raises NOT_FOUND for a service that does not stand at this door."""
         del call
         if request.service not in self._services:  # type: ignore[attr-defined] # built from a descriptor

@@ -1,5 +1,8 @@
-"""The identity door's service: sessions and passwords. The work is `identity`'s; here messages become values and back."""
+"""The identity door's service: sessions and passwords. The work is `identity`'s.
 
+Here messages become values and back.
+"""
+# ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 from gateway.audit.event import Event
 from gateway.identity import change, login
@@ -19,7 +22,7 @@ class IdentityService:
         self._desk = desk
         self._current = current
 
-    async def Login(self, call: Call, request: pb.LoginRequest) -> pb.LoginResponse:  # noqa: N802  the contract's name
+    async def Login(self, call: Call, request: pb.LoginRequest) -> pb.LoginResponse:
         """Open a session; raises LOGIN_FAILED, LOGIN_THROTTLED, RATE_LIMITED."""
         who = login.caller(call.link, request.account_name)
         proof = await login.prove(self._desk, who, request.password)
@@ -33,7 +36,7 @@ class IdentityService:
             password_expire_time=timestamp(grant.password_expires_us),
         )
 
-    async def RefreshToken(  # noqa: N802  the contract's name
+    async def RefreshToken(
         self, call: Call, _request: pb.RefreshTokenRequest
     ) -> pb.RefreshTokenResponse:
         """Mint a fresh token of the same session; raises SESSION_UNKNOWN."""
@@ -42,15 +45,18 @@ class IdentityService:
             access_token=grant.token, expire_time=timestamp(grant.expires_us)
         )
 
-    async def Logout(self, call: Call, _request: pb.LogoutRequest) -> pb.LogoutResponse:  # noqa: N802  as above
+    async def Logout(self, call: Call, _request: pb.LogoutRequest) -> pb.LogoutResponse:
         """End the session; raises SESSION_UNKNOWN."""
         await call.effect(lambda tx: login.logout(self._desk, tx, call.caller))
         return pb.LogoutResponse()
 
-    async def ChangePassword(  # noqa: N802  the contract's name
+    async def ChangePassword(
         self, call: Call, request: pb.ChangePasswordRequest
     ) -> pb.ChangePasswordResponse:
-        """Set a new password and end the account's sessions; raises LOGIN_FAILED, PASSWORD_WEAK and their kin."""
+        """Set a new password and end the account's sessions.
+
+        Raises LOGIN_FAILED, PASSWORD_WEAK and their kin.
+        """
         registry = await self._current.registry()
         organisation = registry.organisation(call.caller.organisation)
         name = "" if organisation is None else organisation.name
@@ -64,7 +70,7 @@ class IdentityService:
             password_expire_time=timestamp(grant.password_expires_us),
         )
 
-    async def WhoAmI(self, call: Call, _request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:  # noqa: N802  as above
+    async def WhoAmI(self, call: Call, _request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:
         """Tell how the gateway sees the caller."""
         who = call.caller
         registry = await self._current.registry()

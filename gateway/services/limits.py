@@ -1,4 +1,7 @@
-"""How much one connection and one account may ask for: token buckets and open streams, numbers from the policies."""
+"""How much one connection and one account may ask for.
+
+Token buckets and open streams, numbers from the policies.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -9,7 +12,8 @@ from gateway.clock import Clock
 from gateway.config.policies import CallLimits, StreamLimits
 from gateway.errors import Reason, refuse
 
-# Buckets kept at once; a full bucket equals an absent one, so forgetting the longest unused is harmless below this.
+# Buckets kept at once; a full bucket equals an absent one, so forgetting the longest unused is
+# harmless below this.
 BUCKETS_MAX = 4096
 
 
@@ -20,7 +24,10 @@ class _Level:
 
 
 class Buckets:
-    """Token buckets by key: each refills with `rate_per_s` up to `burst`, and every call takes one."""
+    """Token buckets by key.
+
+    Each refills with `rate_per_s` up to `burst`, and every call takes one.
+    """
 
     def __init__(self, rate_per_s: float, burst: float, clock: Clock) -> None:
         """Start with every bucket full."""

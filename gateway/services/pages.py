@@ -1,13 +1,15 @@
 """Pages of a list: how long one is, and the sealed token that says where the next begins.
 
-A token is AES-256-GCM under a key of this process alone, bound to rpc, query and caller, and says nothing to its bearer; it
-carries no right by itself. After a restart a list begins again from its first page.
+A token is AES-256-GCM under a key of this process alone, bound to rpc, query and caller, and says
+nothing to its bearer; it carries no right by itself. After a restart a list begins again from its
+first page.
 """
 
 import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,7 +29,10 @@ _TOKEN_MAX = 512
 
 
 def size(request: Message) -> int:
-    """Return the page size asked for: 0 is 50, more than 1,000 is 1,000; raises FIELD_INVALID when negative."""
+    """Return the page size asked for: 0 is 50, more than 1,000 is 1,000.
+
+    Raises FIELD_INVALID when negative.
+    """
     asked: int = request.page_size  # type: ignore[attr-defined] # every list request has one (contract.md)
     if asked < 0:
         raise invalid("page_size", "PAGE-SIZE", "0 or more.", "须大于或等于 0。")
@@ -42,15 +47,18 @@ class Pages:
         self._clock = clock
         self._key = AESGCM(secrets.token_bytes(32))
 
-    def seal(self, call: Call, request: Message, position: list[str | int]) -> str:
+    def seal(self, call: Call, request: Message, position: Sequence[str | int]) -> str:
         """Return the token of the page after `position` of this query by this caller."""
-        body = json.dumps([self._clock.now_us() + TOKEN_LIFE_S * US_PER_S, position]).encode()
+        body = json.dumps([self._clock.now_us() + TOKEN_LIFE_S * US_PER_S, list(position)]).encode()
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + self._key.encrypt(nonce, body, _bound(call, request))
         return base64.urlsafe_b64encode(sealed).decode()
 
     def position(self, call: Call, request: Message) -> list[str | int] | None:
-        """Return the position in the request's token, None without one; raises PAGE_TOKEN_INVALID."""
+        """Return the position in the request's token, None without one.
+
+        Raises PAGE_TOKEN_INVALID.
+        """
         token: str = request.page_token  # type: ignore[attr-defined] # as page_size
         if not token:
             return None
@@ -58,7 +66,9 @@ class Pages:
             raise refuse(Reason.PAGE_TOKEN_INVALID)
         try:
             sealed = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-            body = self._key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(call, request))
+            body = self._key.decrypt(
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(call, request)
+            )
         except (ValueError, InvalidTag):
             raise refuse(Reason.PAGE_TOKEN_INVALID) from None
         expires_us, position = json.loads(body)
@@ -69,7 +79,10 @@ class Pages:
 
 
 def _bound(call: Call, request: Message) -> bytes:
-    """Return what a token is bound to: the rpc, its filters, and the caller's organisation, account and subject."""
+    """Return what a token is bound to.
+
+    The rpc, its filters, and the caller's organisation, account and subject.
+    """
     query = type(request)()
     query.CopyFrom(request)
     query.ClearField("page_token")

@@ -1,11 +1,12 @@
 """Check 8, the policy: what each rpc is about, and the decision on it, noted in the leaf.
 
-What a resource is follows from the request and the register alone. Two rpcs learn it later and ask then: UploadBatches for
-the unit of each batch, GetLeaf for the organisation that the leaf names. A call that never asked is not served (`guard`).
+What a resource is follows from the request and the register alone. Two rpcs learn it later and ask
+then: UploadBatches for the unit of each batch, GetLeaf for the organisation that the leaf names. A
+call that never asked is not served (`guard`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.errors import Reason, refuse
 from gateway.identity.principal import Principal
@@ -14,9 +15,17 @@ from gateway.policy.request import Actor, Context, Request, Resource, ResourceKi
 from gateway.registry.organisations import Kind
 from gateway.registry.snapshot import Registry
 from gateway.services.call import Call
+from gateway.v1.admin_service_pb2 import CreateOrganisationRequest, RegisterUnitsRequest
 
 # Any: each function takes the request of its own rpc.
 About = Callable[[Principal, Any, Registry], Iterable[Resource]]
+
+
+class _Named(Protocol):
+    """A request that names an organisation."""
+
+    @property
+    def organisation_code(self) -> str: ...
 
 
 class Permits:
@@ -34,9 +43,17 @@ class Permits:
             self.require(call, about(call.caller, request, registry), registry)
 
     def require(self, call: Call, resources: Iterable[Resource], registry: Registry) -> None:
-        """Pass a call that may do its action to all of these; raises POLICY_DENIED at the first it may not."""
+        """Pass a call that may do its action to all of these.
+
+        Raises POLICY_DENIED at the first it may not.
+        """
         caller = call.caller
-        actor = Actor(caller.organisation, registry.chain(caller.organisation), caller.roles, caller.origin.strength)
+        actor = Actor(
+            caller.organisation,
+            registry.chain(caller.organisation),
+            caller.roles,
+            caller.origin.strength,
+        )
         current = not caller.password_state.restricted
         context = Context(current, self._weak_origin_allowed)
         named: dict[str, None] = {}
@@ -64,12 +81,17 @@ def unit_records(unit_code: str, registry: Registry) -> Resource:
 
 
 def audit_log(organisation: str, registry: Registry) -> Resource:
-    """Return the part of the log that concerns an organisation; "" is the whole log, which stands in the province."""
+    """Return the part of the log that concerns an organisation.
+
+    "" is the whole log, which stands in the province.
+    """
     return Resource("AuditLog", registry.chain(organisation or _province(registry)))
 
 
 def _province(registry: Registry) -> str:
-    return next((one.code for one in registry.organisations.values() if one.kind == Kind.PROVINCE), "")
+    return next(
+        (one.code for one in registry.organisations.values() if one.kind == Kind.PROVINCE), ""
+    )
 
 
 def _own(kind: ResourceKind) -> About:
@@ -80,22 +102,32 @@ def _register(organisation: str, registry: Registry) -> Resource:
     return Resource("Register", registry.chain(organisation))
 
 
-def _named(_caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+def _named(_caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
     return [_register(request.organisation_code, registry)]
 
 
-def _listed(caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
-    """Return the part of the register a list is of: the named organisation's, else the caller's own and below."""
+def _listed(caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
+    """Return the part of the register a list is of.
+
+    The named organisation's, else the caller's own and below.
+    """
     return [_register(request.organisation_code or caller.organisation, registry)]
 
 
-def _created(_caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+def _created(
+    _caller: Principal, request: CreateOrganisationRequest, registry: Registry
+) -> Iterable[Resource]:
     """Return where a new organisation is put: below its parent."""
     return [_register(request.organisation.parent_organisation_code, registry)]
 
 
-def _units(caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
-    """Return the organisations that the units go to and those that they come from; with none, the caller's own."""
+def _units(
+    caller: Principal, request: RegisterUnitsRequest, registry: Registry
+) -> Iterable[Resource]:
+    """Return the organisations that the units go to and those that they come from.
+
+    With none, the caller's own.
+    """
     codes = {unit.organisation_code for unit in request.units}
     for unit in request.units:
         known = registry.unit(unit.unit_code)
@@ -104,7 +136,7 @@ def _units(caller: Principal, request: Any, registry: Registry) -> Iterable[Reso
     return [_register(code, registry) for code in sorted(codes or {caller.organisation})]
 
 
-def _searched(_caller: Principal, request: Any, registry: Registry) -> Iterable[Resource]:  # Any: see About
+def _searched(_caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
     return [audit_log(request.organisation_code, registry)]
 
 

@@ -1,4 +1,8 @@
-"""The part of AdminService that keeps the register: organisations, systems, units. The rules are `registry`'s."""
+"""The part of AdminService that keeps the register: organisations, systems, units.
+
+The rules are `registry`'s.
+"""
+# ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 from collections.abc import Container
 from typing import Literal
@@ -11,7 +15,7 @@ from gateway.registry.organisations import Organisation
 from gateway.registry.systems import System
 from gateway.registry.units import Unit
 from gateway.services import pages, times
-from gateway.services.call import Call
+from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.pages import Pages
 from gateway.services.repeats import is_repeat
@@ -39,7 +43,7 @@ class RegisterService:
         self._trust_domain = trust_domain
         self._clock = clock
 
-    async def CreateOrganisation(  # noqa: N802  the contract's name
+    async def CreateOrganisation(
         self, call: Call, request: pb.CreateOrganisationRequest
     ) -> pb.CreateOrganisationResponse:
         """Register an organisation; raises FIELD_INVALID, ALREADY_EXISTS."""
@@ -56,7 +60,7 @@ class RegisterService:
         await self._current.renew()
         return pb.CreateOrganisationResponse(organisation=_organisation(made))
 
-    async def ListOrganisations(  # noqa: N802  as above
+    async def ListOrganisations(
         self, call: Call, request: pb.ListOrganisationsRequest
     ) -> pb.ListOrganisationsResponse:
         """List the caller's organisation and those below it, by code."""
@@ -77,7 +81,7 @@ class RegisterService:
             next_page_token=self._pages.seal(call, request, [shown[-1].code]) if more else "",
         )
 
-    async def SetOrganisationState(  # noqa: N802  as above
+    async def SetOrganisationState(
         self, call: Call, request: pb.SetOrganisationStateRequest
     ) -> pb.SetOrganisationStateResponse:
         """Suspend an organisation or let it in again; raises NOT_FOUND, FIELD_INVALID."""
@@ -92,7 +96,9 @@ class RegisterService:
         await self._current.renew()
         return pb.SetOrganisationStateResponse(organisation=_organisation(found))
 
-    async def CreateSystem(self, call: Call, request: pb.CreateSystemRequest) -> pb.CreateSystemResponse:  # noqa: N802
+    async def CreateSystem(
+        self, call: Call, request: pb.CreateSystemRequest
+    ) -> pb.CreateSystemResponse:
         """Register the bearer of a certificate; raises FIELD_INVALID."""
         kind: Literal["officer", "sys"] = "officer" if request.officer else "sys"
         wanted = System(request.organisation_code, kind, request.system_name)
@@ -106,7 +112,9 @@ class RegisterService:
         subject = Subject(self._trust_domain, made.organisation, made.kind, made.name)
         return pb.CreateSystemResponse(spiffe_id=str(subject))
 
-    async def RegisterUnits(self, call: Call, request: pb.RegisterUnitsRequest) -> pb.RegisterUnitsResponse:  # noqa: N802
+    async def RegisterUnits(
+        self, call: Call, request: pb.RegisterUnitsRequest
+    ) -> pb.RegisterUnitsResponse:
         """Register units or change them, all or none; raises FIELD_INVALID."""
         wanted = [_unit(given, f"units[{index}].") for index, given in enumerate(request.units)]
 
@@ -114,12 +122,15 @@ class RegisterService:
             await is_repeat(tx, call)
             return len(await units.register(tx, wanted, self._divisions))
 
-        count = await call.effect(work, lambda n, event: event.with_(counts={"units": n}))
+        count = await call.effect(work, lambda n, event: told(event, counts={"units": n}))
         await self._current.renew()
         return pb.RegisterUnitsResponse(registered_count=count)
 
-    async def ListUnits(self, call: Call, request: pb.ListUnitsRequest) -> pb.ListUnitsResponse:  # noqa: N802
-        """List the units of an organisation and those below it, by code; of the caller's own when none is named."""
+    async def ListUnits(self, call: Call, request: pb.ListUnitsRequest) -> pb.ListUnitsResponse:
+        """List the units of an organisation and those below it, by code.
+
+        Of the caller's own when none is named.
+        """
         size = pages.size(request)
         [after] = self._pages.position(call, request) or [""]
         registry = await self._current.registry()
@@ -146,12 +157,12 @@ def _organisation(found: Organisation) -> pb.Organisation:
 
 
 def _organisation_target(found: Organisation, event: Event) -> Event:
-    return event.with_(detail={**event.detail, "target_organisation": found.code})
+    return told(event, detail={"target_organisation": found.code})
 
 
 def _organisation_state(found: Organisation, event: Event) -> Event:
     state = "active" if found.active else "suspended"
-    return event.with_(detail={**event.detail, "target_organisation": found.code, "state": state})
+    return told(event, detail={"target_organisation": found.code, "state": state})
 
 
 def _system_target(found: System, event: Event) -> Event:
@@ -160,7 +171,7 @@ def _system_target(found: System, event: Event) -> Event:
         "target_subject_kind": found.kind,
         "target_subject_name": found.name,
     }
-    return event.with_(detail={**event.detail, **target})
+    return told(event, detail=target)
 
 
 def _unit(given: types_pb2.Unit, path: str) -> Unit:

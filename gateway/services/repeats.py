@@ -1,7 +1,10 @@
-"""Requests sent again: the same request id with the same bytes may be done again, with other bytes never.
+"""Requests sent again.
 
-The log itself is the memory: an allowed change leaves its request id and the SHA-256 of its message in its leaf. What is
-done again must change nothing the second time; the writers of `registry` and `identity` see to that.
+The same request id with the same bytes may be done again, with other bytes never.
+
+The log itself is the memory: an allowed change leaves its request id and the SHA-256 of its
+message in its leaf. What is done again must change nothing the second time; the writers of
+`registry` and `identity` see to that.
 """
 
 import hashlib
@@ -18,7 +21,9 @@ _EARLIER = (
 
 
 async def is_repeat(tx: Transaction, call: Call) -> bool:
-    """Return whether this very change was made before; raises REQUEST_ID_REUSED when its id was used for another.
+    """Return whether this very change was made before.
+
+    Raises REQUEST_ID_REUSED when its id was used for another.
 
     Notes the message's digest for the leaf; call it first in the effect.
     """

@@ -1,4 +1,7 @@
-"""The message of a call: parsed strictly, its request id checked, and the small readers that services share."""
+"""The message of a call.
+
+Parsed strictly, its request id checked, and the small readers that services share.
+"""
 
 import re
 from typing import TypeVar
@@ -11,7 +14,8 @@ from gateway.services.call import Call
 Parsed = TypeVar("Parsed", bound=Message)
 
 REASON_MAX = 200
-# The one textual form of a UUID (RFC 9562 section 4, lower case): the same id has the same bytes on the log.
+# The one textual form of a UUID (RFC 9562 section 4, lower case): the same id has the same bytes
+# on the log.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -24,9 +28,12 @@ def parse(kind: type[Parsed], raw: bytes) -> Parsed:
 
 
 def identify(call: Call, request: Message) -> None:
-    """Take the caller's request id for leaf and status; raises FIELD_INVALID when it is missing or no UUID.
+    """Take the caller's request id for leaf and status.
 
-    A list's filter of the same name is no id of the call: messages with a page token are left alone.
+    Raises FIELD_INVALID when it is missing or no UUID.
+
+    A list's filter of the same name is no id of the call: messages with a page token are left
+    alone.
     """
     fields = request.DESCRIPTOR.fields_by_name
     if "request_id" not in fields or "page_token" in fields:
@@ -46,7 +53,15 @@ def invalid(field: str, rule: str, english: str, chinese: str) -> Refusal:
 def require_reason(reason: str) -> None:
     """Pass a change that says why, in 1-200 characters; raises FIELD_INVALID.
 
-    The words themselves stay out of the log, for they may name a person; the leaf's digest covers them.
+    The words themselves stay out of the log, for they may name a person; the leaf's digest covers
+    them.
     """
     if not 0 < len(reason.strip()) <= REASON_MAX:
         raise invalid("reason", "REASON", "1 to 200 characters.", "1 至 200 个字符。")
+
+
+def adopt_id(call: Call, given: str) -> None:
+    """Take a batch's request id for leaf and status if it is one; its flow says what is wrong."""
+    if _UUID.fullmatch(given) is not None:
+        call.request_id = given
+        call.note(request_id=given)

@@ -1,8 +1,8 @@
 """A refusal as google.rpc.Status, within the sizes that every client's metadata limits let through.
 
-Item results never ride in a status: grpc clients drop trailing metadata over 8 KiB at random (reference/style.md 0.1).
-Every status: ErrorInfo, RequestInfo, LocalizedMessage; one more detail by family, each type at most once (AIP-193).
-An INTERNAL status says nothing but the request id.
+Item results never ride in a status: grpc clients drop trailing metadata over 8 KiB at random
+(reference/style.md 0.1). Every status: ErrorInfo, RequestInfo, LocalizedMessage; one more detail
+by family, each type at most once (AIP-193). An INTERNAL status says nothing but the request id.
 """
 
 import re
@@ -58,7 +58,10 @@ _PATH_MAX = 120
 
 
 def status_of(refusal: Refusal, request_id: str, domain: str) -> status_pb2.Status:
-    """Return the status of a refusal; `domain` is "gateway." and the trust domain. At most STATUS_MAX_BYTES long."""
+    """Return the status of a refusal.
+
+    `domain` is "gateway." and the trust domain. At most STATUS_MAX_BYTES long.
+    """
     meaning = REASONS[refusal.reason]
     status = status_pb2.Status(code=NUMBERS[refusal.code], message=meaning.english)
     request_info = error_details_pb2.RequestInfo(request_id=request_id)
@@ -80,7 +83,10 @@ def status_of(refusal: Refusal, request_id: str, domain: str) -> status_pb2.Stat
 
 
 def trailers(status: status_pb2.Status | None, checkpoint: str) -> tuple[tuple[str, bytes], ...]:
-    """Return the trailing metadata of a reply: the newest checkpoint ("" when there is none yet) and a refusal's status."""
+    """Return the trailing metadata of a reply.
+
+    The newest checkpoint ("" when there is none yet) and a refusal's status.
+    """
     note = checkpoint.encode()
     parts = ((CHECKPOINT_KEY, note),) if 0 < len(note) <= CHECKPOINT_MAX_BYTES else ()
     if status is None:
@@ -115,7 +121,7 @@ def _bad_request(refusal: Refusal, room: int) -> Iterable[Message]:
 
 
 def _field_violation(violation: Violation) -> Message:
-    return error_details_pb2.BadRequest.FieldViolation(
+    entry: Message = error_details_pb2.BadRequest.FieldViolation(
         field=violation.field[:_PATH_MAX],
         reason=violation.rule[:_PATH_MAX],
         description=violation.english[:_TEXT_MAX],
@@ -123,13 +129,12 @@ def _field_violation(violation: Violation) -> Message:
             locale=CHINESE, message=violation.chinese[:_TEXT_MAX]
         ),
     )
+    return entry
 
 
 def _precondition(refusal: Refusal, _room: int) -> Iterable[Message]:
     failure = error_details_pb2.PreconditionFailure()
-    failure.violations.add(
-        type=refusal.reason.value, description=REASONS[refusal.reason].english
-    )
+    failure.violations.add(type=refusal.reason.value, description=REASONS[refusal.reason].english)
     yield failure
 
 

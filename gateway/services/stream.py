@@ -1,7 +1,8 @@
 """The window of a stream: a few batches in flight, answered in the order in which they came.
 
-Reading and answering are two tasks, so that a batch is judged while the one before it is being committed. Whatever ends
-the stream, batches already taken are finished: each leaves its own leaf, and its receipt waits under its request id.
+Reading and answering are two tasks, so that a batch is judged while the one before it is being
+committed. Whatever ends the stream, batches already taken are finished: each leaves its own leaf,
+and its receipt waits under its request id.
 """
 
 import asyncio
@@ -15,10 +16,16 @@ Serve = Callable[[bytes], Coroutine[None, None, bytes]]
 
 
 class Window:
-    """One stream: `read` gives the next batch or None, or raises what ends the stream; `serve` answers one batch."""
+    """One stream: `read` gives the next batch or None, or raises what ends the stream.
+
+    `serve` answers one batch.
+    """
 
     def __init__(self, context: Context, read: Read, serve: Serve, size: int) -> None:
-        """Prepare for `size` unanswered batches (policies/limits.toml); nothing is read before `run`."""
+        """Prepare for `size` unanswered batches (policies/limits.toml).
+
+        Nothing is read before `run`.
+        """
         self._context = context
         self._read = read
         self._serve = serve
@@ -34,7 +41,10 @@ class Window:
             self._reader.cancel()
 
     async def run(self) -> None:
-        """Answer every batch in order; raises the first batch's refusal, or else what ended the reading."""
+        """Answer every batch in order.
+
+        Raises the first batch's refusal, or else what ended the reading.
+        """
         self._reader = asyncio.create_task(self._take())
         try:
             while (batch := await self._batches.get()) is not None:
@@ -72,7 +82,10 @@ class Window:
             raise self._stop from None
 
     async def _settle(self) -> None:
-        """Wait for the batches behind a refused one: when the stream ends, their outcome is known."""
+        """Wait for the batches behind a refused one.
+
+        When the stream ends, their outcome is known.
+        """
         while (batch := await self._batches.get()) is not None:
             await asyncio.wait([batch])
 

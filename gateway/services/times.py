@@ -27,7 +27,10 @@ def message(day: date) -> Date:
 
 
 def day(given: Date, field: str) -> date:
-    """Return the day of a message; raises FIELD_INVALID naming the field when there is no such day."""
+    """Return the day of a message.
+
+    Raises FIELD_INVALID naming the field when there is no such day.
+    """
     try:
         return date(given.year, given.month, given.day)
     except ValueError:

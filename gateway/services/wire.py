@@ -1,16 +1,19 @@
-"""What a raw grpc call carries: its messages, how they end, its token. Reads only; the guard alone answers.
+"""What a raw grpc call carries: its messages, how they end, its token. Reads only.
 
-Every method is registered stream-in and stream-out with bytes, so zero, two, unknown and malformed messages all come
-here (reference/style.md 0.10). Measured with grpcio 1.85.1, grpc.aio, 1,400 calls: after a cancel, a passed deadline or
-a message beyond grpc's own limit, the messages end as if half-closed, and a CancelledError follows within 1 ms. Beyond
-the limit `peer()` is then "" while time remains; after a passed deadline nothing remains; a cancel keeps the peer.
+The guard alone answers.
+
+Every method is registered stream-in and stream-out with bytes, so zero, two, unknown and malformed
+messages all come here (reference/style.md 0.10). Measured with grpcio 1.85.1, grpc.aio, 1,400
+calls: after a cancel, a passed deadline or a message beyond grpc's own limit, the messages end as
+if half-closed, and a CancelledError follows within 1 ms. Beyond the limit `peer()` is then ""
+while time remains; after a passed deadline nothing remains; a cancel keeps the peer.
 """
 
 import asyncio
 import re
 from typing import TypeAlias
 
-from grpc.aio import EOF, ServicerContext
+from grpc.aio import ServicerContext
 
 from gateway.errors import Reason, Refusal, refuse
 from gateway.identity.token import bearer_value
@@ -25,7 +28,10 @@ _PEER = re.compile(r"unix-abstract:gateway-([0-9a-f]{32})", re.ASCII)
 
 
 def connection_name(context: Context) -> str:
-    """Return the name the front gave the connection; raises CONNECTION_UNKNOWN when it did not come from the front."""
+    """Return the name the front gave the connection.
+
+    Raises CONNECTION_UNKNOWN when it did not come from the front.
+    """
     match = _PEER.fullmatch(context.peer())
     if match is None:
         raise refuse(Reason.CONNECTION_UNKNOWN)
@@ -33,7 +39,10 @@ def connection_name(context: Context) -> str:
 
 
 def token(context: Context) -> str:
-    """Return the one bearer token; raises TOKEN_MISSING for none and TOKEN_INVALID for two or another form."""
+    """Return the one bearer token.
+
+    Raises TOKEN_MISSING for none and TOKEN_INVALID for two or another form.
+    """
     metadata = context.invocation_metadata() or ()
     return bearer_value([value for key, value in metadata if key == "authorization"])
 
@@ -48,11 +57,14 @@ def deadline(context: Context, least_ms: int) -> None:
 
 
 async def only_message(context: Context, max_bytes: int) -> bytes:
-    """Return the one message of a unary call; raises MESSAGE_MISSING, _SURPLUS or _TOO_LARGE, or what ended the call."""
+    """Return the one message of a unary call.
+
+    Raises MESSAGE_MISSING, _SURPLUS or _TOO_LARGE, or what ended the call.
+    """
     try:
         async with asyncio.timeout(FIRST_MESSAGE_S):
             message = await next_message(context, max_bytes)
-            surplus = message is not None and await context.read() is not EOF
+            surplus = message is not None and await _read(context) is not None
     except TimeoutError:
         raise refuse(Reason.MESSAGE_MISSING) from None
     if surplus:
@@ -64,7 +76,10 @@ async def only_message(context: Context, max_bytes: int) -> bytes:
 
 
 async def next_batch(context: Context, max_bytes: int, idle_s: float) -> bytes | None:
-    """Return a stream's next message, None at a clean end; raises what ended it, or CANCELLED after `idle_s` of silence."""
+    """Return a stream's next message, None at a clean end.
+
+    Raises what ended it, or CANCELLED after `idle_s` of silence.
+    """
     try:
         async with asyncio.timeout(idle_s):
             message = await next_message(context, max_bytes)
@@ -76,17 +91,21 @@ async def next_batch(context: Context, max_bytes: int, idle_s: float) -> bytes |
 
 
 async def next_message(context: Context, max_bytes: int) -> bytes | None:
-    """Return the next message or None at the end; raises MESSAGE_TOO_LARGE by the rpc's own limit."""
-    message = await context.read()
-    if message is EOF:
-        return None
-    if len(message) > max_bytes:
+    """Return the next message or None at the end.
+
+    Raises MESSAGE_TOO_LARGE by the rpc's own limit.
+    """
+    message = await _read(context)
+    if message is not None and len(message) > max_bytes:
         raise refuse(Reason.MESSAGE_TOO_LARGE, metadata={"maxBytes": str(max_bytes)})
     return message
 
 
 async def end(context: Context) -> None:
-    """Return when the messages ended by a half-close; raises what else ended them, or CancelledError."""
+    """Return when the messages ended by a half-close.
+
+    Raises what else ended them, or CancelledError.
+    """
     refusal = broken(context)
     if refusal is not None:
         raise refusal
@@ -94,9 +113,14 @@ async def end(context: Context) -> None:
 
 
 def broken(context: Context) -> Refusal | None:
-    """Return why a call that ended by itself is over, or None when nothing but a cancel could be the cause."""
+    """Return why a call that ended by itself is over, None when only a cancel can be the cause."""
     if context.time_remaining() == 0:
         return refuse(Reason.CANCELLED, metadata={"cause": "deadline"})
     if not context.peer():
         return refuse(Reason.MESSAGE_TOO_LARGE)
     return None
+
+
+async def _read(context: Context) -> bytes | None:
+    message: object = await context.read()  # the stubs forget EOF
+    return message if isinstance(message, bytes) else None

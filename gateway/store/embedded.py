@@ -109,17 +109,17 @@ class Cluster:
         A `mortal` server stops when the thread that called this ends, for tests.
         """
         user = self._reachable()
-        adopted = self.pid() is not None
-        if not adopted:
-            self._write_settings(user)
-            with self.log.open("ab") as log:
-                self._process = self._tools(user).spawn(
-                    "postgres", "-D", str(self.data), log=log, mortal=mortal
-                )
+        # One that is on its way out is waited for, then we start our own.
+        if self.pid() is not None and self._wait_ready():
+            return True
+        self._write_settings(user)
+        with self.log.open("ab") as log:
+            self._process = self._tools(user).spawn(
+                "postgres", "-D", str(self.data), log=log, mortal=mortal
+            )
         if not self._wait_ready():
-            # A server that was on its way out when we came: now it is gone, start our own.
-            return self.start(mortal=mortal)
-        return adopted
+            raise ClusterError(f"PostgreSQL did not start: {self._last_words()}")
+        return False
 
     def stop(self) -> None:
         """Stop the server: sessions end, everything is written. Raises ClusterError."""
@@ -205,20 +205,19 @@ class Cluster:
             write_private(path, content.encode(), "postgres" if user.uid != os.geteuid() else None)
 
     def _wait_ready(self) -> bool:
+        """Wait until the server is ready; return False when it ends before."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
+            # A process of ours that has not written the pid file yet has no pid there.
+            if self._process is None or self._process.poll() is not None:
+                self._process = None
+                if self.pid() is None:
+                    return False
             lines = self._pid_file()
             if len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready" and self.pid():
                 return True
-            if self._process is not None and self._process.poll() is not None:
-                self._process = None
-                msg = f"PostgreSQL did not start: {self._last_words()}"
-                raise ClusterError(msg)
-            if self._process is None and self.pid() is None:
-                return False
             time.sleep(_POLL_S)
-        msg = f"PostgreSQL is not ready after {START_TIMEOUT_S:.0f} s; see {self.log}"
-        raise ClusterError(msg)
+        raise ClusterError(f"PostgreSQL is not ready after {START_TIMEOUT_S:.0f} s; see {self.log}")
 
     def _wait_gone(self, pid: int) -> bool:
         deadline = time.monotonic() + STOP_TIMEOUT_S

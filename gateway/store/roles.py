@@ -72,26 +72,19 @@ def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> N
         name = sql.Identifier(role_name(role))
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role_name(role)])
         if known.fetchone() is None:
-            connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+            connection.execute(sql.SQL("CREATE ROLE {} NOINHERIT").format(name))
         verifier = connection.pgconn.encrypt_password(
             password.encode(), role_name(role).encode(), b"scram-sha-256"
         )
-        kind = "REPLICATION" if role == "backup" else "NOREPLICATION"
-        connection.execute(
-            sql.SQL(
-                "ALTER ROLE {} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE "
-                + kind
-                + " PASSWORD {}"
-            ).format(name, sql.Literal(verifier.decode()))
-        )
+        alter = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
+        connection.execute(alter.format(name, sql.Literal(verifier.decode())))
         for setting, value in _defaults(role).items():
-            connection.execute(
-                sql.SQL("ALTER ROLE {} SET {} = {}").format(
-                    name, sql.Identifier(setting), sql.Literal(value)
-                )
-            )
+            change = sql.SQL("ALTER ROLE {} SET {} = {}")
+            connection.execute(change.format(name, sql.Identifier(setting), sql.Literal(value)))
         path = sql.SQL("ALTER ROLE {} SET search_path = {}, pg_temp")
         connection.execute(path.format(name, sql.Identifier(SCHEMA)))
+    backup = sql.Identifier(role_name("backup"))
+    connection.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(backup))
 
 
 def _defaults(role: str) -> dict[str, str]:
@@ -131,9 +124,10 @@ def close_database(connection: psycopg.Connection, name: str) -> None:
 
 def create_schema(connection: psycopg.Connection) -> None:
     """Create our schema in this connection's database and take what PUBLIC has there."""
-    connection.execute(
-        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
-            sql.Identifier(SCHEMA), sql.Identifier(role_name("owner"))
-        )
-    )
+    owner = sql.Identifier(role_name("owner"))
+    # Who is no superuser must be a member of a role to make something of its own.
+    connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))
+    schema = sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
+    connection.execute(schema.format(sql.Identifier(SCHEMA), owner))
+    connection.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(owner))
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")

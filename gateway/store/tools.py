@@ -89,35 +89,36 @@ def _die_with_parent() -> None:
 
 
 def _programs(home: Home, user: SystemUser) -> Path:
-    wheel = _wheel()
+    installed = wheel()
     inside = Path(_PACKAGE) / _INSTALL / "bin"
-    if unreachable(wheel / inside, user) is None:
-        return wheel / inside
+    if unreachable(installed / inside, user) is None:
+        return installed / inside
     copy = home.database / f"programs-{importlib.metadata.version(_DISTRIBUTION)}"
     if not copy.exists():
-        _copy(wheel, copy)
+        _copy(installed, copy)
     return copy / inside
 
 
-def _wheel() -> Path:
+def wheel() -> Path:
+    """Return the folder that the wheel is installed in; raises ToolError without PostgreSQL 18."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         msg = f"{_DISTRIBUTION} is not installed: run `make venv`"
         raise ToolError(msg)
-    wheel = Path(spec.origin).parent.parent
-    if not (wheel / _PACKAGE / _INSTALL / "bin" / "postgres").exists():
-        msg = f"no PostgreSQL 18 in {wheel / _PACKAGE}: run `make venv`"
+    installed = Path(spec.origin).parent.parent
+    if not (installed / _PACKAGE / _INSTALL / "bin" / "postgres").exists():
+        msg = f"no PostgreSQL 18 in {installed / _PACKAGE}: run `make venv`"
         raise ToolError(msg)
-    return wheel
+    return installed
 
 
-def _copy(wheel: Path, copy: Path) -> None:
+def _copy(installed: Path, copy: Path) -> None:
     partial = copy.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     for part in ("bin", "lib", "share"):
         inside = Path(_PACKAGE) / _INSTALL / part
-        shutil.copytree(wheel / inside, partial / inside, symlinks=True)
-    shutil.copytree(wheel / _LIBRARIES, partial / _LIBRARIES, symlinks=True)
+        shutil.copytree(installed / inside, partial / inside, symlinks=True)
+    shutil.copytree(installed / _LIBRARIES, partial / _LIBRARIES, symlinks=True)
     for path in [partial, *partial.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -1,6 +1,7 @@
 """One child process: started with a pipe on which it says that it is ready, and ended."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -70,8 +71,10 @@ class Child:
             return await self._process.wait()
 
     def _signal(self, number: int) -> None:
+        # Not asyncio's send_signal: that may reap the child behind its own watcher's back.
         if self._process.returncode is None:
-            self._process.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 def log_path(home: places.Home, name: str) -> Path:

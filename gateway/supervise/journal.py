@@ -44,7 +44,7 @@ class Journal:
     async def run(self) -> None:
         """Write what is in line, for ever; cancel it to end it."""
         while True:
-            with contextlib.suppress(StoreError, UnavailableError, OSError):
+            with contextlib.suppress(StoreError, OSError):
                 await self._write_all()
             await asyncio.sleep(_RETRY_S)
 
@@ -60,15 +60,26 @@ class Journal:
     async def _write_all(self) -> None:
         conninfo = roles.conninfo(self._home, self._settings, _ROLE)
         database = await Database.open(conninfo, application="gateway-supervisor", size=2)
+        signer = SignerLink(self._home.signer_socket)
         try:
-            signer = SignerLink(self._home.signer_socket)
             recorder = await Recorder.open(database, signer, door="supervisor", clock=SYSTEM)
-            while True:
-                while self._waiting:
-                    await recorder.append(self._waiting[0])
-                    self._waiting.popleft()
-                self._empty.set()
-                self._more.clear()
-                await self._more.wait()
+            try:
+                await self._write_with(recorder)
+            finally:
+                await recorder.close()
         finally:
+            await signer.close()
             await database.close()
+
+    async def _write_with(self, recorder: Recorder) -> None:
+        while True:
+            while self._waiting:
+                try:
+                    await recorder.append(self._waiting[0])
+                except UnavailableError:
+                    await asyncio.sleep(_RETRY_S)
+                else:
+                    self._waiting.popleft()
+            self._empty.set()
+            self._more.clear()
+            await self._more.wait()

@@ -1,6 +1,6 @@
 """Serves one gateway: database, signer, front and doors in this order, drained in the other.
 
-Start: 1 database, schema to this code's version, 2 signer, 3 front and doors together.
+Start: 1 database, schema to this code's version, revocation list, 2 signer, 3 front and doors.
 Drain: 1 front and doors together (the front takes nobody in, the doors finish their calls and the
 front relays until they have), 2 the supervisor's last leaf, 3 signer, 4 database.
 """
@@ -24,6 +24,7 @@ from gateway.supervise.child import Child
 from gateway.supervise.journal import Journal
 from gateway.supervise.keeper import Keeper, Run
 from gateway.supervise.postgres import PostgresRun
+from gateway.supervise.revocation import keep_current
 
 SERVING: tuple[Process, ...] = ("front", *DOORS)
 # How long the last leaf may take when the signer or the database is in trouble.
@@ -55,15 +56,12 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         with state.sole(self._home):
-            journal = asyncio.create_task(self._journal.run())
             work = asyncio.create_task(self._work(digest))
             stop = asyncio.create_task(self._stop.wait())
             await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
             stop.cancel()
             await self._drain()
-            journal.cancel()
-            await asyncio.gather(stop, journal, return_exceptions=True)
             with contextlib.suppress(asyncio.CancelledError):
                 await work
 
@@ -76,7 +74,10 @@ class Supervisor:
             cluster = Cluster(self._home)
             await self._up({"postgres": lambda: PostgresRun.start(cluster)})
         await self._update_schema()
+        await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
+        # Not before: a recorder without a signer would put an outage on the log.
+        self._tasks["journal"] = asyncio.create_task(self._journal.run())
         self._journal.note("process.started", {"process": "supervisor", "policies_sha256": digest})
         await self._up({name: self._child(name) for name in SERVING})
         self._tell("serving", {"pid": os.getpid()})
@@ -91,6 +92,12 @@ class Supervisor:
             )  # alembic takes half a second
             await asyncio.to_thread(migrate.migrate, owner)
 
+    async def _keep_revocations(self) -> None:
+        current = asyncio.Event()
+        kept = keep_current(self._home, self._settings, current)
+        self._tasks["revocations"] = asyncio.create_task(kept)
+        await self._until(current, "revocations")
+
     def _child(self, name: Process) -> Start:
         return lambda: Child.start(self._home, name)
 
@@ -100,22 +107,34 @@ class Supervisor:
             keeper = self._keepers[name] = Keeper(name, start, self._changed)
             self._tasks[name] = asyncio.create_task(keeper.keep())
         for name in starts:
-            serving = asyncio.create_task(self._keepers[name].serving.wait())
-            kept = self._tasks[name]
-            await asyncio.wait([serving, kept], return_when=asyncio.FIRST_COMPLETED)
-            serving.cancel()
-            if kept.done():
-                kept.result()
+            await self._until(self._keepers[name].serving, name)
+
+    async def _until(self, event: asyncio.Event, task: str) -> None:
+        """Wait for an event that a task sets; raises what the task raises before."""
+        waiting = asyncio.create_task(event.wait())
+        kept = self._tasks[task]
+        await asyncio.wait([waiting, kept], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if kept.done():
+            kept.result()
 
     async def _drain(self) -> None:
         self._tell("draining", {})
         await self._down(*SERVING)
         self._journal.note("process.stopped", {"process": "supervisor"})
-        if "signer" in self._keepers and not await self._journal.flush(_FLUSH_S):
+        signer = self._keepers.get("signer")
+        if signer and signer.serving.is_set() and not await self._journal.flush(_FLUSH_S):
             self._tell("unwritten", {})
+        await self._end("journal", "revocations")
         await self._down("signer")
         await self._down("postgres")
-        self._tell("stopped", {})
+        self._tell("ended", {})
+
+    async def _end(self, *names: str) -> None:
+        tasks = [self._tasks[name] for name in names if name in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _down(self, *names: str) -> None:
         keepers = [self._keepers[name] for name in names if name in self._keepers]
@@ -127,8 +146,9 @@ class Supervisor:
     def _changed(self, keeper: Keeper, status: int | None) -> None:
         """Note a keeper's change of state: on the log, in the status file, at the terminal."""
         if keeper.state == "restarting":
-            how = ("signal", -status) if status is not None and status < 0 else ("exit", status or 0)
-            detail = {"process": keeper.name, "restarts": keeper.restarts, how[0]: how[1]}
+            detail: dict[str, str | int] = {"process": keeper.name, "restarts": keeper.restarts}
+            ended = status or 0
+            detail["signal" if ended < 0 else "exit"] = abs(ended)
             self._journal.note("process.restarted", detail)
         elif keeper.state in ("ready", "stopped"):
             kind = "process.started" if keeper.state == "ready" else "process.stopped"

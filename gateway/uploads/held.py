@@ -1,6 +1,6 @@
 """How a held item is kept: its findings as JSON, and the key columns of a dose that waits for its child."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -26,7 +26,7 @@ _STATES: Mapping[Severity, int] = {
 }
 
 
-def state_of(findings: Findings, severities: Mapping[str, Severity]) -> int:
+def state_of(findings: Sequence[Finding], severities: Mapping[str, Severity]) -> int:
     """Return the ItemState that follows from findings: their worst severity decides."""
     if not findings:
         return ITEM_STATE_ACCEPTED
@@ -35,16 +35,17 @@ def state_of(findings: Findings, severities: Mapping[str, Severity]) -> int:
 
 @dataclass(slots=True)
 class Waiting:
-    """A held dose whose child has come (VA-01). `findings` are its other ones at first, all of them once judged again."""
+    """A held dose whose child may have come (VA-01). `found` are its other findings; judging fills `findings` and `state`."""
 
     key: DoseKey
-    findings: Findings
+    found: Findings
     has_reason: bool
     deadline_us: int
+    findings: Sequence[Finding] = ()
     state: int = 0
 
 
-def findings_json(findings: Findings) -> list[list[str]]:
+def findings_json(findings: Sequence[Finding]) -> list[list[str]]:
     """Return findings as they are stored: pairs of rule id and field path; texts and severities come from the rule book."""
     return [[finding.rule_id, finding.path] for finding in findings]
 
@@ -76,19 +77,19 @@ def waiting_of(child_tag: bytes, stored: Json, deadline_us: int, batch_id: int, 
     key = stored["key"]
     return Waiting(
         DoseKey(
-            child_tag,
-            bytes.fromhex(key["record_id"]),
-            key["unit_code"],
-            key["vaccine_code"],
-            key["series"],
-            key["dose_number"],
-            date.fromisoformat(key["vaccinated_date"]),
-            key["route"],
-            key["site"],
-            bytes.fromhex(key["content_tag"]),
-            key["revision"],
-            batch_id,
-            item_index,
+            child_tag=child_tag,
+            record_id=bytes.fromhex(key["record_id"]),
+            vaccine_code=key["vaccine_code"],
+            dose_number=key["dose_number"],
+            vaccinated_date=date.fromisoformat(key["vaccinated_date"]),
+            route=key["route"],
+            site=key["site"],
+            content_tag=bytes.fromhex(key["content_tag"]),
+            unit_code=key["unit_code"],
+            series=key["series"],
+            revision=key["revision"],
+            batch_id=batch_id,
+            item_index=item_index,
         ),
         [finding for finding in findings_of(stored["findings"]) if finding.rule_id != WAITS],
         key["has_reason"],

@@ -24,7 +24,7 @@ from gateway.uploads.received import (
     Prepared,
     Received,
 )
-from gateway.v1.child_pb2 import Child, ChildMerge
+from gateway.v1.child_pb2 import Child
 from gateway.v1.upload_service_pb2 import (
     ITEM_STATE_ACCEPTED,
     ITEM_STATE_DUPLICATE,
@@ -41,6 +41,58 @@ _OTHER_CONTENT: Mapping[int, Finding] = {
     DEVICE: Finding("DE-02", "device.revision"),
 }
 _REPLACED = Finding("ST-14", "stock_balance")
+
+
+class DoseJudge:
+    """Judges doses one after another, of one batch or of the waiting ones."""
+
+    def __init__(self, known: Known, tables: Tables) -> None:
+        """Judge beside these stored records."""
+        self._known = known
+        self._tables = tables
+        self._severities = tables.severities
+
+    def run(self, doses: list[Received | Waiting]) -> None:
+        """Judge doses in the order of their days, so that an earlier dose of a series is there before the later one."""
+        if len(doses) > 1:
+            doses.sort(key=_day)
+        for dose in doses:
+            self.judge(dose)
+
+    def judge(self, item: Received | Waiting) -> None:
+        """Give a dose its state and findings; one that is taken counts as stored for those after it."""
+        key = item.key if isinstance(item, Waiting) else cast(DoseKey, item.dose)
+        item.findings = item.found
+        item.state = state_of(item.found, self._severities)
+        if item.state == ITEM_STATE_REJECTED:
+            return
+        stored = self._known.records.get((key.record_id, key.unit_code))
+        if stored is not None and stored.content_tag == key.content_tag:
+            item.state = ITEM_STATE_DUPLICATE
+            item.findings = ()
+            return
+        new = self._beside(key, stored, has_reason=item.has_reason)
+        if new:
+            item.findings = item.found + new
+            item.state = state_of(item.findings, self._severities)
+        if item.state in TAKEN:
+            self._known.take_dose(key)
+
+    def _beside(self, key: DoseKey, stored: DoseKey | None, *, has_reason: bool) -> Findings:
+        """Return the findings of a dose beside stored ones."""
+        known = self._known
+        found: Findings = []
+        if stored is not None:
+            if key.revision <= stored.revision:
+                return [Finding("VA-21", "vaccination.revision")]
+            if not has_reason:
+                found.append(Finding("VA-22", "vaccination.correction_reason"))
+        if key.child_tag in known.retired:
+            return [*found, Finding("CH-22", "vaccination.child_code")]
+        card = known.cards.get(key.child_tag)
+        if card is None:
+            return [*found, Finding(WAITS, "vaccination.child_code")]
+        return found + history.judge(key, card, known.others(key), self._tables)
 
 
 class Judgement:
@@ -61,10 +113,7 @@ class Judgement:
                 self._card(item)
         doses: list[Received | Waiting] = [item for item in items if item.dose is not None]
         doses += self._waiting()
-        if len(doses) > 1:
-            doses.sort(key=_day)
-        for dose in doses:
-            self._dose(dose)
+        DoseJudge(self._known, self._tables).run(doses)
         for item in items:
             if item.kind != CARD and item.dose is None:
                 self._document(item)
@@ -73,25 +122,19 @@ class Judgement:
 
     def _gap(self, first: Received) -> None:
         """EN-05: told on the batch's first item; one that was accepted is flagged by it."""
-        first.findings.append(Finding("EN-05", "sequence"))
+        first.findings = [*first.findings, Finding("EN-05", "sequence")]
         if first.state == ITEM_STATE_ACCEPTED:
             first.state = state_of(first.findings, self._severities)
 
     def _waiting(self) -> list[Waiting]:
-        """Return the waiting doses whose card is now known; one past its deadline is rejected."""
-        now_us = self._prepared.desk.now_us
-        ready = []
-        for waiting in self._known.waiting:
-            if waiting.deadline_us <= now_us:
-                waiting.findings.append(Finding(WAITS, "vaccination.child_code"))
-                waiting.state = ITEM_STATE_REJECTED
-            elif waiting.key.child_tag in self._known.cards:
-                ready.append(waiting)
-        return ready
+        """Return the waiting doses whose card has come in time; the others stay, or are the sweep's."""
+        now_us, cards = self._prepared.desk.now_us, self._known.cards
+        return [one for one in self._known.waiting if one.deadline_us > now_us and one.key.child_tag in cards]
 
     def _card(self, item: Received) -> None:
-        findings, card = item.findings, item.card
-        item.state = state_of(findings, self._severities)
+        card = item.card
+        item.findings = item.found
+        item.state = state_of(item.found, self._severities)
         if card is None or item.state == ITEM_STATE_REJECTED:
             item.state = ITEM_STATE_REJECTED
             return
@@ -99,85 +142,50 @@ class Judgement:
         stored, retired = known.cards.get(tag), tag in known.retired
         if not retired and card_history.same_card(card.child, stored):
             item.state = ITEM_STATE_DUPLICATE
-            item.findings = []
+            item.findings = ()
             return
-        findings += card_history.judge(cast(Child, item.record), card, stored, retired, known.owners)
-        item.state = state_of(findings, self._severities)
-        if item.state in TAKEN:
-            known.cards[tag] = card.child._replace(item_index=item.index)
-            known.owners.update((identity, tag) for identity in card.identities)
-
-    def _dose(self, item: Received | Waiting) -> None:
-        key = item.key if isinstance(item, Waiting) else cast(DoseKey, item.dose)
+        new = card_history.judge(cast(Child, item.record), card, stored, retired, known.owners)
+        item.findings = item.found + new
         item.state = state_of(item.findings, self._severities)
-        if item.state == ITEM_STATE_REJECTED:
-            return
-        stored = self._known.records.get((key.record_id, key.unit_code))
-        if stored is not None and stored.content_tag == key.content_tag:
-            item.state = ITEM_STATE_DUPLICATE
-            item.findings = []
-            return
-        new = self._beside(key, stored, has_reason=item.has_reason)
-        if new:
-            item.findings += new
-            item.state = state_of(item.findings, self._severities)
         if item.state in TAKEN:
-            self._known.add_dose(key if isinstance(item, Waiting) else key._replace(item_index=item.index))
-
-    def _beside(self, key: DoseKey, stored: DoseKey | None, *, has_reason: bool) -> Findings:
-        """Return the findings of a dose beside stored ones."""
-        known = self._known
-        found: Findings = []
-        if stored is not None:
-            if key.revision <= stored.revision:
-                return [Finding("VA-21", "vaccination.revision")]
-            if not has_reason:
-                found.append(Finding("VA-22", "vaccination.correction_reason"))
-        if key.child_tag in known.retired:
-            return [*found, Finding("CH-22", "vaccination.child_code")]
-        card = known.cards.get(key.child_tag)
-        if card is None:
-            return [*found, Finding(WAITS, "vaccination.child_code")]
-        return found + history.judge(key, card, known.others(key), self._tables)
+            known.take_card(card)
 
     def _document(self, item: Received) -> None:
-        item.state = state_of(item.findings, self._severities)
+        item.findings = item.found
+        item.state = state_of(item.found, self._severities)
         key = item.document
-        if key is None or item.kind == DOSE or item.state == ITEM_STATE_REJECTED:
+        if key is None or item.state == ITEM_STATE_REJECTED:
             item.state = ITEM_STATE_REJECTED
             return
-        stored = self._known.documents.get(key[:3])
+        stored = self._known.documents.get((key.kind, key.unit_code, key.document_id))
+        if stored is not None and stored.content_tag == key.content_tag:
+            item.state = ITEM_STATE_DUPLICATE
+            item.findings = ()
+            return
+        new: Findings = []
         if stored is not None:
-            if stored.content_tag == key.content_tag:
-                item.state = ITEM_STATE_DUPLICATE
-                item.findings = []
-                return
-            key = self._changed(item, key, stored)
+            new += self._changed(key, stored)
+            if key.kind == BALANCE:
+                key = key._replace(revision=stored.revision + 1)
         if item.kind == MERGE:
-            item.findings += merge.judge_merge_known(
-                item.tags, self._known.cards, self._known.retired, self._prepared.desk
-            )
+            desk = self._prepared.desk
+            new += merge.judge_merge_known(item.tags, self._known.cards, self._known.retired, desk)
+        item.findings = item.found + new
         item.state = state_of(item.findings, self._severities)
         if item.state in TAKEN:
-            item.document = self._known.documents[key[:3]] = key._replace(item_index=item.index)
+            self._known.take_document(key, item.record_key or b"")
             if item.kind == MERGE:
                 self._known.retired.update(item.tags[1:])
 
-    def _changed(self, item: Received, key: DocumentKey, stored: DocumentKey) -> DocumentKey:
-        """Find what is wrong with other content under a stored id; a balance has no revision of its own and gets the next."""
-        if item.kind == BALANCE:
-            item.findings.append(_REPLACED)
-            return key._replace(revision=stored.revision + 1)
-        if key.revision <= stored.revision or item.kind == MERGE:
-            item.findings.append(_OTHER_CONTENT[item.kind])
-        return key
+    def _changed(self, key: DocumentKey, stored: DocumentKey) -> Findings:
+        """Find what is wrong with other content under a stored id; a balance has no revision and replaces the earlier one."""
+        if key.kind == BALANCE:
+            return [_REPLACED]
+        newer = key.revision > stored.revision and key.kind != MERGE
+        return [] if newer else [_OTHER_CONTENT[key.kind]]
 
 
 def _day(item: Received | Waiting) -> int:
     key = item.key if isinstance(item, Waiting) else cast(DoseKey, item.dose)
     return key.vaccinated_date.toordinal()
 
-
-def kept_child(record: ChildMerge) -> str:
-    """Return the code of the card that a merge keeps."""
-    return record.kept_child_code

@@ -1,59 +1,82 @@
 """What the store knows about the records of one batch, read in one statement, and kept up to date while the batch is judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from gateway.records.keys import ChildKey, DocumentKey, DoseKey
+from gateway.records.card_history import CardKey
+from gateway.records.keys import ChildKey, DocumentKey, DoseKey, PastDose
 from gateway.store.database import Transaction
 from gateway.uploads.held import Waiting, waiting_of
-from gateway.uploads.received import CARD, Prepared
+from gateway.uploads.received import CARD, DOSE, Prepared
 
-# One round trip for everything: rows of several kinds, told apart by the first column, laid over DoseKey's columns.
-_SEQUENCE, _CHILD, _DOSE, _RETIRED, _HELD, _WAITING, _IDENTITY, _DOCUMENT = range(8)
+# One round trip for everything: rows of several kinds laid over the columns of DoseKey, told apart by the column `what`.
+_SEQUENCE, _CHILD, _PAST, _RECORD, _RETIRED, _HELD, _WAITING, _IDENTITY, _DOCUMENT = range(9)
+_RECORD_ID, _WHAT, _DAY2, _MORE = 1, 13, 14, 15
 _FIRST = """
-SELECT 0 AS what, NULL::bytea AS tag, NULL::bytea AS record, NULL::text AS unit, NULL::text AS code, NULL::text AS series,
-       NULL::int AS number, NULL::date AS day, NULL::int AS route, NULL::int AS site, NULL::bytea AS content,
-       sequence AS revision, NULL::bigint AS batch_id, NULL::int AS item_index, NULL::date AS day2, NULL::jsonb AS more
+SELECT NULL::bytea AS tag, NULL::bytea AS record, NULL::text AS code, NULL::int AS number, NULL::date AS day, NULL::int AS route,
+       NULL::int AS site, NULL::bytea AS content, NULL::text AS unit, NULL::text AS series, sequence AS revision,
+       NULL::bigint AS batch_id, NULL::int AS item_index, 0 AS what, NULL::date AS day2, NULL::jsonb AS more
   FROM gateway.batch_sequence WHERE unit_code = %s
 """
 _OF_CHILDREN = """
 UNION ALL
-SELECT 1, child_tag, name_tag, unit_code, NULL, NULL, sex, birth_date, status, NULL, content_tag, revision, batch_id, item_index,
-       status_date, NULL FROM gateway.child WHERE child_tag = ANY(%s::bytea[])
+SELECT child_tag, name_tag, NULL, sex, birth_date, status, NULL, content_tag, unit_code, NULL, revision, batch_id, item_index,
+       1, status_date, NULL FROM gateway.child WHERE child_tag = ANY(%b::bytea[])
 UNION ALL
-SELECT 2, child_tag, uuid_send(record_id), unit_code, vaccine_code, series, dose_number, vaccinated_date, route, site, content_tag,
-       revision, batch_id, item_index, NULL, NULL FROM gateway.dose WHERE child_tag = ANY(%s::bytea[])
+SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, NULL, NULL, NULL, NULL, NULL,
+       2, NULL, NULL FROM gateway.dose WHERE child_tag = ANY(%b::bytea[])
 UNION ALL
-SELECT 3, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-  FROM gateway.retired_child WHERE child_tag = ANY(%s::bytea[])
+SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 4, NULL, NULL
+  FROM gateway.retired_child WHERE child_tag = ANY(%b::bytea[])
 """
 _OF_RECORDS = """
 UNION ALL
-SELECT 2, child_tag, uuid_send(record_id), unit_code, vaccine_code, series, dose_number, vaccinated_date, route, site, content_tag,
-       revision, batch_id, item_index, NULL, NULL FROM gateway.dose WHERE record_id = ANY(%s::uuid[])
+SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, unit_code, series, revision,
+       batch_id, item_index, 3, NULL, NULL FROM gateway.dose WHERE record_id = ANY(%b::bytea[])
 """
 _OF_HELD = """
 UNION ALL
-SELECT 4, record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch_id, item_index, NULL, NULL
-  FROM gateway.held WHERE record_key = ANY(%s::bytea[]) AND settled_us IS NULL AND organisation = %s
+SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch_id, item_index, 5, NULL, NULL
+  FROM gateway.held WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = %s
 """
 _OF_CARDS = """
 UNION ALL
-SELECT 5, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us, batch_id, item_index, NULL,
+SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us, batch_id, item_index, 6, NULL,
        jsonb_build_object('key', key_columns, 'findings', findings)
-  FROM gateway.held WHERE child_tag = ANY(%s::bytea[]) AND deadline_us IS NOT NULL
+  FROM gateway.held WHERE child_tag = ANY(%b::bytea[]) AND deadline_us IS NOT NULL
 UNION ALL
-SELECT 6, tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-  FROM gateway.child_identity WHERE tag = ANY(%s::bytea[]) AND child_tag IS NOT NULL
+SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7, NULL, NULL
+  FROM gateway.child_identity WHERE tag = ANY(%b::bytea[]) AND child_tag IS NOT NULL
 """
 _OF_DOCUMENTS = """
 UNION ALL
-SELECT 7, NULL, NULL, d.unit_code, d.document_id, NULL, d.kind, NULL, NULL, NULL, d.content_tag, d.revision, d.batch_id,
-       d.item_index, NULL, NULL
-  FROM gateway.document AS d JOIN unnest(%s::smallint[], %s::text[], %s::text[]) AS w (kind, unit_code, document_id)
+SELECT NULL, NULL, d.document_id, d.kind, NULL, NULL, NULL, d.content_tag, d.unit_code, NULL, d.revision, d.batch_id, d.item_index,
+       8, NULL, NULL
+  FROM gateway.document AS d JOIN unnest(%b::smallint[], %b::text[], %b::text[]) AS w (kind, unit_code, document_id)
     ON d.kind = w.kind AND d.unit_code = w.unit_code AND d.document_id = w.document_id
 """
+
+
+class Earlier(NamedTuple):
+    """Where the body of a replaced revision lies; batch_id HERE: in the same batch."""
+
+    kind: int
+    record_key: bytes
+    revision: int
+    batch_id: int
+    item_index: int
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a batch adds to the stored key columns, one entry per record: the newest revision of the batch."""
+
+    cards: dict[bytes, CardKey] = field(default_factory=dict)
+    doses: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
+    corrections: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
+    documents: dict[tuple[int, str, str], DocumentKey] = field(default_factory=dict)
+    earlier: list[Earlier] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -62,51 +85,90 @@ class Known:
 
     sequence: int = 0
     cards: dict[bytes, ChildKey] = field(default_factory=dict)
-    doses: dict[bytes, dict[tuple[bytes, str], DoseKey]] = field(default_factory=dict)
+    doses: dict[bytes, list[PastDose]] = field(default_factory=dict)
     records: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
     retired: set[bytes] = field(default_factory=set)
     held: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     owners: dict[bytes, bytes] = field(default_factory=dict)
     documents: dict[tuple[int, str, str], DocumentKey] = field(default_factory=dict)
+    taken: Taken = field(default_factory=Taken)
 
-    def add_dose(self, key: DoseKey) -> None:
-        """Take a dose as stored from now on, in place of its earlier revision."""
+    def take_card(self, card: CardKey) -> None:
+        """Take a card as stored from now on, and remember to write it."""
+        tag = card.child.child_tag
+        stored = self.cards.get(tag)
+        if stored is not None:
+            self.taken.earlier.append(Earlier(CARD, tag, stored.revision, stored.batch_id, stored.item_index))
+        self.cards[tag] = card.child
+        self.taken.cards[tag] = card
+        self.owners.update((identity, tag) for identity in card.identities)
+
+    def take_dose(self, key: DoseKey) -> None:
+        """Take a dose as stored from now on, and remember to write it."""
         name = (key.record_id, key.unit_code)
-        earlier = self.records.get(name)
-        if earlier is not None:
-            self.doses[earlier.child_tag].pop(name, None)
+        stored = self.records.get(name)
+        if stored is not None:
+            self.taken.earlier.append(
+                Earlier(DOSE, key.record_id, stored.revision, stored.batch_id, stored.item_index)
+            )
+            past = self.doses.get(stored.child_tag, [])
+            past[:] = [dose for dose in past if dose[_RECORD_ID] != key.record_id]
+        corrects = stored is not None and name not in self.taken.doses
+        (self.taken.corrections if corrects else self.taken.doses)[name] = key
         self.records[name] = key
-        self.doses.setdefault(key.child_tag, {})[name] = key
+        self.doses.setdefault(key.child_tag, []).append(key)
 
-    def others(self, key: DoseKey) -> Iterable[DoseKey]:
+    def take_document(self, key: DocumentKey, record_key: bytes) -> None:
+        """Take a document as stored from now on, and remember to write it."""
+        name = (key.kind, key.unit_code, key.document_id)
+        stored = self.documents.get(name)
+        if stored is not None:
+            self.taken.earlier.append(
+                Earlier(key.kind, record_key, stored.revision, stored.batch_id, stored.item_index)
+            )
+        self.documents[name] = self.taken.documents[name] = key
+
+    def others(self, key: DoseKey) -> Iterable[PastDose]:
         """Return the child's doses without this record itself."""
-        doses = self.doses.get(key.child_tag, {})
-        own = (key.record_id, key.unit_code)
-        return [dose for name, dose in doses.items() if name != own] if own in doses else doses.values()
+        doses = self.doses.get(key.child_tag, ())
+        if (key.record_id, key.unit_code) in self.records:
+            return [dose for dose in doses if dose[_RECORD_ID] != key.record_id]
+        return doses
 
     def add_row(self, row: tuple[Any, ...]) -> None:  # Any: columns of the union, their types stand in the statement
         """Take one row of the statement."""
-        what = row[0]
-        if what == _DOSE:
-            self.add_dose(DoseKey._make(row[1:14]))
+        what = row[_WHAT]
+        if what == _PAST:
+            self.doses.setdefault(row[0], []).append(row)
         elif what == _CHILD:
-            self.cards[row[1]] = ChildKey(
-                row[1], row[7], row[6], row[8], row[14], row[11], row[3], row[2], None, row[10], row[12], row[13]
+            tag, name, _, sex, birth, status, _, content, unit, _, revision, batch, index = row[:_WHAT]
+            self.cards[tag] = ChildKey(
+                tag, birth, sex, status, row[_DAY2], revision, unit, name, None, content, batch, index
             )
+        elif what == _RECORD:
+            key = DoseKey._make(row[:_WHAT])
+            self.records[key.record_id, key.unit_code] = key
         elif what == _SEQUENCE:
-            self.sequence = row[11]
+            self.sequence = row[10]
         elif what == _HELD:
-            self.held.setdefault(row[1], []).append((row[12], row[13]))
+            self.held.setdefault(row[0], []).append((row[11], row[12]))
         elif what == _RETIRED:
-            self.retired.add(row[1])
+            self.retired.add(row[0])
         elif what == _IDENTITY:
-            self.owners[row[1]] = row[2]
+            self.owners[row[0]] = row[1]
         elif what == _DOCUMENT:
-            key = DocumentKey(row[6], row[3], row[4], row[10], row[11], row[12], row[13])
-            self.documents[key[:3]] = key
+            document = DocumentKey(row[3], row[8], row[2], row[7], row[10], row[11], row[12])
+            self.documents[document.kind, document.unit_code, document.document_id] = document
         elif what == _WAITING:
-            self.waiting.append(waiting_of(row[1], row[15], row[11], row[12], row[13]))
+            self.waiting.append(waiting_of(row[0], row[_MORE], row[10], row[11], row[12]))
+
+
+async def load_waiting(tx: Transaction, waiting: Sequence[Waiting]) -> Known:
+    """Return what the store knows about the children and records of waiting doses."""
+    tags = list({one.key.child_tag for one in waiting})
+    records = [one.key.record_id for one in waiting]
+    return await _fetch(tx, _FIRST + _OF_CHILDREN + _OF_RECORDS, ["", tags, tags, tags, records])
 
 
 async def load(tx: Transaction, prepared: Prepared) -> Known:
@@ -119,7 +181,7 @@ async def load(tx: Transaction, prepared: Prepared) -> Known:
         tags = list(about)
         statement += _OF_CHILDREN
         parameters += [tags, tags, tags]
-    records = [item.dose.record_id.hex() for item in items if item.dose is not None]
+    records = [item.dose.record_id for item in items if item.dose is not None]
     if records:
         statement += _OF_RECORDS
         parameters.append(records)
@@ -135,6 +197,10 @@ async def load(tx: Transaction, prepared: Prepared) -> Known:
     if documents:
         statement += _OF_DOCUMENTS
         parameters += [[document[part] for document in documents] for part in range(3)]
+    return await _fetch(tx, statement, parameters)
+
+
+async def _fetch(tx: Transaction, statement: str, parameters: list[object]) -> Known:
     known = Known()
     for row in await tx.fetch(statement, parameters):
         known.add_row(row)

@@ -5,7 +5,7 @@ All of this runs in the event loop while the commit group before it is being wri
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -35,12 +35,15 @@ Sealed = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Received:
-    """One item on its way. `record_id` is what answers and lists may show; `record_key` finds held items of the same record."""
+    """One item on its way. `record_id` is what answers and lists may show; `record_key` finds held items of the same record.
+
+    `found` is what the item's own rules found; judging fills `findings` and `state`, and may do so again after a rollback.
+    """
 
     index: int
     kind: int
     record_id: str
-    findings: Findings
+    found: Findings
     record_key: bytes | None = None
     dose: DoseKey | None = None
     card: CardKey | None = None
@@ -50,6 +53,7 @@ class Received:
     has_reason: bool = False
     body: Sealed = (b"", b"")
     restricted: Sealed | None = None
+    findings: Sequence[Finding] = ()
     state: int = 0
 
     @property
@@ -114,14 +118,14 @@ def _receive(index: int, item: Item, desk: Desk, *, strange: bool) -> Received:
         return Received(index, NOTHING, "", [Finding("EN-08" if unknown else "EN-10", "items.record")])
     received = _RECEIVERS[kind](index, getattr(item, kind), desk)
     if strange and len(UnknownFieldSet(item)):
-        received.findings.append(Finding("EN-08", "items"))
+        received.found.append(Finding("EN-08", "items"))
     return received
 
 
 def _dose(index: int, record: Any, desk: Desk, *, strange: bool) -> Received:  # Any: a field of a oneof, by its name
     read = dose.read(record)
     findings = vaccination.judge(read, desk, strange=strange)
-    key = dose.key_of(read, desk)
+    key = dose.key_of(read, desk, index)
     if key is None:
         fit = record_id_bytes(read.record_id)
         return Received(index, DOSE, read.record_id if fit else "", findings, fit)
@@ -132,52 +136,53 @@ def _dose(index: int, record: Any, desk: Desk, *, strange: bool) -> Received:  #
 
 def _card(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
     card = child.read(record)
-    key = card_history.key_of(card, desk)
+    key = card_history.key_of(card, desk, index)
     tag = None if key is None else key.child.child_tag
     # A child code is personal: answers and lists name a card by its place in the batch.
     return Received(index, CARD, "", child.judge(card, desk), tag, card=key, record=record)
 
 
-def _document(kind: int, unit_code: str, document_id: str, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = Received(0, kind, document_id, [], record=record)
+def _document(
+    index: int, kind: int, unit_code: str, document_id: str, record: Any, desk: Desk  # Any: as above
+) -> Received:
+    received = Received(index, kind, document_id, [], record=record)
     if document_id and unit_code:
         tag = desk.tag("document", content(record, _WITHOUT))
         revision = getattr(record, "revision", 0)
-        received.document = DocumentKey(kind, unit_code, document_id, tag, revision, HERE, 0)
+        received.document = DocumentKey(kind, unit_code, document_id, tag, revision, HERE, index)
         name = f"{kind}|{unit_code}|{document_id}".encode()
         received.record_key = hashlib.sha256(name).digest()[:16]
     return received
 
 
 def _movement(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(MOVEMENT, record.unit_code, stock.movement_id(record), record, desk)
-    return _judged(received, index, stock.judge_movement(record, desk))
+    received = _document(index, MOVEMENT, record.unit_code, stock.movement_id(record), record, desk)
+    received.found = stock.judge_movement(record, desk)
+    return received
 
 
 def _balance(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(BALANCE, record.unit_code, stock.balance_id(record), record, desk)
-    return _judged(received, index, stock.judge_balance(record, desk))
+    received = _document(index, BALANCE, record.unit_code, stock.balance_id(record), record, desk)
+    received.found = stock.judge_balance(record, desk)
+    return received
 
 
 def _report(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(REPORT, record.reporter_unit_code, aefi.report_id(record), record, desk)
-    return _judged(received, index, aefi.judge(record, desk))
+    received = _document(index, REPORT, record.reporter_unit_code, aefi.report_id(record), record, desk)
+    received.found = aefi.judge(record, desk)
+    return received
 
 
 def _merge(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(MERGE, record.unit_code, merge.merge_id(record), record, desk)
+    received = _document(index, MERGE, record.unit_code, merge.merge_id(record), record, desk)
     received.tags = merge.merge_tags(record, desk)
-    return _judged(received, index, merge.judge_merge(record, desk))
+    received.found = merge.judge_merge(record, desk)
+    return received
 
 
 def _device(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(DEVICE, record.unit_code, merge.device_id(record), record, desk)
-    return _judged(received, index, merge.judge_device(record, desk))
-
-
-def _judged(received: Received, index: int, findings: Findings) -> Received:
-    received.index = index
-    received.findings = findings
+    received = _document(index, DEVICE, record.unit_code, merge.device_id(record), record, desk)
+    received.found = merge.judge_device(record, desk)
     return received
 
 

@@ -1,1 +1,1 @@
-"""Where a connection comes from: whose tunnel it arrived by, and how strongly that is proven."""
+"""Whose tunnel a connection came through."""

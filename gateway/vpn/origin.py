@@ -1,6 +1,11 @@
-"""What a tunnel provider answers: whose tunnel, and how strongly proven."""
+"""The origin of a connection: which organisation's tunnel it came through, and how sure that is.
 
-from dataclasses import asdict, dataclass
+"weak" means: read off an address, which another host may claim while the tunnel is down
+(identity.md section 5, cases E2 and E3). It is marked in every leaf and must be allowed in the
+settings. "proven" means: the tunnel device itself named the peer.
+"""
+
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Strength = Literal["weak", "proven"]
@@ -8,11 +13,10 @@ Strength = Literal["weak", "proven"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The tunnel behind a connection.
+    """The tunnel of one connection.
 
-    `organisation` is its registered owner's code, `tunnel` the provider's name of the tunnel peer,
-    `kind` the provider, `ingress` the interface or listening address by which the connection came
-    in.
+    `tunnel` names the peer in the provider's words, `kind` the provider, `ingress` the device or
+    listening address that the connection came in by.
     """
 
     organisation: str
@@ -21,17 +25,18 @@ class Origin:
     strength: Strength
     ingress: str
 
-    def to_json(self) -> dict[str, str]:
-        """Return the fields as JSON values."""
-        return asdict(self)
-
 
 class TunnelProvider(Protocol):
-    """Tells whose tunnel a connection came through."""
+    """What knows the tunnels."""
+
+    @property
+    def strength(self) -> Strength:
+        """How sure every answer of this provider is."""
+        ...
 
     async def whois(self, address: str, listener: str, interface: str | None) -> Origin:
-        """Return the origin of a connection from IP `address` to our IP `listener` by `interface`.
+        """Return the origin of a connection from `address` to our address `listener`.
 
-        Raises DeniedError (ORIGIN_NOT_TUNNEL) when no registered tunnel, or more than one, fits.
+        `interface` is the device it came in by, where that is known. Raises ORIGIN_NOT_TUNNEL.
         """
         ...

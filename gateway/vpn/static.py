@@ -1,46 +1,74 @@
-"""The `static` provider, for trials: an organisation by listening address or source network.
+"""Origin by configuration: the address a connection came to, or the network it came from. Weak.
 
-An address proves nothing (identity.md section 5: it was spoofed past rp_filter), so its origins are
-`weak`, and the gateway refuses to start with it unless the settings say `allow_weak_origin = true`.
+For trials, for the demo, and where something in front of the gateway already separates the
+organisations. Refused at start unless the settings say `allow_weak_origin = true`.
 """
 
 import ipaddress
 
-from gateway.config.settings import OriginSettings, SettingsError
+from gateway.config.settings import OriginSettings
+from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
-from gateway.vpn.origin import Origin
+from gateway.vpn.origin import Origin, Strength
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 KIND = "static"
 
 
-class StaticProvider:
-    """Reads the table `[[origin.static]]` of the settings."""
+class StaticTunnels:
+    """The tunnels of the settings; an address that none of them names is not a tunnel."""
+
+    strength: Strength = "weak"
 
     def __init__(self, settings: OriginSettings) -> None:
-        """Take the table; raises SettingsError while weak origins are not allowed."""
+        """Take the table; raises SettingsError when weak origins are not allowed or two collide."""
         if not settings.allow_weak_origin:
-            msg = "origin.provider: 'static' proves nothing; allow_weak_origin = true is for trials"
-            raise SettingsError(msg)
-        self._by_listener = {
-            entry.listen: entry.organisation for entry in settings.static if entry.listen
-        }
-        self._by_source = [
-            (ipaddress.ip_network(entry.source), entry.organisation)
-            for entry in settings.static
-            if entry.source
-        ]
+            raise SettingsError(
+                "origin.provider: static proves no tunnel; set origin.allow_weak_origin = true"
+                " to accept that, and every leaf will say so"
+            )
+        self._by_listener: dict[Address, str] = {}
+        self._by_source: list[tuple[Network, str]] = []
+        for tunnel in settings.static:
+            if tunnel.listen:
+                self._listen(_plain(ipaddress.ip_address(tunnel.listen)), tunnel.organisation)
+            else:
+                network = ipaddress.ip_network(tunnel.source)
+                self._source(network, tunnel.organisation)
 
     async def whois(self, address: str, listener: str, interface: str | None) -> Origin:
-        """Return the one organisation that listener or source names (see TunnelProvider)."""
-        source = ipaddress.ip_address(address)
-        if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped is not None:
-            source = source.ipv4_mapped
-        claims = {
-            f"source {network}": owner for network, owner in self._by_source if source in network
-        }
-        if listener in self._by_listener:
-            claims[f"listen {listener}"] = self._by_listener[listener]
-        if len(set(claims.values())) != 1:
-            raise refuse(Reason.ORIGIN_NOT_TUNNEL)
-        tunnel, organisation = next(iter(claims.items()))
-        return Origin(organisation, tunnel, KIND, "weak", interface or listener)
+        """Return the origin by listening address or by source network.
+
+        Where both name one, they must name the same organisation. Raises ORIGIN_NOT_TUNNEL.
+        """
+        at = _plain(ipaddress.ip_address(listener))
+        source = _plain(ipaddress.ip_address(address))
+        named = self._by_listener.get(at)
+        network = next((pair for pair in self._by_source if source in pair[0]), None)
+        if named is not None and (network is None or network[1] == named):
+            return Origin(named, f"listen/{at}", KIND, "weak", interface or str(at))
+        if named is None and network is not None:
+            return Origin(network[1], f"source/{network[0]}", KIND, "weak", interface or str(at))
+        raise refuse(Reason.ORIGIN_NOT_TUNNEL)
+
+    def _listen(self, address: Address, organisation: str) -> None:
+        if self._by_listener.setdefault(address, organisation) != organisation:
+            raise SettingsError(f"origin.static: listen {address} names two organisations")
+
+    def _source(self, network: Network, organisation: str) -> None:
+        for other, owner in self._by_source:
+            # A mixed pair of IPv4 and IPv6 never overlaps.
+            if (
+                other.version == network.version
+                and other.overlaps(network)
+                and owner != organisation
+            ):
+                raise SettingsError(f"origin.static: source {network} overlaps {other}")
+        self._by_source.append((network, organisation))
+
+
+def _plain(address: Address) -> Address:
+    """Return the IPv4 address behind ::ffff:a.b.c.d, which is the same peer."""
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped if mapped is not None else address

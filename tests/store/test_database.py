@@ -1,7 +1,7 @@
 """The pool and the transaction, on a real server."""
 
 import asyncio
-import datetime
+import datetime as dt
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -44,6 +44,10 @@ async def one(database: Database, sql: str) -> object:
     async with database.transaction() as tx:
         row = await tx.fetch_one(sql)
     return row and row[0]
+
+
+def process_runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 async def set_and_raise(database: Database, value: int) -> None:
@@ -100,7 +104,7 @@ def test_errors_hold_no_values(conninfo: Conninfo) -> None:
 
 
 def test_copy_in_binary(conninfo: Conninfo) -> None:
-    rows = [(n, f"名{n}", bytes([n]), datetime.date(2020, 1, 1 + n), None) for n in range(5)]
+    rows = [(n, f"名{n}", bytes([n]), dt.date(2020, 1, 1 + n), None) for n in range(5)]
 
     async def scene(database: Database) -> None:
         async with database.transaction() as tx:
@@ -117,7 +121,7 @@ def test_pool_waits_for_a_place_and_survives_cancelling(conninfo: Conninfo) -> N
         async with asyncio.timeout(10):
             sleeper = asyncio.create_task(one(database, "SELECT pg_sleep(60)"))
             with psycopg.connect(conninfo("owner"), autocommit=True) as watcher:
-                while not watcher.execute(SLEEPS).fetchone():
+                while not watcher.execute(SLEEPS).fetchone():  # noqa: ASYNC110  the server's state
                     await asyncio.sleep(0.01)
             waiter = asyncio.create_task(one(database, "SELECT 1"))
             await asyncio.sleep(0)
@@ -135,7 +139,7 @@ def test_dead_connections_are_replaced(conninfo: Conninfo) -> None:
         first = await one(database, "SELECT pg_backend_pid()")
         assert isinstance(first, int)
         os.kill(first, signal.SIGTERM)
-        while Path(f"/proc/{first}").exists():
+        while process_runs(first):  # noqa: ASYNC110  another process's end
             await asyncio.sleep(0.01)
         assert await one(database, "SELECT pg_backend_pid()") != first
 

@@ -19,6 +19,18 @@ from gateway.store import embedded
 from gateway.store.embedded import Cluster, ClusterError
 
 
+SHOWN = {
+    "listen_addresses": "",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "wal_level": "replica",
+    "jit": "off",
+    "data_checksums": "on",
+    "unix_socket_permissions": "0770",
+    "password_encryption": "scram-sha-256",
+}
+
+
 def make(root: Path) -> Home:
     """An empty HOME with its folders."""
     home = Home(root)
@@ -86,8 +98,10 @@ def test_a_server_on_its_way_out_is_waited_for(own: Cluster) -> None:
     own.start(mortal=True)
     pid = own.pid()
     assert pid is not None
-    os.kill(pid, signal.SIGINT)
-    own.start(mortal=True)
+    with psycopg.connect(own.superuser()):
+        os.kill(pid, signal.SIGTERM)  # it waits for this session to end
+        wait_until(lambda: "stopping" in (own.data / "postmaster.pid").read_text())
+    assert own.start(mortal=True) is False
     assert own.pid() not in (pid, None)
     assert answers(own)
 
@@ -101,22 +115,9 @@ def test_a_stale_pid_file_is_nobody(own: Cluster) -> None:
 
 def test_no_network_and_nobody_trusted(cluster: Cluster) -> None:
     with psycopg.connect(cluster.superuser()) as connection:
-        shown = {
-            name: connection.execute(f"SHOW {name}").fetchone()[0]
-            for name in ("listen_addresses", "fsync", "synchronous_commit", "wal_level", "jit")
-            + ("data_checksums", "unix_socket_permissions", "password_encryption")
-        }
+        shown = {name: connection.execute(f"SHOW {name}").fetchone()[0] for name in SHOWN}
         rules = connection.execute("SELECT type, auth_method FROM pg_hba_file_rules").fetchall()
-    assert shown == {
-        "listen_addresses": "",
-        "fsync": "on",
-        "synchronous_commit": "on",
-        "wal_level": "replica",
-        "jit": "off",
-        "data_checksums": "on",
-        "unix_socket_permissions": "0770",
-        "password_encryption": "scram-sha-256",
-    }
+    assert shown == SHOWN
     assert set(rules) == {("local", "scram-sha-256")}
 
 

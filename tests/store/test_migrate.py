@@ -45,7 +45,9 @@ def test_a_failed_migration_leaves_nothing(cluster: Cluster, monkeypatch) -> Non
     with pytest.raises(MigrationError):
         migrate(make_conninfo(target, options="-c search_path=pg_catalog"))
     with psycopg.connect(target) as connection:
-        row = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'gateway'").fetchone()
+        row = connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'gateway'"
+        ).fetchone()
     assert row == (0,)
 
 

@@ -27,8 +27,7 @@ FORBIDDEN = [
     ("intake", "INSERT INTO item SELECT * FROM item"),
     (
         "intake",
-        "INSERT INTO item (batch_id, item_index, kind, state, key_id, nonce, body)"
-        " VALUES (1, 1, 1, 1, gen_random_uuid(), '', '') RETURNING body",
+        "INSERT INTO item (batch_id, item_index, kind, state, key_id, nonce, body) VALUES (1, 1, 1, 1, gen_random_uuid(), '', '') RETURNING body",
     ),
     ("intake", "COPY item TO STDOUT"),
     ("intake", "UPDATE item SET body = ''"),

@@ -67,7 +67,9 @@ def test_a_body_opens_in_its_own_row_only(home: Home, keys: ContentKeys) -> None
             opened.open(*row)
 
 
-def test_a_wrapped_key_opens_under_its_own_name_and_recipient_only(home: Home, keys: ContentKeys) -> None:
+def test_a_wrapped_key_opens_under_its_own_name_and_recipient_only(
+    home: Home, keys: ContentKeys
+) -> None:
     key_id, recipient, wrapped, *_ = keys.current("140100").row
     other = keys.current("140100", "restricted").row[1]
     for wrong in (

@@ -23,7 +23,7 @@ CREATE TABLE gateway.audit_entry (
     CONSTRAINT audit_entry_decision_known CHECK (decision IN ('allow', 'deny', 'error'))
 );
 
-CREATE INDEX audit_entry_time ON gateway.audit_entry (time_us);
+CREATE INDEX audit_entry_time ON gateway.audit_entry (time_us, idx);
 CREATE INDEX audit_entry_kind ON gateway.audit_entry (kind, idx);
 CREATE INDEX audit_entry_organisation ON gateway.audit_entry (organisation, idx) WHERE organisation IS NOT NULL;
 CREATE INDEX audit_entry_reason ON gateway.audit_entry (reason, idx) WHERE reason IS NOT NULL;

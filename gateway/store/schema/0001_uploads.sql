@@ -58,7 +58,7 @@ ALTER TABLE gateway.item ALTER COLUMN body SET STORAGE EXTERNAL;
 
 -- What was quarantined or rejected, without content, until a later record or judgement settles it. `findings`: [[rule, severity,
 -- field path], ...]. A dose that waits for its child keeps its key columns here and has a deadline. `record_key`: the record's
--- identity (child: its tag; dose: HMAC of unit and record id; document: HMAC of kind, unit and id), to find what a later record settles.
+-- identity (child: its tag; dose: its record id; document: a digest of kind, unit and id), to find what a later record settles.
 CREATE TABLE gateway.held (
     batch_id     bigint   NOT NULL,
     item_index   integer  NOT NULL,
@@ -117,10 +117,10 @@ CREATE TABLE gateway.retired_child (
     CONSTRAINT retired_child_pkey PRIMARY KEY (child_tag)
 );
 
--- The key columns of the newest revision of every dose.
+-- The key columns of the newest revision of every dose. record_id: the 16 bytes of a UUID or ULID.
 CREATE TABLE gateway.dose (
     child_tag       bytea    NOT NULL,
-    record_id       uuid     NOT NULL,
+    record_id       bytea    NOT NULL,
     unit_code       text     NOT NULL,
     vaccine_code    text     NOT NULL,
     series          text     NOT NULL,

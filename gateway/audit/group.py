@@ -1,0 +1,181 @@
+"""One commit group: effects in savepoints, their leaves, one audit_append, COMMIT."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+
+from gateway.audit.event import Event, EventError
+from gateway.audit.signing import SignerAwayError
+from gateway.errors import Reason, Refusal
+from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
+from gateway.tlog.leaf import LeafError
+
+# Runs on the group's transaction and returns the event as it shall be recorded. It may run in a
+# transaction that is undone afterwards: what it keeps outside the database must stand that.
+Effect = Callable[[Transaction], Awaitable[Event]]
+
+_APPEND = "SELECT first, size, root, hashes FROM gateway.audit_append(%s, %s)"
+# After these only the statement failed, not the connection: rollback (40), lock timeout (55P03),
+# cancelled by timeout (57014).
+_STATEMENT_ONLY = ("40", "55P03", "57014")
+# Refusals that are not a judgement on the caller.
+_ERROR_CODES = frozenset({"INTERNAL", "CANCELLED"})
+
+
+class CommitUnknownError(StoreError):
+    """The connection was lost during COMMIT: whether the group is on the log is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A leaf on the log.
+
+    Its index and bytes, and the path that proves it under a checkpoint of `size`.
+    """
+
+    index: int
+    leaf: bytes
+    size: int
+    checkpoint: str
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a group's COMMIT brought.
+
+    The log's size and root after it, and leaf hashes `since`..size-1.
+    """
+
+    first: int
+    size: int
+    root: bytes
+    since: int
+    hashes: bytes | None
+
+
+class Append:
+    """One caller's leaf and effect on their way to the log."""
+
+    __slots__ = ("counted", "effect", "error", "event", "future", "index", "leaf")
+
+    def __init__(self, event: Event, effect: Effect | None = None, *, counted: bool = True) -> None:
+        """Wait for a group; `counted` is False for the recorder's own leaves."""
+        self.event = event
+        self.effect = effect
+        self.counted = counted
+        self.future: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        self.leaf = b""
+        self.index = -1
+        # What the caller gets once the leaf that tells of it is on the log.
+        self.error: Exception | None = None
+
+    def undone(self, error: Exception) -> None:
+        """Record the event as refused or failed instead; its effect is not run again."""
+        reason = error.reason if isinstance(error, Refusal) else Reason.INTERNAL
+        failed = not isinstance(error, Refusal) or error.code in _ERROR_CODES
+        if isinstance(error, EventError | LeafError):
+            self.event = self.event.bare()
+        self.event = self.event.with_(decision="error" if failed else "deny", reason=reason.value)
+        self.effect, self.error = None, error
+
+    def settle(self, entry: Entry) -> None:
+        """Give the caller the entry, or its own error with the leaf's index."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(entry)
+            return
+        if isinstance(self.error, Refusal):
+            self.error.leaf_index = entry.index
+        self.future.set_exception(self.error)
+
+    def fail(self, error: Exception) -> None:
+        """Tell the caller that there is no entry, or none that is known."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _AloneError(Exception):
+    """The only effect of a group failed: its transaction is rolled back whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a group needs from its recorder at the moment it needs it."""
+
+    since: Callable[[], int]
+    time_us: Callable[[], int]
+    signer_there: Callable[[], bool]
+
+
+async def commit(database: Database, group: Sequence[Append], terms: Terms) -> Committed:
+    """Commit the group; afterwards every Append has its leaf and index.
+
+    Raises SignerAwayError before COMMIT when the signer is known to be away, CommitUnknownError,
+    StoreError: in all three no caller may be told that anything happened.
+    """
+    try:
+        return await _attempt(database, group, terms)
+    except _AloneError:
+        # A group of one needs no savepoint: its transaction is gone, its refusal is recorded now.
+        return await _attempt(database, group, terms)
+
+
+async def _attempt(database: Database, group: Sequence[Append], terms: Terms) -> Committed:
+    appended = False
+    try:
+        async with database.transaction() as transaction:
+            for each in group:
+                await _perform(transaction, each, terms, alone=len(group) == 1)
+            if not terms.signer_there():
+                raise SignerAwayError("the signer is away")
+            since = terms.since()
+            leaves = [each.leaf for each in group]
+            row = await transaction.fetch_one(_APPEND, (leaves, since))
+            if row is None:
+                raise StoreError("audit_append answers nothing")
+            first, size, root, hashes = row
+            appended = True
+    except StoreAwayError as error:
+        if appended:
+            raise CommitUnknownError(str(error), sqlstate=error.sqlstate) from error
+        raise
+    for index, each in enumerate(group, first):
+        each.index = index
+    return Committed(first, size, bytes(root), since, None if hashes is None else bytes(hashes))
+
+
+async def _perform(transaction: Transaction, append: Append, terms: Terms, *, alone: bool) -> None:
+    """Run an append's effect and make its leaf.
+
+    Whatever the effect raises becomes the leaf's reason.
+    """
+    place: AbstractAsyncContextManager[None] = nullcontext()
+    if append.effect is not None and not alone:
+        place = transaction.savepoint()
+    try:
+        async with place:
+            event = append.event
+            if append.effect is not None:
+                event = await append.effect(transaction)
+            append.leaf = event.to_leaf(terms.time_us())
+    except StoreAwayError as error:
+        if not error.sqlstate.startswith(_STATEMENT_ONLY):
+            raise
+        _undo(append, error, terms, alone=alone)
+    except Exception as error:  # noqa: BLE001  an effect's failure is its caller's, the group goes on
+        _undo(append, error, terms, alone=alone)
+
+
+def _undo(append: Append, error: Exception, terms: Terms, *, alone: bool) -> None:
+    had_effect = append.effect is not None
+    append.undone(error)
+    if had_effect and alone:
+        raise _AloneError
+    try:
+        append.leaf = append.event.to_leaf(terms.time_us())
+    except (EventError, LeafError):
+        append.event = append.event.bare().with_(decision="error", reason=Reason.INTERNAL.value)
+        append.leaf = append.event.to_leaf(terms.time_us())

@@ -1,0 +1,106 @@
+"""What the leaves of a log say together: form, order of time, pairs, repeats.
+
+Only what breaks the log's own promises is a failure; what an officer should look at is a notice.
+Verifiers that fail on clock steps get switched off (reference/audit.md 1), so those are notices.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gateway.clock import US_PER_S
+from gateway.tlog import leaf
+from gateway.tlog.leaf import LeafError
+
+# How far a leaf's time may lie behind the latest so far: groups wait at most for a lock's timeout.
+TIME_SLACK_US = 60 * US_PER_S
+LEAF_VERSION = 1
+# Notices of one code beyond this many are counted only.
+NOTICES_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A broken promise: a stable code, where, and a text for people."""
+
+    code: str
+    where: str
+    message: str
+
+
+@dataclass(slots=True)
+class Judging:
+    """Reads leaves in order and remembers what they say together."""
+
+    failures: list[Failure] = field(default_factory=list)
+    notices: list[Failure] = field(default_factory=list)
+    decisions: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    first_us: int | None = None
+    last_us: int = 0
+    _stepped: bool = False
+    _seen: dict[bytes, int] = field(default_factory=dict)
+    _begun: dict[tuple[str, str], int] = field(default_factory=dict)
+    _noticed: Counter[str] = field(default_factory=Counter)
+
+    def read(self, index: int, entry: bytes, entry_hash: bytes) -> None:
+        """Judge the next leaf."""
+        try:
+            document = leaf.parse(entry)
+        except LeafError as error:
+            self.failures.append(Failure(error.code, f"entry {index}", str(error)))
+            return
+        time_us, kind, decision = (document.get(key) for key in ("time_us", "kind", "decision"))
+        if (
+            not isinstance(time_us, int)
+            or not isinstance(kind, str)
+            or decision not in ("allow", "deny", "error")
+        ):
+            text = "time, kind or decision is missing"
+            self.failures.append(Failure("LEAF_FIELDS", f"entry {index}", text))
+            return
+        if document.get("version") != LEAF_VERSION:
+            self._notice("LEAF_VERSION", index, "the leaf is of a version unknown to this program")
+        self.decisions[str(decision)] += 1
+        self.kinds[kind] += 1
+        self._time(index, kind, time_us)
+        self._repeat(index, entry_hash)
+        self._pair(index, kind, str(document.get("request_id", "")))
+
+    def finish(self) -> None:
+        """Say what is still open at the log's end."""
+        for (kind, _), index in self._begun.items():
+            self._notice("BEGIN_WITHOUT_END", index, f"{kind}.begin has no {kind}.end")
+        for code, count in self._noticed.items():
+            if count > NOTICES_MAX:
+                more = f"and {count - NOTICES_MAX} more of {code}"
+                self.notices.append(Failure(code, "", more))
+
+    def _time(self, index: int, kind: str, time_us: int) -> None:
+        if self.first_us is None:
+            self.first_us = time_us
+        if kind == "log.clock":
+            self._stepped, self.last_us = True, time_us
+            return
+        behind = self.last_us - time_us
+        if behind > TIME_SLACK_US:
+            told = "told by log.clock" if self._stepped else "not told"
+            self._notice("CLOCK_STEP", index, f"{behind // US_PER_S} s behind, {told}")
+        self.last_us = max(self.last_us, time_us)
+
+    def _repeat(self, index: int, entry_hash: bytes) -> None:
+        """Notice the same bytes twice; half a hash tells them apart well enough for a notice."""
+        earlier = self._seen.setdefault(entry_hash[:16], index)
+        if earlier != index:
+            self._notice("LEAF_REPEATED", index, f"the same bytes as entry {earlier}")
+
+    def _pair(self, index: int, kind: str, request_id: str) -> None:
+        base, _, last = kind.rpartition(".")
+        if last == "begin":
+            self._begun[base, request_id] = index
+        elif last == "end":
+            self._begun.pop((base, request_id), None)
+
+    def _notice(self, code: str, index: int, message: str) -> None:
+        self._noticed[code] += 1
+        if self._noticed[code] <= NOTICES_MAX:
+            self.notices.append(Failure(code, f"entry {index}", message))

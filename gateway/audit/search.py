@@ -1,0 +1,107 @@
+"""Finding leaves by closed filters, newest first, page by page.
+
+A page is asked for by the index before which it begins, so that leaves which come in meanwhile
+neither shift nor repeat anything.
+"""
+
+from dataclasses import dataclass
+
+from gateway.store.database import Transaction
+
+# Times are not quite in the order of the log: each leaf's is taken before its group is committed.
+# So many entries around a bound in time are looked at; after a told clock step the bound is not
+# translated at all.
+SLACK = 20_000
+PAGE_MAX = 1_000
+
+_PAGE = "SELECT idx, leaf FROM gateway.audit_entry"
+_STEPPED = "SELECT 1 FROM gateway.audit_entry WHERE kind = 'log.clock' LIMIT 1"
+_HIGHEST = """
+    SELECT max(idx) FROM (
+        SELECT idx FROM gateway.audit_entry WHERE time_us < %s ORDER BY time_us DESC LIMIT %s
+    ) AS nearest
+"""
+_LOWEST = """
+    SELECT min(idx) FROM (
+        SELECT idx FROM gateway.audit_entry WHERE time_us >= %s ORDER BY time_us LIMIT %s
+    ) AS nearest
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What to find.
+
+    None does not filter. Times are microseconds, `from_us` inclusive, `until_us` exclusive.
+    """
+
+    from_us: int | None = None
+    until_us: int | None = None
+    organisation: str | None = None
+    kind: str | None = None
+    decision: str | None = None
+    reason: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry: its index and the leaf's bytes."""
+
+    index: int
+    leaf: bytes
+
+
+async def search(
+    transaction: Transaction, filters: Filters, *, before: int | None = None, limit: int = 50
+) -> list[Found]:
+    """Return at most `limit` (1 to 1,000) entries, newest first.
+
+    The role must be one that reads leaves; `before` is the index of the previous page's last entry.
+    """
+    conditions, parameters = _conditions(filters)
+    for text, bound in await _bounds(transaction, filters):
+        conditions.append(text)
+        parameters.append(bound)
+    if before is not None:
+        conditions.append("idx < %s")
+        parameters.append(before)
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    parameters.append(max(1, min(limit, PAGE_MAX)))
+    rows = await transaction.fetch(f"{_PAGE}{where} ORDER BY idx DESC LIMIT %s", parameters)
+    return [Found(row[0], bytes(row[1])) for row in rows]
+
+
+def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
+    """Return the conditions of the filters that are set, all constants, and their values."""
+    possible: list[tuple[str, object]] = [
+        ("time_us >= %s", filters.from_us),
+        ("time_us < %s", filters.until_us),
+        ("organisation = %s", filters.organisation),
+        ("kind = %s", filters.kind),
+        ("decision = %s", filters.decision),
+        ("reason = %s", filters.reason),
+        ("request_id = %s", filters.request_id),
+    ]
+    given = [(text, value) for text, value in possible if value is not None]
+    return [text for text, _ in given], [value for _, value in given]
+
+
+async def _bounds(transaction: Transaction, filters: Filters) -> list[tuple[str, object]]:
+    """Return bounds of the index that follow from those in time.
+
+    They spare reading the rest of the log.
+    """
+    if filters.from_us is None and filters.until_us is None:
+        return []
+    if await transaction.fetch_one(_STEPPED) is not None:
+        return []
+    bounds: list[tuple[str, object]] = []
+    for query, moment, text in (
+        (_LOWEST, filters.from_us, "idx >= %s"),
+        (_HIGHEST, filters.until_us, "idx <= %s"),
+    ):
+        if moment is not None:
+            row = await transaction.fetch_one(query, (moment, SLACK))
+            bounds.append((text, row[0] if row and row[0] is not None else -1))
+    return bounds

@@ -1,0 +1,101 @@
+"""What the commands of a client share: the profile, the password, one event loop, errors as codes."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from gateway.cli.output import UNAVAILABLE, USAGE, CommandError, Output
+from gateway.client import profile as profiles
+from gateway.client.checkpoints import LogError
+from gateway.client.client import Client
+from gateway.client.delimited import DelimitedError
+from gateway.client.journal import BusyError
+from gateway.client.profile import Profile, ProfileError
+from gateway.client.reading import ReadingError
+from gateway.client.secret import Secret
+
+Result = TypeVar("Result")
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-p", envvar="GATEWAY_PROFILE", help="client.option.profile")
+]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file", help="client.option.password-file", exists=True, dir_okay=False
+    ),
+]
+
+
+def load(name: str) -> Profile:
+    """Return the profile of a name or path; raises CommandError."""
+    try:
+        return profiles.load(profiles.locate(name))
+    except ProfileError as error:
+        raise CommandError("PROFILE_INVALID", str(error), status=USAGE) from error
+
+
+def connected(
+    output: Output,
+    profile: Profile,
+    work: Callable[[Client], Awaitable[Result]],
+    *,
+    password: Callable[[], Secret] | None = None,
+) -> Result:
+    """Return what `work` returns for the profile's client; raises Refusal or CommandError."""
+
+    async def run() -> Result:
+        async with Client(profile, password=password) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(run())
+    except LogError as error:
+        raise CommandError(error.code, output.text("client.log-broken", why=error)) from error
+    except BusyError as error:
+        text = output.text("client.busy", unit=error)
+        raise CommandError("BUSY", text, status=UNAVAILABLE) from error
+    except DelimitedError as error:
+        raise CommandError("RECEIPTS_INVALID", str(error), status=USAGE) from error
+    except ReadingError as error:
+        raise unreadable(output, error) from error
+
+
+def unreadable(output: Output, error: ReadingError) -> CommandError:
+    """Return what to tell of a line that could not be read: file, line and field, never a value."""
+    wanted = output.text(f"reading.wanted.{error.wanted}")
+    place = {"file": error.file, "line": error.line, "field": error.field, "wanted": wanted}
+    msgid = "reading.field" if error.field else "reading.line"
+    return CommandError("LINE_INVALID", output.text(msgid, **place), status=USAGE)
+
+
+def password_of(output: Output, profile: Profile, file: Path | None) -> Callable[[], Secret]:
+    """Return who knows the password: a file, the one-time password of a new profile, or the user."""
+
+    def ask() -> Secret:
+        if file is not None:
+            return read_secret(file)
+        if profile.password.is_file():
+            return read_secret(profile.password)
+        return prompt(output, "client.password", account=profile.remote.account)
+
+    return ask
+
+
+def prompt(output: Output, msgid: str, **parameters: object) -> Secret:
+    """Ask the user for a secret on the terminal; raises CommandError where there is none."""
+    if not sys.stdin.isatty():
+        raise CommandError("PASSWORD_MISSING", output.text("client.no-terminal"), status=USAGE)
+    text = typer.prompt(output.text(msgid, **parameters), hide_input=True, err=True)
+    return Secret(str(text))
+
+
+def read_secret(file: Path) -> Secret:
+    """Return the secret in a file: its first line."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if not lines or not lines[0]:
+        raise CommandError("PASSWORD_MISSING", f"{file}", status=USAGE)
+    return Secret(lines[0])

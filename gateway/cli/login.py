@@ -1,0 +1,131 @@
+"""`gateway login`, `logout`, `passwd`, `whoami`: a client's identity, kept in its profile."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.connected import (
+    PasswordFile,
+    ProfileOption,
+    connected,
+    load,
+    password_of,
+    prompt,
+    read_secret,
+)
+from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
+from gateway.client.client import Client
+from gateway.client.profile import DEFAULT_NAME
+from gateway.client.secret import Secret
+from gateway.clock import iso
+from gateway.v1 import identity_service_pb2 as v1
+from gateway.v1 import options_pb2
+
+NewPasswordFile = Annotated[
+    Path | None, typer.Option("--new-password-file", help="login.new-password-file", exists=True)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("login", help="login.help")(login)
+    app.command("logout", help="logout.help")(logout)
+    app.command("passwd", help="passwd.help")(passwd)
+    app.command("whoami", help="whoami.help")(whoami)
+
+
+def login(
+    profile: ProfileOption = DEFAULT_NAME,
+    password_file: PasswordFile = None,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Open a session; its token is kept in the profile."""
+    output, found = Output.of(json, lang), load(profile)
+    password = password_of(output, found, password_file)()
+
+    async def work(client: Client) -> v1.LoginResponse:
+        return await client.session.login(password)
+
+    answer = connected(output, found, work)
+    state = _state(answer.password_state)
+    document: dict[str, object] = {
+        "organisation": found.remote.organisation,
+        "account": found.remote.account,
+        "password_state": state,
+        "password_expires": iso(answer.password_expire_time.ToMicroseconds()),
+    }
+    output.result(document, output.text(f"login.done-{state}", **document))
+
+
+def logout(
+    profile: ProfileOption = DEFAULT_NAME, json: JsonOption = False, lang: LangOption = ""
+) -> None:
+    """End the session."""
+    output, found = Output.of(json, lang), load(profile)
+
+    async def work(client: Client) -> None:
+        await client.session.logout()
+
+    connected(output, found, work)
+    output.result({"logged_out": True}, output.text("logout.done"))
+
+
+def passwd(
+    profile: ProfileOption = DEFAULT_NAME,
+    password_file: PasswordFile = None,
+    new_password_file: NewPasswordFile = None,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Change the password."""
+    output, found = Output.of(json, lang), load(profile)
+    old = password_of(output, found, password_file)()
+    new = read_secret(new_password_file) if new_password_file else _asked_twice(output)
+
+    async def work(client: Client) -> v1.ChangePasswordResponse:
+        return await client.session.change_password(old, new)
+
+    answer = connected(output, found, work, password=lambda: old)
+    expires = iso(answer.password_expire_time.ToMicroseconds())
+    output.result({"password_expires": expires}, output.text("passwd.done", expires=expires))
+
+
+def whoami(
+    profile: ProfileOption = DEFAULT_NAME, json: JsonOption = False, lang: LangOption = ""
+) -> None:
+    """Show how the gateway sees us."""
+    output, found = Output.of(json, lang), load(profile)
+
+    async def work(client: Client) -> v1.WhoAmIResponse:
+        return await client.session.who_am_i()
+
+    answer = connected(output, found, work)
+    roles = [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in answer.roles]
+    document: dict[str, object] = {
+        "organisation": answer.organisation_code,
+        "organisation_name": answer.organisation_name,
+        "spiffe_id": answer.spiffe_id,
+        "account": answer.account_name,
+        "roles": roles,
+        "origin": answer.origin_strength,
+        "password_state": _state(answer.password_state),
+        "password_expires": iso(answer.password_expire_time.ToMicroseconds()),
+        "certificate_expires": iso(answer.certificate_expire_time.ToMicroseconds()),
+        "session_expires": iso(answer.session_expire_time.ToMicroseconds()),
+    }
+    human = output.text("whoami.done", **{**document, "roles": ", ".join(roles)})
+    output.result(document, human)
+
+
+def _state(state: v1.PasswordState.ValueType) -> str:
+    name = v1.PasswordState.Name(state).removeprefix("PASSWORD_STATE_")
+    return name.lower().replace("_", "-")
+
+
+def _asked_twice(output: Output) -> Secret:
+    first, again = prompt(output, "passwd.new"), prompt(output, "passwd.again")
+    if first != again:
+        raise CommandError("PASSWORDS_DIFFER", output.text("passwd.differ"), status=USAGE)
+    return first

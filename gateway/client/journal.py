@@ -1,0 +1,198 @@
+"""The journal of one upload: a client killed at any moment goes on, no record lost or twice.
+
+1. A batch is written to the spool, with its id and its exact bytes, before it is sent.
+2. Its verified receipt is appended to the receipts (fsync) before the spooled bytes are removed.
+3. Whoever begins again sends what is in the spool, then passes over as many records of the files
+   as were ever in a batch, and goes on from there.
+
+An upload is known by its unit, its lane and the content of its files: the same command after it
+ended sends nothing and tells the result again. In the profile's folder:
+
+- `receipts/<id>.json`: the upload's unit and files, and the namespace of its request ids
+- `receipts/<id>.receipts`: the BatchReceipts, in the form that `delimited` reads
+- `spool/<id>/<n>.batch`: batches that are not answered
+- `spool/<unit>.lock`: held while an upload for the unit runs
+- `sequences.json`: the last batch number of each unit
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from gateway.client import delimited
+from gateway.client.batches import Envelope, portions, sent_of
+from gateway.client.files import make_private, opened_private, write_private
+from gateway.client.profile import Profile
+from gateway.client.reading import items
+from gateway.client.verify import Evidence, Sent
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import Refusal
+from gateway.v1 import upload_service_pb2 as v1
+
+
+class BusyError(Exception):
+    """Another process uploads for this unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be uploaded: files, in this order, for a unit."""
+
+    files: tuple[Path, ...]
+    unit_code: str
+    lane: v1.UploadBatchesRequest.Lane.ValueType
+    items_max: int
+
+    def identity(self) -> str:
+        """Return the upload's id: of unit, lane and the files' content, whatever their names."""
+        digest = hashlib.sha256(f"{self.unit_code}\n{self.lane}\n".encode())
+        for file in self.files:
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many records, by state and by rule; `refused`: those of refused batches, by reason."""
+
+    states: dict[str, int] = field(default_factory=dict)
+    rules: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    batches: int = 0
+
+    def add(self, receipt: v1.BatchReceipt) -> None:
+        """Count the results of one receipt."""
+        self.batches += 1
+        for item in receipt.items:
+            name = v1.ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower()
+            self.states[name] = self.states.get(name, 0) + 1
+            for rule in {finding.rule_id for finding in item.findings}:
+                self.rules[rule] = self.rules.get(rule, 0) + 1
+
+
+class FileJournal:
+    """The journal of one upload in a profile's folder; to be closed."""
+
+    def __init__(self, profile: Profile, order: Order, *, clock: Clock = SYSTEM) -> None:
+        """Take up the upload where it was left; raises BusyError."""
+        self._profile, self._order = profile, order
+        self._lock = _locked(profile.spool / f"{order.unit_code}.lock")
+        self.id = order.identity()
+        self.receipts = profile.receipts / f"{self.id}.receipts"
+        self._about = profile.receipts / f"{self.id}.json"
+        self._spool = make_private(profile.spool / self.id)
+        self.tally = Tally()
+        self._spooled: dict[str, Path] = {}
+        self._pending: deque[Sent] = deque()
+        self._records = self._number = 0
+        namespace = self._begin()
+        self._envelope = Envelope(
+            order.unit_code, 1, order.lane, order.items_max, uuid.UUID(namespace), clock
+        )
+        self._take_up()
+        self.sent_before = self._records
+
+    def batches(self) -> Iterator[Sent]:
+        """Yield the batches: those of the spool, then new ones, each spooled before it is sent."""
+        yield from self._pending
+        rest = islice(self._items(), self._records, None)
+        for portion in portions(rest, self._order.items_max):
+            sent = self._envelope.seal(portion, self._number)
+            path = self._spool / f"{self._number:08d}.batch"
+            write_private(path, sent.message)
+            self._spooled[sent.request_id] = path
+            self._number += 1
+            self._records += sent.item_count
+            self._save_sequence(sent.sequence)
+            yield sent
+
+    def answered(self, sent: Sent, receipt: v1.BatchReceipt, _evidence: Evidence, /) -> None:
+        """Keep a verified receipt; only then the spooled bytes go."""
+        with opened_private(self.receipts) as descriptor:
+            os.write(descriptor, delimited.frame(receipt))
+            os.fsync(descriptor)
+        self._spooled.pop(sent.request_id).unlink()
+        self.tally.add(receipt)
+
+    def refused(self, sent: Sent, refusal: Refusal) -> None:
+        """Count a refused batch; its bytes stay, and the same command tries it again."""
+        reason = refusal.reason.value
+        self.tally.refused[reason] = self.tally.refused.get(reason, 0) + sent.item_count
+
+    def close(self) -> None:
+        """Let others upload for the unit; an empty spool folder goes."""
+        if not any(self._spool.iterdir()):
+            self._spool.rmdir()
+        os.close(self._lock)
+
+    def _items(self) -> Iterator[v1.Item]:
+        for file in self._order.files:
+            yield from items(file)
+
+    def _begin(self) -> str:
+        """Return the namespace of the upload's request ids, made once and kept."""
+        if self._about.exists():
+            return str(json.loads(self._about.read_bytes())["namespace"])
+        namespace = str(uuid.uuid4())
+        document = {
+            "namespace": namespace,
+            "unit": self._order.unit_code,
+            "lane": v1.UploadBatchesRequest.Lane.Name(self._order.lane),
+            "files": [str(file.absolute()) for file in self._order.files],
+        }
+        write_private(self._about, json.dumps(document, ensure_ascii=False).encode())
+        return namespace
+
+    def _take_up(self) -> None:
+        """Read receipts and spool: what is answered, what to send again, how far the files are."""
+        answered = set()
+        last = self._sequences().get(self._order.unit_code, 0)
+        for receipt in delimited.recover(self.receipts):
+            answered.add(receipt.request_id)
+            self.tally.add(receipt)
+            self._records += len(receipt.items)
+            last = max(last, receipt.sequence)
+        for path in sorted(self._spool.glob("*.batch")):
+            sent = sent_of(path.read_bytes())
+            last = max(last, sent.sequence)
+            if sent.request_id in answered:
+                path.unlink()
+                continue
+            self._spooled[sent.request_id] = path
+            self._pending.append(sent)
+            self._records += sent.item_count
+        self._number = len(answered) + len(self._pending)
+        self._envelope.sequence = last + 1
+
+    def _sequences(self) -> dict[str, int]:
+        try:
+            return dict(json.loads((self._profile.folder / "sequences.json").read_bytes()))
+        except FileNotFoundError:
+            return {}
+
+    def _save_sequence(self, sequence: int) -> None:
+        # Without fsync: after a power cut the spool and the receipts tell it too.
+        target = self._profile.folder / "sequences.json"
+        temporary = target.with_suffix(f".{os.getpid()}")
+        sequences = {**self._sequences(), self._order.unit_code: sequence}
+        temporary.write_text(json.dumps(sequences))
+        temporary.chmod(0o600)
+        temporary.replace(target)
+
+
+def _locked(file: Path) -> int:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BusyError(file.stem) from None
+    return descriptor

@@ -1,0 +1,146 @@
+"""Admits a connection in numbered steps; the first that fails decides.
+
+    1 limits                     4 both verifiers and the profile   7 tunnel's organisation = its
+    own 2 origin: whose tunnel       5 the register knows it            8 the door answers 3 the
+    handshake, in time     6 organisation and system active   9 relay
+
+Until step 4 is passed nothing that the peer says of itself is believed.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from OpenSSL import SSL
+
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.config.strict import SettingsError
+from gateway.errors import Reason, refuse
+from gateway.front import standing
+from gateway.front.connections import Connections
+from gateway.front.context import CurrentTerms
+from gateway.front.handshake import leaf_of, shake
+from gateway.front.leaves import Visit
+from gateway.front.places import Places
+from gateway.link.connection import Connection, new_name, socket_address
+from gateway.pki.verify import Verified
+from gateway.store.database import Database
+from gateway.vpn.origin import Origin, TunnelProvider
+from gateway.vpn.static import KIND, StaticTunnels
+
+# A door that is being restarted is back within a second or two; its clients need not notice.
+DOOR_WAIT_S = 3.0
+DOOR_RETRY_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the steps ask: settings, terms, limits, tunnels, register; and where they lead."""
+
+    home: Home
+    settings: Settings
+    terms: CurrentTerms
+    places: Places
+    tunnels: TunnelProvider
+    database: Database
+    connections: Connections
+
+    async def admit(self, sock: socket.socket, visit: Visit) -> None:
+        """Take a connection from its first byte to the relay; raises the refusal of a step.
+
+        When it raises, no place is held and the caller closes the socket.
+        """
+        self.places.enter(visit.place)  # 1
+        try:
+            try:
+                tls = await self._identify(sock, visit)  # 2-4
+            finally:
+                self.places.shaken(visit.place)
+            connection = await self._authorise(visit)  # 5-7
+            door = await _reach(self.home.door_socket(visit.door), connection.name)  # 8
+        except BaseException:
+            self.places.leave(visit.place)
+            raise
+        self.connections.enter(  # 9
+            connection, tls, sock, door, lambda: self.places.leave(visit.place)
+        )
+
+    async def _identify(self, sock: socket.socket, visit: Visit) -> SSL.Connection:
+        """2-4: from here on `visit` says whose tunnel and whose certificate it is."""
+        visit.origin = await self.tunnels.whois(visit.address, visit.host, None)  # 2
+        visit.begun = True
+        terms = self.terms.current
+        try:
+            async with asyncio.timeout(self.settings.front.handshake_timeout_s):
+                tls = await shake(sock, terms.context, visit.presented)  # 3
+        except TimeoutError:
+            raise refuse(Reason.TLS_TIMEOUT) from None
+        visit.verified = terms.verifier.judge((leaf_of(tls),))  # 4
+        return tls
+
+    async def _authorise(self, visit: Visit) -> Connection:
+        """5-7: the certificate is in force, so is its bearer, and the tunnel is its own."""
+        verified, origin = _known(visit)
+        subject = verified.subject
+        await standing.admit(self.database, subject, verified.serial, verified.sha256)  # 5, 6
+        if origin.organisation != subject.organisation:  # 7
+            raise refuse(Reason.ORIGIN_MISMATCH)
+        return Connection(
+            name=new_name(),
+            door=visit.door,
+            peer=visit.peer,
+            listener=visit.listener,
+            organisation=subject.organisation,
+            subject=str(subject),
+            serial=verified.serial,
+            certificate_sha256=verified.sha256.hex(),
+            spki_sha256=verified.spki_sha256.hex(),
+            not_after_us=verified.not_after_us,
+            origin=origin,
+        )
+
+
+def tunnels(settings: Settings) -> TunnelProvider:
+    """Return the provider that the settings name; raises SettingsError."""
+    if settings.origin.provider != KIND:
+        raise SettingsError(f"origin.provider: {settings.origin.provider} is not known here")
+    return StaticTunnels(settings.origin)
+
+
+async def _reach(path: Path, name: str) -> socket.socket:
+    """Return a socket to a door, bound to the abstract name; waits a little for a door's restart.
+
+    Raises SHUTTING_DOWN when the door does not answer.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        sock.bind(socket_address(name))
+        async with asyncio.timeout(DOOR_WAIT_S):
+            while True:
+                if _connected(sock, path):
+                    return sock
+                await asyncio.sleep(DOOR_RETRY_S)
+    except TimeoutError:
+        sock.close()
+        raise refuse(Reason.SHUTTING_DOWN, metadata={"cause": "door-away"}) from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _connected(sock: socket.socket, path: Path) -> bool:
+    """Try once; a local socket connects at once, or its backlog is full, or nobody is there."""
+    try:
+        sock.connect(str(path))
+    except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+        return False
+    return True
+
+
+def _known(visit: Visit) -> tuple[Verified, Origin]:
+    if visit.verified is None or visit.origin is None:
+        raise refuse(Reason.INTERNAL)
+    return visit.verified, visit.origin

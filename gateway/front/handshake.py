@@ -1,0 +1,147 @@
+"""One TLS handshake on a non-blocking socket, and what the other side showed of itself meanwhile.
+
+Whatever goes wrong ends as one refusal with one reason. A callback that raises fails closed too:
+pyOpenSSL lets its exception out of do_handshake as itself.
+"""
+
+import asyncio
+import hashlib
+import re
+import socket
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
+from OpenSSL import SSL, crypto
+
+from gateway.errors import Reason, Refusal, refuse
+from gateway.front.context import H2
+from gateway.names import MalformedNameError
+from gateway.pki import der, lint
+from gateway.pki.verify import reason_of, serial_text
+
+# OpenSSL's own words for what has a reason of its own (ssl/ssl_err.c).
+_WORDS = {
+    "unsupported protocol": Reason.TLS_VERSION,
+    "wrong ssl version": Reason.TLS_VERSION,
+    "peer did not return a certificate": Reason.CERT_MISSING,
+    "no application protocol": Reason.TLS_NO_H2,
+}
+_VERIFY_FAILED = "certificate verify failed"
+# The audit log's grammar for a cause: up to eight words of letters.
+_CAUSE_WORDS = 8
+
+
+@dataclass(slots=True)
+class Presented:
+    """What the verify callback saw of the peer's certificate, and OpenSSL's judgement.
+
+    `leaf` is DER, None before a certificate came; `number` and `depth` are OpenSSL's, 0 while all
+    is well.
+    """
+
+    leaf: bytes | None = None
+    number: int = 0
+    depth: int = 0
+
+    def fields(self) -> dict[str, str]:
+        """Return what a leaf tells of the certificate: digests always, names if they are ours.
+
+        Nothing of it is proven. Text that the certificate chose itself is never told.
+        """
+        if self.leaf is None:
+            return {}
+        told = {"certificate": hashlib.sha256(self.leaf).hexdigest()}
+        try:
+            certificate = der.certificate(self.leaf)
+            told["serial"] = serial_text(certificate.serial_number)
+            told["subject"] = str(lint.subject_of(certificate))
+        except (der.MalformedError, MalformedNameError):
+            pass
+        return told
+
+
+def observe(
+    connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, ok: int
+) -> bool:
+    """Note what is presented, for the leaf, and leave OpenSSL's judgement as it is."""
+    presented = connection.get_app_data()
+    if number and not presented.number:
+        presented.number, presented.depth = number, depth
+    if depth == 0:
+        presented.leaf = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    return bool(ok)
+
+
+async def shake(sock: socket.socket, context: SSL.Context, presented: Presented) -> SSL.Connection:
+    """Return the connection once TLS stands on this socket; raises the refusal that says why not.
+
+    The caller sets the time limit. `presented` is filled on the way, also on a way that fails.
+    """
+    connection = SSL.Connection(context, sock)
+    connection.set_app_data(presented)
+    connection.set_accept_state()
+    while True:
+        try:
+            connection.do_handshake()
+            break
+        except SSL.WantReadError:
+            await _ready(sock, writing=False)
+        except SSL.WantWriteError:
+            await _ready(sock, writing=True)
+        except SSL.SysCallError as error:
+            raise _failed(error.args[-1]) from None
+        except SSL.Error as error:
+            raise _reason(error, presented) from None
+    if connection.get_alpn_proto_negotiated() != H2:
+        raise refuse(Reason.TLS_NO_H2, metadata={"cause": "nothing-offered"})
+    return connection
+
+
+def leaf_of(connection: SSL.Connection) -> bytes:
+    """Return the peer's certificate, DER; raises CERT_MISSING."""
+    certificate: Certificate | None = connection.get_peer_certificate(as_cryptography=True)
+    if certificate is None:
+        raise refuse(Reason.CERT_MISSING)
+    return certificate.public_bytes(Encoding.DER)
+
+
+def cause(text: object) -> str:
+    """Return a library's words in the grammar of a leaf's cause: letters, joined by dashes."""
+    words = re.findall(r"[a-z]+", str(text).lower())[:_CAUSE_WORDS]
+    return "-".join(words) or "unknown"
+
+
+def _reason(error: SSL.Error, presented: Presented) -> Refusal:
+    """Return the refusal for what OpenSSL says; it queues the causes, the first is the deepest."""
+    entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    words = [str(entry[-1]) for entry in entries]
+    if _VERIFY_FAILED in words and presented.number:
+        return refuse(reason_of(presented.number), metadata={"cause": _VERIFY_FAILED})
+    for word in words:
+        if word in _WORDS:
+            return refuse(_WORDS[word], metadata={"cause": cause(word)})
+    return _failed(words[0] if words else "closed")
+
+
+def _failed(words: object) -> Refusal:
+    return refuse(Reason.TLS_FAILED, metadata={"cause": cause(words)})
+
+
+async def _ready(sock: socket.socket, *, writing: bool) -> None:
+    """Wait until the socket can be read or written."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    watch, unwatch = (
+        (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
+    )
+    watch(sock, _wake, ready)
+    try:
+        await ready
+    finally:
+        unwatch(sock)
+
+
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)

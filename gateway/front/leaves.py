@@ -1,0 +1,116 @@
+"""The front's leaves: what is told of a connection that was refused or cut."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.audit.event import Event
+from gateway.config.home import Door
+from gateway.errors import Reason, Refusal
+from gateway.front.handshake import Presented
+from gateway.link.connection import Connection
+from gateway.pki.verify import Verified
+from gateway.vpn.origin import Origin
+
+# One source for the counting of floods: whom an address's neighbours usually belong to.
+PREFIX_V4 = 24
+PREFIX_V6 = 64
+# Below TLS; from then on it is a handshake that is refused.
+CONNECTION_REFUSED = "connection.refused"
+TLS_REFUSED = "tls.refused"
+CONNECTION_CUT = "connection.cut"
+
+
+@dataclass(slots=True)
+class Visit:
+    """A connection on its way in, and what is known of it so far.
+
+    `address` and `host` are IP addresses, the peer's and ours; each filled field was established
+    by the step that fills it.
+    """
+
+    door: Door
+    address: str
+    port: int
+    host: str
+    host_port: int
+    presented: Presented = field(default_factory=Presented)
+    begun: bool = False
+    origin: Origin | None = None
+    verified: Verified | None = None
+
+    @property
+    def peer(self) -> str:
+        """The peer's address and port."""
+        return _joined(self.address, self.port)
+
+    @property
+    def listener(self) -> str:
+        """Our address and port."""
+        return _joined(self.host, self.host_port)
+
+    @property
+    def place(self) -> str:
+        """Whom limits count this for: the source at one of our addresses."""
+        return f"{self.address}>{self.host}"
+
+    @property
+    def source(self) -> str:
+        """The network that floods are counted by."""
+        address = ipaddress.ip_address(self.address)
+        length = PREFIX_V4 if address.version == ipaddress.IPV4LENGTH // 8 else PREFIX_V6
+        return str(ipaddress.ip_network((address, length), strict=False))
+
+    def refused(self, refusal: Refusal) -> Event:
+        """Return the one leaf of this connection's refusal."""
+        origin = self.origin
+        return Event(
+            kind=TLS_REFUSED if self.begun else CONNECTION_REFUSED,
+            decision="error" if refusal.reason is Reason.INTERNAL else "deny",
+            reason=refusal.reason,
+            door=self.door,
+            peer=self.peer,
+            listener=self.listener,
+            # Only what is proven: the certificate's organisation after step 4.
+            organisation=self.verified.subject.organisation if self.verified else None,
+            ingress=origin.ingress if origin else None,
+            tunnel=origin.tunnel if origin else None,
+            strength=origin.strength if origin else None,
+            detail=_detail(refusal),
+        ).with_(**self.presented.fields())
+
+
+def cut(connection: Connection, reason: Reason) -> Event:
+    """Return the leaf of a connection that stood and was cut."""
+    return Event(
+        kind=CONNECTION_CUT,
+        decision="deny",
+        reason=reason,
+        door=connection.door,
+        organisation=connection.organisation,
+        subject=connection.subject,
+        certificate=connection.certificate_sha256,
+        serial=connection.serial,
+        connection=connection.name,
+        peer=connection.peer,
+        listener=connection.listener,
+        ingress=connection.origin.ingress,
+        tunnel=connection.origin.tunnel,
+        strength=connection.origin.strength,
+    )
+
+
+def _detail(refusal: Refusal) -> Mapping[str, str | int]:
+    """Return what the refusal's metadata tells, in the words that the log has."""
+    detail: dict[str, str | int] = {}
+    said = refusal.metadata
+    if "limit" in said:
+        detail["limit"] = int(said["limit"])
+    cause = said.get("cause", said.get("rule"))
+    if cause:
+        detail["cause"] = cause
+    return detail
+
+
+def _joined(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

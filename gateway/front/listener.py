@@ -1,0 +1,240 @@
+"""The front process: listens at every door's port and takes each connection through `admission`.
+
+What is refused leaves exactly one leaf, or is counted in the `suppressed` leaf of its source and
+second. Each connection is admitted in a task of its own: a slow handshake blocks nobody.
+"""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+import sys
+
+from gateway import log
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
+from gateway.clock import SYSTEM, Clock
+from gateway.config import readiness, settings
+from gateway.config.home import DOORS, Door, Home
+from gateway.config.policies import Limits, load_limits
+from gateway.config.settings import Settings
+from gateway.errors import Reason, Refusal, refuse
+from gateway.front.admission import Admission, tunnels
+from gateway.front.connections import POLL_S, Connections
+from gateway.front.context import ContextError, CurrentTerms
+from gateway.front.handshake import observe
+from gateway.front.leaves import Visit
+from gateway.front.places import Places
+from gateway.link.connection import Connection
+from gateway.link.control import ControlServer
+from gateway.store import roles
+from gateway.store.database import Database
+
+# Waiting to be accepted; beyond, the kernel makes clients try again.
+BACKLOG = 512
+ACCEPTS_PER_TURN = 32
+# After an accept that failed for want of descriptors or memory.
+ACCEPT_PAUSE_S = 0.1
+# What a refused client still sends is read and thrown away so long, so that it can read our alert.
+DISMISS_S = 0.5
+DISMISS_BYTES = 65_536
+# How long connections may go on after SIGTERM; the doors close theirs sooner.
+DRAIN_S = 15.0
+# Two a connection, and what the process itself needs.
+_DESCRIPTORS_EACH = 2
+_DESCRIPTORS_OWN = 256
+_LOG = log.get("front")
+
+
+class Front:
+    """Everything one front process holds; `open` starts it, `close` drains it."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        limits: Limits,
+        database: Database,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        """Prepare; raises ContextError and SettingsError when it could not serve."""
+        self._settings = settings
+        self._recorder = recorder
+        self._terms = CurrentTerms(home, settings, clock, observe)
+        self._control = ControlServer(home.control_socket, self._find)
+        self.connections = Connections(
+            database,
+            recorder,
+            clock,
+            idle_s=settings.front.idle_timeout_s,
+            longest_hours=limits.connections.longest_hours,
+            gone=self._control.closed,
+        )
+        self._admission = Admission(
+            home,
+            settings,
+            self._terms,
+            Places(limits.connections, clock),
+            tunnels(settings),
+            database,
+            self.connections,
+        )
+        self._listening: list[socket.socket] = []
+        self._visits: set[asyncio.Task[None]] = set()
+        self._watches: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Listen at every address and port; raises OSError."""
+        await self._control.serve()
+        self._watches = [
+            asyncio.create_task(self.connections.watch()),
+            asyncio.create_task(self._renew()),
+        ]
+        for address in addresses(self._settings):
+            for door in DOORS:
+                self._listen(address, door)
+
+    async def close(self, drain_s: float = DRAIN_S) -> None:
+        """Take nobody in any more, let what stands finish, then end it."""
+        loop = asyncio.get_running_loop()
+        for listening in self._listening:
+            loop.remove_reader(listening)
+            listening.close()
+        await self.connections.drained(drain_s)
+        for task in [*self._visits, *self._watches]:
+            task.cancel()
+        await asyncio.gather(*self._visits, *self._watches, return_exceptions=True)
+        await self._control.close()
+
+    def _find(self, name: str) -> Connection | None:
+        return self.connections.find(name)
+
+    def refresh(self) -> None:
+        """Take a new revocation list or server certificate into use, if there is one that fits."""
+        try:
+            if self._terms.refresh():
+                _LOG.info("new terms", crl_number=self._terms.current.crl_number)
+        except ContextError as error:
+            _LOG.error("terms not renewed", why=str(error))
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.refresh()
+
+    def _listen(self, address: str, door: Door) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind((address, self._settings.ports.of(door)))
+        listening.listen(BACKLOG)
+        self._listening.append(listening)
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening, door)
+
+    def _accept(self, listening: socket.socket, door: Door) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, address = listening.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:  # gone while it waited
+                continue
+            except OSError as error:
+                _LOG.error("accept failed", errno=error.errno)
+                loop.remove_reader(listening)
+                loop.call_later(ACCEPT_PAUSE_S, self._resume, listening, door)
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            host = sock.getsockname()
+            visit = Visit(door, address[0], address[1], host[0], host[1])
+            task = loop.create_task(self._receive(sock, visit))
+            self._visits.add(task)
+            task.add_done_callback(self._visits.discard)
+
+    def _resume(self, listening: socket.socket, door: Door) -> None:
+        if listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening, door)
+
+    async def _receive(self, sock: socket.socket, visit: Visit) -> None:
+        """Admit one connection, or refuse it: the outermost handler of a connection."""
+        try:
+            await self._admission.admit(sock, visit)
+        except Refusal as refusal:
+            await self._refuse(sock, visit, refusal)
+        except Exception as error:  # noqa: BLE001  the outermost handler: a fault lets nobody in
+            _LOG.exception("admission failed", peer=visit.peer, error=type(error).__name__)
+            await self._refuse(sock, visit, refuse(Reason.INTERNAL))
+        except BaseException:
+            sock.close()
+            raise
+
+    async def _refuse(self, sock: socket.socket, visit: Visit, refusal: Refusal) -> None:
+        """Record a refusal, then close; where nothing can be recorded the recorder counts it."""
+        try:
+            await self._recorder.append_limited(visit.source, visit.refused(refusal))
+        except Refusal as unrecorded:
+            _LOG.error("refusal without leaf", peer=visit.peer, reason=unrecorded.reason)
+        finally:
+            try:
+                await _dismiss(sock)
+            finally:
+                sock.close()
+
+
+def addresses(settings: Settings) -> list[str]:
+    """Return where the front listens: the settings' addresses and those that name a tunnel."""
+    named = [tunnel.listen for tunnel in settings.origin.static if tunnel.listen]
+    return list(dict.fromkeys([*settings.front.listen, *named]))
+
+
+def main(home: Home) -> None:
+    """Serve as the front of this HOME until SIGTERM, confined already."""
+    log.configure("front", sys.stderr)
+    asyncio.run(_serve(home, SYSTEM))
+
+
+async def _serve(home: Home, clock: Clock) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    configured = settings.load(home.settings)
+    limits = load_limits(home.policies / "limits.toml")
+    _raise_descriptors(limits.connections.total)
+    conninfo = roles.conninfo(home, configured, "front")
+    database = await Database.open(conninfo, application="gateway front")
+    signer = SignerLink(home.signer_socket)
+    recorder = await Recorder.open(database, signer, door="front", clock=clock)
+    front = Front(home, configured, limits, database, recorder, clock)
+    await front.open()
+    readiness.announce()
+    _LOG.info("serving", addresses=len(addresses(configured)))
+    await stop.wait()
+    await front.close()
+    await recorder.close()
+    await database.close()
+
+
+def _raise_descriptors(connections: int) -> None:
+    """Ask for as many descriptors as the limits admit connections; the hard limit stays."""
+    wanted = connections * _DESCRIPTORS_EACH + _DESCRIPTORS_OWN
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+async def _dismiss(sock: socket.socket) -> None:
+    """Let a refused client read our alert: closing on unread bytes would reset it away."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError, TimeoutError):
+        sock.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(DISMISS_S):
+            left = DISMISS_BYTES
+            while left > 0 and (read := await loop.sock_recv(sock, left)):
+                left -= len(read)

@@ -1,0 +1,109 @@
+"""The log as the administration door shows it: leaves to auditors, checkpoints and proofs to all."""
+
+# ruff: noqa: N802 -- methods have the names of the contract's rpcs
+
+from gateway.audit.recorder import Recorder
+from gateway.audit.search import Filters, Found, search
+from gateway.errors import Reason, refuse
+from gateway.services import pages
+from gateway.services.call import Call
+from gateway.services.current import Current
+from gateway.services.pages import Pages
+from gateway.services.permits import Permits, audit_log
+from gateway.services.requests import invalid
+from gateway.services.times import microseconds
+from gateway.store.database import Database
+from gateway.tlog import leaf
+from gateway.v1 import audit_service_pb2 as pb
+
+# An index is a bigint of the store.
+_LARGEST_INDEX = 2**63 - 1
+
+
+class AuditService:
+    """Serves gateway.v1.AuditService."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        current: Current,
+        permits: Permits,
+        pages: Pages,
+    ) -> None:
+        """Read the log that this recorder writes to."""
+        self._database = database
+        self._recorder = recorder
+        self._current = current
+        self._permits = permits
+        self._pages = pages
+
+    async def SearchLeaves(
+        self, call: Call, request: pb.SearchLeavesRequest
+    ) -> pb.SearchLeavesResponse:
+        """Find leaves by the filters that are not empty, newest first."""
+        size = pages.size(request)
+        position = self._pages.position(call, request)
+        before = None if position is None else int(position[0])
+        async with self._database.transaction() as tx:
+            limit = min(size + 1, pages.LARGEST_SIZE)
+            found = await search(tx, _filters(request), before=before, limit=limit)
+        shown = found[:size]
+        call.note(counts={"leaves": len(shown)})
+        response = pb.SearchLeavesResponse(leaves=map(_leaf, shown))
+        if len(found) == limit and shown:
+            response.next_page_token = self._pages.seal(call, request, [shown[-1].index])
+        return response
+
+    async def GetLeaf(self, call: Call, request: pb.GetLeafRequest) -> pb.GetLeafResponse:
+        """Show a leaf with its proof; raises POLICY_DENIED by whom the leaf concerns, NOT_FOUND."""
+        index = min(request.index, _LARGEST_INDEX)
+        found = await self._recorder.log.leaf(index)
+        organisation = "" if found is None else leaf.parse(found).get("organisation", "")
+        registry = self._current.known
+        self._permits.require(call, [audit_log(str(organisation), registry)], registry)
+        # A leaf that is committed and not yet signed has no proof: to the caller it is not there.
+        if found is None or index >= self._recorder.checkpoints.newest.size:
+            raise refuse(Reason.NOT_FOUND)
+        call.note(detail={"entry": index})
+        proof = await self._recorder.proof(index)
+        return pb.GetLeafResponse(leaf=pb.Leaf(index=index, leaf=found), proof=proof)
+
+    async def GetCheckpoint(
+        self, call: Call, _request: pb.GetCheckpointRequest
+    ) -> pb.GetCheckpointResponse:
+        """Answer with the newest checkpoint after this very call was put on the log."""
+        entry = await call.record()
+        return pb.GetCheckpointResponse(checkpoint=entry.checkpoint)
+
+    async def GetConsistencyProof(
+        self, call: Call, request: pb.GetConsistencyProofRequest
+    ) -> pb.GetConsistencyProofResponse:
+        """Prove that the log only grew between two sizes; raises FIELD_INVALID."""
+        newest, note = self._recorder.checkpoints.newest, self._recorder.checkpoints.note
+        new = request.new_size or newest.size
+        if new > newest.size:
+            raise invalid("new_size", "SIZE", "At most the log's size.", "不得大于日志长度。")
+        if request.old_size > new:
+            raise invalid("old_size", "SIZE", "At most the new size.", "不得大于新长度。")
+        call.note(detail={"size": new})
+        hashes = await self._recorder.log.consistency(request.old_size, new)
+        return pb.GetConsistencyProofResponse(
+            hashes=hashes, new_size=new, checkpoint=note if new == newest.size else ""
+        )
+
+
+def _filters(request: pb.SearchLeavesRequest) -> Filters:
+    return Filters(
+        from_us=microseconds(request.from_time) if request.HasField("from_time") else None,
+        until_us=microseconds(request.until_time) if request.HasField("until_time") else None,
+        organisation=request.organisation_code or None,
+        kind=request.kind or None,
+        decision=request.decision or None,
+        reason=request.reason or None,
+        request_id=request.request_id or None,
+    )
+
+
+def _leaf(found: Found) -> pb.Leaf:
+    return pb.Leaf(index=found.index, leaf=found.leaf)

@@ -1,0 +1,168 @@
+"""One door as a process: what it is made of, how it starts, and how it stops."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grpc import aio
+
+from gateway import log
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
+from gateway.clock import SYSTEM, Clock
+from gateway.config import policies, readiness, settings
+from gateway.config.confinement import confine
+from gateway.config.home import Door, Home
+from gateway.errors import UnavailableError
+from gateway.identity import keys, rules
+from gateway.identity.token import Verifier
+from gateway.link.control import ControlClient
+from gateway.policy import bundle
+from gateway.policy.engine import Engine
+from gateway.services import doors
+from gateway.services.checks import Checks
+from gateway.services.current import Current
+from gateway.services.doors import Chore, Parts
+from gateway.services.guard import Guard
+from gateway.services.limits import Limits
+from gateway.services.pages import Pages
+from gateway.services.permits import Permits
+from gateway.store import roles
+from gateway.store.database import Database, StoreError
+
+# Connections to PostgreSQL: a commit group, a poll, and reads beside them.
+POOL_SIZE = 6
+# How long running calls may take to finish at a stop: within the supervisor's patience (20 s).
+DRAIN_S = 10.0
+# Between two attempts to put the start on the log.
+RETRY_S = 0.25
+# A waiting dose is rejected a minute after its 72 hours at the latest.
+CHORES_EVERY_S = 60.0
+# More streams on a connection than the policy lets open, so that our own refusal is what is seen.
+CONCURRENT_STREAMS = 128
+# The front is of the socket's group.
+SOCKET_MODE = 0o660
+_LOG = log.get("server")
+
+
+@dataclass(slots=True)
+class Running:
+    """A door that serves; made by `open_door`."""
+
+    server: aio.Server
+    guard: Guard
+    recorder: Recorder
+    current: Current
+    control: ControlClient
+    database: Database
+    chores: asyncio.Task[None]
+
+    async def stop(self, drain_s: float = DRAIN_S) -> None:
+        """Refuse what is new, finish what runs, end; what still runs after `drain_s` is cut."""
+        self.guard.stop()
+        await self.guard.idle(drain_s)
+        await self.server.stop(0)
+        await self.guard.settle()
+        self.chores.cancel()
+        await asyncio.gather(self.chores, return_exceptions=True)
+        await self.recorder.close()
+        await self.current.close()
+        await self.control.close()
+        await self.database.close()
+
+
+async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
+    """Return the door, serving on its socket; raises what a wrong file of HOME raises, StoreError.
+
+    Before it serves, the digest of the policies it judges by stands on the log.
+    """
+    own = settings.load(home.settings)
+    loaded = policies.load_policies(home.policies)
+    judged_by = rules.load(loaded.folder / "passwords.toml")
+    engine = Engine(bundle.load(loaded.folder / "cedar"))
+    verifier = Verifier(keys.read_public(home.token_keys), own.trust_domain)
+    conninfo = roles.conninfo(home, own, door)
+    database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
+    link = SignerLink(home.signer_socket)
+    recorder = await Recorder.open(database, link, door=door, clock=clock)
+    current = await Current.open(database, clock)
+    permits = Permits(engine, weak_origin_allowed=own.origin.allow_weak_origin)
+    pages = Pages(clock)
+    parts = Parts(home, own, loaded, judged_by, database, recorder, current, permits, pages, clock)
+    furnished = doors.furnish(door, parts)
+    control = ControlClient(home.control_socket)
+    limits = Limits(loaded.limits.calls, loaded.limits.streams, clock)
+    checks = Checks(door, control, current, verifier, judged_by.active, limits, permits, clock)
+    base = Event(door=door)
+    domain = f"gateway.{own.trust_domain}"
+    guard = Guard(furnished.methods, checks, recorder, base, domain)
+    await _tell_policies(recorder, base, loaded.sha256, engine.bundle.sha256)
+    server = await _listen(home, door, guard, loaded.limits.messages.hard_bytes)
+    chores = asyncio.create_task(_do_chores(furnished.chores, base))
+    return Running(server, guard, recorder, current, control, database, chores)
+
+
+def main(home: Home, door: Door) -> None:
+    """Run a door until SIGTERM or SIGINT; confines the process first."""
+    confine(home, door)
+    asyncio.run(_run(home, door))
+
+
+async def _run(home: Home, door: Door) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    running = await open_door(home, door)
+    readiness.announce()
+    _LOG.info("door.serves", door=door)
+    await stop.wait()
+    await running.stop()
+    _LOG.info("door.stopped", door=door)
+
+
+async def _listen(home: Home, door: Door, guard: Guard, hard_bytes: int) -> aio.Server:
+    server = aio.server(
+        options=(
+            ("grpc.max_receive_message_length", hard_bytes),
+            ("grpc.max_send_message_length", hard_bytes),
+            ("grpc.max_concurrent_streams", CONCURRENT_STREAMS),
+            # The front's sockets never idle out by themselves; a dead peer is the front's to find.
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ("grpc.so_reuseport", 0),
+        )
+    )
+    server.add_generic_rpc_handlers((guard,))
+    path = home.door_socket(door)
+    path.unlink(missing_ok=True)
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    path.chmod(SOCKET_MODE)
+    return server
+
+
+async def _tell_policies(recorder: Recorder, base: Event, sha256: str, bundle_sha256: str) -> None:
+    event = base.with_(
+        kind="policies.load", bundle=bundle_sha256, detail={"policies_sha256": sha256}
+    )
+    while True:
+        try:
+            await recorder.append(event)
+        except UnavailableError:
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+async def _do_chores(chores: Sequence[Chore], base: Event) -> None:
+    while True:
+        await asyncio.sleep(CHORES_EVERY_S)
+        for chore in chores:
+            try:
+                await chore(base)
+            except (StoreError, UnavailableError) as error:
+                _LOG.warning("chore.failed", error=type(error).__name__)

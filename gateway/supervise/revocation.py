@@ -1,0 +1,32 @@
+"""Keeps the revocation list current while the gateway is served.
+
+The supervisor does it because it alone may read the authority's key and write HOME/public.
+"""
+
+import asyncio
+
+from gateway.clock import SYSTEM
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.pki.revoke import Keeper
+from gateway.store import roles
+from gateway.store.database import Database
+
+_ROLE = "front"
+
+
+async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -> None:
+    """Renew the list now where it is due, set `current`, and look after it until cancelled.
+
+    The front must not start before: with a list out of date it lets nobody in. Raises StoreError
+    when the database is away now, SettingsError or OSError for the authority's files.
+    """
+    conninfo = roles.conninfo(home, settings, _ROLE)
+    database = await Database.open(conninfo, application="gateway-revocation", size=1)
+    try:
+        keeper = Keeper(home, database, SYSTEM)
+        await keeper.look()
+        current.set()
+        await keeper.run()
+    finally:
+        await database.close()

@@ -1,0 +1,194 @@
+"""Takes batches: judge, store and audit as one, answer with evidence; hands receipts out again; lists what was held.
+
+    1 prepare   everything that needs no database: form, pure rules, tags, sealing (no await: batches keep their order)
+    2 known     one statement: what the store knows about these records
+    3 judge     findings and states
+    4 write     rows, answer, leaf; a request id that is taken is answered with what was stored
+    5 answer    stored bytes, leaf, proof
+
+2 to 4 run in the recorder's transaction, one batch after another; an exception leaves nothing behind.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.clock import Clock
+from gateway.errors import Reason, Refusal, refuse
+from gateway.identity.principal import Principal
+from gateway.records.desk import Desk
+from gateway.records.ids import record_id_bytes
+from gateway.records.keys import Tagger, Units
+from gateway.records.tables import Tables
+from gateway.store.database import Database, Transaction, UniqueViolationError
+from gateway.store.seal import ContentKeys
+from gateway.tlog.proof import Proof
+from gateway.uploads import known, quarantine, sweep, writing
+from gateway.uploads.answer import stored_answer, with_evidence
+from gateway.uploads.idempotency import UPLOAD, Stored, expect_same, stored_batch
+from gateway.uploads.judgement import Judgement
+from gateway.uploads.quarantine import Place
+from gateway.uploads.received import Prepared, prepare
+from gateway.v1.upload_service_pb2 import (
+    ITEM_STATE_ACCEPTED,
+    ITEM_STATE_DUPLICATE,
+    ITEM_STATE_FLAGGED,
+    ITEM_STATE_QUARANTINED,
+    ITEM_STATE_REJECTED,
+    QuarantinedItem,
+    UploadBatchesRequest,
+)
+
+_COUNTED: dict[int, str] = {
+    ITEM_STATE_ACCEPTED: "accepted",
+    ITEM_STATE_FLAGGED: "flagged",
+    ITEM_STATE_DUPLICATE: "duplicate",
+    ITEM_STATE_QUARANTINED: "quarantined",
+    ITEM_STATE_REJECTED: "rejected",
+}
+
+
+@dataclass(slots=True)
+class _Taking:
+    """One attempt: what its effect found out."""
+
+    prepared: Prepared
+    answer: bytes = b""
+    stored: Stored | None = None
+
+
+class Intake:
+    """The flow of uploads of one process. Its recorder runs effects one after another (one lane): see `sweep` for others."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        keys: ContentKeys,
+        tagger: Tagger,
+        tables: Tables,
+        units: Callable[[], Units],
+        clock: Clock,
+    ) -> None:
+        """Take batches; `units` returns the newest register."""
+        self._database = database
+        self._recorder = recorder
+        self._keys = keys
+        self._tagger = tagger
+        self._tables = tables
+        self._units = units
+        self._clock = clock
+        self._stored_keys: set[UUID] = set()
+
+    async def accept(
+        self, principal: Principal, event: Event, raw: bytes, batch: UploadBatchesRequest
+    ) -> bytes:
+        """Return the serialised BatchReceipt of a batch, taken now or before; takes `batch` over.
+
+        Raises BATCH_MALFORMED (no leaf yet), REQUEST_ID_REUSED and what the recorder raises (both with their leaf).
+        """
+        now_us = self._clock.now_us()
+        desk = Desk(self._tables, self._units(), self._tagger, principal.organisation, now_us)
+        prepared = prepare(raw, batch, desk, self._keys)
+        try:
+            return await self._take(prepared, event)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.REVISION_STALE:
+                raise
+        # Another process stored one of these records between our reading and our writing: judge again beside it.
+        return await self._take(prepare(raw, UploadBatchesRequest.FromString(raw), desk, self._keys), event)
+
+    async def _take(self, prepared: Prepared, event: Event) -> bytes:
+        taking = _Taking(prepared)
+        # The principal may be named on the event already; what is evidence of the batch is set here.
+        event = event.with_(
+            kind=UPLOAD,
+            organisation=prepared.desk.organisation,
+            request_id=str(prepared.request_id),
+            unit=prepared.batch.unit_code,
+            sequence=prepared.batch.sequence,
+            commitment=prepared.commitment,
+        )
+
+        async def effect(tx: Transaction) -> Event:
+            return await self._effect(tx, taking, event)
+
+        entry = await self._recorder.append(event, effect)
+        stored = taking.stored
+        if stored is not None:
+            return await self._evidence(stored)
+        self._stored_keys.update(_key_ids(prepared))
+        proof = Proof(entry.index, entry.hashes, entry.checkpoint, prepared.salt)
+        return with_evidence(taking.answer, entry.leaf, proof.text())
+
+    async def _effect(self, tx: Transaction, taking: _Taking, event: Event) -> Event:
+        prepared = taking.prepared
+        beside = await known.load(tx, prepared)
+        Judgement(prepared, beside).run()
+        taking.answer = stored_answer(prepared)
+        keys_stored = self._stored_keys.issuperset(_key_ids(prepared))
+        try:
+            batch_id = await writing.write(tx, prepared, beside, taking.answer, keys_stored=keys_stored)
+        except UniqueViolationError:
+            raise refuse(Reason.REVISION_STALE) from None
+        if batch_id is None:
+            return await self._again(tx, taking, event)
+        await quarantine.hold(tx, prepared, batch_id)
+        await quarantine.settle(tx, prepared, beside)
+        counts = Counter(_COUNTED[item.state] for item in prepared.items)
+        counts["items"] = len(prepared.items)
+        if beside.waiting:
+            counts["released"] = await quarantine.release(tx, beside.waiting, prepared.desk.now_us)
+        return event.with_(batch_id=batch_id, counts=dict(counts))
+
+    async def _again(self, tx: Transaction, taking: _Taking, event: Event) -> Event:
+        """Return the event of a batch that was taken before; raises REQUEST_ID_REUSED."""
+        stored = await stored_batch(tx, taking.prepared.desk.organisation, taking.prepared.request_id)
+        if stored is None:
+            # Its writer's transaction was undone between our two statements.
+            raise refuse(Reason.REVISION_STALE)
+        expect_same(stored, taking.prepared.digest)
+        taking.stored = stored
+        return event.with_(batch_id=stored.batch_id, detail={"state": "repeated"})
+
+    async def receipt(self, organisation: str, request_id: str) -> bytes:
+        """Return the serialised BatchReceipt of a batch of one's own organisation; raises NOT_FOUND."""
+        value = record_id_bytes(request_id)
+        if value is None:
+            raise refuse(Reason.NOT_FOUND)
+        async with self._database.transaction() as tx:
+            stored = await stored_batch(tx, organisation, UUID(bytes=value))
+        if stored is None:
+            raise refuse(Reason.NOT_FOUND)
+        return await self._evidence(stored)
+
+    async def _evidence(self, stored: Stored) -> bytes:
+        return with_evidence(stored.answer, stored.leaf, await self._recorder.proof(stored.leaf_index))
+
+    async def held(
+        self, organisation: str, unit_code: str, after: Place, size: int
+    ) -> list[tuple[QuarantinedItem, Place]]:
+        """Return up to `size` items of an organisation that wait for correction, of one unit or ("") of all, oldest first."""
+        async with self._database.transaction() as tx:
+            return await quarantine.page(tx, self._tables, organisation, unit_code, after, size)
+
+    async def sweep(self, event: Event) -> int:
+        """Reject waiting doses whose time is over and release those whose card is there; return how many were due.
+
+        To be called every few minutes with the process's own event. Nothing due: no leaf.
+        """
+        now_us = self._clock.now_us()
+        async with self._database.transaction() as tx:
+            waiting = await sweep.due(tx, now_us)
+        if waiting:
+            event = event.with_(kind="upload.sweep")
+            await self._recorder.append(event, lambda tx: sweep.sweep(tx, event, self._tables, now_us))
+        return len(waiting)
+
+
+def _key_ids(prepared: Prepared) -> set[UUID]:
+    keys = (prepared.key, prepared.restricted_key)
+    return {key.key_id for key in keys if key is not None}

@@ -1,0 +1,102 @@
+"""What audit tests stand on: a real database, a signer that can be killed, a recorder, a clock to turn."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
+from gateway.clock import TurnedClock
+from gateway.config.home import Home
+from gateway.signer import KEY_FILE, Memory, Signer, create
+from gateway.store.database import Database
+from gateway.tlog import note
+
+ORIGIN = "gateway.invalid/audit"
+NOW_US = 1_790_000_000_000_000
+UPLOAD = Event(kind="upload", door="intake", organisation="140100", account="county.upload")
+
+
+@contextlib.contextmanager
+def signer_home() -> Iterator[Home]:
+    """Give a HOME that holds nothing but a signer's key and state."""
+    with tempfile.TemporaryDirectory(prefix="gw-") as folder:
+        home = Home(Path(folder))
+        home.public.mkdir()
+        home.secrets("signer").mkdir(parents=True)
+        home.run("signer").mkdir(parents=True)
+        create(home, ORIGIN)
+        yield home
+
+
+class RunningSigner:
+    """A signer of a HOME on its socket in this process; `kill` cuts every connection at once."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        folder = self.home.secrets("signer")
+        key = note.parse_skey((folder / KEY_FILE).read_text())
+        self.memory = Memory.load(folder, key)
+        self.verifier = key.verifier
+        self.signer = Signer(self.memory)
+        self._stop.clear()
+        self._task = asyncio.create_task(self.signer.serve(self.home.signer_socket, self._stop))
+        await until(self.home.signer_socket.exists)
+
+    async def kill(self) -> None:
+        if self._task is not None:
+            self._stop.set()
+            await self._task
+            self._task = None
+            self.home.signer_socket.unlink(missing_ok=True)
+
+
+@dataclass
+class Stage:
+    """A recorder with everything it stands on."""
+
+    database: Database
+    signer: RunningSigner
+    recorder: Recorder
+    clock: TurnedClock
+    conninfo: Callable[[str], str]
+    home: Home
+
+    async def another(self, door: str = "identity") -> Recorder:
+        """Return a second recorder on the same database and signer."""
+        database = await Database.open(self.conninfo("identity"), application="test")
+        link = SignerLink(self.home.signer_socket)
+        return await Recorder.open(database, link, door=door, clock=self.clock)
+
+
+@contextlib.asynccontextmanager
+async def stage(conninfo: Callable[[str], str], *, lanes: int = 1) -> AsyncIterator[Stage]:
+    """Give a recorder of the intake door on a fresh database."""
+    clock = TurnedClock(NOW_US)
+    with signer_home() as home:
+        signer = RunningSigner(home)
+        await signer.start()
+        database = await Database.open(conninfo("intake"), application="test")
+        link = SignerLink(home.signer_socket)
+        recorder = await Recorder.open(database, link, door="intake", clock=clock, lanes=lanes)
+        try:
+            yield Stage(database, signer, recorder, clock, conninfo, home)
+        finally:
+            await recorder.close()
+            await signer.kill()
+            await database.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for something that another task brings about."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  the condition is another process's or library's
+            await asyncio.sleep(0.002)

@@ -1,0 +1,323 @@
+"""A gateway of one file for the client's tests: real sockets, real TLS, a real log; no rules, no policy, no store.
+
+It keeps the contract where the client can see it: tokens of limited life, batches stored once by id and digest, receipts with
+inclusion proofs and signed checkpoints, refusals as google.rpc.Status. What goes wrong is told to it by the test.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2, status_pb2
+
+from gateway.client import profile as profiles
+from gateway.client.profile import Profile, Remote
+from gateway.clock import SYSTEM, US_PER_S, Clock
+from gateway.config.settings import PortSettings
+from gateway.errors import REASONS, Reason, Refusal, refuse
+from gateway.tlog import leaf, merkle, note
+from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.proof import Proof
+from gateway.v1 import audit_service_pb2 as au
+from gateway.v1 import identity_service_pb2 as ident
+from gateway.v1 import upload_service_pb2 as up
+
+ORGANISATION, ACCOUNT, PASSWORD = "140105", "uploader", "correct horse battery 1A"
+SERVER_NAME = "gateway.test"
+NUMBERS = {
+    "CANCELLED": 1, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7,
+    "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "INTERNAL": 13, "UNAVAILABLE": 14, "UNAUTHENTICATED": 16,
+}  # fmt: skip
+
+
+class Log:
+    """A log in memory."""
+
+    def __init__(self, name: str = "gateway.test/audit", seed: bytes | None = None) -> None:
+        self.signer = note.Signer(name, seed or secrets.token_bytes(32))
+        self.leaves: list[bytes] = []
+        self.hashes: list[bytes] = []
+
+    def append(self, entry: bytes) -> int:
+        self.leaves.append(entry)
+        self.hashes.append(merkle.leaf_hash(entry))
+        return len(self.leaves) - 1
+
+    def node(self, level: int, n: int) -> bytes:
+        return merkle.root_of(self.hashes[n << level : (n + 1) << level])
+
+    def checkpoint(self, size: int | None = None) -> str:
+        size = len(self.hashes) if size is None else size
+        return Checkpoint(self.signer.verifier.name, size, merkle.root_of(self.hashes[:size])).signed(self.signer)
+
+    def proof(self, index: int, size: int | None = None) -> str:
+        size = len(self.hashes) if size is None else size
+        path = merkle.inclusion_path(self.node, index, size)
+        return Proof(index, tuple(path), self.checkpoint(size)).text()
+
+
+@dataclass
+class Papers:
+    """The certificates of a test."""
+
+    root: bytes
+    server: tuple[bytes, bytes]
+    client: tuple[bytes, bytes]
+
+
+def papers() -> Papers:
+    root_key, root = _certificate("root", None, None)
+    server = _certificate(SERVER_NAME, root, root_key)
+    client = _certificate("client", root, root_key)
+    return Papers(_pem(root), (_key(server[0]), _pem(server[1])), (_key(client[0]), _pem(client[1])))
+
+
+@dataclass
+class SmallGateway:
+    """The gateway. `faults` are called one by one, each before a batch is answered; they may raise a Refusal."""
+
+    papers: Papers = field(default_factory=papers)
+    log: Log = field(default_factory=Log)
+    clock: Clock = SYSTEM
+    token_life_s: float = 600.0
+    faults: list[Callable[[up.UploadBatchesRequest], Refusal | None]] = field(default_factory=list)
+    # After the commit of a batch and before its answer.
+    lose_answers: int = 0
+    change_receipt: Callable[[up.BatchReceipt], None] | None = None
+    stored: dict[str, tuple[bytes, up.BatchReceipt]] = field(default_factory=dict)
+    batches: list[up.UploadBatchesRequest] = field(default_factory=list)
+    tokens: dict[str, int] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    audit_away: bool = False
+    receipts_log: Log | None = None
+    streams: int = 0
+    port: int = 0
+    _server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", 16 << 20),))
+        self._server.add_generic_rpc_handlers((_Handler(self),))
+        credentials = grpc.ssl_server_credentials([self.papers.server], self.papers.root, require_client_auth=True)
+        self.port = self._server.add_secure_port(f"127.0.0.1:{self.port}", credentials)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        await self._server.stop(None)
+
+    async def __aenter__(self) -> "SmallGateway":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def profile(self, folder: Path) -> Profile:
+        remote = Remote(
+            host="127.0.0.1",
+            server_name=SERVER_NAME,
+            trust_domain="gateway.test",
+            organisation=ORGANISATION,
+            account=ACCOUNT,
+            log_key=str(self.log.signer.verifier),
+            ports=PortSettings(identity=self.port, intake=self.port, disclosure=self.port, administration=self.port),
+        )
+        key, certificate = self.papers.client
+        return profiles.write(folder, remote, key=key, certificate=certificate, root=self.papers.root)
+
+    def records(self) -> list[str]:
+        """The ids of the records that were stored, one per record."""
+        return [item.vaccination.record_id for batch in self.batches for item in batch.items]
+
+    # --- the methods
+
+    def login(self, request: ident.LoginRequest, _: str) -> Message:
+        if (request.account_name, request.password) != (ACCOUNT, PASSWORD):
+            raise refuse(Reason.LOGIN_FAILED)
+        token, expires = self._issue()
+        return ident.LoginResponse(access_token=token, expire_time=expires)
+
+    def refresh(self, _request: ident.RefreshTokenRequest, token: str) -> Message:
+        self._check(token)
+        fresh, expires = self._issue()
+        return ident.RefreshTokenResponse(access_token=fresh, expire_time=expires)
+
+    def logout(self, _request: ident.LogoutRequest, token: str) -> Message:
+        self._check(token)
+        del self.tokens[token]
+        return ident.LogoutResponse()
+
+    def change(self, request: ident.ChangePasswordRequest, token: str) -> Message:
+        self._check(token)
+        if request.old_password != PASSWORD:
+            raise refuse(Reason.LOGIN_FAILED)
+        fresh, expires = self._issue()
+        return ident.ChangePasswordResponse(access_token=fresh, expire_time=expires)
+
+    def who(self, _request: ident.WhoAmIRequest, token: str) -> Message:
+        self._check(token)
+        return ident.WhoAmIResponse(organisation_code=ORGANISATION, account_name=ACCOUNT)
+
+    def consistency(self, request: au.GetConsistencyProofRequest, token: str) -> Message:
+        self._check(token)
+        if self.audit_away:
+            raise refuse(Reason.AUDIT_DEGRADED, retry_after_s=0.01)
+        path = merkle.consistency_path(self.log.node, request.old_size, request.new_size)
+        return au.GetConsistencyProofResponse(hashes=path, new_size=request.new_size)
+
+    def upload(self, raw: bytes, token: str) -> up.UploadBatchesResponse:
+        self._check(token)
+        request = up.UploadBatchesRequest.FromString(raw)
+        if self.faults:
+            refusal = self.faults.pop(0)(request)
+            if refusal is not None:
+                raise refusal
+        digest = hashlib.sha256(raw).digest()
+        known = self.stored.get(request.request_id)
+        if known is not None and known[0] != digest:
+            raise refuse(Reason.REQUEST_ID_REUSED)
+        if known is None:
+            self.stored[request.request_id] = (digest, self._commit(request, raw))
+            self.batches.append(request)
+        receipt = up.BatchReceipt()
+        receipt.CopyFrom(self.stored[request.request_id][1])
+        log = self.receipts_log or self.log
+        receipt.proof = log.proof(log.leaves.index(receipt.leaf))
+        if self.change_receipt is not None:
+            self.change_receipt(receipt)
+        return up.UploadBatchesResponse(receipt=receipt)
+
+    def _commit(self, request: up.UploadBatchesRequest, raw: bytes) -> up.BatchReceipt:
+        salt = secrets.token_bytes(16)
+        document: dict[str, leaf.Json] = {
+            "kind": "upload",
+            "decision": "allow",
+            "organisation": ORGANISATION,
+            "unit": request.unit_code,
+            "sequence": request.sequence,
+            "request_id": request.request_id,
+            "commitment": hashlib.sha256(salt + raw).hexdigest(),
+            "counts": {"accepted": len(request.items)},
+        }
+        entry = leaf.encode(document)
+        for log in (self.log, self.receipts_log):
+            if log is not None:
+                log.append(entry)
+        results = [
+            up.ItemResult(index=index, record_id=item.vaccination.record_id, state=up.ITEM_STATE_ACCEPTED)
+            for index, item in enumerate(request.items)
+        ]
+        return up.BatchReceipt(
+            request_id=request.request_id, sequence=request.sequence, items=results, leaf=entry, salt=salt
+        )
+
+    def _issue(self) -> tuple[str, Timestamp]:
+        token = secrets.token_urlsafe(16)
+        expire_us = self.clock.now_us() + round(self.token_life_s * US_PER_S)
+        self.tokens[token] = expire_us
+        moment = Timestamp()
+        moment.FromMicroseconds(expire_us)
+        return token, moment
+
+    def _check(self, token: str) -> None:
+        if token not in self.tokens:
+            raise refuse(Reason.SESSION_UNKNOWN)
+        if self.tokens[token] <= self.clock.now_us():
+            raise refuse(Reason.TOKEN_EXPIRED)
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, gateway: SmallGateway) -> None:
+        self.gateway = gateway
+        self.unary = {
+            "/gateway.v1.IdentityService/Login": (gateway.login, ident.LoginRequest),
+            "/gateway.v1.IdentityService/RefreshToken": (gateway.refresh, ident.RefreshTokenRequest),
+            "/gateway.v1.IdentityService/Logout": (gateway.logout, ident.LogoutRequest),
+            "/gateway.v1.IdentityService/ChangePassword": (gateway.change, ident.ChangePasswordRequest),
+            "/gateway.v1.IdentityService/WhoAmI": (gateway.who, ident.WhoAmIRequest),
+            "/gateway.v1.AuditService/GetConsistencyProof": (gateway.consistency, au.GetConsistencyProofRequest),
+        }
+
+    def service(self, handler_call_details):
+        name = handler_call_details.method
+
+        async def serve(messages: AsyncIterator[bytes], context) -> AsyncIterator[bytes]:
+            metadata = dict(context.invocation_metadata())
+            token = metadata.get("authorization", "").removeprefix("Bearer ")
+            self.gateway.calls.append(name.rpartition("/")[2])
+            try:
+                if name in self.unary:
+                    method, kind = self.unary[name]
+                    async for raw in messages:
+                        yield method(kind.FromString(raw), token).SerializeToString()
+                else:
+                    self.gateway.streams += 1
+                    async for raw in messages:
+                        answer = self.gateway.upload(raw, token)
+                        await asyncio.sleep(0)
+                        if self.gateway.lose_answers:
+                            self.gateway.lose_answers -= 1
+                            raise refuse(Reason.SHUTTING_DOWN, retry_after_s=0.01)
+                        yield answer.SerializeToString()
+            except Refusal as refusal:
+                self._refuse(context, refusal)
+                return
+            context.set_trailing_metadata((("gateway-checkpoint-bin", self.gateway.log.checkpoint().encode()),))
+
+        return grpc.stream_stream_rpc_method_handler(serve)
+
+    def _refuse(self, context, refusal: Refusal) -> None:
+        status = status_pb2.Status(code=NUMBERS[refusal.code], message=REASONS[refusal.reason].english)
+        info = error_details_pb2.ErrorInfo(reason=refusal.reason.value, domain="gateway.test")
+        status.details.add().Pack(info)
+        if refusal.retry_after_s is not None:
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromNanoseconds(round(refusal.retry_after_s * 1e9))
+            status.details.add().Pack(retry)
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        context.set_code(grpc.StatusCode[refusal.code])
+        context.set_details(status.message)
+
+
+def _certificate(name, issuer, issuer_key):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if issuer is not None:
+        names = [x509.DNSName(SERVER_NAME), x509.IPAddress(ip_address("127.0.0.1"))]
+        usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+    return key, builder.sign(issuer_key or key, hashes.SHA256())
+
+
+def _pem(certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key(key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,343 @@
+"""The signer signs only what continues what it signed: growth, forks, rollbacks, lost and forged state."""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.config.home import Home
+from gateway.signer import (
+    KEY_FILE,
+    LINE_MAX_BYTES,
+    STATE_FILE,
+    Memory,
+    Signer,
+    StateError,
+    read_request,
+    stored_checkpoint,
+)
+from gateway.tlog import note
+from gateway.tlog.checkpoint import Checkpoint, open_checkpoint
+from gateway.tlog.merkle import leaf_hash, root_of
+from tests.audit.stage import ORIGIN, signer_home, until
+
+HASHES = [leaf_hash(i.to_bytes(4, "big")) for i in range(3000)]
+OTHERS = [leaf_hash(b"other" + i.to_bytes(4, "big")) for i in range(3000)]
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with signer_home() as made:
+        yield made
+
+
+def key_of(home: Home) -> note.Signer:
+    return note.parse_skey((home.secrets("signer") / KEY_FILE).read_text())
+
+
+def load(home: Home) -> Memory:
+    return Memory.load(home.secrets("signer"), key_of(home))
+
+
+def line(begin: int, size: int, hashes: list[bytes] = HASHES) -> bytes:
+    document = {
+        "from": begin,
+        "size": size,
+        "root": root_of(hashes[:size]).hex(),
+        "hashes": base64.b64encode(b"".join(hashes[begin:size])).decode(),
+    }
+    return json.dumps(document).encode() + b"\n"
+
+
+def ask(memory: Memory, *lines: bytes) -> list[object]:
+    """Return per request the size that was signed, or the answer."""
+    requests = [read_request(each) for each in lines]
+    answers = memory.answer([each for each in requests if each is not None])
+    return [signed(memory, each) for each in answers]
+
+
+def signed(memory: Memory, answer: object) -> object:
+    assert isinstance(answer, dict)
+    if "checkpoint" not in answer:
+        return answer
+    found = open_checkpoint(answer["checkpoint"], [memory._key.verifier], ORIGIN)
+    assert found.root == root_of(HASHES[: found.size])
+    return found.size
+
+
+def test_a_new_signer_has_signed_the_empty_log(home: Home) -> None:
+    assert (home.secrets("signer") / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert (home.secrets("signer") / STATE_FILE).stat().st_mode & 0o777 == 0o600
+    verifier = note.parse_vkey(home.log_key.read_text().strip())
+    stored = stored_checkpoint(home)
+    assert stored is not None
+    assert open_checkpoint(stored, [verifier], ORIGIN).size == 0
+    assert load(home).frontier.size == 0
+
+
+def test_growth_is_signed_and_survives_a_restart(home: Home) -> None:
+    assert ask(load(home), line(0, 5)) == [5]
+    assert ask(load(home), line(5, 5)) == [5]
+    assert ask(load(home), line(3, 300), line(0, 2000)) == [2000, 2000]
+    assert load(home).frontier.size == 2000
+    stored = stored_checkpoint(home)
+    assert stored is not None
+    assert "\n2000\n" in stored
+
+
+def test_a_smaller_head_gets_the_newest_checkpoint(home: Home) -> None:
+    memory = load(home)
+    assert ask(memory, line(0, 5), line(5, 9), line(0, 5)) == [9, 9, 9]
+
+
+def test_a_smaller_head_that_is_not_remembered_must_ask_from_where_the_signer_stands(
+    home: Home,
+) -> None:
+    memory = load(home)
+    ask(memory, line(0, 10))
+    assert ask(memory, line(0, 7)) == [{"have": 10}]
+    assert ask(memory, line(12, 14)) == [{"have": 10}]
+    assert ask(load(home), line(0, 5)) == [{"have": 10}]
+
+
+@pytest.mark.parametrize(("begin", "size"), [(0, 10), (10, 12), (0, 12), (5, 11)])
+def test_another_history_is_refused_and_changes_nothing(home: Home, begin: int, size: int) -> None:
+    memory = load(home)
+    ask(memory, line(0, 10))
+    assert ask(memory, line(begin, size, OTHERS)) == [{"refused": "inconsistent"}]
+    assert ask(memory, line(10, 11)) == [11]
+
+
+def test_a_root_that_its_hashes_do_not_have(home: Home) -> None:
+    document = json.loads(line(0, 10)) | {"root": root_of(OTHERS[:10]).hex()}
+    memory = load(home)
+    assert ask(memory, json.dumps(document).encode()) == [{"refused": "inconsistent"}]
+    assert memory.frontier.size == 0
+
+
+def test_good_and_bad_requests_that_wait_together(home: Home) -> None:
+    memory = load(home)
+    answers = ask(memory, line(0, 4), line(4, 6, OTHERS), line(4, 8), line(9, 12), line(0, 4))
+    assert answers == [8, {"refused": "inconsistent"}, 8, {"have": 8}, 8]
+
+
+def test_only_so_many_roots_are_remembered(home: Home) -> None:
+    memory = load(home)
+    memory._recent = {-i: b"" for i in range(4096, 0, -1)}
+    ask(memory, line(0, 1))
+    assert len(memory._recent) == 4096
+
+
+def test_nothing_is_signed_when_the_state_cannot_be_stored(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = load(home)
+    ask(memory, line(0, 3))
+
+    def full(_: int) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        ask(memory, line(3, 6))
+    assert memory.frontier.size == 3
+    monkeypatch.undo()
+    assert load(home).frontier.size == 3
+    assert ask(memory, line(0, 3), line(3, 6)) == [6, 6]
+
+
+def test_the_state_is_on_disk_before_the_answer(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = load(home)
+    order: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (order.append("fsync"), real(fd)))
+    ask(memory, line(0, 3))
+    order.append("answer")
+    assert order == ["fsync", "fsync", "answer"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "empty", "list", "frontier", "forged", "other key", "hex"]
+)
+def test_a_state_that_is_lost_or_not_ours_is_an_incident(home: Home, damage: str) -> None:
+    ask(load(home), line(0, 5))
+    path = home.secrets("signer") / STATE_FILE
+    document = json.loads(path.read_bytes())
+    forged = Checkpoint(ORIGIN, 5, root_of(OTHERS[:5]))
+    stranger = note.Signer(ORIGIN, bytes(32))
+    match damage:
+        case "missing":
+            path.unlink()
+        case "empty":
+            path.write_bytes(b"")
+        case "list":
+            path.write_text("[]")
+        case "frontier":
+            path.write_text(json.dumps(document | {"frontier": document["frontier"][::-1]}))
+        case "hex":
+            path.write_text(json.dumps(document | {"frontier": ["zz"]}))
+        case "forged":
+            path.write_text(
+                json.dumps(document | {"checkpoint": forged.text() + document["checkpoint"][-90:]})
+            )
+        case "other key":
+            path.write_text(json.dumps(document | {"checkpoint": forged.signed(stranger)}))
+    with pytest.raises(StateError):
+        load(home)
+
+
+def test_a_tool_finds_no_checkpoint_where_there_is_none(home: Home) -> None:
+    path = home.secrets("signer") / STATE_FILE
+    for content in (b"[]", b"{}", b'{"checkpoint":1}', b"\xff"):
+        path.write_bytes(content)
+        assert stored_checkpoint(home) is None
+    path.unlink()
+    assert stored_checkpoint(home) is None
+
+
+GOOD = json.loads(line(1, 3))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        1,
+        {},
+        {"newest": False},
+        GOOD | {"more": 1},
+        GOOD | {"from": -1},
+        GOOD | {"from": 4},
+        GOOD | {"from": 1.0},
+        GOOD | {"from": True},
+        GOOD | {"size": "3"},
+        GOOD | {"size": 2**63},
+        GOOD | {"root": "00"},
+        GOOD | {"root": "zz" * 32},
+        GOOD | {"root": 1},
+        GOOD | {"hashes": "AAAA"},
+        GOOD | {"hashes": "not base64"},
+        GOOD | {"hashes": None},
+    ],
+)
+def test_malformed_requests(document: object) -> None:
+    with pytest.raises(ValueError, match=r"not |Expecting"):
+        read_request(json.dumps(document).encode())
+
+
+async def talk(path: Path, *lines: bytes) -> list[dict[str, object]]:
+    reader, writer = await asyncio.open_unix_connection(path)
+    answers = []
+    for each in lines:
+        writer.write(each)
+        await writer.drain()
+        answer = await reader.readline()
+        if not answer:
+            break
+        answers.append(json.loads(answer))
+    writer.close()
+    return answers
+
+
+def served(
+    home: Home, memory: Memory | None, *conversations: list[bytes]
+) -> list[list[dict[str, object]]]:
+    async def main() -> list[list[dict[str, object]]]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(Signer(memory).serve(home.signer_socket, stop))
+        await until(home.signer_socket.exists)
+        try:
+            return await asyncio.gather(
+                *(talk(home.signer_socket, *each) for each in conversations)
+            )
+        finally:
+            stop.set()
+            await task
+
+    return asyncio.run(main())
+
+
+def test_conversations_on_the_socket(home: Home) -> None:
+    memory = load(home)
+    newest = b'{"newest": true}\n'
+    one, two = served(
+        home, memory, [newest, line(0, 5), b"nonsense\n", line(5, 6, OTHERS)], [line(0, 9)]
+    )
+    assert signed(memory, two[0]) == 9
+    assert "checkpoint" in one[0]
+    assert one[2] == {"refused": "malformed"}
+    assert one[3] == {"refused": "inconsistent"}
+
+
+def test_waiting_requests_share_one_write(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = load(home)
+    writes: list[int] = []
+    real = Memory.save
+    monkeypatch.setattr(
+        Memory, "save", lambda self: (writes.append(self.frontier.size), real(self))
+    )
+    answers = served(home, memory, *[[line(0, size)] for size in range(1, 60)])
+    assert len(writes) < 30
+    assert writes == sorted(writes)
+    assert all("checkpoint" in each[0] or "have" in each[0] for each in answers)
+
+
+def test_a_line_without_end_closes_only_its_own_connection(home: Home) -> None:
+    memory = load(home)
+    long = b"x" * (LINE_MAX_BYTES + 10)
+    one, two = served(home, memory, [long + b"\n"], [line(0, 5)])
+    assert one == []
+    assert signed(memory, two[0]) == 5
+
+
+def test_without_state_every_request_is_refused(home: Home) -> None:
+    assert served(home, None, [b'{"newest": true}\n', line(0, 5)]) == [[{"refused": "state"}] * 2]
+
+
+def test_a_full_disk_is_told_and_does_not_end_the_signer(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = load(home)
+
+    def full(self: Memory) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(Memory, "save", full)
+    assert served(home, memory, [line(0, 5), line(0, 5)]) == [[{"refused": "state"}] * 2]
+    monkeypatch.undo()
+    assert signed(memory, served(home, memory, [line(0, 5)])[0][0]) == 5
+
+
+PROGRAM = "import sys; from pathlib import Path; from gateway.config.home import Home; from gateway import signer; signer.main(Home(Path(sys.argv[1])))"
+
+
+def start(home: Home) -> subprocess.Popen[bytes]:
+    # As the one user of a HOME that is not root's: confine then keeps the user.
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, str(home.root)], stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_process_serves_until_it_is_told_to_stop(home: Home, lost: bool) -> None:
+    if os.geteuid() == 0:
+        os.chown(home.root, 65534, 65534)  # a HOME that root did not make
+    if lost:
+        (home.secrets("signer") / STATE_FILE).unlink()
+    process = start(home)
+    try:
+        asyncio.run(until(home.signer_socket.exists))
+        (answer,) = asyncio.run(talk(home.signer_socket, line(0, 5)))
+        assert ("refused" in answer) is lost
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert (b"state lost" in said) is lost
