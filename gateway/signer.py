@@ -164,6 +164,7 @@ class Signer:
         self._memory = memory
         self._waiting: list[tuple[Request, asyncio.Future[Mapping[str, object]]]] = []
         self._wake = asyncio.Event()
+        self._talks: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def serve(self, path: Path, stop: asyncio.Event) -> None:
         """Listen on the socket until `stop`."""
@@ -176,8 +177,21 @@ class Signer:
             server.close()
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Close every connection; what waits for a signature is answered by nothing: unknown."""
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(ConnectionAbortedError())
+        for writer in self._talks:
+            writer.close()
+        talks = [task for task in self._talks.values() if task is not None]
+        if talks:
+            await asyncio.wait(talks)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._talks[writer] = asyncio.current_task()
         try:
             while line := await reader.readline():
                 answer = await self._answer(line)
@@ -187,6 +201,7 @@ class Signer:
             _LOG.warning("connection lost or line too long")
         finally:
             writer.close()
+            del self._talks[writer]
 
     async def _answer(self, line: bytes) -> Mapping[str, object]:
         if self._memory is None:

@@ -4,6 +4,7 @@
 `database_settings` are the same as a HOME and its settings. Nothing is shared between tests but the cluster.
 """
 
+import asyncio
 import secrets
 import shutil
 import socket
@@ -17,6 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from gateway.cli.founding import Founding
 from gateway.config import folders, users
 from gateway.config.home import Home
 from gateway.config.settings import Settings
@@ -25,6 +27,8 @@ from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
 
 TEMPLATE = "gateway_template"
+# Each worker's gateway has ten ports from here on, apart from those of tests/world.py.
+BASE_PORT = 18_443
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,13 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def worker_number(request: pytest.FixtureRequest) -> int:
+    """0, 1, …: which of the test workers this is, so that real ports do not meet."""
+    name: str = getattr(request.config, "workerinput", {}).get("workerid", "gw0")
+    return int(name.removeprefix("gw"))
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +75,28 @@ def cluster() -> Iterator[Cluster]:
     finally:
         made.stop()
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def founded(worker_number: int) -> Iterator[Home]:
+    """A whole HOME, made by the steps of `gateway init`, for real processes; not served."""
+    root = Path(tempfile.mkdtemp(prefix="gw-"))
+    root.chmod(0o711)
+    home = Home(root / "home")
+    founding = Founding(
+        home=home,
+        province="140000",
+        trust_domain="sx.example",
+        dsn="",
+        password="",
+        base_port=BASE_PORT + 10 * worker_number,
+        listen=("127.0.0.1",),
+    )
+    asyncio.run(founding.found(lambda *_, **__: None))
+    text = home.settings.read_text()
+    home.settings.write_text(text.replace("allow_weak_origin = false", "allow_weak_origin = true"))
+    yield home
+    shutil.rmtree(root)
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ GOOD = json.loads(line(1, 3))
     ],
 )
 def test_malformed_requests(document: object) -> None:
-    with pytest.raises(ValueError, match=r"not |Expecting"):
+    with pytest.raises(ValueError, match=r"no[nt]|Expecting"):
         read_request(json.dumps(document).encode())
 
 
@@ -270,7 +270,7 @@ def test_conversations_on_the_socket(home: Home) -> None:
     memory = load(home)
     newest = b'{"newest": true}\n'
     one, two = served(
-        home, memory, [newest, line(0, 5), b"nonsense\n", line(5, 6, OTHERS)], [line(0, 9)]
+        home, memory, [newest, line(0, 5), b"nonsense\n", line(5, 12, OTHERS)], [line(0, 9)]
     )
     assert signed(memory, two[0]) == 9
     assert "checkpoint" in one[0]

@@ -13,10 +13,11 @@ TLS itself start the real front on `World.home`. Time runs as it does outside, a
 import asyncio
 import contextlib
 import json
+import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from gateway import signer
@@ -46,6 +48,7 @@ from gateway.pki.verify import verified
 from gateway.services.server import Running, open_door
 from gateway.store import roles, seal
 from gateway.store.database import Database
+from gateway.store.embedded import Cluster
 from gateway.tlog import note
 from gateway.v1 import identity_service_pb2
 from gateway.vpn.origin import Origin
@@ -301,7 +304,10 @@ class World:
         return replies
 
     async def open_upload(
-        self, person: Person, token: str, timeout: float | None = CALL_TIMEOUT_S  # noqa: ASYNC109  as above
+        self,
+        person: Person,
+        token: str,
+        timeout: float | None = CALL_TIMEOUT_S,  # noqa: ASYNC109  as above
     ) -> Any:
         """Return an open UploadBatches call."""
         channel = await self.channel(person, "intake")
@@ -319,13 +325,17 @@ class World:
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement as the owner and return its rows; only what a test needs to know or to break."""
-        with psycopg.connect(roles.conninfo(self.home, self.settings, "owner"), autocommit=True) as connection:
+        with psycopg.connect(
+            roles.conninfo(self.home, self.settings, "owner"), autocommit=True
+        ) as connection:
             cursor = connection.execute(statement.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
 
     def leaves(self, since: int = 0) -> list[dict[str, Any]]:
         """Return the leaves from an index on, parsed; each with its "index"."""
-        rows = self.sql("SELECT idx, leaf FROM gateway.audit_entry WHERE idx >= %s ORDER BY idx", since)
+        rows = self.sql(
+            "SELECT idx, leaf FROM gateway.audit_entry WHERE idx >= %s ORDER BY idx", since
+        )
         return [{"index": index, **json.loads(bytes(leaf))} for index, leaf in rows]
 
     def size(self) -> int:
@@ -342,7 +352,9 @@ class World:
         serving = signer.Signer(signer.Memory.load(folder, key))
         self._stop_signer.clear()
         self.home.signer_socket.unlink(missing_ok=True)
-        self._signing = asyncio.create_task(serving.serve(self.home.signer_socket, self._stop_signer))
+        self._signing = asyncio.create_task(
+            serving.serve(self.home.signer_socket, self._stop_signer)
+        )
         while not self.home.signer_socket.exists():
             await asyncio.sleep(0)
 
@@ -407,7 +419,9 @@ class World:
         assert self.authority is not None
         subject = Subject(DEFAULT_TRUST_DOMAIN, organisation, kind, account)
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = issue.client_certificate(self.authority, subject, key.public_key(), SYSTEM.now_us())
+        certificate = issue.client_certificate(
+            self.authority, subject, key.public_key(), SYSTEM.now_us()
+        )
         person = Person(subject, account, (role,), key, certificate)
         self.people[organisation, account] = person
         return person
@@ -435,7 +449,9 @@ class World:
             "certificate_sha256": value.sha256.hex(),
             "spki_sha256": value.spki_sha256.hex(),
             "not_after_us": value.not_after_us,
-            "origin": Origin(person.organisation, f"listen:{listener[0]}", "static", "weak", listener[0]),
+            "origin": Origin(
+                person.organisation, f"listen:{listener[0]}", "static", "weak", listener[0]
+            ),
         }
         self._connections[name] = Connection(**{**fields, **found})
         ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -496,14 +512,19 @@ def _founded(ground: Ground) -> Iterator[tuple[Home, Settings]]:
         folders.make_folders(home)
         settings = Settings(dsn=ground.dsn)
         home.settings.write_text(
-            f"dsn = {json.dumps(ground.dsn)}\n[origin]\nallow_weak_origin = true\n", encoding="utf-8"
+            f"dsn = {json.dumps(ground.dsn)}\n[origin]\nallow_weak_origin = true\n",
+            encoding="utf-8",
         )
         shutil.copytree(policies.shipped("policies"), home.policies, dirs_exist_ok=True)
         for role in roles.ROLES:
             shutil.copy(ground.cluster_home.password_file(role), home.password_file(role))
-        ceremony.found(home, DEFAULT_TRUST_DOMAIN, ["127.0.0.1", DEFAULT_TRUST_DOMAIN], SYSTEM.now_us())
+        ceremony.found(
+            home, DEFAULT_TRUST_DOMAIN, ["127.0.0.1", DEFAULT_TRUST_DOMAIN], SYSTEM.now_us()
+        )
         token = keys.make()
-        folders.write_private(home.secrets("identity") / keys.PRIVATE_FILE, token.private_jwk.encode())
+        folders.write_private(
+            home.secrets("identity") / keys.PRIVATE_FILE, token.private_jwk.encode()
+        )
         folders.write_public(home.token_keys, token.public_set.encode())
         signer.create(home, settings.log_origin)
         seal.make_keys(home)
@@ -530,7 +551,10 @@ async def _relay(
         finally:
             sink.close()
 
-    pumps = [asyncio.create_task(pump(reader, inner_writer)), asyncio.create_task(pump(inner_reader, writer))]
+    pumps = [
+        asyncio.create_task(pump(reader, inner_writer)),
+        asyncio.create_task(pump(inner_reader, writer)),
+    ]
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -551,5 +575,39 @@ async def _error(stream: Any) -> grpc.aio.AioRpcError:
 
 
 def ground_of(cluster_home: Home, settings: Settings) -> Ground:
-    """Return the ground of a test's own database (the fixtures `database_home` and `database_settings`)."""
-    return Ground(cluster_home, make_conninfo(settings.dsn))
+    """Return the ground of a test's own database (fixtures `database_home`, `database_settings`)."""
+    return Ground(cluster_home, settings.dsn)
+
+
+@contextlib.contextmanager
+def fresh_ground(cluster: Cluster, template: str = "gateway_template") -> Iterator[Ground]:
+    """Give a database of one's own in the fixture `cluster`, for tests that share a world."""
+    name = f"world_{secrets.token_hex(8)}"
+    with psycopg.connect(cluster.superuser(), autocommit=True) as connection:
+        roles.create_database(connection, name, template=template)
+        try:
+            server = roles.server(cluster.home, Settings())
+            yield Ground(cluster.home, make_conninfo(server, dbname=name))
+        finally:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            connection.execute(drop.format(sql.Identifier(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A world that stands between tests: `run` runs one coroutine in its event loop."""
+
+    world: World
+    run: Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@contextlib.contextmanager
+def held(cluster: Cluster, doors: tuple[Door, ...] = DOORS) -> Iterator[Held]:
+    """Hold a world open for the synchronous tests of a module."""
+    with fresh_ground(cluster) as ground, asyncio.Runner() as runner:
+        opened = World.open(ground, doors)
+        world = runner.run(opened.__aenter__())
+        try:
+            yield Held(world, runner.run)
+        finally:
+            runner.run(opened.__aexit__(None, None, None))

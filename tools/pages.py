@@ -4,7 +4,14 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from gateway.cli.main import application
+from gateway.demo import command as demo
 from gateway.errors import REASONS
+from gateway.messages import text
 from gateway.records.rulebook import RULES, Rule
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +48,18 @@ Severities marked * are the province's, in `policies/rules.toml`; the others are
 |---|---|---|---|"""
 
 
+COMMANDS = """\
+# Commands 命令
+
+{note} Results go to standard output, progress and messages to standard error. Every command takes
+`--json` (exactly one document) and `--lang zh|en`. Exit status: 0 done, 1 refused with a reason,
+2 wrong usage, 3 not available now. 结果写入标准输出，进度与提示写入标准错误；
+退出码：0 完成，1 被拒绝，2 用法错误，3 暂不可用。
+
+| command 命令 | what it does | 作用 |
+|---|---|---|"""
+
+
 def errors() -> Iterator[str]:
     """Yield the lines of docs/errors.md."""
     yield ERRORS.format(note=NOTE.format("gateway/errors.py"))
@@ -61,7 +80,34 @@ def _severity(rule: Rule, provincial: Mapping[str, str]) -> str:
     return f"{provincial[rule.rule_id]} *" if rule.changeable else rule.severity.name.lower()
 
 
-PAGES: Mapping[str, Callable[[], Iterator[str]]] = {"errors.md": errors, "rules.md": rules}
+def commands() -> Iterator[str]:
+    """Yield the lines of docs/commands.md."""
+    yield COMMANDS.format(note=NOTE.format("gateway/cli"))
+    app = application()
+    demo.register(app)
+    for usage, said in sorted(_usages(get_command(app), "gateway")):
+        yield f"| `{usage}` | {text(said, 'en')} | {text(said, 'zh')} |"
+
+
+def _usages(command: TyperCommand | TyperGroup, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (usage line, message id of the help) of every command that a person may type."""
+    if command.hidden:
+        return
+    if isinstance(command, TyperGroup):
+        for name, below in command.commands.items():
+            yield from _usages(below, f"{path} {name}")
+        return
+    pieces = command.collect_usage_pieces(typer.Context(command))
+    words = [piece for piece in pieces if piece != "[OPTIONS]"]
+    usage = " ".join([path, *words]).replace("{", "").replace("}", "").replace("…...", "…")
+    yield usage.replace("[[", "[").replace("]]", "]"), command.help or ""
+
+
+PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "errors.md": errors,
+    "rules.md": rules,
+    "commands.md": commands,
+}
 
 if __name__ == "__main__":
     for name, lines in PAGES.items():

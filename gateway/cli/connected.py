@@ -1,4 +1,4 @@
-"""What the commands of a client share: the profile, the password, one event loop, errors as codes."""
+"""What the commands of a client share: profile, password, one event loop, errors as codes."""
 
 import asyncio
 import sys
@@ -73,7 +73,7 @@ def unreadable(output: Output, error: ReadingError) -> CommandError:
 
 
 def password_of(output: Output, profile: Profile, file: Path | None) -> Callable[[], Secret]:
-    """Return who knows the password: a file, the one-time password of a new profile, or the user."""
+    """Return who knows the password: a file, a new profile's one-time password, or the user."""
 
     def ask() -> Secret:
         if file is not None:

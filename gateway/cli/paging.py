@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 PAGE = 1000
-Row = TypeVar("Row", bound=Message, covariant=True)
+Row = TypeVar("Row", bound=Message)
 
 
 class Page(Protocol):
@@ -24,10 +24,10 @@ Answer = TypeVar("Answer", bound=Page)
 
 
 async def every(
-    ask: Callable[[str], Awaitable[Answer]], rows: Callable[[Answer], Iterable[Message]]
-) -> list[Message]:
+    ask: Callable[[str], Awaitable[Answer]], rows: Callable[[Answer], Iterable[Row]]
+) -> list[Row]:
     """Return the rows of all pages; `ask` gets the page's token."""
-    found: list[Message] = []
+    found: list[Row] = []
     token = ""
     while True:
         answer = await ask(token)

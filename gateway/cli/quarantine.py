@@ -1,6 +1,6 @@
 """`gateway quarantine list`: what was held back or rejected of one's own records, and why."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -36,12 +36,12 @@ def list_(
             request = v1.ListQuarantineRequest(page_size=PAGE, page_token=token, unit_code=unit)
             return await client.call(client.uploads.ListQuarantine, request)
 
-        return cast("list[v1.QuarantinedItem]", await every(ask, lambda answer: answer.items))
+        return await every(ask, lambda answer: answer.items)
 
     items = connected(output, found, work)
     rows = [_row(output, item, finding) for item in items for finding in item.findings]
     columns = ("unit", "kind", "record", "state", "rule", "field", "message", "until")
-    headers = [output.text(f"quarantine.{name}") for name in columns]
+    headers = [output.text(f"quarantine.column.{name}") for name in columns]
     output.result({"items": documents(items)}, table(headers, rows))
 
 

@@ -11,6 +11,7 @@ from gateway.config.policies import shipped
 from gateway.sample import files, tables
 from gateway.sample.province import AS_OF, FAULTLESS, Province, Shares, choose_counties, units_of
 
+_AS_OF = AS_OF.isoformat()
 Seed = Annotated[int, typer.Option("--seed", help="sample.seed")]
 Children = Annotated[int, typer.Option("--children", help="sample.children", min=1, max=1_000_000)]
 Out = Annotated[Path, typer.Option("--out", help="sample.out", file_okay=False)]
@@ -30,7 +31,7 @@ def sample(  # noqa: PLR0913, PLR0917  one parameter per option
     out: Out,
     seed: Seed = 1,
     county: County = None,
-    as_of: AsOf = AS_OF.isoformat(),
+    as_of: AsOf = _AS_OF,
     policies: Policies = None,
     faultless: Faultless = False,
     json: JsonOption = False,

@@ -93,6 +93,8 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
     with _opened(file) as stream:
         reader = csv.reader(_texts(stream, file), strict=True)
         header = [name.strip() for name in _next(reader, file) or []]
+        if not any(header) and _next(reader, file) is None:
+            return  # no record has no columns
         kind = kind_of(header)
         if kind is None:
             raise ReadingError(file, 1, "", "kind")

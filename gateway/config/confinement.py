@@ -25,7 +25,9 @@ _UMASK_SEPARATE = 0o007
 _UMASK_ALONE = 0o077
 # What the standard library imports at first use; after the change of user it could be out of reach.
 _LATE_IMPORTS = (
+    "encodings.ascii",
     "encodings.idna",
+    "encodings.latin_1",
     "encodings.unicode_escape",
     "traceback",
     "tracemalloc",

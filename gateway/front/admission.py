@@ -24,7 +24,7 @@ from gateway.front.context import CurrentTerms
 from gateway.front.handshake import leaf_of, shake
 from gateway.front.leaves import Visit
 from gateway.front.places import Places
-from gateway.link.connection import Connection, new_name, socket_address
+from gateway.link.connection import Connection, abstract_address, new_name
 from gateway.pki.verify import Verified
 from gateway.store.database import Database
 from gateway.vpn.origin import Origin, TunnelProvider
@@ -117,7 +117,7 @@ async def _reach(path: Path, name: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
-        sock.bind(socket_address(name))
+        sock.bind(abstract_address(name))
         async with asyncio.timeout(DOOR_WAIT_S):
             while True:
                 if _connected(sock, path):

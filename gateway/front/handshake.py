@@ -10,8 +10,6 @@ import re
 import socket
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate
 from OpenSSL import SSL, crypto
 
 from gateway.errors import Reason, Refusal, refuse
@@ -28,8 +26,9 @@ _WORDS = {
     "no application protocol": Reason.TLS_NO_H2,
 }
 _VERIFY_FAILED = "certificate verify failed"
-# The audit log's grammar for a cause: up to eight words of letters.
+# The audit log's grammar for a cause: up to eight words of letters, 64 characters.
 _CAUSE_WORDS = 8
+CAUSE_MAX = 64
 
 
 @dataclass(slots=True)
@@ -55,7 +54,10 @@ class Presented:
         try:
             certificate = der.certificate(self.leaf)
             told["serial"] = serial_text(certificate.serial_number)
-            told["subject"] = str(lint.subject_of(certificate))
+            subject = str(lint.subject_of(certificate))
+            # The log takes no run of digits that could be somebody's identity number.
+            if not re.search(r"[0-9]{15}", subject):
+                told["subject"] = subject
         except (der.MalformedError, MalformedNameError):
             pass
         return told
@@ -100,16 +102,16 @@ async def shake(sock: socket.socket, context: SSL.Context, presented: Presented)
 
 def leaf_of(connection: SSL.Connection) -> bytes:
     """Return the peer's certificate, DER; raises CERT_MISSING."""
-    certificate: Certificate | None = connection.get_peer_certificate(as_cryptography=True)
+    certificate = connection.get_peer_certificate()
     if certificate is None:
         raise refuse(Reason.CERT_MISSING)
-    return certificate.public_bytes(Encoding.DER)
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
 
 def cause(text: object) -> str:
     """Return a library's words in the grammar of a leaf's cause: letters, joined by dashes."""
     words = re.findall(r"[a-z]+", str(text).lower())[:_CAUSE_WORDS]
-    return "-".join(words) or "unknown"
+    return "-".join(words)[:CAUSE_MAX].rstrip("-") or "unknown"
 
 
 def _reason(error: SSL.Error, presented: Presented) -> Refusal:

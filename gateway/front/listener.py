@@ -60,10 +60,11 @@ class Front:
         clock: Clock,
     ) -> None:
         """Prepare; raises ContextError and SettingsError when it could not serve."""
+        self._home = home
         self._settings = settings
         self._recorder = recorder
         self._terms = CurrentTerms(home, settings, clock, observe)
-        self._control = ControlServer(home.control_socket, self._find)
+        self._control = ControlServer(self._find)
         self.connections = Connections(
             database,
             recorder,
@@ -87,7 +88,7 @@ class Front:
 
     async def open(self) -> None:
         """Listen at every address and port; raises OSError."""
-        await self._control.serve()
+        await self._control.start(self._home.control_socket)
         self._watches = [
             asyncio.create_task(self.connections.watch()),
             asyncio.create_task(self._renew()),
@@ -106,7 +107,7 @@ class Front:
         for task in [*self._visits, *self._watches]:
             task.cancel()
         await asyncio.gather(*self._visits, *self._watches, return_exceptions=True)
-        await self._control.close()
+        await self._control.stop()
 
     def _find(self, name: str) -> Connection | None:
         return self.connections.find(name)

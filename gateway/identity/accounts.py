@@ -5,7 +5,7 @@ door reads one.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.errors import Reason, refuse
@@ -193,18 +193,25 @@ async def reset(
 
 async def set_password(
     tx: Transaction, held: Credential, new_hash: str, profile: Profile, now_us: int
-) -> int:
-    """Replace the password and return when the new one ends.
+) -> Account:
+    """Replace the password and return the account as it is then.
 
     Raises REVISION_STALE when it was replaced meanwhile. The new hash joins the history at once, so
     that a reset need not read it.
     """
     history = [*held.history, new_hash][-profile.history_count :]
-    expires_us = profile.expires_us(now_us)
-    key = (held.account.organisation, held.account.name, held.account.password_epoch)
-    if not await tx.execute(_SET, (new_hash, now_us, expires_us, history, *key)):
+    account = replace(
+        held.account,
+        password_set_us=now_us,
+        password_expires_us=profile.expires_us(now_us),
+        must_change=False,
+        password_epoch=held.account.password_epoch + 1,
+    )
+    values = (new_hash, now_us, account.password_expires_us, history)
+    key = (account.organisation, account.name, held.account.password_epoch)
+    if not await tx.execute(_SET, (*values, *key)):
         raise refuse(Reason.REVISION_STALE)
-    return expires_us
+    return account
 
 
 async def rehash(tx: Transaction, held: Credential, new_hash: str) -> None:

@@ -51,12 +51,9 @@ async def apply(desk: Desk, tx: Transaction, change: Change) -> Grant:
     The second half. Raises REVISION_STALE when the password was replaced meanwhile.
     """
     now_us = desk.clock.now_us()
-    held = change.credential
-    await accounts.set_password(tx, held, change.new_hash, desk.rules.active, now_us)
-    await session.end_all(tx, held.account.organisation, held.account.name, now_us)
-    account = await accounts.read(tx, held.account.organisation, held.account.name)
-    if account is None:
-        raise refuse(Reason.REVISION_STALE)
+    held, profile = change.credential, desk.rules.active
+    account = await accounts.set_password(tx, held, change.new_hash, profile, now_us)
+    await session.end_all(tx, account.organisation, account.name, now_us)
     return await begin(desk, tx, account, change.caller)
 
 

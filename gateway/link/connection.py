@@ -76,7 +76,7 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
-def socket_address(name: str) -> str:
+def abstract_address(name: str) -> str:
     """Return the abstract address that the front binds its socket towards the door to."""
     return f"\0gateway-{name}"
 

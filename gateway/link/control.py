@@ -26,23 +26,22 @@ Lookup = Callable[[str], Connection | None]
 
 
 class ControlServer:
-    """The front's end; `serve` opens the socket, `closed` tells every door that a name is gone."""
+    """The front's end; `start` opens the socket, `closed` tells every door that a name is gone."""
 
-    def __init__(self, path: Path, lookup: Lookup) -> None:
-        """Answer on this socket from this look-up."""
-        self._path = path
+    def __init__(self, lookup: Lookup) -> None:
+        """Answer from this look-up."""
         self._lookup = lookup
         self._doors: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
-    async def serve(self) -> None:
+    async def start(self, path: Path) -> None:
         """Open the socket, in place of one that a dead front left."""
-        self._path.unlink(missing_ok=True)
+        _remove(path)
         self._server = await asyncio.start_unix_server(
-            self._door, path=str(self._path), limit=LINE_MAX_BYTES
+            self._door, path=str(path), limit=LINE_MAX_BYTES
         )
         # Who may enter the folder is the folder's matter: gateway users, or the one user there is.
-        self._path.chmod(_SOCKET_MODE)
+        _open_to_group(path)
 
     def closed(self, name: str) -> None:
         """Tell every door that a connection is gone."""
@@ -53,7 +52,7 @@ class ControlServer:
             else:
                 door.write(line)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Close the socket and every door's link."""
         if self._server is None:
             return
@@ -163,6 +162,14 @@ class ControlClient:
         asked = self._asked.pop(name, None)
         if asked is not None and not asked.done():
             asked.set_result(found)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _open_to_group(path: Path) -> None:
+    path.chmod(_SOCKET_MODE)
 
 
 def _line(table: dict[str, object]) -> bytes:

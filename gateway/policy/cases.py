@@ -88,7 +88,7 @@ def failing(engine: Engine, cases: Cases) -> list[Failure]:
     parents = {one.code: one.parent for one in cases.organisation}
     failures = []
     for case in cases.case:
-        decision = engine.decide(request(case, parents))
+        decision = engine.judge(request(case, parents))
         if (decision.allowed, decision.policies) != (case.allowed, tuple(sorted(case.policies))):
             failures.append(Failure(case, decision))
     return failures

@@ -34,11 +34,15 @@ Document = dict[str, Any]  # Any: JSON
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether it is allowed, the @ids of the policies that decided, and the bundle's SHA-256."""
+    """Whether it is allowed, the @ids of the policies that decided, and the bundle's SHA-256.
+
+    `error` is what went wrong where the one policy is ERROR, else "".
+    """
 
     allowed: bool
     policies: tuple[str, ...]
     bundle: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,15 @@ class Engine:
 
     def decide(self, request: Request) -> Decision:
         """Return the decision; what the schema refuses is denied, and logged as an error."""
+        decision = self.judge(request)
+        if decision.error:
+            log.get("policy").error(
+                "policy.error", action=request.action, bundle=decision.bundle, error=decision.error
+            )
+        return decision
+
+    def judge(self, request: Request) -> Decision:
+        """Return the decision, logging nothing."""
         return self._remembered(request)
 
     def _judge(self, request: Request) -> Decision:
@@ -91,20 +104,16 @@ class Engine:
                 dict(asked.request), self._policies, entities, self._schema
             )
         except ValueError as error:
-            return self._denied_by_error(request, str(error))
+            return self._denied(str(error))
         errors = found.diagnostics.errors
         if errors or found.decision not in (cedarpy.Decision.Allow, cedarpy.Decision.Deny):
-            return self._denied_by_error(request, "; ".join(errors))
-        named = tuple(sorted(found.diagnostics.id_annotations_by_reason.values())) or (
-            DEFAULT_DENY,
-        )
-        return Decision(found.decision is cedarpy.Decision.Allow, named, self.bundle.sha256)
+            return self._denied("; ".join(errors) or "no decision")
+        named = tuple(sorted(found.diagnostics.id_annotations_by_reason.values()))
+        allowed = found.decision is cedarpy.Decision.Allow
+        return Decision(allowed, named or (DEFAULT_DENY,), self.bundle.sha256)
 
-    def _denied_by_error(self, request: Request, error: str) -> Decision:
-        log.get("policy").error(
-            "policy.error", action=request.action, bundle=self.bundle.sha256, error=error
-        )
-        return Decision(allowed=False, policies=(ERROR,), bundle=self.bundle.sha256)
+    def _denied(self, error: str) -> Decision:
+        return Decision(allowed=False, policies=(ERROR,), bundle=self.bundle.sha256, error=error)
 
 
 def _inspect(document: Document) -> Iterator[Policy]:

@@ -3,11 +3,12 @@
 `others` are the child's stored doses and those of the same batch that were taken before this one, without this record itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import NamedTuple
 
-from gateway.records.keys import PAST_COLUMNS, ChildKey, DoseKey, PastDose
+from gateway.records.keys import ChildKey, DoseKey, PastDose
 from gateway.records.rulebook import Finding, Findings
 from gateway.records.schedule import late, too_soon, under_minimum_age
 from gateway.records.tables import Tables
@@ -17,16 +18,16 @@ from gateway.v1.vaccination_pb2 import Vaccination
 _GONE = frozenset({REGISTER_STATUS_LEFT, REGISTER_STATUS_DEAD})
 _ORAL = Vaccination.ROUTE_ORAL
 # Places in a PastDose.
-_CODE, _ROUTE, _SITE = 2, 5, 6
+_CODE, _NUMBER, _DATE, _ROUTE, _SITE, _CONTENT = range(2, 8)
+_NOTHING: frozenset[str] = frozenset()
+_NO_DAYS: Mapping[int, date] = MappingProxyType({})
 _DAY = "vaccination.vaccinated_date"
-_NUMBER = "vaccination.dose_number"
 
 
 class Past(NamedTuple):
     """What of the child's other doses bears on one dose. `series_days`: by series, the day of each dose number."""
 
     same_day: list[PastDose]
-    same_content: bool
     near_live: bool
     series_days: dict[str, dict[int, date]]
 
@@ -34,23 +35,21 @@ class Past(NamedTuple):
 def past_of(key: DoseKey, others: Iterable[PastDose], tables: Tables) -> Past:
     """Return what bears on the dose, in one walk over the others."""
     same_day: list[PastDose] = []
-    same_content = near_live = False
-    series_days: dict[str, dict[int, date]] = {series: {} for series in key.series.split("|") if series}
-    today, live, vaccines = key.vaccinated_date, is_injected_live(key.vaccine_code, key.route, tables), tables.vaccines
-    window = tables.thresholds.live_interval_days
+    near_live = False
+    series_days: dict[str, dict[int, date]] = {}
+    code, today = key.vaccine_code, key.vaccinated_date
+    related = tables.related.get(code, _NOTHING)
+    live = is_injected_live(code, key.route, tables)
     for other in others:
-        _, _, code, number, day, route, _, content = other[:PAST_COLUMNS]
+        other_code, day = other[_CODE], other[_DATE]
         if day == today:
             same_day.append(other)
-            same_content = same_content or content == key.content_tag
-        elif live and abs((day - today).days) < window and code != key.vaccine_code:
-            near_live = near_live or is_injected_live(code, route, tables)
-        vaccine = vaccines.get(code)
-        if vaccine is not None:
-            for series in vaccine.all_series:
-                if series in series_days:
-                    series_days[series][number] = day
-    return Past(same_day, same_content, near_live, series_days)
+        elif live and other_code != code and abs((day - today).days) < tables.thresholds.live_interval_days:
+            near_live = near_live or is_injected_live(other_code, other[_ROUTE], tables)
+        if other_code in related:
+            for series in tables.vaccines[other_code].all_series:
+                series_days.setdefault(series, {})[other[_NUMBER]] = day
+    return Past(same_day, near_live, series_days)
 
 
 def is_injected_live(vaccine_code: str, route: int, tables: Tables) -> bool:
@@ -60,63 +59,67 @@ def is_injected_live(vaccine_code: str, route: int, tables: Tables) -> bool:
 
 
 def judge(key: DoseKey, child: ChildKey, others: Iterable[PastDose], tables: Tables) -> Findings:
-    """Return every finding about a dose of a known child."""
+    """Return every finding about a dose of a known child. What a rule looks at is asked for before it is called."""
     past = past_of(key, others, tables)
-    return [finding for rule in RULES for finding in rule(key, child, past, tables)]
+    found = by_schedule(key, child, past, tables)
+    if key.vaccinated_date < child.birth_date:
+        found.append(Finding("VA-03", _DAY))
+    if child.status in _GONE:
+        found += before_leaving(key, child)
+    if past.near_live:
+        found.append(Finding("VA-08", _DAY))
+    if key.series and not in_sequence(key, past):
+        found.append(Finding("VA-10", "vaccination.dose_number"))
+    if past.same_day:
+        found += once_a_day(key, past) + one_per_site(key, past)
+    if child.sex == SEX_MALE:
+        found += fits_sex(key, tables)
+    return found
 
 
-def after_birth(key: DoseKey, child: ChildKey, _past: Past, _tables: Tables) -> Findings:
-    """VA-03: not before the birth."""
-    return [Finding("VA-03", _DAY)] if key.vaccinated_date < child.birth_date else []
-
-
-def before_leaving(key: DoseKey, child: ChildKey, _past: Past, _tables: Tables) -> Findings:
+def before_leaving(key: DoseKey, child: ChildKey) -> Findings:
     """VA-04: not after the child left or died."""
-    if child.status not in _GONE or child.status_date is None or key.vaccinated_date <= child.status_date:
-        return []
-    return [Finding("VA-04", _DAY)]
+    after = child.status_date is not None and key.vaccinated_date > child.status_date
+    return [Finding("VA-04", _DAY)] if child.status in _GONE and after else []
 
 
 def by_schedule(key: DoseKey, child: ChildKey, past: Past, tables: Tables) -> Findings:
     """VA-06, VA-07, VA-09: age and interval as the schedule of that day wants them."""
-    day = key.vaccinated_date
+    day, birth = key.vaccinated_date, child.birth_date
     rule = tables.schedule_rule(key.vaccine_code, key.dose_number, day)
-    if rule is None or day < child.birth_date:
+    if rule is None or day < birth:
         return []
     found: Findings = []
-    if under_minimum_age(rule, child.birth_date, day):
+    if under_minimum_age(rule, birth, day):
         found.append(Finding("VA-06", _DAY))
-    if rule.reference_dose and too_soon(rule, past.series_days.get(rule.series, {}), day):
+    if rule.reference_dose and too_soon(rule, past.series_days.get(rule.series, _NO_DAYS), day):
         found.append(Finding("VA-07", _DAY))
-    if late(rule, child.birth_date, day):
+    if late(rule, birth, day):
         found.append(Finding("VA-09", _DAY))
     return found
 
 
-def away_from_live(_key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) -> Findings:
-    """VA-08: injected live vaccines on one day or far enough apart."""
-    return [Finding("VA-08", _DAY)] if past.near_live else []
+def in_sequence(key: DoseKey, past: Past) -> bool:
+    """VA-10: whether the number is free and every lower one given, in one of the vaccine's series at least."""
+    number = key.dose_number
+    if number == 0:
+        return True
+    for series in key.series.split("|"):
+        given = past.series_days.get(series, _NO_DAYS)
+        if number not in given and (number == 1 or all(lower in given for lower in range(1, number))):
+            return True
+    return False
 
 
-def in_sequence(key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) -> Findings:
-    """VA-10: a free number, and every lower one given; a combined vaccine breaks it when it does so in all its series."""
-    if not past.series_days or key.dose_number == 0:
-        return []
-    for given in past.series_days.values():
-        if key.dose_number not in given and all(number in given for number in range(1, key.dose_number)):
-            return []
-    return [Finding("VA-10", _NUMBER)]
-
-
-def once_a_day(key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) -> Findings:
+def once_a_day(key: DoseKey, past: Past) -> Findings:
     """VA-19, VA-11: the content is new; the same vaccine not twice on one day. A replay is not also told as a second dose."""
-    if past.same_content:
+    if any(other[_CONTENT] == key.content_tag for other in past.same_day):
         return [Finding("VA-19", "vaccination.record_id")]
     twice = any(other[_CODE] == key.vaccine_code for other in past.same_day)
     return [Finding("VA-11", "vaccination.lot.vaccine_code")] if twice else []
 
 
-def one_per_site(key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) -> Findings:
+def one_per_site(key: DoseKey, past: Past) -> Findings:
     """VA-12: one injection per site and day; the same vaccine twice is VA-11's."""
     if key.route == _ORAL or not key.site:
         return []
@@ -127,20 +130,8 @@ def one_per_site(key: DoseKey, _child: ChildKey, past: Past, _tables: Tables) ->
     return [Finding("VA-12", "vaccination.site")] if clash else []
 
 
-def fits_sex(key: DoseKey, child: ChildKey, _past: Past, tables: Tables) -> Findings:
-    """VA-17: a vaccine for girls is not given to a boy."""
+def fits_sex(key: DoseKey, tables: Tables) -> Findings:
+    """VA-17: what was given to a boy is not a vaccine for girls."""
     vaccine = tables.vaccines.get(key.vaccine_code)
-    wrong = vaccine is not None and vaccine.female_only and child.sex == SEX_MALE
+    wrong = vaccine is not None and vaccine.female_only
     return [Finding("VA-17", "vaccination.lot.vaccine_code")] if wrong else []
-
-
-RULES: tuple[Callable[[DoseKey, ChildKey, Past, Tables], Findings], ...] = (
-    after_birth,
-    before_leaving,
-    by_schedule,
-    away_from_live,
-    in_sequence,
-    once_a_day,
-    one_per_site,
-    fits_sex,
-)

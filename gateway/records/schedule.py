@@ -6,7 +6,7 @@ What broke the schedule has already happened: it is told, never refused.
 
 from calendar import monthrange
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 
 from gateway.records.tables import ScheduleRule
 
@@ -37,12 +37,14 @@ def too_soon(rule: ScheduleRule, earlier: Mapping[int, date], day: date) -> bool
     reference = earlier.get(rule.reference_dose)
     if reference is None or reference > day:
         return False
-    due = reference
-    if rule.interval_months:
-        due = add_months(reference, rule.interval_months)
-    return day < max(due, reference + timedelta(days=rule.interval_days))
+    if (day - reference).days < rule.interval_days:
+        return True
+    return rule.interval_months > 0 and day < add_months(reference, rule.interval_months)
 
 
 def late(rule: ScheduleRule, birth: date, day: date) -> bool:
     """Return whether the dose was given after the age by which it should be finished (VA-09)."""
-    return rule.before_months is not None and day > add_months(birth, rule.before_months)
+    if rule.before_months is None:
+        return False
+    months = (day.year - birth.year) * _MONTHS_PER_YEAR + day.month - birth.month
+    return months >= rule.before_months and day > add_months(birth, rule.before_months)

@@ -94,7 +94,11 @@ class _RulesFile:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything that the rules look up. `schedule` is by vaccine code and dose number; `texts`: English and Chinese by rule id."""
+    """Everything that the rules look up.
+
+    `schedule` is by vaccine code and dose number; `related`: the codes that share a series with a code; `texts`: English and
+    Chinese by rule id.
+    """
 
     schema_versions: frozenset[str]
     province: str
@@ -105,6 +109,7 @@ class Tables:
     divisions: frozenset[str]
     abolished_divisions: frozenset[str]
     vaccines: Mapping[str, Vaccine]
+    related: Mapping[str, frozenset[str]]
     schedule: Mapping[tuple[str, int], tuple[ScheduleRule, ...]]
 
     @classmethod
@@ -116,6 +121,7 @@ class Tables:
             raise SettingsError("rules.toml: severity: missing")
         rules = build(_RulesFile, table, "rules.toml: ")
         tables = folder / "tables"
+        vaccines = _vaccines(tables / "vaccines.csv")
         return cls(
             schema_versions=frozenset(rules.schema_versions),
             province=rules.province,
@@ -125,7 +131,8 @@ class Tables:
             required=_required(tables / f"required-items-{rules.required_items}.toml"),
             divisions=frozenset(row["code"] for row in _rows(tables / "divisions.csv")),
             abolished_divisions=frozenset(row["code"] for row in _rows(tables / "divisions-history.csv")),
-            vaccines=_vaccines(tables / "vaccines.csv"),
+            vaccines=vaccines,
+            related=_related(vaccines),
             schedule=_schedule(tables / "schedule.csv"),
         )
 
@@ -175,6 +182,18 @@ def _vaccines(path: Path) -> Mapping[str, Vaccine]:
         )
     except (KeyError, ValueError) as error:
         raise SettingsError(f"{path}: a column is missing or a value is not of its column") from error
+
+
+def _related(vaccines: Mapping[str, Vaccine]) -> Mapping[str, frozenset[str]]:
+    """Return for each vaccine code the codes that count for one of its series, itself included."""
+    return MappingProxyType(
+        {
+            one.code: frozenset(
+                other.code for other in vaccines.values() if not set(one.all_series).isdisjoint(other.all_series)
+            )
+            for one in vaccines.values()
+        }
+    )
 
 
 def _schedule(path: Path) -> Mapping[tuple[str, int], tuple[ScheduleRule, ...]]:

@@ -62,10 +62,8 @@ async def create(tx: Transaction, wanted: System, now_us: int) -> System:
     row = (wanted.organisation, wanted.kind, wanted.name, ACTIVE, now_us)
     if await tx.execute(_INSERT, row):
         return replace(wanted, state=ACTIVE)
-    found = await read(tx, wanted.organisation, wanted.kind, wanted.name)
-    if found is None:
-        raise refuse(Reason.ALREADY_EXISTS)
-    return found
+    # The conflict says that there is one, and rows are never deleted.
+    return await read(tx, wanted.organisation, wanted.kind, wanted.name) or wanted
 
 
 async def set_state(tx: Transaction, wanted: System) -> tuple[System, bool]:

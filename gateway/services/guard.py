@@ -73,7 +73,7 @@ class Guard(grpc.GenericRpcHandler):
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
         """Give every method name the same raw handler; grpc asks once per call."""
         handle = functools.partial(self._handle, handler_call_details.method)
         return grpc.stream_stream_rpc_method_handler(handle)

@@ -18,7 +18,7 @@ from grpc.aio import ServicerContext
 from gateway.errors import Reason, Refusal, refuse
 from gateway.identity.token import bearer_value
 
-Context: TypeAlias = ServicerContext[bytes, bytes]
+Context: TypeAlias = "ServicerContext[bytes, bytes]"
 
 # How long the true end of a call may lag behind the end of its messages: 20 times what was seen.
 END_GRACE_S = 0.02

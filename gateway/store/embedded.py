@@ -29,6 +29,9 @@ SOCKET_PATH_BYTES = 107
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.01
+# After kill -9 of a postmaster its backends end by themselves within moments; until then a new one
+# refuses in these words.
+_ORPHANS = "pre-existing shared memory block"
 # The line of postmaster.pid that says "ready" (PostgreSQL, miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
 _STATUS_LINE = 7
 
@@ -113,12 +116,11 @@ class Cluster:
         if self.pid() is not None and self._wait_ready():
             return True
         self._write_settings(user)
-        with self.log.open("ab") as log:
-            self._process = self._tools(user).spawn(
-                "postgres", "-D", str(self.data), log=log, mortal=mortal
-            )
-        if not self._wait_ready():
-            raise ClusterError(f"PostgreSQL did not start: {self._last_words()}")
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while not self._spawn(user, mortal=mortal):
+            words = self._last_words()
+            if _ORPHANS not in words or time.monotonic() > deadline:
+                raise ClusterError(f"PostgreSQL did not start: {words}")
         return False
 
     def stop(self) -> None:
@@ -196,6 +198,13 @@ class Cluster:
         except ToolError as error:
             raise ClusterError(str(error)) from error
 
+    def _spawn(self, user: SystemUser, *, mortal: bool) -> bool:
+        with self.log.open("ab") as log:
+            self._process = self._tools(user).spawn(
+                "postgres", "-D", str(self.data), log=log, mortal=mortal
+            )
+        return self._wait_ready()
+
     def _write_settings(self, user: SystemUser) -> None:
         quoted = '"' + str(self.home.run("postgres")).replace('"', '""') + '"'
         text = _SETTINGS.format(socket="'" + quoted.replace("'", "''") + "'")
@@ -239,5 +248,5 @@ class Cluster:
 
 
 def _tail(log: IO[bytes]) -> str:
-    log.seek(max(0, log.seek(0, os.SEEK_END) - 1000))
+    log.seek(max(0, log.seek(0, os.SEEK_END) - 500))
     return log.read().decode(errors="replace").strip()

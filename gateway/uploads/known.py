@@ -1,5 +1,6 @@
 """What the store knows about the records of one batch, read in one statement, and kept up to date while the batch is judged."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ class Known:
 
     sequence: int = 0
     cards: dict[bytes, ChildKey] = field(default_factory=dict)
-    doses: dict[bytes, list[PastDose]] = field(default_factory=dict)
+    doses: defaultdict[bytes, list[PastDose]] = field(default_factory=lambda: defaultdict(list))
     records: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
     retired: set[bytes] = field(default_factory=set)
     held: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
@@ -112,12 +113,12 @@ class Known:
             self.taken.earlier.append(
                 Earlier(DOSE, key.record_id, stored.revision, stored.batch_id, stored.item_index)
             )
-            past = self.doses.get(stored.child_tag, [])
+            past = self.doses[stored.child_tag]
             past[:] = [dose for dose in past if dose[_RECORD_ID] != key.record_id]
         corrects = stored is not None and name not in self.taken.doses
         (self.taken.corrections if corrects else self.taken.doses)[name] = key
         self.records[name] = key
-        self.doses.setdefault(key.child_tag, []).append(key)
+        self.doses[key.child_tag].append(key)
 
     def take_document(self, key: DocumentKey, record_key: bytes) -> None:
         """Take a document as stored from now on, and remember to write it."""
@@ -137,11 +138,9 @@ class Known:
         return doses
 
     def add_row(self, row: tuple[Any, ...]) -> None:  # Any: columns of the union, their types stand in the statement
-        """Take one row of the statement."""
+        """Take one row of the statement that is not a past dose."""
         what = row[_WHAT]
-        if what == _PAST:
-            self.doses.setdefault(row[0], []).append(row)
-        elif what == _CHILD:
+        if what == _CHILD:
             tag, name, _, sex, birth, status, _, content, unit, _, revision, batch, index = row[:_WHAT]
             self.cards[tag] = ChildKey(
                 tag, birth, sex, status, row[_DAY2], revision, unit, name, None, content, batch, index
@@ -202,6 +201,10 @@ async def load(tx: Transaction, prepared: Prepared) -> Known:
 
 async def _fetch(tx: Transaction, statement: str, parameters: list[object]) -> Known:
     known = Known()
+    past = known.doses
     for row in await tx.fetch(statement, parameters):
-        known.add_row(row)
+        if row[_WHAT] == _PAST:
+            past[row[0]].append(row)
+        else:
+            known.add_row(row)
     return known

@@ -117,7 +117,7 @@ async def write(tx: Transaction, prepared: Prepared, known: Known, answer: bytes
     if not small:
         await tx.copy(_COPY_ITEM, _item_rows(prepared, batch_id), _ITEM_TYPES)
         if doses:
-            await tx.copy(_COPY_DOSE, _dose_keys(doses, batch_id), _DOSE_TYPES)
+            await tx.copy(_COPY_DOSE, _dose_rows(doses, batch_id), _DOSE_TYPES)
     await _write_cards(tx, known, batch_id)
     await _write_corrections(tx, known, batch_id)
     await _write_documents(tx, prepared, known, batch_id)
@@ -200,7 +200,7 @@ async def _write_cards(tx: Transaction, known: Known, batch_id: int) -> None:
 async def _write_corrections(tx: Transaction, known: Known, batch_id: int) -> None:
     corrections = known.taken.corrections.values()
     if corrections:
-        rows = _dose_keys(corrections, batch_id)
+        rows = list(_dose_rows(corrections, batch_id))
         _expect(await tx.execute(_CORRECT_DOSES, _columns(rows, len(_DOSE_TYPES))), len(rows))
     earlier = known.taken.earlier
     if earlier:
@@ -208,8 +208,9 @@ async def _write_corrections(tx: Transaction, known: Known, batch_id: int) -> No
         await tx.execute(_EARLIER, _columns(placed, len(placed[0])))
 
 
-def _dose_keys(keys: Iterable[DoseKey], batch_id: int) -> list[DoseKey]:
-    return [key if key.batch_id != HERE else key._replace(batch_id=batch_id) for key in keys]
+def _dose_rows(keys: Iterable[DoseKey], batch_id: int) -> Iterable[Sequence[object]]:
+    """Yield the rows of doses; those of this batch get its id, released ones keep theirs."""
+    return (key if key.batch_id != HERE else (*key[:-2], batch_id, key.item_index) for key in keys)
 
 
 async def _write_documents(tx: Transaction, prepared: Prepared, known: Known, batch_id: int) -> None:

@@ -14,7 +14,9 @@ NAME = "hub-upload"
 Conninfo = Callable[[str], str]
 
 
-async def refusal(office: Office, name: str, password: str, over: Connection | None = None) -> Refusal:
+async def refusal(
+    office: Office, name: str, password: str, over: Connection | None = None
+) -> Refusal:
     try:
         await office.log_in(name, password, over)
     except Refusal as refused:
@@ -24,7 +26,14 @@ async def refusal(office: Office, name: str, password: str, over: Connection | N
 
 def said(refused: Refusal) -> tuple[object, ...]:
     """All that a caller could learn from a refusal."""
-    return type(refused), refused.reason, str(refused), (*refused.metadata,), refused.violations, refused.retry_after_s
+    return (
+        type(refused),
+        refused.reason,
+        str(refused),
+        (*refused.metadata,),
+        refused.violations,
+        refused.retry_after_s,
+    )
 
 
 CAUSES = {
@@ -50,13 +59,17 @@ def test_every_cause_sounds_the_same(conninfo: Conninfo) -> None:
         async with office.administration.transaction() as tx:
             await tx.execute("UPDATE gateway.account SET state = 2 WHERE name = 'suspended'")
         heard = {cause: said(await refusal(office, *attempt)) for cause, attempt in CAUSES.items()}
-        assert set(heard.values()) == {(UnauthenticatedError, Reason.LOGIN_FAILED, "LOGIN_FAILED", (), (), None)}
+        assert set(heard.values()) == {
+            (UnauthenticatedError, Reason.LOGIN_FAILED, "LOGIN_FAILED", (), (), None)
+        }
         await office.log_in(NAME, GOOD)
 
     at_the_office(conninfo, scene)
 
 
-def test_every_cause_costs_the_same_work(conninfo: Conninfo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_cause_costs_the_same_work(
+    conninfo: Conninfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same statements and one hash of the same parameters, so the same time (`make bench` has the figures)."""
     done: list[str] = []
     fetch_one = Transaction.fetch_one
@@ -120,7 +133,12 @@ def test_a_burst_of_guesses_is_not_faster_than_its_count(conninfo: Conninfo) -> 
 
 @pytest.mark.parametrize(
     "over",
-    [connection(organisation="140200"), connection("sys/spare"), connection("officer/wang"), connection("officer/hub")],
+    [
+        connection(organisation="140200"),
+        connection("sys/spare"),
+        connection("officer/wang"),
+        connection("officer/hub"),
+    ],
     ids=["other organisation", "other system", "officer", "same name, other kind"],
 )
 def test_an_outsider_cannot_lock_an_account(conninfo: Conninfo, over: Connection) -> None:
@@ -166,7 +184,10 @@ def test_one_subject_takes_one_place_of_the_hashing(conninfo: Conninfo) -> None:
 
     async def scene(office: Office) -> None:
         await office.settled()
-        flood = [asyncio.create_task(refusal(office, f"name-{n}", "guess", connection("sys/spare"))) for n in range(40)]
+        flood = [
+            asyncio.create_task(refusal(office, f"name-{n}", "guess", connection("sys/spare")))
+            for n in range(40)
+        ]
         await asyncio.sleep(0)
         await office.log_in(NAME, GOOD)
         reasons = {(await task).reason for task in flood}

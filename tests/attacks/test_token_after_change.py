@@ -24,7 +24,12 @@ async def heard(office: Office, grant: Grant, over: Connection | None = None) ->
 
 @pytest.mark.parametrize(
     "over",
-    [connection(certificate="two"), connection("sys/spare"), connection("officer/hub"), connection(organisation="140200")],
+    [
+        connection(certificate="two"),
+        connection("sys/spare"),
+        connection("officer/hub"),
+        connection(organisation="140200"),
+    ],
     ids=["renewed certificate", "other system", "officer", "other organisation"],
 )
 def test_a_token_is_void_on_any_other_connection(conninfo: Conninfo, over: Connection) -> None:
@@ -51,7 +56,10 @@ def test_nothing_survives_a_new_password(conninfo: Conninfo) -> None:
     async def scene(office: Office) -> None:
         await office.settled()
         office.clock.us += DAY_US
-        thief, owner = await office.log_in("hub-upload", GOOD), await office.log_in("hub-upload", GOOD)
+        thief, owner = (
+            await office.log_in("hub-upload", GOOD),
+            await office.log_in("hub-upload", GOOD),
+        )
         fresh = await office.change(owner, GOOD, BETTER)
         assert await heard(office, thief) is Reason.SESSION_UNKNOWN
         await office.who(fresh)
@@ -59,7 +67,10 @@ def test_nothing_survives_a_new_password(conninfo: Conninfo) -> None:
     at_the_office(conninfo, scene)
 
 
-@pytest.mark.parametrize("change", ["roles = '{auditor}', role_epoch = role_epoch + 1", "state = 2", "subject_name = 'spare'"])
+@pytest.mark.parametrize(
+    "change",
+    ["roles = '{auditor}', role_epoch = role_epoch + 1", "state = 2", "subject_name = 'spare'"],
+)
 def test_nothing_survives_a_change_of_rights(conninfo: Conninfo, change: str) -> None:
     async def scene(office: Office) -> None:
         grant = await office.settled()
@@ -72,7 +83,9 @@ def test_nothing_survives_a_change_of_rights(conninfo: Conninfo, change: str) ->
     at_the_office(conninfo, scene)
 
 
-def test_a_password_that_expires_by_the_owners_sql_restricts_the_running_session(conninfo: Conninfo) -> None:
+def test_a_password_that_expires_by_the_owners_sql_restricts_the_running_session(
+    conninfo: Conninfo,
+) -> None:
     """The demo's expired password: set by SQL, in force with the next call."""
 
     async def scene(office: Office) -> None:

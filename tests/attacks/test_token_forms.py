@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from joserfc import jws as other_jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
@@ -47,15 +50,24 @@ def payload(**changes: object) -> dict[str, Any]:
     return {name: value for name, value in claims.items() if value is not None}
 
 
-def sign(header: dict[str, Any] | str, claims: dict[str, Any] | str, jwk: str = KEY.private_jwk) -> str:
+def sign(
+    header: dict[str, Any] | str, claims: dict[str, Any] | str, jwk: str = KEY.private_jwk
+) -> str:
     """Sign anything at all as ES256 with our own key: an attacker never could."""
-    parts = [encode((one if isinstance(one, str) else json.dumps(one)).encode()) for one in (header, claims)]
+    parts = [
+        encode((one if isinstance(one, str) else json.dumps(one)).encode())
+        for one in (header, claims)
+    ]
     key = ECKey.import_key(json.loads(jwk))
-    r, s = decode_dss_signature(key.private_key.sign(".".join(parts).encode(), ec.ECDSA(hashes.SHA256())))
+    r, s = decode_dss_signature(
+        key.private_key.sign(".".join(parts).encode(), ec.ECDSA(hashes.SHA256()))
+    )
     return ".".join([*parts, encode(r.to_bytes(32, "big") + s.to_bytes(32, "big"))])
 
 
-def refused(made: str, rule: str, bearer: Bearer = BEARER, now_us: int = NOW_US, by: Verifier | None = None) -> None:
+def refused(
+    made: str, rule: str, bearer: Bearer = BEARER, now_us: int = NOW_US, by: Verifier | None = None
+) -> None:
     """It is refused by this very rule, the caller learns nothing of it, and the next good token works."""
     judge = by or verifier()
     with pytest.raises(UnauthenticatedError) as found:
@@ -71,7 +83,9 @@ def refused(made: str, rule: str, bearer: Bearer = BEARER, now_us: int = NOW_US,
 def valid_for_others(made: str) -> bool:
     """Whether the signature alone is good, by joserfc."""
     try:
-        other_jws.deserialize_compact(made, KeySet.import_key_set(json.loads(KEY.public_set)), algorithms=["ES256"])
+        other_jws.deserialize_compact(
+            made, KeySet.import_key_set(json.loads(KEY.public_set)), algorithms=["ES256"]
+        )
     except (JoseError, ValueError):
         return False
     return True
@@ -214,7 +228,10 @@ def test_a_token_cannot_bring_its_own_key() -> None:
     refused(sign(HEADER, payload(), evil.private_jwk), "signature")
 
 
-@pytest.mark.parametrize("kid", ["", "../../dev/null", "' OR 1=1 --", KEY.kid + " ", KEY.kid.swapcase(), 0, None, ["x"], {}])
+@pytest.mark.parametrize(
+    "kid",
+    ["", "../../dev/null", "' OR 1=1 --", KEY.kid + " ", KEY.kid.swapcase(), 0, None, ["x"], {}],
+)
 def test_a_key_is_found_by_its_exact_name(kid: object) -> None:
     refused(sign({**HEADER, "kid": kid}, payload()), "header.kid")
 
@@ -226,7 +243,10 @@ def test_another_type_of_token_is_not_an_access_token(kind: object) -> None:
 
 @pytest.mark.parametrize("name", ["alg", "kid", "typ"])
 def test_the_header_is_complete(name: str) -> None:
-    refused(sign({key: value for key, value in HEADER.items() if key != name}, payload()), "header.members")
+    refused(
+        sign({key: value for key, value in HEADER.items() if key != name}, payload()),
+        "header.members",
+    )
 
 
 # 107, 109
@@ -243,7 +263,15 @@ def test_the_header_is_complete(name: str) -> None:
         lambda made: made[:-1] + "\u017f",
         lambda made: made.replace("_", "/").replace("-", "+") + "+",
     ],
-    ids=["padding", "padding inside", "leading space", "newline", "space inside", "not ascii", "plain base64"],
+    ids=[
+        "padding",
+        "padding inside",
+        "leading space",
+        "newline",
+        "space inside",
+        "not ascii",
+        "plain base64",
+    ],
 )
 def test_one_token_has_one_spelling(spoil: Callable[[str], str]) -> None:
     made = spoil(minter().mint(CLAIMS))
@@ -257,7 +285,9 @@ def test_the_last_character_of_a_signature_has_no_play() -> None:
     last = alphabet.index(made[-1])
     assert last % 16 == 0
     for twin in range(last + 1, last + 16):
-        assert decode((made[:-1] + alphabet[twin]).rsplit(".", 1)[1]) == decode(made.rsplit(".", 1)[1])
+        assert decode((made[:-1] + alphabet[twin]).rsplit(".", 1)[1]) == decode(
+            made.rsplit(".", 1)[1]
+        )
         refused(made[:-1] + alphabet[twin], "base64")
 
 
@@ -328,7 +358,9 @@ def test_the_ecdsa_twin_is_the_same_token() -> None:
         ({"subject": f"spiffe://{DOMAIN}/org/140100/officer/hub"}, "connection.subject"),
     ],
 )
-def test_a_stolen_token_is_of_no_use_on_another_connection(change: dict[str, object], rule: str) -> None:
+def test_a_stolen_token_is_of_no_use_on_another_connection(
+    change: dict[str, object], rule: str
+) -> None:
     made = minter().mint(CLAIMS)
     refused(made, rule, replace(BEARER, **change))
     # Nor does an expired one tell the thief that it was good once.
@@ -359,5 +391,9 @@ def test_a_key_that_left_the_set_signs_nothing_any_more() -> None:
     fresh = keys.make()
     successor = Verifier({fresh.kid: json.loads(fresh.public_set)["keys"][0]}, DOMAIN)
     refused(minter().mint(CLAIMS), "header.kid", by=successor)
-    both = {key["kid"]: key for text in (KEY.public_set, fresh.public_set) for key in json.loads(text)["keys"]}
+    both = {
+        key["kid"]: key
+        for text in (KEY.public_set, fresh.public_set)
+        for key in json.loads(text)["keys"]
+    }
     Verifier(both, DOMAIN).verify(minter().mint(CLAIMS), BEARER, NOW_US)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.audit.event import Event
@@ -69,10 +69,12 @@ class Stage:
     clock: TurnedClock
     conninfo: Callable[[str], str]
     home: Home
+    others: list[Database] = field(default_factory=list)
 
     async def another(self, door: str = "identity") -> Recorder:
         """Return a second recorder on the same database and signer."""
         database = await Database.open(self.conninfo("identity"), application="test")
+        self.others.append(database)
         link = SignerLink(self.home.signer_socket)
         return await Recorder.open(database, link, door=door, clock=self.clock)
 
@@ -87,12 +89,14 @@ async def stage(conninfo: Callable[[str], str], *, lanes: int = 1) -> AsyncItera
         database = await Database.open(conninfo("intake"), application="test")
         link = SignerLink(home.signer_socket)
         recorder = await Recorder.open(database, link, door="intake", clock=clock, lanes=lanes)
+        made = Stage(database, signer, recorder, clock, conninfo, home)
         try:
-            yield Stage(database, signer, recorder, clock, conninfo, home)
+            yield made
         finally:
             await recorder.close()
             await signer.kill()
-            await database.close()
+            for each in (database, *made.others):
+                await each.close()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

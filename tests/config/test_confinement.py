@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,7 @@ if len(sys.argv) > 2:
 
 
 @pytest.fixture
-def home() -> Home:
+def home() -> Iterator[Home]:
     root = Path(tempfile.mkdtemp(prefix="gw-"))
     root.chmod(0o711)
     made = Home(root / "home")
@@ -54,7 +56,16 @@ def home() -> Home:
     folders.make_folders(made)
     for process in ("intake", "identity"):
         folders.write_private(made.secrets(process) / "key", b"", process)
-    return made
+    yield made
+    shutil.rmtree(root)
+
+
+def runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
 
 
 def run(home: Home, *words: str, **environment: str) -> subprocess.Popen[str]:
@@ -110,9 +121,7 @@ def test_it_dies_with_its_parent(home: Home) -> None:
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{child}/exe").exists() and os.getpgid(child):
-        if "Z" in Path(f"/proc/{child}/stat").read_text().split()[2]:
-            break
+    while runs(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -96,6 +96,25 @@ def test_decisions_are_numbered_without_gap():
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_every_command_that_a_document_names_exists():
+    known = re.findall(
+        r"^\| `gateway ([^`]+)`",
+        (ROOT / "docs/commands.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    paths = {
+        " ".join(word for word in usage.split() if re.fullmatch(r"[a-z-]+", word))
+        for usage in known
+    }
+    nouns = {path.split()[0] for path in paths}
+    for page in [*DOCS, ROOT / "README.md"]:
+        for noun, verb in re.findall(
+            r"(?:`|bin/)gateway ([a-z-]+)(?: ([a-z-]+))?", page.read_text(encoding="utf-8")
+        ):
+            assert noun in nouns, f"{page.name}: gateway {noun}"
+            assert noun in paths or f"{noun} {verb}" in paths, f"{page.name}: gateway {noun} {verb}"
+
+
 def test_every_target_of_make_that_a_document_names_exists():
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in [*DOCS, ROOT / "README.md"]:

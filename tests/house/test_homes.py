@@ -18,7 +18,7 @@ HOMES = {
     "structlog": ("log",),
     "argon2": ("identity.passwords",),
     "zxcvbn": ("identity",),
-    "typer": ("cli",),
+    "typer": ("cli", "demo"),
     "rich": ("cli", "demo"),
 }
 CLOCK = {

@@ -1,6 +1,9 @@
 import ast
 import string
 
+from typer.main import get_command
+
+from gateway.cli.main import application
 from gateway.messages.texts import catalogue
 from tests.house.tree import modules, parse
 
@@ -37,3 +40,19 @@ def test_every_id_written_in_the_code_has_a_text():
             ):
                 unknown.add(f"{path.name}: {first.value}")
     assert unknown == set()
+
+
+def helps(command, path="gateway"):
+    for part in [command, *command.params]:
+        said = getattr(part, "help", None)
+        if said and part.name != "help" and not getattr(command, "hidden", False):
+            yield path, said
+    for name, below in getattr(command, "commands", {}).items():
+        yield from helps(below, f"{path} {name}")
+
+
+def test_every_help_is_a_text_in_both_languages():
+    known = catalogue("en")
+    said = list(helps(get_command(application())))
+    assert said
+    assert [(path, msgid) for path, msgid in said if msgid not in known] == []

@@ -38,7 +38,9 @@ BETTER = "Granite.Lampion.44"
 KEY = keys.make()
 
 
-def connection(subject: str = "sys/hub", organisation: str = "140100", certificate: str = "one") -> Connection:
+def connection(
+    subject: str = "sys/hub", organisation: str = "140100", certificate: str = "one"
+) -> Connection:
     """A connection of a certificate; `certificate` is any word that tells it from others."""
     digest = hashlib.sha256(certificate.encode()).hexdigest()
     return Connection(
@@ -67,13 +69,19 @@ class Office:
     clock: TurnedClock
 
     async def open_account(
-        self, name: str = "hub-upload", organisation: str = "140100", role: str = "uploader", subject: str = "hub"
+        self,
+        name: str = "hub-upload",
+        organisation: str = "140100",
+        role: str = "uploader",
+        subject: str = "hub",
     ) -> str:
         """Open an account and return its one-time password."""
         one_time = await self.desk.passwords.one_time()
         wanted = NewAccount(organisation, name, (role,), subject)
         async with self.administration.transaction() as tx:
-            await accounts.create(tx, wanted, one_time.hash, self.desk.rules.active, self.clock.now_us())
+            await accounts.create(
+                tx, wanted, one_time.hash, self.desk.rules.active, self.clock.now_us()
+            )
         return one_time.text
 
     async def log_in(self, name: str, password: str, over: Connection | None = None) -> Grant:
@@ -94,7 +102,9 @@ class Office:
 
     async def change(self, grant: Grant, old: str, new: str) -> Grant:
         """Change the password as the service does."""
-        found = await change.prepare(self.desk, await self.who(grant), "太原市疾病预防控制中心", old, new)
+        found = await change.prepare(
+            self.desk, await self.who(grant), "太原市疾病预防控制中心", old, new
+        )
         async with self.database.transaction() as tx:
             return await change.apply(self.desk, tx, found)
 
@@ -118,9 +128,16 @@ def at_the_office(
         database = await Database.open(conninfo("identity"), application="test", size=4)
         administration = await Database.open(conninfo("administration"), application="test", size=1)
         async with administration.transaction() as tx:
-            await organisations.create(tx, Organisation("140000", "山西省", Kind.PROVINCE, None), DIVISIONS, 1)
-            for code, name in (("140100", "太原市疾病预防控制中心"), ("140200", "大同市疾病预防控制中心")):
-                await organisations.create(tx, Organisation(code, name, Kind.CITY, "140000"), DIVISIONS, 1)
+            await organisations.create(
+                tx, Organisation("140000", "山西省", Kind.PROVINCE, None), DIVISIONS, 1
+            )
+            for code, name in (
+                ("140100", "太原市疾病预防控制中心"),
+                ("140200", "大同市疾病预防控制中心"),
+            ):
+                await organisations.create(
+                    tx, Organisation(code, name, Kind.CITY, "140000"), DIVISIONS, 1
+                )
                 await systems.create(tx, System(code, "sys", "hub"), 1)
                 await systems.create(tx, System(code, "sys", "spare"), 1)
                 await systems.create(tx, System(code, "officer", "wang"), 1)

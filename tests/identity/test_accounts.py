@@ -20,7 +20,11 @@ def test_an_account_is_opened_once_with_a_one_time_password(conninfo) -> None:
         async with office.administration.transaction() as tx:
             made = await accounts.create(tx, WANTED, "hash", PROFILE, START_US)
             assert await accounts.read(tx, "140100", "hub-upload") == made
-            assert (made.subject_kind, made.subject_name, made.roles) == ("sys", "hub", ("uploader",))
+            assert (made.subject_kind, made.subject_name, made.roles) == (
+                "sys",
+                "hub",
+                ("uploader",),
+            )
             assert made.must_change
             assert made.password_expires_us == START_US + 24 * HOUR_US
             assert await accounts.read(tx, "140200", "hub-upload") is None
@@ -65,7 +69,13 @@ def test_officers_bear_what_governs_and_looks_on(conninfo) -> None:
     async def scene(office: Office) -> None:
         async with office.administration.transaction() as tx:
             for role in ("admin", "auditor"):
-                made = await accounts.create(tx, NewAccount("140100", f"wang-{role}", (role,), "wang"), "hash", PROFILE, START_US)
+                made = await accounts.create(
+                    tx,
+                    NewAccount("140100", f"wang-{role}", (role,), "wang"),
+                    "hash",
+                    PROFILE,
+                    START_US,
+                )
                 assert made.subject_kind == "officer"
 
     at_the_office(conninfo, scene)
@@ -75,16 +85,25 @@ def test_a_reset_voids_sessions_and_lifts_blocks(conninfo) -> None:
     async def scene(office: Office) -> None:
         grant = await office.settled()
         async with office.database.transaction() as tx:
-            await tx.execute("INSERT INTO gateway.throttle VALUES ('140100', 'hub-upload', 'sys/hub', 9, %s, 1)", (START_US * 2,))
+            await tx.execute(
+                "INSERT INTO gateway.throttle VALUES ('140100', 'hub-upload', 'sys/hub', 9, %s, 1)",
+                (START_US * 2,),
+            )
         one_time = await office.desk.passwords.one_time()
         async with office.administration.transaction() as tx:
-            account = await accounts.reset(tx, "140100", "hub-upload", one_time.hash, PROFILE, office.clock.now_us())
+            account = await accounts.reset(
+                tx, "140100", "hub-upload", one_time.hash, PROFILE, office.clock.now_us()
+            )
             assert account.must_change
             assert account.password_epoch == grant.account.password_epoch + 1
             with pytest.raises(NotFoundError):
                 await accounts.reset(tx, "140100", "nobody", one_time.hash, PROFILE, START_US)
-            assert await tx.fetch("SELECT count(*) FROM gateway.session WHERE ended_us IS NULL") == [(0,)]
-            assert await tx.fetch("SELECT failures, blocked_until_us FROM gateway.throttle") == [(0, 0)]
+            assert await tx.fetch(
+                "SELECT count(*) FROM gateway.session WHERE ended_us IS NULL"
+            ) == [(0,)]
+            assert await tx.fetch("SELECT failures, blocked_until_us FROM gateway.throttle") == [
+                (0, 0)
+            ]
         assert (await office.log_in("hub-upload", one_time.text)).account == account
         # The former password stays in the history, although nobody read it at the reset.
         changed = await office.log_in("hub-upload", one_time.text)
@@ -101,7 +120,11 @@ def test_pages_are_in_order_and_bounded(conninfo) -> None:
             await office.open_account(name, organisation)
         async with office.administration.transaction() as tx:
             every = await accounts.page(tx, "", ("", ""), 50)
-            assert [(one.organisation, one.name) for one in every] == [("140100", "a-one"), ("140100", "b-two"), ("140200", "b-one")]
+            assert [(one.organisation, one.name) for one in every] == [
+                ("140100", "a-one"),
+                ("140100", "b-two"),
+                ("140200", "b-one"),
+            ]
             assert await accounts.page(tx, "", ("140100", "a-one"), 1) == every[1:2]
             assert await accounts.page(tx, "140200", ("", ""), 5000) == every[2:]
 

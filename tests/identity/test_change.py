@@ -75,7 +75,24 @@ def test_the_last_twelve_are_not_taken_again(conninfo) -> None:
     async def scene(office: Office) -> None:
         grant = await office.settled()
         current = GOOD
-        others = [f"{word}-Lampion-{n}4-Zq" for n, word in enumerate("Ash Birch Cedar Elm Fir Gum Hazel Ivy Juniper Kauri Larch".split())]
+        others = [
+            f"{word}-Lampion-{n}4-Zq"
+            for n, word in enumerate(
+                [
+                    "Ash",
+                    "Birch",
+                    "Cedar",
+                    "Elm",
+                    "Fir",
+                    "Gum",
+                    "Hazel",
+                    "Ivy",
+                    "Juniper",
+                    "Kauri",
+                    "Larch",
+                ]
+            )
+        ]
         for new in others:
             office.clock.us += DAY_US
             grant = await office.log_in(NAME, current)
@@ -86,9 +103,13 @@ def test_the_last_twelve_are_not_taken_again(conninfo) -> None:
             current = new
         # Twelve are kept, GOOD being the oldest: one more, and it may come again.
         office.clock.us += DAY_US
-        grant = await office.change(await office.log_in(NAME, current), current, "Maple-Lampion-94-Zq")
+        grant = await office.change(
+            await office.log_in(NAME, current), current, "Maple-Lampion-94-Zq"
+        )
         office.clock.us += DAY_US
-        await office.change(await office.log_in(NAME, "Maple-Lampion-94-Zq"), "Maple-Lampion-94-Zq", GOOD)
+        await office.change(
+            await office.log_in(NAME, "Maple-Lampion-94-Zq"), "Maple-Lampion-94-Zq", GOOD
+        )
 
     at_the_office(conninfo, scene)
 

@@ -29,7 +29,18 @@ def test_two_keys_differ_and_a_private_one_is_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "1", "{}", '{"keys": 1}', '{"keys": [1]}', '{"keys": [], "more": 1}', "[" * 100_000, '{"keys":[]}' + " " * 70_000],
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        "{}",
+        '{"keys": 1}',
+        '{"keys": [1]}',
+        '{"keys": [], "more": 1}',
+        "[" * 100_000,
+        '{"keys":[]}' + " " * 70_000,
+    ],
 )
 def test_a_public_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "token-keys.json"
@@ -40,7 +51,17 @@ def test_a_public_file_of_another_form_is_refused(tmp_path: Path, text: str) -> 
 
 @pytest.mark.parametrize(
     "change",
-    [{"kty": "oct"}, {"crv": "P-384"}, {"alg": "HS256"}, {"use": "enc"}, {"kid": "mine"}, {"x": "AA"}, {"y": 1}, {"k": "secret"}, {"d": "x" * 43}],
+    [
+        {"kty": "oct"},
+        {"crv": "P-384"},
+        {"alg": "HS256"},
+        {"use": "enc"},
+        {"kid": "mine"},
+        {"x": "AA"},
+        {"y": 1},
+        {"k": "secret"},
+        {"d": "x" * 43},
+    ],
 )
 def test_a_key_of_another_form_is_refused(tmp_path: Path, change: dict) -> None:
     _, public = write_keys(tmp_path)

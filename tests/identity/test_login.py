@@ -33,7 +33,13 @@ def test_a_settled_account_is_current_then_warned_then_expired(conninfo) -> None
         first = await office.settled()
         assert (first.password_state, first.warning_days) == (PasswordState.CURRENT, None)
         assert first.password_expires_us == START_US + 90 * DAY_US
-        for day, state, step in ((75, PasswordState.CURRENT, None), (76, PasswordState.WARNED, 14), (84, PasswordState.WARNED, 7), (89, PasswordState.WARNED, 1), (90, PasswordState.EXPIRED, None)):
+        for day, state, step in (
+            (75, PasswordState.CURRENT, None),
+            (76, PasswordState.WARNED, 14),
+            (84, PasswordState.WARNED, 7),
+            (89, PasswordState.WARNED, 1),
+            (90, PasswordState.EXPIRED, None),
+        ):
             office.clock.us = START_US + day * DAY_US
             grant = await office.log_in("hub-upload", GOOD)
             assert (grant.password_state, grant.warning_days) == (state, step)
@@ -61,7 +67,9 @@ def test_a_refresh_prolongs_the_token_and_never_the_session(conninfo) -> None:
 
 
 @pytest.mark.parametrize("kind", ["idle", "ended", "expired", "gone", "ended meanwhile"])
-def test_a_session_that_is_over_is_not_refreshed(conninfo, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_is_over_is_not_refreshed(
+    conninfo, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scene(office: Office) -> None:
         who = await office.who(await office.settled())
         if kind == "idle":
@@ -150,7 +158,12 @@ class _Changed:
 
     async def fetch_one(self, sql: str, parameters=()):
         row = list(await self._tx.fetch_one(sql, parameters))
-        place, value = {"state": (5, 2), "password_epoch": (9, 9), "role_epoch": (10, 9), "roles": (2, ["admin"])}[self._change.split(" ")[0]]
+        place, value = {
+            "state": (5, 2),
+            "password_epoch": (9, 9),
+            "role_epoch": (10, 9),
+            "roles": (2, ["admin"]),
+        }[self._change.split(" ")[0]]
         row[place] = value
         return tuple(row)
 

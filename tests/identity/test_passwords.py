@@ -26,7 +26,12 @@ def hashing(scene: Callable[[Passwords], Awaitable[None]], *accepted: argon2.Par
 
 def test_shipped_parameters_are_argon2id_19_mib_two_rounds() -> None:
     first = ACCEPTED[0]
-    assert (first.type, first.memory_cost, first.time_cost, first.parallelism) == (argon2.Type.ID, 19456, 2, 1)
+    assert (first.type, first.memory_cost, first.time_cost, first.parallelism) == (
+        argon2.Type.ID,
+        19456,
+        2,
+        1,
+    )
 
 
 def test_a_hash_names_its_parameters_and_is_verified() -> None:

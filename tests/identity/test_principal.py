@@ -16,17 +16,50 @@ from tests.identity.office import DOMAIN, RULES, START_US, connection
 PROFILE = RULES.active
 OVER = connection()
 DIGEST = bytes.fromhex(OVER.certificate_sha256)
-CLAIMS = Claims("140100", "hub-upload", OVER.subject, bytes(16), ("uploader",), 1, 2, DIGEST, START_US // 1_000_000, START_US // 1_000_000 + 600)
-ACCOUNT = Account("140100", "hub-upload", ("uploader",), "sys", "hub", 1, START_US, START_US + 90 * DAY_US, False, 1, 2)
-SESSION = Session(bytes(16), "140100", "hub-upload", DIGEST, START_US, START_US, START_US + 12 * HOUR_US)
+CLAIMS = Claims(
+    "140100",
+    "hub-upload",
+    OVER.subject,
+    bytes(16),
+    ("uploader",),
+    1,
+    2,
+    DIGEST,
+    START_US // 1_000_000,
+    START_US // 1_000_000 + 600,
+)
+ACCOUNT = Account(
+    "140100",
+    "hub-upload",
+    ("uploader",),
+    "sys",
+    "hub",
+    1,
+    START_US,
+    START_US + 90 * DAY_US,
+    False,
+    1,
+    2,
+)
+SESSION = Session(
+    bytes(16), "140100", "hub-upload", DIGEST, START_US, START_US, START_US + 12 * HOUR_US
+)
 STANDING = Standing(SESSION, ACCOUNT)
 
 
 def test_who_is_calling() -> None:
     found = principal.establish(CLAIMS, STANDING, OVER, PROFILE, START_US)
     assert str(found.subject) == f"spiffe://{DOMAIN}/org/140100/sys/hub"
-    assert (found.organisation, found.account, found.roles) == ("140100", "hub-upload", {"uploader"})
-    assert (found.session, found.certificate_sha256, found.origin) == (bytes(16), DIGEST, OVER.origin)
+    assert (found.organisation, found.account, found.roles) == (
+        "140100",
+        "hub-upload",
+        {"uploader"},
+    )
+    assert (found.session, found.certificate_sha256, found.origin) == (
+        bytes(16),
+        DIGEST,
+        OVER.origin,
+    )
     assert found.password_state is PasswordState.CURRENT
     assert found.token_expires_us == START_US + 600_000_000
     assert found.session_expires_us == SESSION.expires_us
@@ -61,7 +94,9 @@ def test_anything_that_disagrees_is_an_unknown_session(standing: Standing | None
 
 
 def test_roles_come_from_the_account_not_from_the_token() -> None:
-    found = principal.establish(replace(CLAIMS, roles=("admin",)), STANDING, OVER, PROFILE, START_US)
+    found = principal.establish(
+        replace(CLAIMS, roles=("admin",)), STANDING, OVER, PROFILE, START_US
+    )
     assert found.roles == {"uploader"}
 
 
@@ -78,7 +113,10 @@ def test_roles_come_from_the_account_not_from_the_token() -> None:
 )
 def test_password_states(account: Account, days: int, state: PasswordState) -> None:
     assert principal.password_state(account, PROFILE, START_US + days * DAY_US) is state
-    assert principal.password_state(account, PROFILE, START_US + days * DAY_US - 1) is not PasswordState.EXPIRED
+    assert (
+        principal.password_state(account, PROFILE, START_US + days * DAY_US - 1)
+        is not PasswordState.EXPIRED
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,8 +128,12 @@ def test_password_states(account: Account, days: int, state: PasswordState) -> N
         (PasswordState.MUST_CHANGE, Reason.PASSWORD_MUST_CHANGE),
     ],
 )
-def test_a_password_that_is_not_current_restricts(state: PasswordState, reason: Reason | None) -> None:
-    who = replace(principal.establish(CLAIMS, STANDING, OVER, PROFILE, START_US), password_state=state)
+def test_a_password_that_is_not_current_restricts(
+    state: PasswordState, reason: Reason | None
+) -> None:
+    who = replace(
+        principal.establish(CLAIMS, STANDING, OVER, PROFILE, START_US), password_state=state
+    )
     principal.require_password(who, expired_allowed=True)
     if reason is None:
         principal.require_password(who, expired_allowed=False)

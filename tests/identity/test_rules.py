@@ -18,7 +18,11 @@ def test_what_ships_is_the_profile_of_level_three() -> None:
     profile = loaded.active
     assert loaded.profile == "mlps3"
     assert (profile.minimum_length, profile.maximum_length, profile.minimum_classes) == (12, 128, 3)
-    assert (profile.maximum_age_days, profile.warning_days, profile.history_count) == (90, (14, 7, 3, 1), 12)
+    assert (profile.maximum_age_days, profile.warning_days, profile.history_count) == (
+        90,
+        (14, 7, 3, 1),
+        12,
+    )
     assert (profile.minimum_age_hours, profile.one_time_hours) == (24, 24)
     assert loaded.session.token_minutes == 10
     assert loaded.throttle.failures == 5
@@ -34,7 +38,9 @@ def test_warnings_come_in_steps() -> None:
     profile = rules.load(SHIPPED).active
     end = profile.expires_us(0)
     assert end == 90 * DAY_US
-    steps = [profile.warning(end, end - round(days * DAY_US)) for days in (14.001, 14, 8, 7, 3, 1, 0.5)]
+    steps = [
+        profile.warning(end, end - round(days * DAY_US)) for days in (14.001, 14, 8, 7, 3, 1, 0.5)
+    ]
     assert steps == [None, 14, 14, 7, 3, 1, 1]
 
 
@@ -47,7 +53,11 @@ def test_warnings_come_in_steps() -> None:
         ("idle_minutes = 30", "idle_minutes = 10", "session.idle_minutes"),
         ("absolute_hours = 12", "absolute_hours = 25", "session.absolute_hours"),
         ("failures = 5", "failures = 0", "throttle.failures"),
-        ("longest_block_minutes = 15", "longest_block_minutes = 0", "throttle.longest_block_minutes"),
+        (
+            "longest_block_minutes = 15",
+            "longest_block_minutes = 0",
+            "throttle.longest_block_minutes",
+        ),
         ("forget_hours = 24", "forget_hours = 0", "throttle.forget_hours"),
         ("minimum_length = 12", "minimum_length = 7", "profiles.mlps3.minimum_length"),
         ("minimum_length = 12", "minimum_length = 128", "profiles.mlps3.minimum_length"),
@@ -62,7 +72,9 @@ def test_warnings_come_in_steps() -> None:
         ("one_time_hours = 24", "one_time_hour = 24", "profiles.mlps3.one_time_hour"),
     ],
 )
-def test_a_value_out_of_range_names_its_key(tmp_path: Path, line: str, changed: str, key: str) -> None:
+def test_a_value_out_of_range_names_its_key(
+    tmp_path: Path, line: str, changed: str, key: str
+) -> None:
     text = SHIPPED.read_text()
     assert line in text
     path = tmp_path / "passwords.toml"

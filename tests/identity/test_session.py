@@ -27,7 +27,10 @@ def test_rows_are_opened_touched_and_ended(conninfo) -> None:
     async def scene(office: Office) -> None:
         await office.open_account()
         async with office.database.transaction() as tx:
-            made = [await session.create(tx, "140100", "hub-upload", bytes(32), LIMITS, START_US) for _ in range(3)]
+            made = [
+                await session.create(tx, "140100", "hub-upload", bytes(32), LIMITS, START_US)
+                for _ in range(3)
+            ]
             first, second, third = (one.sid for one in made)
             assert len({first, second, third}) == 3
             assert await session.read(tx, first) == made[0]

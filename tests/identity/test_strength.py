@@ -16,7 +16,9 @@ def rules_broken(password: str, old: str | None = None, names: Names = NAMES) ->
     return {one.rule for one in strength.judge(password, old, names, PROFILE)}
 
 
-@pytest.mark.parametrize("password", [GOOD, BETTER, "梨花带雨-Lampion-7", "Tz7#kk2mQx9v", "🦊🦊-Granite-Lampion-4"])
+@pytest.mark.parametrize(
+    "password", [GOOD, BETTER, "梨花带雨-Lampion-7", "Tz7#kk2mQx9v", "🦊🦊-Granite-Lampion-4"]
+)
 def test_good_passwords(password: str) -> None:
     assert rules_broken(password) == set()
 
@@ -58,7 +60,14 @@ def test_names_of_account_and_organisation_are_refused_in_every_spelling(passwor
 
 
 @pytest.mark.parametrize(
-    "password", ["Shanxi.CDC.0351", "Yimiao.Jikong.2026", "Vacc1ne-Shanx1-2026", "Taiyuan@CDC-2026!", "疫苗接种Mianyi-2026"]
+    "password",
+    [
+        "Shanxi.CDC.0351",
+        "Yimiao.Jikong.2026",
+        "Vacc1ne-Shanx1-2026",
+        "Taiyuan@CDC-2026!",
+        "疫苗接种Mianyi-2026",
+    ],
 )
 def test_words_of_the_field_do_not_count(password: str) -> None:
     """zxcvbn alone gives the first of these its best mark."""
@@ -66,7 +75,9 @@ def test_words_of_the_field_do_not_count(password: str) -> None:
 
 
 def test_a_short_name_of_an_organisation_is_refused_whole() -> None:
-    assert "PW-NAMES" in rules_broken("Granite7-阳泉-Zxq", names=replace(NAMES, organisation="阳泉", words=()))
+    assert "PW-NAMES" in rules_broken(
+        "Granite7-阳泉-Zxq", names=replace(NAMES, organisation="阳泉", words=())
+    )
 
 
 def test_the_old_password_must_not_shine_through() -> None:
@@ -85,6 +96,9 @@ def test_violations_help_in_both_languages_and_show_nothing_of_the_password() ->
         assert any("\u4e00" <= character <= "\u9fff" for character in one.chinese)
 
 
-@pytest.mark.parametrize(("new", "old", "count"), [("", "", 0), ("abc", "", 3), ("", "ab", 2), ("kitten", "sitting", 3), ("abc", "acb", 2)])
+@pytest.mark.parametrize(
+    ("new", "old", "count"),
+    [("", "", 0), ("abc", "", 3), ("", "ab", 2), ("kitten", "sitting", 3), ("abc", "acb", 2)],
+)
 def test_edits(new: str, old: str, count: int) -> None:
     assert strength.edits(new, old) == count

@@ -6,7 +6,10 @@ from gateway.identity.strict_json import TokenFaultError, parse_object
 
 
 def test_an_object_is_read() -> None:
-    assert parse_object(b'{"a": 1, "b": ["x", null, true, {"c": -2}]}', "payload") == {"a": 1, "b": ["x", None, True, {"c": -2}]}
+    assert parse_object(b'{"a": 1, "b": ["x", null, true, {"c": -2}]}', "payload") == {
+        "a": 1,
+        "b": ["x", None, True, {"c": -2}],
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import pytest
-
 from gateway.errors import ExhaustedError, Reason
 from gateway.identity import throttle
 from gateway.identity.rules import HOUR_US, MINUTE_US
@@ -27,9 +25,7 @@ async def wait_s(office: Office, attempt: Attempt) -> float:
         async with office.database.transaction() as tx:
             await throttle.check(tx, attempt, office.clock.now_us())
     except ExhaustedError as refused:
-        assert refused.reason is Reason.LOGIN_THROTTLED
-        assert refused.retry_after_s is not None
-        return refused.retry_after_s
+        return refused.retry_after_s if refused.reason is Reason.LOGIN_THROTTLED else -1
     return 0
 
 
@@ -61,7 +57,11 @@ def test_counts_do_not_touch_each_other(conninfo) -> None:
 
     async def scene(office: Office) -> None:
         await fail(office, OWN, 9)
-        for other in (replace(OWN, account="hub-other"), replace(OWN, lineage="sys/spare"), replace(OWN, organisation="140200")):
+        for other in (
+            replace(OWN, account="hub-other"),
+            replace(OWN, lineage="sys/spare"),
+            replace(OWN, organisation="140200"),
+        ):
             assert await wait_s(office, other) == 0
 
     at_the_office(conninfo, scene)
@@ -85,7 +85,9 @@ def test_old_failures_are_forgotten(conninfo) -> None:
         office.clock.turn(seconds=LIMITS.forget_hours * HOUR_US / 1e6 + 1)
         await fail(office, OWN)
         async with office.database.transaction() as tx:
-            assert await tx.fetch("SELECT account, failures FROM gateway.throttle") == [("hub-upload", 1)]
+            assert await tx.fetch("SELECT account, failures FROM gateway.throttle") == [
+                ("hub-upload", 1)
+            ]
 
     at_the_office(conninfo, scene)
 

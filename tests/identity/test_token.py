@@ -15,7 +15,18 @@ from tests.identity.office import DOMAIN, KEY, minter, verifier
 
 NOW_S = 1_772_409_600
 SUBJECT = f"spiffe://{DOMAIN}/org/140100/sys/hub"
-CLAIMS = Claims("140100", "hub-upload", SUBJECT, bytes(range(16)), ("uploader",), 3, 1, bytes(range(32)), NOW_S, NOW_S + 600)
+CLAIMS = Claims(
+    "140100",
+    "hub-upload",
+    SUBJECT,
+    bytes(range(16)),
+    ("uploader",),
+    3,
+    1,
+    bytes(range(32)),
+    NOW_S,
+    NOW_S + 600,
+)
 BEARER = Bearer(bytes(range(32)), "140100", SUBJECT)
 
 
@@ -65,7 +76,14 @@ def test_one_bearer_value_and_no_other() -> None:
     with pytest.raises(UnauthenticatedError) as refused:
         token.bearer_value([])
     assert refused.value.reason is Reason.TOKEN_MISSING
-    for values in (["Bearer a", "Bearer a"], ["bearer a"], ["Basic a"], [""], [b"Bearer a"], [" Bearer a"]):
+    for values in (
+        ["Bearer a", "Bearer a"],
+        ["bearer a"],
+        ["Basic a"],
+        [""],
+        [b"Bearer a"],
+        [" Bearer a"],
+    ):
         with pytest.raises(UnauthenticatedError) as refused:
             token.bearer_value(values)
         assert refused.value.reason is Reason.TOKEN_INVALID

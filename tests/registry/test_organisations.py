@@ -34,9 +34,13 @@ def test_created_as_active_and_the_same_again_is_no_error(conninfo: Conninfo) ->
         asked = Organisation("140105", "小店区", Kind.COUNTY, "140100", SUSPENDED)
         assert await organisations.create(tx, asked, DIVISIONS, 5) == COUNTY
         assert await organisations.create(tx, COUNTY, DIVISIONS, 6) == COUNTY
-        assert await tx.fetch("SELECT created_us FROM gateway.organisation WHERE code = '140105'") == [(5,)]
+        assert await tx.fetch(
+            "SELECT created_us FROM gateway.organisation WHERE code = '140105'"
+        ) == [(5,)]
         with pytest.raises(ConflictError):
-            await organisations.create(tx, Organisation("140105", "迎泽区", Kind.COUNTY, "140100"), DIVISIONS, 7)
+            await organisations.create(
+                tx, Organisation("140105", "迎泽区", Kind.COUNTY, "140100"), DIVISIONS, 7
+            )
 
     with_province(conninfo, scene)
 
@@ -57,7 +61,9 @@ def test_created_as_active_and_the_same_again_is_no_error(conninfo: Conninfo) ->
         (Organisation("140000", "山西省", Kind.PROVINCE, "140100"), ["parent-surplus"]),
     ],
 )
-def test_what_cannot_stand_in_the_tree_is_refused(conninfo: Conninfo, wanted: Organisation, rules: list[str]) -> None:
+def test_what_cannot_stand_in_the_tree_is_refused(
+    conninfo: Conninfo, wanted: Organisation, rules: list[str]
+) -> None:
     async def scene(tx: Transaction) -> None:
         with pytest.raises(InvalidError) as refused:
             await organisations.create(tx, wanted, DIVISIONS, 1)
@@ -82,7 +88,10 @@ def test_suspending_tells_whether_it_changed_anything(conninfo: Conninfo) -> Non
         assert await organisations.set_state(tx, "140100", ACTIVE) == (CITY, True)
         with pytest.raises(NotFoundError):
             await organisations.set_state(tx, "140105", SUSPENDED)
-        for code, state, rule in (("140100", 3, "state-unknown"), ("140000", SUSPENDED, "province-stays")):
+        for code, state, rule in (
+            ("140100", 3, "state-unknown"),
+            ("140000", SUSPENDED, "province-stays"),
+        ):
             with pytest.raises(InvalidError) as refused:
                 await organisations.set_state(tx, code, state)
             assert [one.rule for one in refused.value.violations] == [rule]

@@ -19,9 +19,13 @@ def test_a_duty_begins_and_ends(conninfo: Callable[[str], str]) -> None:
     async def run() -> None:
         database = await Database.open(conninfo("administration"), application="test", size=1)
         async with database.transaction() as tx:
-            await organisations.create(tx, Organisation("140000", "山西省", Kind.PROVINCE, None), DIVISIONS, 1)
+            await organisations.create(
+                tx, Organisation("140000", "山西省", Kind.PROVINCE, None), DIVISIONS, 1
+            )
             for code, name in (("140100", "太原市"), ("140200", "大同市")):
-                await organisations.create(tx, Organisation(code, name, Kind.CITY, "140000"), DIVISIONS, 1)
+                await organisations.create(
+                    tx, Organisation(code, name, Kind.CITY, "140000"), DIVISIONS, 1
+                )
             assert await relations.create(tx, DUTY)
             assert not await relations.create(tx, DUTY)
             register = await snapshot.load(tx)

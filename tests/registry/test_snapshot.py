@@ -22,11 +22,15 @@ FROM = date(2020, 1, 1)
 
 
 def unit(code: str, organisation: str) -> Unit:
-    return Unit(code, organisation, None, code[:6], Level.VACCINATION_UNIT, "某单位", None, FROM, None)
+    return Unit(
+        code, organisation, None, code[:6], Level.VACCINATION_UNIT, "某单位", None, FROM, None
+    )
 
 
 UNITS = [unit("1401000001", "140100"), unit("1401050001", "140105"), unit("1402000001", "140200")]
-REGISTER = Registry.of([PROVINCE, CITY, COUNTY, OTHER_CITY], [System("140100", "sys", "hub")], UNITS)
+REGISTER = Registry.of(
+    [PROVINCE, CITY, COUNTY, OTHER_CITY], [System("140100", "sys", "hub")], UNITS
+)
 
 
 def test_chains_lead_up_to_the_province() -> None:
@@ -76,7 +80,9 @@ def test_nobody_changes_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize("role", ["identity", "intake", "administration", "front"])
-def test_every_process_loads_what_administration_wrote(conninfo: Callable[[str], str], role: str) -> None:
+def test_every_process_loads_what_administration_wrote(
+    conninfo: Callable[[str], str], role: str
+) -> None:
     async def run() -> None:
         writer = await Database.open(conninfo("administration"), application="test", size=1)
         divisions = {"140000", "140100", "140105", "140200"}

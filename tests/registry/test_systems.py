@@ -21,7 +21,10 @@ def test_systems_are_created_once_and_stay_suspended(conninfo: Callable[[str], s
             await organisations.create(tx, PROVINCE, {"140000"}, 1)
             system = System("140000", "sys", "platform")
             officer = System("140000", "officer", "platform")
-            assert await systems.create(tx, System("140000", "sys", "platform", SUSPENDED), 1) == system
+            assert (
+                await systems.create(tx, System("140000", "sys", "platform", SUSPENDED), 1)
+                == system
+            )
             assert await systems.create(tx, officer, 1) == officer
             suspended = System("140000", "sys", "platform", SUSPENDED)
             assert await systems.set_state(tx, suspended) == (suspended, True)
@@ -46,7 +49,10 @@ def test_a_name_is_what_a_certificate_can_carry(conninfo: Callable[[str], str], 
         async with database.transaction() as tx:
             with pytest.raises(InvalidError) as refused:
                 await systems.create(tx, System("140000", "sys", name), 1)
-            assert {one.rule for one in refused.value.violations} == {"system-name", "organisation-unknown"}
+            assert {one.rule for one in refused.value.violations} == {
+                "system-name",
+                "organisation-unknown",
+            }
         await database.close()
 
     asyncio.run(run())

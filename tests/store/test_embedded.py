@@ -18,7 +18,6 @@ from gateway.config.home import Home
 from gateway.store import embedded
 from gateway.store.embedded import Cluster, ClusterError
 
-
 SHOWN = {
     "listen_addresses": "",
     "fsync": "on",

@@ -1,0 +1,30 @@
+"""`python -m tests.bench [NAME…]`: run the benchmarks (all, or those whose name begins so) and publish the figures."""
+
+import sys
+from collections.abc import Callable
+
+from gateway.clock import SYSTEM, civil_day
+from tests.bench import ingest
+from tests.bench.figures import Figure, publish
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"ingest": ingest.run}
+
+
+def main() -> None:
+    """Run and print."""
+    wanted = [name for name in sys.argv[1:] if name]
+    figures = [
+        found
+        for name, run in BENCHMARKS.items()
+        if not wanted or any(name.startswith(word.split(".")[0]) for word in wanted)
+        for found in run()
+    ]
+    publish(figures, civil_day(SYSTEM.now_us()).isoformat())
+    for found in figures:
+        beside = ", ".join(f"{name} {value:,.0f} (x{found.ratios[name]})" for name, value in found.limits.items())
+        times = "" if found.p50_ms is None else f"  p50 {found.p50_ms} ms, p99 {found.p99_ms} ms"
+        print(f"{found.name}: {found.value:,.0f} {found.unit}{times}  {beside}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""`ingest.stream` and `ingest.single`: uploads through front, guard, rules, sealing, store, log and signer, client included."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import grpc
+
+from gateway.client.batches import Envelope, portions
+from gateway.client.verify import Sent
+from gateway.demo.province import COUNTIES, Province
+from gateway.demo.uploading import records
+from gateway.sample import tables as sample_tables
+from gateway.sample.family import Family
+from gateway.sample.province import Province as Sample
+from gateway.sample.units import centre_code
+from gateway.v1 import upload_service_pb2 as v1
+from tests.bench import receive
+from tests.bench.copying import copy_rate
+from tests.bench.figures import Figure, figure
+from tests.bench.papers import write
+from tests.bench.stage import client_of, served, stored_items, upload
+
+ROUNDS = 5
+CHILDREN_PER_ROUND = 2000
+SINGLES_PER_STREAM = 150
+STREAMS, CONNECTIONS = 16, 4
+WINDOW = 8
+
+
+def run() -> list[Figure]:
+    """Measure both, round by round, with the limits in between."""
+    with served() as province:
+        return asyncio.run(_rounds(province))
+
+
+async def _rounds(province: Province) -> list[Figure]:
+    units = [unit for code in COUNTIES for unit in province.members[code].units]
+    tables = sample_tables.load(province.host.home.policies)
+    sample = Sample(tables, units, seed=7, children=CHILDREN_PER_ROUND * ROUNDS + 400)
+    families = list(sample.families())
+    by_county = {code: [f for f in families if f.unit.organisation_code == code] for code in COUNTIES}
+    sender = _Sender()
+    streamed, received, copied, singles, latencies = [], [], [], [], []
+    for number in range(ROUNDS):
+        portion = {
+            code: mine[len(mine) * number // (ROUNDS + 1) : len(mine) * (number + 1) // (ROUNDS + 1)]
+            for code, mine in by_county.items()
+        }
+        batches = {code: sender.batches(code, mine) for code, mine in portion.items()}
+        streamed.append(await _stream(province, batches))
+        everything = [sent for mine in batches.values() for sent in mine]
+        received.append(await _receive(province, everything))
+        copied.append(await copy_rate(province, sum(sent.item_count for sent in everything)))
+        rate, found = await _single(province, sender, by_county, number)
+        singles.append(rate)
+        latencies += found
+    return [
+        figure("ingest.stream", "records/s", streamed, {"grpc.receive": received, "copy": copied},
+               conditions=f"3 counties, 1 stream each, window {WINDOW}, batches of 1,000, sample with its defects"),
+        figure("ingest.single", "uploads/s", singles, latencies_ms=latencies,
+               conditions=f"one-item batches, {STREAMS} streams over {CONNECTIONS} connections, one in flight each"),
+    ]
+
+
+class _Sender:
+    """Seals batches; each unit counts its own."""
+
+    def __init__(self) -> None:
+        self._envelopes: dict[str, Envelope] = {}
+
+    def seal(self, unit: str, items: Sequence[v1.Item], number: int) -> Sent:
+        return self._envelopes.setdefault(unit, Envelope(unit, 1)).seal(items, number)
+
+    def batches(self, code: str, families: Sequence[Family]) -> list[Sent]:
+        envelope = self._envelopes.setdefault(centre_code(code), Envelope(centre_code(code), 1))
+        first = envelope.sequence
+        return [envelope.seal(items, first + n) for n, items in enumerate(portions(records(families)))]
+
+
+async def _stream(province: Province, batches: dict[str, list[Sent]]) -> float:
+    """Return records/s from the first byte sent to the last receipt verified."""
+    before = await stored_items(province)
+    async with contextlib.AsyncExitStack() as stack:
+        clients = {
+            code: await stack.enter_async_context(client_of(province.members[code])) for code in batches
+        }
+        for client in clients.values():
+            await client.session.token()
+        began = time.perf_counter()
+        watches = await asyncio.gather(
+            *(upload(clients[code], mine, WINDOW) for code, mine in batches.items())
+        )
+        took = time.perf_counter() - began
+    count = sum(watch.items for watch in watches)
+    assert await stored_items(province) - before == count
+    return count / took
+
+
+async def _single(
+    province: Province, sender: _Sender, families: dict[str, list[Family]], number: int
+) -> tuple[float, list[float]]:
+    """Return one-item uploads/s, and every latency in ms. Children first, then their doses one by one."""
+    async with contextlib.AsyncExitStack() as stack:
+        jobs = []
+        codes = [COUNTIES[i % len(COUNTIES)] for i in range(CONNECTIONS)]
+        clients = [await stack.enter_async_context(client_of(province.members[code])) for code in codes]
+        for stream in range(STREAMS):
+            code, client = codes[stream % CONNECTIONS], clients[stream % CONNECTIONS]
+            unit = province.members[code].units[stream // CONNECTIONS % len(province.members[code].units) + 1]
+            unit_code = unit.unit_code
+            mine = _singles(families[code], stream, number, unit_code)
+            sent = [sender.seal(unit_code, [item], 1_000_000 + number * 10_000 + stream * 500 + n) for n, item in enumerate(mine)]
+            await client.session.token()
+            jobs.append((client, sent))
+        began = time.perf_counter()
+        watches = await asyncio.gather(*(upload(client, sent, 1) for client, sent in jobs))
+        took = time.perf_counter() - began
+    return sum(watch.items for watch in watches) / took, [ms for watch in watches for ms in watch.latencies_ms]
+
+
+def _singles(families: Sequence[Family], stream: int, number: int, unit: str) -> Iterator[v1.Item]:
+    """Yield vaccinations of families that no round has streamed, told by the unit that sends them."""
+    rest = families[len(families) * ROUNDS // (ROUNDS + 1) :]
+    share = rest[(number * STREAMS + stream) % len(rest) :: ROUNDS * STREAMS] or rest
+    items = (v1.Item(vaccination=dose) for family in (*share, *rest) for dose in family.doses)
+    for item in islice(items, SINGLES_PER_STREAM):
+        copy = v1.Item()
+        copy.CopyFrom(item)
+        copy.vaccination.unit_code = unit
+        copy.vaccination.record_id = _fresh_id(number, stream, item.vaccination.record_id)
+        yield copy
+
+
+def _fresh_id(number: int, stream: int, record_id: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number}/{stream}/{record_id}"))
+
+
+async def _receive(province: Province, batches: Sequence[Sent]) -> float:
+    """Return records/s that a bare grpcio mTLS server receives and parses, from as many streams."""
+    folder = province.host.home.root / "bench-receive"
+    folder.mkdir(exist_ok=True)
+    papers = write(folder)
+    address = f"{province.host.address(1)}:{province.host.base_port + 9}"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.receive", str(folder), address],
+        stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
+    )
+    try:
+        assert child.stdout is not None
+        await asyncio.to_thread(child.stdout.readline)
+        credentials = grpc.ssl_channel_credentials(*papers)
+        options = [("grpc.ssl_target_name_override", "bench.invalid")]
+        async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+            method = channel.stream_stream(receive.METHOD)
+
+            async def one(mine: Sequence[Sent]) -> int:
+                call = method(iter([sent.message for sent in mine]))
+                return sum([int.from_bytes(answer, "big") async for answer in call])
+
+            await one(batches[:1])
+            began = time.perf_counter()
+            counts = await asyncio.gather(*(one(batches[lane::3]) for lane in range(3)))
+            took = time.perf_counter() - began
+    finally:
+        child.kill()
+        child.wait()
+    assert sum(counts) == sum(sent.item_count for sent in batches)
+    return sum(counts) / took
+

@@ -1,0 +1,241 @@
+"""Every rpc of the contract with somebody who may call it and a message that it takes; what each call leaves behind."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from gateway.clock import US_PER_S
+from gateway.config.home import DOORS, Door
+from gateway.services import doors
+from gateway.services.access import Rpc
+from gateway.services.health import HealthCheckRequest
+from gateway.v1 import admin_service_pb2 as admin
+from gateway.v1 import audit_service_pb2 as audit
+from gateway.v1 import identity_service_pb2 as identity
+from gateway.v1 import upload_service_pb2 as upload
+from gateway.v1.types_pb2 import Date, Device, Unit
+from tests.world import CITY, COUNTY, PASSWORD, PROVINCE, UNITS, Person, RefusedError, World
+
+UPLOAD = "/gateway.v1.UploadService/UploadBatches"
+LOGIN = "/gateway.v1.IdentityService/Login"
+WHOAMI = "/gateway.v1.IdentityService/WhoAmI"
+# (door, wire name) of every rpc at every door that serves.
+ALL: list[tuple[Door, str]] = [(door, method) for door in DOORS for method in doors.rpcs(door)]
+UNARY = [(door, method) for door, method in ALL if method != UPLOAD]
+IDS = {case: f"{case[0]}-{case[1].rsplit('/', 1)[1]}" for case in ALL}
+
+
+def rpc_of(door: Door, method: str) -> Rpc:
+    return doors.rpcs(door)[method]
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def a_batch(world: World, person: Person, sequence: int, *items: upload.Item, **changes: Any) -> upload.UploadBatchesRequest:
+    """A batch of one scanner, unless items are given."""
+    device = Device(
+        device_id=f"{person.unit}-S{sequence}",
+        unit_code=person.unit,
+        type=Device.TYPE_SCANNER,
+        commissioned_date=Date(year=2024, month=1, day=2),
+        revision=1,
+    )
+    batch = upload.UploadBatchesRequest(
+        request_id=new_id(),
+        unit_code=person.unit,
+        sequence=sequence,
+        schema_version="2026-1",
+        client_version="test 1",
+        lane=upload.UploadBatchesRequest.LANE_LIVE,
+        items=items or [upload.Item(device=device)],
+    )
+    batch.made_time.FromMicroseconds(world.clock.now_us())
+    for name, value in changes.items():
+        setattr(batch, name, value)
+    return batch
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who calls an rpc with success, with what; `wrong` calls it with a role that may not."""
+
+    caller: Callable[[World], Person]
+    message: Callable[[World], Message]
+    wrong: Callable[[World], Person] | None = None
+
+
+def _unit() -> Unit:
+    return Unit(
+        unit_code=UNITS[COUNTY],
+        name="unit",
+        division_code=COUNTY,
+        level=Unit.LEVEL_VACCINATION_UNIT,
+        organisation_code=COUNTY,
+        active_from_date=Date(year=2020, month=1, day=1),
+    )
+
+
+def _admin(message: Callable[[], Message]) -> Case:
+    return Case(lambda w: w.province_admin, lambda _: message(), lambda w: w.auditor)
+
+
+def _audit(message: Callable[[], Message]) -> Case:
+    return Case(lambda w: w.auditor, lambda _: message(), lambda w: w.province_admin)
+
+
+def _evidence(message: Callable[[World], Message]) -> Case:
+    return Case(lambda w: w.county, message, lambda w: w.auditor)
+
+
+def _own(message: Callable[[], Message]) -> Case:
+    return Case(lambda w: w.county, lambda _: message())
+
+
+CASES: dict[str, Case] = {
+    "Login": _own(lambda: identity.LoginRequest(account_name="uploader", password=PASSWORD)),
+    "RefreshToken": _own(identity.RefreshTokenRequest),
+    "Logout": _own(identity.LogoutRequest),
+    "ChangePassword": _own(
+        lambda: identity.ChangePasswordRequest(
+            request_id=new_id(), old_password=PASSWORD, new_password="Violet-Anchor-Hums-93"
+        )
+    ),
+    "WhoAmI": _own(identity.WhoAmIRequest),
+    "Check": _own(HealthCheckRequest),
+    "UploadBatches": _evidence(lambda w: a_batch(w, w.county, 1)),
+    "GetReceipt": _evidence(lambda w: upload.GetReceiptRequest(request_id=w.batch_id)),
+    "ListQuarantine": _evidence(lambda _: upload.ListQuarantineRequest()),
+    "CreateOrganisation": _admin(
+        lambda: admin.CreateOrganisationRequest(
+            request_id=new_id(),
+            organisation=admin.Organisation(
+                organisation_code="140107",
+                name="a county",
+                kind=admin.Organisation.KIND_COUNTY,
+                parent_organisation_code=CITY,
+            ),
+        )
+    ),
+    "ListOrganisations": _admin(admin.ListOrganisationsRequest),
+    "SetOrganisationState": _admin(
+        lambda: admin.SetOrganisationStateRequest(
+            request_id=new_id(),
+            organisation_code="140212",
+            state=admin.Organisation.STATE_ACTIVE,
+            reason="as before",
+        )
+    ),
+    "CreateSystem": _admin(
+        lambda: admin.CreateSystemRequest(
+            request_id=new_id(), organisation_code=COUNTY, system_name="second"
+        )
+    ),
+    "RegisterUnits": _admin(
+        lambda: admin.RegisterUnitsRequest(request_id=new_id(), units=[_unit()])
+    ),
+    "ListUnits": _admin(admin.ListUnitsRequest),
+    "CreateAccount": _admin(
+        lambda: admin.CreateAccountRequest(
+            request_id=new_id(),
+            organisation_code=COUNTY,
+            account_name=f"clerk-{uuid.uuid4().hex[:8]}",
+            roles=[1],
+            system_name="uploader",
+        )
+    ),
+    "ResetPassword": _admin(
+        lambda: admin.ResetPasswordRequest(
+            request_id=new_id(),
+            organisation_code="140106",
+            account_name="uploader",
+            reason="forgotten",
+        )
+    ),
+    "ListAccounts": _admin(admin.ListAccountsRequest),
+    "SearchLeaves": _audit(audit.SearchLeavesRequest),
+    "GetLeaf": _audit(lambda: audit.GetLeafRequest(index=0)),
+    "GetCheckpoint": _own(audit.GetCheckpointRequest),
+    "GetConsistencyProof": _own(audit.GetConsistencyProofRequest),
+}
+
+
+def case_of(method: str) -> Case:
+    return CASES[method.rsplit("/", 1)[1]]
+
+
+class Watch:
+    """Counts the leaves that a call leaves: all but those of the logins before it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._begin = world.size()
+
+    async def leaves(self) -> list[dict[str, Any]]:
+        """The leaves since, once the door has nothing under way."""
+        for door in self._world.doors.values():
+            await door.guard.idle(5)
+            await door.guard.settle()
+        return self._world.leaves(self._begin)
+
+    async def only_leaf(self) -> dict[str, Any]:
+        leaves = await self.leaves()
+        assert len(leaves) == 1, leaves
+        return leaves[0]
+
+
+async def token_for(world: World, method: str, person: Person) -> str:
+    """A token where the rpc wants one."""
+    name = method.rsplit("/", 1)[1]
+    return "" if name in ("Login", "Check") else await world.login(person)
+
+
+async def send(
+    world: World,
+    door: Door,
+    method: str,
+    person: Person,
+    messages: list[bytes],
+    *,
+    token: str = "",
+    timeout: float | None = 20,
+    **found: Any,
+) -> bytes:
+    """Send raw messages and return the first reply's bytes; raises RefusedError."""
+    channel = await world.channel(person, door, **found)
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    call = channel.stream_unary(method)(iter(messages), metadata=metadata, timeout=timeout)
+    try:
+        return bytes(await call)
+    except grpc.aio.AioRpcError as error:
+        raise RefusedError(error) from None
+
+
+async def call(world: World, door: Door, method: str, person: Person, message: Message, token: str) -> bytes:
+    """Make one good call of whatever shape."""
+    return await send(world, door, method, person, [message.SerializeToString()], token=token)
+
+
+def us(seconds: float) -> int:
+    return round(seconds * US_PER_S)
+
+
+async def refused(coroutine: Any) -> RefusedError:
+    """Await a call that must be refused."""
+    try:
+        reply = await coroutine
+    except RefusedError as error:
+        return error
+    raise AssertionError(f"was answered: {reply!r}")
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)

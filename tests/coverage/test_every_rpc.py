@@ -1,0 +1,421 @@
+"""Every rpc, called in every way: exactly one leaf, which says what the caller was told, and a checkpoint in every reply."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from gateway.errors import Reason, refuse
+from gateway.services.wire import FIRST_MESSAGE_S
+from tests.coverage.rpcs import (
+    ALL,
+    IDS,
+    UNARY,
+    UPLOAD,
+    WHOAMI,
+    Watch,
+    a_batch,
+    call,
+    case_of,
+    eventually,
+    refused,
+    rpc_of,
+    send,
+    token_for,
+)
+from tests.world import PASSWORD, PROVINCE
+
+every = pytest.mark.parametrize("case", ALL, ids=IDS.get)
+every_unary = pytest.mark.parametrize("case", UNARY, ids=IDS.get)
+
+
+@pytest.fixture(autouse=True)
+def fresh(province):
+    """What one test used up is there again for the next: passwords, sequence numbers, a batch to ask for."""
+    world = province.world
+
+    async def upload():
+        token = await world.login(world.county)
+        batch = a_batch(world, world.county, 1)
+        await call(world, "intake", UPLOAD, world.county, batch, token)
+        world.batch_id = batch.request_id
+
+    restore(world)
+    world.sql("UPDATE gateway.account SET history = '{}'")
+    province.run(upload())
+    restore(world)
+    # The connections of the last test are not the next one's: buckets and streams count per connection.
+    for door in world.doors.values():
+        door.guard._checks.limits._accounts._levels.clear()
+        door.guard._checks.limits._connections._levels.clear()
+
+
+def restore(world):
+    world.sql("TRUNCATE gateway.batch_sequence")
+    if not hasattr(world, "hashed"):
+        world.hashed = world.sql("SELECT password_hash FROM gateway.account LIMIT 1")[0][0]
+    world.sql(
+        "UPDATE gateway.account SET password_hash = %s, must_change = false, state = 1,"
+        " password_set_us = created_us - 172800000000, password_expires_us = created_us + 7603200000000"
+        " WHERE NOT (password_hash = %s AND state = 1)",
+        world.hashed,
+        world.hashed,
+    )
+
+
+async def good(world, case):
+    door, method = case
+    person = case_of(method).caller(world)
+    return person, case_of(method).message(world), await token_for(world, method, person)
+
+
+@every
+def test_allowed(province, case):
+    async def scenario(world):
+        person, message, token = await good(world, case)
+        watch = Watch(world)
+        await call(world, *case, person, message, token)
+        leaf = await watch.only_leaf()
+        assert leaf["decision"] == "allow", leaf
+        assert leaf["kind"] == rpc_of(*case).access.kind
+        assert leaf["door"] == case[0]
+        assert leaf["rpc"] == case[1]
+        assert leaf["organisation"] == person.organisation
+        assert leaf["strength"] == "weak"
+        assert ("policies" in leaf) == rpc_of(*case).access.needs_token
+
+    province.run(scenario(province.world))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in ALL if rpc_of(*case).access.roles], ids=IDS.get
+)
+def test_denied_for_another_role(province, case):
+    async def scenario(world):
+        message = case_of(case[1]).message(world)
+        person = case_of(case[1]).wrong(world)
+        token = await world.login(person)
+        watch = Watch(world)
+        error = await refused(call(world, *case, person, message, token))
+        leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("PERMISSION_DENIED", "ROLE_NOT_ALLOWED")
+        assert (leaf["decision"], leaf["reason"]) == ("deny", "ROLE_NOT_ALLOWED")
+        assert leaf["account"] == person.account
+
+    province.run(scenario(province.world))
+
+
+@every
+def test_malformed(province, case):
+    async def scenario(world):
+        person, _, token = await good(world, case)
+        watch = Watch(world)
+        error = await refused(send(world, *case, person, [b"\x0a\xff\xff\xff\xff"], token=token))
+        leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("INVALID_ARGUMENT", "MESSAGE_MALFORMED")
+        assert (leaf["decision"], leaf["reason"]) == ("deny", "MESSAGE_MALFORMED")
+        assert error.checkpoint
+
+    province.run(scenario(province.world))
+
+
+@every_unary
+@pytest.mark.parametrize("count", [0, 2])
+def test_zero_and_two_messages(province, case, count):
+    async def scenario(world):
+        person, message, token = await good(world, case)
+        watch = Watch(world)
+        messages = [message.SerializeToString()] * count
+        error = await refused(send(world, *case, person, messages, token=token))
+        leaf = await watch.only_leaf()
+        expected = "MESSAGE_SURPLUS" if count else "MESSAGE_MISSING"
+        assert (error.code, error.reason) == ("INVALID_ARGUMENT", expected)
+        assert leaf["reason"] == expected
+
+    province.run(scenario(province.world))
+
+
+def test_a_stream_without_a_batch_leaves_nothing(province):
+    async def scenario(world):
+        token = await world.login(world.county)
+        watch = Watch(world)
+        assert await world.upload(world.county, token) == []
+        assert await watch.leaves() == []
+
+    province.run(scenario(province.world))
+
+
+@pytest.mark.parametrize("door", ["identity", "intake", "administration"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/gateway.v1.IdentityService/Unknown",
+        "/gateway.v1.UploadService/DeleteEverything",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/x",
+    ],
+)
+def test_unknown_method(province, door, method):
+    async def scenario(world):
+        watch = Watch(world)
+        error = await refused(send(world, door, method, world.county, [b"x"]))
+        leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("UNIMPLEMENTED", "METHOD_UNKNOWN")
+        assert (leaf["kind"], leaf["reason"]) == ("rpc.unknown", "METHOD_UNKNOWN")
+        assert "rpc" not in leaf
+
+    province.run(scenario(province.world))
+
+
+def test_a_method_of_another_door_is_unknown(province):
+    async def scenario(world):
+        token = await world.login(world.auditor)
+        watch = Watch(world)
+        method = "/gateway.v1.AuditService/SearchLeaves"
+        error = await refused(send(world, "intake", method, world.auditor, [b""], token=token))
+        assert error.reason == "METHOD_UNKNOWN"
+        assert (await watch.only_leaf())["reason"] == "METHOD_UNKNOWN"
+
+    province.run(scenario(province.world))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in ALL if rpc_of(*case).access.needs_token], ids=IDS.get
+)
+@pytest.mark.parametrize("token", ["", "not.a.token"])
+def test_unauthenticated(province, case, token):
+    async def scenario(world):
+        person, message = case_of(case[1]).caller(world), case_of(case[1]).message(world)
+        watch = Watch(world)
+        error = await refused(call(world, *case, person, message, token))
+        leaf = await watch.only_leaf()
+        expected = "TOKEN_INVALID" if token else "TOKEN_MISSING"
+        assert (error.code, error.reason) == ("UNAUTHENTICATED", expected)
+        assert leaf["reason"] == expected
+        assert "account" not in leaf
+
+    province.run(scenario(province.world))
+
+
+def test_login_with_a_wrong_password(province):
+    async def scenario(world):
+        watch = Watch(world)
+        error = await refused(world.login(world.county, PASSWORD + "x"))
+        leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("UNAUTHENTICATED", "LOGIN_FAILED")
+        assert leaf["reason"] == "LOGIN_FAILED"
+
+    province.run(scenario(province.world))
+
+
+@every_unary
+@pytest.mark.parametrize(("timeout", "reason"), [(None, "DEADLINE_MISSING"), (0.09, "DEADLINE_TOO_SHORT")])
+def test_deadline(province, case, timeout, reason):
+    async def scenario(world):
+        person, message, token = await good(world, case)
+        await world.call(person, "/grpc.health.v1.Health/Check", b"", door=case[0])  # connects
+        watch = Watch(world)
+        raw = message.SerializeToString()
+        error = await refused(send(world, *case, person, [raw], token=token, timeout=timeout))
+        leaf = await watch.only_leaf()
+        # A short deadline may pass before our answer is there: grpc then says so itself.
+        assert error.reason == reason or (error.code, error.raw) == ("DEADLINE_EXCEEDED", b"")
+        assert leaf["reason"] == reason
+
+    province.run(scenario(province.world))
+
+
+@every
+def test_oversize_by_our_own_limit(province, case):
+    async def scenario(world):
+        person, _, token = await good(world, case)
+        watch = Watch(world)
+        raw = bytes(rpc_of(*case).access.max_bytes + 1)
+        error = await refused(send(world, *case, person, [raw], token=token))
+        leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE")
+        assert leaf["reason"] == "MESSAGE_TOO_LARGE"
+
+    province.run(scenario(province.world))
+
+
+@pytest.mark.parametrize(
+    "case", [("identity", WHOAMI), ("intake", UPLOAD)], ids=["unary", "stream"]
+)
+def test_oversize_beyond_grpcs_limit(province, case):
+    async def scenario(world):
+        person, _, token = await good(world, case)
+        watch = Watch(world)
+        error = await refused(send(world, *case, person, [bytes(17 << 20)], token=token))
+        leaf = await watch.only_leaf()
+        assert error.code == "RESOURCE_EXHAUSTED"
+        assert leaf["reason"] == "MESSAGE_TOO_LARGE"
+        assert leaf["organisation"] == person.organisation
+
+    province.run(scenario(province.world))
+
+
+@every
+def test_cancel_before_the_message(province, case):
+    async def scenario(world):
+        person, _, token = await good(world, case)
+        await world.call(person, "/grpc.health.v1.Health/Check", b"", door=case[0])
+        channel = await world.channel(person, case[0])
+        watch = Watch(world)
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        pending = channel.stream_stream(case[1])(metadata=metadata, timeout=20)
+        await pending.wait_for_connection()
+        guard = world.doors[case[0]].guard
+        await eventually(lambda: guard._running > 0)
+        await asyncio.sleep(0.02)  # so that the call is past its first checks
+        pending.cancel()
+        leaf = await watch.only_leaf()
+        assert (leaf["decision"], leaf["reason"]) == ("error", "CANCELLED")
+
+    province.run(scenario(province.world))
+
+
+@every
+def test_cancel_while_the_method_works(province, case, monkeypatch):
+    """A method that waits for something slow is given up; its call leaves one leaf."""
+
+    async def scenario(world):
+        person, message, token = await good(world, case)
+        reached = asyncio.Event()
+
+        async def slow(*_):
+            reached.set()
+            await asyncio.sleep(60)
+
+        replace_method(monkeypatch, world, case, slow)
+        channel = await world.channel(person, case[0])
+        watch = Watch(world)
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        pending = channel.stream_stream(case[1])(metadata=metadata, timeout=20)
+        await pending.write(message.SerializeToString())
+        await pending.done_writing()
+        await reached.wait()
+        pending.cancel()
+        leaf = await watch.only_leaf()
+        assert (leaf["decision"], leaf["reason"]) == ("error", "CANCELLED")
+
+    province.run(scenario(province.world))
+
+
+@every_unary
+def test_deadline_passes_while_the_method_works(province, case, monkeypatch):
+    async def scenario(world):
+        person, message, token = await good(world, case)
+
+        async def slow(*_):
+            await asyncio.sleep(60)
+
+        replace_method(monkeypatch, world, case, slow)
+        watch = Watch(world)
+        raw = message.SerializeToString()
+        error = await refused(send(world, *case, person, [raw], token=token, timeout=0.6))
+        leaf = await watch.only_leaf()
+        assert error.code == "DEADLINE_EXCEEDED"
+        assert (leaf["decision"], leaf["reason"]) == ("error", "CANCELLED")
+
+    province.run(scenario(province.world))
+
+
+@every
+def test_crash(province, case, monkeypatch, capsys):
+    """An exception's text goes neither to the caller nor to the log: it may quote a child's name."""
+
+    async def scenario(world):
+        person, message, token = await good(world, case)
+
+        async def crash(*_):
+            raise KeyError("child 140105000120240001 王小明")
+
+        replace_method(monkeypatch, world, case, crash)
+        watch = Watch(world)
+        error = await refused(call(world, *case, person, message, token))
+        leaf = await watch.only_leaf()
+        assert error.code == "INTERNAL"
+        assert "王小明" not in error.message + str(error.status)
+        assert len(error.status.details) == 1
+        assert (leaf["decision"], leaf["reason"]) == ("error", "INTERNAL")
+
+    province.run(scenario(province.world))
+    said = capsys.readouterr().err
+    assert "KeyError" in said
+    assert "王小明" not in said
+    assert "140105000120240001" not in said
+
+
+@every
+def test_no_reply_before_its_leaf_is_committed(province, case):
+    """The head of the log is held locked: nothing can be committed, and so nothing may be answered."""
+
+    async def scenario(world):
+        person, message, token = await good(world, case)
+        watch = Watch(world)
+        with locked_head(world):
+            pending = asyncio.ensure_future(call(world, *case, person, message, token))
+            done, _ = await asyncio.wait([pending], timeout=0.25)
+            assert not done
+            assert world.size() == watch._begin
+        await pending
+        assert (await watch.only_leaf())["decision"] == "allow"
+
+    province.run(scenario(province.world))
+
+
+@every
+def test_no_refusal_before_its_leaf_is_committed(province, case):
+    async def scenario(world):
+        person = case_of(case[1]).caller(world)
+        watch = Watch(world)
+        with locked_head(world):
+            raw = bytes(rpc_of(*case).access.max_bytes + 1)
+            token = "not.a.token" if case[1] == UPLOAD else ""
+            pending = asyncio.ensure_future(send(world, *case, person, [raw], token=token))
+            done, _ = await asyncio.wait([pending], timeout=0.25)
+            assert not done
+        await refused(pending)
+        assert (await watch.only_leaf())["decision"] == "deny"
+
+    province.run(scenario(province.world))
+
+
+def test_a_message_that_never_comes_is_not_waited_for(province, monkeypatch):
+    async def scenario(world):
+        token = await world.login(world.county)
+        monkeypatch.setattr("gateway.services.wire.FIRST_MESSAGE_S", 0.05)
+        channel = await world.channel(world.county, "identity")
+        watch = Watch(world)
+        pending = channel.stream_unary(WHOAMI)(metadata=(("authorization", f"Bearer {token}"),), timeout=20)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await pending
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert (await watch.only_leaf())["reason"] == "MESSAGE_MISSING"
+
+    assert FIRST_MESSAGE_S > 1
+    province.run(scenario(province.world))
+
+
+def replace_method(monkeypatch, world, case, method):
+    guard = world.doors[case[0]].guard
+    rpc, _ = guard._methods[case[1]]
+    monkeypatch.setitem(guard._methods, case[1], (rpc, method))
+
+
+class locked_head:
+    def __init__(self, world):
+        import psycopg
+
+        from gateway.store import roles
+
+        self._connection = psycopg.connect(roles.conninfo(world.home, world.settings, "owner"))
+
+    def __enter__(self):
+        self._connection.execute("SELECT size FROM gateway.audit_head FOR UPDATE")
+
+    def __exit__(self, *_):
+        self._connection.rollback()
+        self._connection.close()

@@ -1,0 +1,65 @@
+"""Facts: a small slice of entities that always holds the principal and the resource, and no text of a caller's."""
+
+import json
+
+from gateway.policy import facts
+from gateway.policy.request import Actor, Context, Request, Resource
+
+ACTOR = Actor("140105", ("140105", "140100", "140000"), frozenset({"uploader"}), "weak")
+CONTEXT = Context(password_current=True, weak_origin_allowed=False)
+
+
+def entities(resource: Resource, actor: Actor = ACTOR) -> dict[tuple[str, str], dict]:
+    found = json.loads(facts.of(Request("UploadBatches", actor, resource, CONTEXT)).entities)
+    keys = [(one["uid"]["type"], one["uid"]["id"]) for one in found]
+    assert len(keys) == len(set(keys)), "Cedar refuses an entity that stands twice"
+    return dict(zip(keys, found, strict=True))
+
+
+def test_the_slice_of_an_upload() -> None:
+    resource = Resource(
+        "UnitRecords", ("140106", "140100", "140000"), "1401060001", frozenset({"140200"})
+    )
+    found = entities(resource)
+    assert set(found) == {
+        ("Principal", "140105"), ("UnitRecords", "1401060001"), ("Role", "uploader"),
+        ("Organisation", "140105"), ("Organisation", "140106"), ("Organisation", "140100"), ("Organisation", "140000"),
+    }  # fmt: skip
+    assert found["Principal", "140105"]["attrs"]["origin"] == "weak"
+    assert found["UnitRecords", "1401060001"]["parents"] == [
+        {"type": "Organisation", "id": "140106"}
+    ]
+    assert found["UnitRecords", "1401060001"]["attrs"] == {
+        "uploaders": [{"__entity": {"type": "Organisation", "id": "140200"}}]
+    }
+    assert found["Organisation", "140105"]["parents"] == [{"type": "Organisation", "id": "140100"}]
+    assert found["Organisation", "140000"]["parents"] == []
+
+
+def test_what_is_owned_names_its_owner() -> None:
+    owner = {"organisation": {"__entity": {"type": "Organisation", "id": "140100"}}}
+    found = entities(Resource("Evidence", ("140100", "140000")))["Evidence", "140100"]
+    assert (found["attrs"], found["parents"]) == (owner, [])
+    found = entities(Resource("Session", ("140100", "140000")))["Session", "140100"]
+    assert (found["attrs"], found["parents"]) == (owner, [{"type": "Organisation", "id": "140100"}])
+    found = entities(Resource("Checkpoints"))["Checkpoints", ""]
+    assert (found["attrs"], found["parents"]) == ({}, [])
+    assert entities(Resource("Session"))["Session", ""]["attrs"] == {}
+
+
+def test_an_unregistered_actor_is_still_an_entity() -> None:
+    found = entities(Resource("Checkpoints"), Actor("999999", (), frozenset(), "proven"))
+    assert found["Organisation", "999999"]["parents"] == []
+    assert ("Principal", "999999") in found
+
+
+def test_the_request_is_structured_so_that_no_id_breaks_out_of_it() -> None:
+    asked = facts.of(
+        Request('X"::y', ACTOR, Resource("UnitRecords", (), 'a"\n::b'), CONTEXT)
+    ).request
+    assert asked["action"] == {"type": "Action", "id": 'X"::y'}
+    assert asked["resource"] == {"type": "UnitRecords", "id": 'a"\n::b'}
+    assert json.loads(str(asked["context"])) == {
+        "passwordCurrent": True,
+        "weakOriginAllowed": False,
+    }
