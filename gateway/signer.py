@@ -18,13 +18,11 @@ which `gateway init` calls, makes a state.
 import asyncio
 import base64
 import binascii
-import hmac
 import json
 import os
 import secrets
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import log
@@ -34,14 +32,14 @@ from gateway.config.home import Home
 from gateway.tlog import checkpoint, note
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.frontier import Frontier
+from gateway.tlog.growth import Claim, Growth, Verdict
 from gateway.tlog.merkle import EMPTY_ROOT, HASH_LENGTH, SIZE_MAX, MerkleError
 
-# Roots that may still be asked for by a door whose commit was overtaken by another door's.
-RECENT_ROOTS = 4096
 # 65,536 leaf hashes in base64, and room for the rest.
 LINE_MAX_BYTES = 4 * 1024 * 1024
 KEY_FILE = "log.skey"
 STATE_FILE = "state.json"
+Answer = Mapping[str, object]
 _LOG = log.get("signer")
 
 
@@ -49,29 +47,15 @@ class StateError(Exception):
     """The signer's state is missing or not what this key signed; nothing is signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A head to be signed.
-
-    `size` and `root`, and the leaf hashes from `begin` on, 32 bytes each.
-    """
-
-    begin: int
-    size: int
-    root: bytes
-    hashes: bytes
-
-
 class Memory:
-    """What the signer signed: the frontier, the newest checkpoint, and recent roots."""
+    """What the signer signed: the log as it grew, and the newest checkpoint."""
 
     def __init__(self, path: Path, key: note.Signer, frontier: Frontier) -> None:
         """Remember `frontier`, whose checkpoint is signed anew; use `load` or `create`."""
         self._path = path
         self._key = key
-        self.frontier = frontier
-        self.checkpoint = self._sign(frontier)
-        self._recent = {frontier.size: frontier.root()}
+        self.growth = Growth(frontier)
+        self.checkpoint = self._sign()
 
     @classmethod
     def load(cls, folder: Path, key: note.Signer) -> "Memory":
@@ -95,7 +79,7 @@ class Memory:
         """Put the state on disk, durably and as a whole or not at all."""
         document = {
             "checkpoint": self.checkpoint,
-            "frontier": [each.hex() for each in self.frontier.hashes],
+            "frontier": [each.hex() for each in self.growth.frontier.hashes],
         }
         fresh = self._path.with_suffix(".new")
         with fresh.open("wb") as file:
@@ -110,48 +94,31 @@ class Memory:
         finally:
             os.close(parent)
 
-    def answer(self, requests: list[Request]) -> list[Mapping[str, object]]:
+    def answer(self, requests: list[Claim]) -> list[Answer]:
         """Judge requests that wait together; at most one new checkpoint is stored, then handed out.
 
         Raises OSError when the state cannot be stored: nothing was signed then.
         """
-        before = self.frontier
-        verdicts = [self._judge(each) for each in requests]
-        if self.frontier.size > before.size:
-            newest = self.checkpoint
-            self.checkpoint = self._sign(self.frontier)
+        before, newest = self.growth.frontier, self.checkpoint
+        verdicts = [self.growth.judge(each) for each in requests]
+        if self.growth.size > before.size:
+            self.checkpoint = self._sign()
             try:
                 self.save()
             except OSError:
-                self.checkpoint, self.frontier = newest, before
-                self._recent = {k: v for k, v in self._recent.items() if k <= before.size}
+                self.checkpoint = newest
+                self.growth.undo(before)
                 raise
-        return [each or {"checkpoint": self.checkpoint} for each in verdicts]
+        answers: dict[Verdict, Answer] = {
+            "grown": {"checkpoint": self.checkpoint},
+            "known": {"checkpoint": self.checkpoint},
+            "elsewhere": {"have": self.growth.size},
+            "inconsistent": {"refused": "inconsistent"},
+        }
+        return [answers[verdict] for verdict in verdicts]
 
-    def _judge(self, request: Request) -> Mapping[str, object]:
-        """Return why this head is not signed, or {} after taking it."""
-        size = self.frontier.size
-        if request.size <= size:
-            known = self._recent.get(request.size)
-            if known is None:
-                return {"have": size}
-            same = hmac.compare_digest(known, request.root)
-            return {} if same else {"refused": "inconsistent"}
-        if request.begin > size:
-            return {"have": size}
-        grown = self.frontier.copy()
-        skip = (size - request.begin) * HASH_LENGTH
-        for place in range(skip, len(request.hashes), HASH_LENGTH):
-            grown.append(request.hashes[place : place + HASH_LENGTH])
-        if not hmac.compare_digest(grown.root(), request.root):
-            return {"refused": "inconsistent"}
-        self.frontier = grown
-        self._recent[grown.size] = request.root
-        while len(self._recent) > RECENT_ROOTS:
-            del self._recent[next(iter(self._recent))]
-        return {}
-
-    def _sign(self, frontier: Frontier) -> str:
+    def _sign(self) -> str:
+        frontier = self.growth.frontier
         made = Checkpoint(self._key.verifier.name, frontier.size, frontier.root())
         return made.signed(self._key)
 
@@ -162,7 +129,8 @@ class Signer:
     def __init__(self, memory: Memory | None) -> None:
         """Serve from `memory`; without one every request is refused."""
         self._memory = memory
-        self._waiting: list[tuple[Request, asyncio.Future[Mapping[str, object]]]] = []
+        self._waiting: list[tuple[Claim, asyncio.Future[Answer]]] = []
+        self._stopping = False
         self._wake = asyncio.Event()
         self._talks: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
@@ -181,9 +149,9 @@ class Signer:
 
     async def _hang_up(self) -> None:
         """Close every connection; what waits for a signature is answered by nothing: unknown."""
-        for _, future in self._waiting:
-            if not future.done():
-                future.set_exception(ConnectionAbortedError())
+        self._stopping = True
+        for future in (each for _, each in self._waiting if not each.done()):
+            future.set_exception(ConnectionAbortedError())
         for writer in self._talks:
             writer.close()
         talks = [task for task in self._talks.values() if task is not None]
@@ -203,7 +171,7 @@ class Signer:
             writer.close()
             del self._talks[writer]
 
-    async def _answer(self, line: bytes) -> Mapping[str, object]:
+    async def _answer(self, line: bytes) -> Answer:
         if self._memory is None:
             return {"refused": "state"}
         try:
@@ -212,7 +180,9 @@ class Signer:
             return {"refused": "malformed"}
         if request is None:
             return {"checkpoint": self._memory.checkpoint}
-        future: asyncio.Future[Mapping[str, object]] = asyncio.get_running_loop().create_future()
+        if self._stopping:
+            raise ConnectionAbortedError
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         self._wake.set()
         return await future
@@ -222,25 +192,24 @@ class Signer:
             await self._wake.wait()
             self._wake.clear()
             waiting, self._waiting = self._waiting, []
-            for (_, future), answer in zip(waiting, self._judge(waiting), strict=True):
+            answers = self._judge([request for request, _ in waiting])
+            for (_, future), answer in zip(waiting, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
 
-    def _judge(
-        self, waiting: list[tuple[Request, asyncio.Future[Mapping[str, object]]]]
-    ) -> list[Mapping[str, object]]:
+    def _judge(self, requests: list[Claim]) -> list[Answer]:
         assert self._memory is not None  # noqa: S101  requests wait only where there is a memory
         try:
-            answers = self._memory.answer([request for request, _ in waiting])
+            answers = self._memory.answer(requests)
         except OSError as error:
             _LOG.error("state not stored", errno=error.errno)
-            return [{"refused": "state"} for _ in waiting]
+            return [{"refused": "state"} for _ in requests]
         if any(each.get("refused") for each in answers):
-            _LOG.error("inconsistent head refused", size=self._memory.frontier.size)
+            _LOG.error("inconsistent head refused", size=self._memory.growth.size)
         return answers
 
 
-def read_request(line: bytes) -> Request | None:
+def read_request(line: bytes) -> Claim | None:
     """Return the head in a line, None for "newest"; raises ValueError when the line is neither."""
     document = json.loads(line)
     if document == {"newest": True}:
@@ -257,7 +226,7 @@ def read_request(line: bytes) -> Request | None:
         raise ValueError("not hashes") from error
     if len(root) != HASH_LENGTH or len(hashes) != (size - begin) * HASH_LENGTH:
         raise ValueError("not the hashes of the range")
-    return Request(begin, size, root, hashes)
+    return Claim(begin, size, root, hashes)
 
 
 def create(home: Home, origin: str) -> None:

@@ -79,14 +79,14 @@ def test_a_new_signer_has_signed_the_empty_log(home: Home) -> None:
     stored = stored_checkpoint(home)
     assert stored is not None
     assert open_checkpoint(stored, [verifier], ORIGIN).size == 0
-    assert load(home).frontier.size == 0
+    assert load(home).growth.frontier.size == 0
 
 
 def test_growth_is_signed_and_survives_a_restart(home: Home) -> None:
     assert ask(load(home), line(0, 5)) == [5]
     assert ask(load(home), line(5, 5)) == [5]
     assert ask(load(home), line(3, 300), line(0, 2000)) == [2000, 2000]
-    assert load(home).frontier.size == 2000
+    assert load(home).growth.frontier.size == 2000
     stored = stored_checkpoint(home)
     assert stored is not None
     assert "\n2000\n" in stored
@@ -119,20 +119,13 @@ def test_a_root_that_its_hashes_do_not_have(home: Home) -> None:
     document = json.loads(line(0, 10)) | {"root": root_of(OTHERS[:10]).hex()}
     memory = load(home)
     assert ask(memory, json.dumps(document).encode()) == [{"refused": "inconsistent"}]
-    assert memory.frontier.size == 0
+    assert memory.growth.frontier.size == 0
 
 
 def test_good_and_bad_requests_that_wait_together(home: Home) -> None:
     memory = load(home)
     answers = ask(memory, line(0, 4), line(4, 6, OTHERS), line(4, 8), line(9, 12), line(0, 4))
     assert answers == [8, {"refused": "inconsistent"}, 8, {"have": 8}, 8]
-
-
-def test_only_so_many_roots_are_remembered(home: Home) -> None:
-    memory = load(home)
-    memory._recent = {-i: b"" for i in range(4096, 0, -1)}
-    ask(memory, line(0, 1))
-    assert len(memory._recent) == 4096
 
 
 def test_nothing_is_signed_when_the_state_cannot_be_stored(
@@ -147,9 +140,9 @@ def test_nothing_is_signed_when_the_state_cannot_be_stored(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
         ask(memory, line(3, 6))
-    assert memory.frontier.size == 3
+    assert memory.growth.frontier.size == 3
     monkeypatch.undo()
-    assert load(home).frontier.size == 3
+    assert load(home).growth.frontier.size == 3
     assert ask(memory, line(0, 3), line(3, 6)) == [6, 6]
 
 
@@ -282,9 +275,7 @@ def test_waiting_requests_share_one_write(home: Home, monkeypatch: pytest.Monkey
     memory = load(home)
     writes: list[int] = []
     real = Memory.save
-    monkeypatch.setattr(
-        Memory, "save", lambda self: (writes.append(self.frontier.size), real(self))
-    )
+    monkeypatch.setattr(Memory, "save", lambda self: (writes.append(self.growth.size), real(self)))
     answers = served(home, memory, *[[line(0, size)] for size in range(1, 60)])
     assert len(writes) < 30
     assert writes == sorted(writes)

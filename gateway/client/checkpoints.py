@@ -87,13 +87,13 @@ class Checkpoints:
         try:
             newest = await self._prove(waiting, fetch)
         except BaseException:
-            self._save_unproven()
+            self.save()
             raise
         for size in waiting:
             self._unproven.pop(size, None)
         self._roots = {s: r for s, r in self._roots.items() if s in self._unproven}
         self._roots[newest.size] = newest.root
-        self._save_unproven()
+        self.save()
         return self.kept
 
     async def _prove(self, waiting: dict[int, str], fetch: Fetch) -> Checkpoint:
@@ -117,7 +117,8 @@ class Checkpoints:
         except NoteError as error:
             raise LogError(error.code, str(error)) from error
 
-    def _save_unproven(self) -> None:
+    def save(self) -> None:
+        """Write down what is not proven yet, the newest of it, for the next time."""
         newest = sorted(self._unproven)[-_UNPROVEN_MAX:]
         if newest or self._unproven_file.exists():
             notes = [self._unproven[size].encode() for size in newest]

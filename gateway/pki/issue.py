@@ -68,7 +68,7 @@ class Wanted:
     name: str
     public_key: CertificatePublicKeyTypes
     names: tuple[x509.GeneralName, ...] = ()
-    days: int = 0
+    days: float = 0
 
 
 def make_root(name: str, now_us: int) -> Authority:
@@ -91,7 +91,7 @@ def server_certificate(
     key: CertificatePublicKeyTypes,
     hosts: Sequence[str],
     now_us: int,
-    days: int = 0,
+    days: float = 0,
 ) -> Certificate:
     """Return a certificate for the front.
 
@@ -105,7 +105,7 @@ def client_certificate(
     subject: Subject,
     key: CertificatePublicKeyTypes,
     now_us: int,
-    days: int = 0,
+    days: float = 0,
 ) -> Certificate:
     """Return a certificate for a system or an officer.
 

@@ -2,10 +2,12 @@
 
 The order of the checks, the same here, in the front and in the tests; the first that fails decides:
 
-    1 the bytes are one certificate           CERT_PROFILE 2 OpenSSL: path, revocation list, time
-    CERT_UNTRUSTED, CERT_EXPIRED, CERT_NOT_YET_VALID, CERT_REVOKED, CRL_STALE 3 cryptography: path,
-    time                CERT_UNTRUSTED 4 the closed profile (`lint`)             CERT_PROFILE 5 the
-    trust domain                        CERT_UNTRUSTED
+    1 the bytes are one certificate           CERT_PROFILE
+    2 OpenSSL: path, revocation list, time    CERT_UNTRUSTED, CERT_EXPIRED, CERT_NOT_YET_VALID,
+                                              CERT_REVOKED, CRL_STALE
+    3 the closed profile (`lint`)             CERT_PROFILE
+    4 cryptography: path, time                CERT_UNTRUSTED
+    5 the trust domain                        CERT_UNTRUSTED
 """
 
 import hashlib
@@ -95,12 +97,12 @@ class Verifier:
         at = to_datetime(self._clock.now_us())
         try:
             self._openssl.check(leaf, (), at)  # 2
-            self._rust.check(leaf, (), at)  # 3
+            found = lint.faults(leaf, self._profile)  # 3
+            if found:
+                raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
+            self._rust.check(leaf, (), at)  # 4
         except PathError as error:
             raise refuse(reason_of(error.number), metadata=told(error)) from None
-        found = lint.faults(leaf, self._profile)  # 4
-        if found:
-            raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
         subject = lint.subject_of(leaf)
         if subject.trust_domain != self._trust_domain:  # 5
             raise refuse(Reason.CERT_UNTRUSTED, metadata={"rule": "trust-domain"})

@@ -1,1 +1,4 @@
+"""Is the record good.
 
+Rules as pure functions over a record and its context, and the tables they look up.
+"""

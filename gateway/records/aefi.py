@@ -1,4 +1,7 @@
-"""Reports of suspected adverse events: the starred items and the order of their times (AE-01 to AE-03)."""
+"""Reports of suspected adverse events.
+
+The starred items and the order of their times (AE-01 to AE-03).
+"""
 
 from gateway.clock import US_PER_S
 from gateway.records.desk import Desk
@@ -28,12 +31,18 @@ def judge(record: AefiReport, desk: Desk) -> Findings:
         found.append(Finding("CH-01", f"{PATH}.child_code"))
     if record.reporter_unit_code and not desk.in_scope(record.reporter_unit_code):
         found.append(Finding("EN-03", f"{PATH}.reporter_unit_code"))
-    found += [Finding("AE-01", path) for path in empty_items(record, desk.tables.required.aefi_report, PATH)]
+    found += [
+        Finding("AE-01", path)
+        for path in empty_items(record, desk.tables.required.aefi_report, PATH)
+    ]
     return found + _in_order(record, desk) + _in_time(record, desk)
 
 
 def _in_order(record: AefiReport, desk: Desk) -> Findings:
-    """EN-10, AE-02: real days; vaccination, onset, discovery, in this order, and none of them in the future."""
+    """EN-10, AE-02: real days.
+
+    Vaccination, onset, discovery, in this order, and none of them in the future.
+    """
     found: Findings = []
     onset, seen = to_day(record.onset_date), to_day(record.found_date)
     given = [to_day(suspect.vaccinated_date) for suspect in record.suspects]

@@ -1,4 +1,7 @@
-"""A card against what is stored: its key columns, and the rules about revisions, retired codes and twin cards (CH-19 to CH-23)."""
+"""A card against what is stored.
+
+Its key columns, and the rules about revisions, retired codes and twin cards (CH-19 to CH-23).
+"""
 
 import unicodedata
 from collections.abc import Mapping
@@ -16,7 +19,10 @@ _WITHOUT = frozenset({"revision", "correction_reason"})
 
 
 class CardKey(NamedTuple):
-    """The key columns of a card, and the tags of its valid identity number and birth certificate number (tier D0)."""
+    """The key columns of a card.
+
+    And the tags of its valid identity number and birth certificate number (tier D0).
+    """
 
     child: ChildKey
     identities: tuple[bytes, ...]
@@ -28,11 +34,18 @@ def normal_name(name: str) -> str:
 
 
 def key_of(card: Card, desk: Desk, index: int) -> CardKey | None:
-    """Return the key columns of a batch's item, or None when it lacks what a stored card must have (CH-01, CH-03)."""
+    """Return the key columns of a batch's item, or None when it lacks what a stored card must have.
+
+    CH-01, CH-03.
+    """
     record = card.record
     if card.birth is None or not CHILD_CODE.fullmatch(record.child_code):
         return None
-    mothers = [g.name for g in record.guardians if g.relation == Guardian.RELATION_MOTHER and g.name.strip()]
+    mothers = [
+        g.name
+        for g in record.guardians
+        if g.relation == Guardian.RELATION_MOTHER and g.name.strip()
+    ]
     child = ChildKey(
         desk.child_tag(record.child_code),
         card.birth,
@@ -51,7 +64,10 @@ def key_of(card: Card, desk: Desk, index: int) -> CardKey | None:
 
 
 def _identities(card: Card, desk: Desk) -> tuple[bytes, ...]:
-    """Return tags of what certainly names one child; sentinels and numbers that fail their check never contribute."""
+    """Return tags of what certainly names one child.
+
+    Sentinels and numbers that fail their check never contribute.
+    """
     found: list[bytes] = []
     valid = identity_number_day(card.number) is not None
     if card.record.document == IDENTITY_DOCUMENT_RESIDENT_CARD and valid:
@@ -68,9 +84,17 @@ def same_card(key: ChildKey, stored: ChildKey | None) -> bool:
 
 
 def judge(
-    record: Child, key: CardKey, stored: ChildKey | None, retired: bool, owners: Mapping[bytes, bytes]
+    record: Child,
+    key: CardKey,
+    stored: ChildKey | None,
+    *,
+    retired: bool,
+    owners: Mapping[bytes, bytes],
 ) -> Findings:
-    """Return every finding about a card beside the stored ones; `owners`: child tag by identity tag."""
+    """Return every finding about a card beside the stored ones.
+
+    `owners`: child tag by identity tag.
+    """
     if retired:
         return [Finding("CH-22", f"{PATH}.child_code")]
     found: Findings = []

@@ -1,4 +1,7 @@
-"""A child's card: the rules that need nothing but the card, the tables and the register (CH-01 to CH-18, CH-21)."""
+"""A child's card.
+
+The rules that need nothing but the card, the tables and the register (CH-01 to CH-18, CH-21).
+"""
 
 from collections.abc import Callable
 from datetime import date
@@ -30,7 +33,11 @@ _OWN_RULE = frozenset(f"{PATH}.{name}" for name in ("child_code", "sex", "birth_
 
 
 class Card(NamedTuple):
-    """A card read once; days are None where there is no such day. `number` is upper-case, "" for a sentinel not yet obtained."""
+    """A card read once.
+
+    Days are None where there is no such day. `number` is upper-case, "" for a sentinel not yet
+    obtained.
+    """
 
     record: c.Child
     birth: date | None
@@ -44,7 +51,13 @@ def read(record: c.Child) -> Card:
     number = record.document_number.strip().upper()
     if number == SENTINEL and record.document == _NOT_YET:
         number = ""
-    return Card(record, to_day(record.birth_date), to_day(record.filed_date), to_day(record.status_date), number)
+    return Card(
+        record,
+        to_day(record.birth_date),
+        to_day(record.filed_date),
+        to_day(record.status_date),
+        number,
+    )
 
 
 def unit_of(record: c.Child) -> str:
@@ -62,7 +75,10 @@ def _at(rule_id: str, field: str) -> Findings:
 
 
 def form(card: Card, _desk: Desk) -> Findings:
-    """EN-08, EN-09, EN-10: known fields and codes, fit texts, real days, a revision that can be counted."""
+    """EN-08, EN-09, EN-10.
+
+    Known fields and codes, fit texts, real days, a revision that can be counted.
+    """
     found = form_findings(card.record, PATH)
     for name, day in (("filed_date", card.filed), ("status_date", card.status_date)):
         if day is None and card.record.HasField(name):  # type: ignore[arg-type] # two of the literals mypy-protobuf lists
@@ -78,7 +94,9 @@ def code(card: Card, desk: Desk) -> Findings:
     if not CHILD_CODE.fullmatch(child_code):
         return _at("CH-01", "child_code")
     ours = child_code.startswith(desk.tables.province)
-    return _at("CH-02", "child_code") if ours and desk.unit(child_code[:_UNIT_DIGITS]) is None else []
+    return (
+        _at("CH-02", "child_code") if ours and desk.unit(child_code[:_UNIT_DIGITS]) is None else []
+    )
 
 
 def managed_by_sender(card: Card, desk: Desk) -> Findings:
@@ -115,10 +133,15 @@ def identity_number(card: Card, desk: Desk) -> Findings:
     found: Findings = []
     if card.birth is not None and day != card.birth:
         found += _at("CH-07", "document_number")
-    if card.record.sex in _SEXES and identity_number_is_male(number) != (card.record.sex == c.SEX_MALE):
+    if card.record.sex in _SEXES and identity_number_is_male(number) != (
+        card.record.sex == c.SEX_MALE
+    ):
         found += _at("CH-08", "document_number")
     division = number[:6]
-    if not desk.tables.division_known(division) or division in desk.tables.abolished_divisions - desk.tables.divisions:
+    if (
+        not desk.tables.division_known(division)
+        or division in desk.tables.abolished_divisions - desk.tables.divisions
+    ):
         found += _at("CH-09", "document_number")
     return found
 
@@ -126,12 +149,18 @@ def identity_number(card: Card, desk: Desk) -> Findings:
 def birth_certificate(card: Card, _desk: Desk) -> Findings:
     """CH-11: a letter and nine digits, where there is one."""
     number = card.record.birth_certificate_number
-    return _at("CH-11", "birth_certificate_number") if number and not is_birth_certificate(number) else []
+    return (
+        _at("CH-11", "birth_certificate_number")
+        if number and not is_birth_certificate(number)
+        else []
+    )
 
 
 def guardians(card: Card, _desk: Desk) -> Findings:
     """CH-12, CH-13: at least one with name and phone; phones have their form."""
-    complete = any(guardian.name.strip() and guardian.phone.strip() for guardian in card.record.guardians)
+    complete = any(
+        guardian.name.strip() and guardian.phone.strip() for guardian in card.record.guardians
+    )
     found = [] if complete else _at("CH-12", "guardians")
     if any(guardian.phone and not is_phone(guardian.phone) for guardian in card.record.guardians):
         found += _at("CH-13", "guardians.phone")
@@ -141,7 +170,10 @@ def guardians(card: Card, _desk: Desk) -> Findings:
 def addresses(card: Card, desk: Desk) -> Findings:
     """CH-14: the divisions of household and residence are in the table."""
     found: Findings = []
-    for name, address in (("household", card.record.household), ("residence", card.record.residence)):
+    for name, address in (
+        ("household", card.record.household),
+        ("residence", card.record.residence),
+    ):
         if address.division_code and not desk.tables.division_known(address.division_code):
             found += _at("CH-14", f"{name}.division_code")
     return found

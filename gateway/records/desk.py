@@ -1,4 +1,7 @@
-"""What lies on the desk while one batch is judged: the tables, the register, the sender, today, and a tag maker with a memory."""
+"""What lies on the desk while one batch is judged.
+
+The tables, the register, the sender, today, and a tag maker with a memory.
+"""
 
 from datetime import date, timedelta
 
@@ -8,11 +11,26 @@ from gateway.records.tables import Tables
 
 
 class Desk:
-    """The fixed context of one batch's pure rules; made per batch, so that its memories never outlive the register."""
+    """The fixed context of one batch's pure rules.
 
-    __slots__ = ("_tags", "_tagger", "_units", "_within", "now_us", "organisation", "tables", "today", "units")
+    Made per batch, so that its memories never outlive the register.
+    """
 
-    def __init__(self, tables: Tables, units: Units, tagger: Tagger, organisation: str, now_us: int) -> None:
+    __slots__ = (
+        "_tagger",
+        "_tags",
+        "_units",
+        "_within",
+        "now_us",
+        "organisation",
+        "tables",
+        "today",
+        "units",
+    )
+
+    def __init__(
+        self, tables: Tables, units: Units, tagger: Tagger, organisation: str, now_us: int
+    ) -> None:
         """Judge records of `organisation` with these tables as of `now_us`."""
         self.tables = tables
         self.units = units

@@ -19,7 +19,11 @@ _FULL_WIDTH = re.compile("[\uff00-\uffef\u3000]")
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # GS1 puts its separator (FNC1, 0x1d) into element strings; TR-01 judges their form.
 _OWN_FORM = frozenset({"gateway.v1.TraceCode.iso_code"})
-_ENUM, _MESSAGE, _STRING = FieldDescriptor.TYPE_ENUM, FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING
+_ENUM, _MESSAGE, _STRING = (
+    FieldDescriptor.TYPE_ENUM,
+    FieldDescriptor.TYPE_MESSAGE,
+    FieldDescriptor.TYPE_STRING,
+)
 
 
 def to_day(value: Date) -> date | None:

@@ -44,7 +44,11 @@ def past_of(key: DoseKey, others: Iterable[PastDose], tables: Tables) -> Past:
         other_code, day = other[_CODE], other[_DATE]
         if day == today:
             same_day.append(other)
-        elif live and other_code != code and abs((day - today).days) < tables.thresholds.live_interval_days:
+        elif (
+            live
+            and other_code != code
+            and abs((day - today).days) < tables.thresholds.live_interval_days
+        ):
             near_live = near_live or is_injected_live(other_code, other[_ROUTE], tables)
         if other_code in related:
             for series in tables.vaccines[other_code].all_series:
@@ -106,7 +110,9 @@ def in_sequence(key: DoseKey, past: Past) -> bool:
         return True
     for series in key.series.split("|"):
         given = past.series_days.get(series, _NO_DAYS)
-        if number not in given and (number == 1 or all(lower in given for lower in range(1, number))):
+        if number not in given and (
+            number == 1 or all(lower in given for lower in range(1, number))
+        ):
             return True
     return False
 

@@ -1,6 +1,6 @@
-"""Identifiers and their check digits: child codes, record and document ids, identity numbers, trace codes, phones.
+r"""Identifiers and their check digits: child codes, record and document ids, identity numbers, trace codes, phones.
 
-Patterns are ASCII only: Python's `\\d` and `str.isdigit` take full-width digits.
+Patterns are ASCII only: Python's `\d` and `str.isdigit` take full-width digits.
 """
 
 import re
@@ -10,7 +10,9 @@ CHILD_CODE = re.compile(r"[0-9]{18}", re.ASCII)
 DIVISION_CODE = re.compile(r"[0-9]{6}", re.ASCII)
 # Our own syntax for document numbers of the units' systems.
 _DOCUMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_UUID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+)
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _CROCKFORD = {sign: value for value, sign in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 _CROCKFORD_BITS = 5

@@ -7,7 +7,6 @@ lets intake read. Tags are 16 bytes; batch_id and item_index say where the seale
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
-
 # The batch_id of a record of the batch that is being taken, which has none yet.
 HERE = -1
 

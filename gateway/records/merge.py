@@ -47,7 +47,9 @@ def judge_merge(record: ChildMerge, desk: Desk) -> Findings:
 
 def merge_tags(record: ChildMerge, desk: Desk) -> tuple[bytes, ...]:
     """Return the tags of the kept card and then of the retired ones."""
-    return tuple(desk.child_tag(code) for code in (record.kept_child_code, *record.retired_child_codes))
+    return tuple(
+        desk.child_tag(code) for code in (record.kept_child_code, *record.retired_child_codes)
+    )
 
 
 def judge_merge_known(
@@ -72,4 +74,6 @@ def judge_device(record: Device, desk: Desk) -> Findings:
         ("EN-10", "commissioned_date", day is None and record.HasField("commissioned_date")),
         ("EN-10", "revision", record.revision >= MOST_REVISIONS),
     )
-    return found + [Finding(rule_id, f"{DEVICE}.{name}") for rule_id, name, is_wrong in wrong if is_wrong]
+    return found + [
+        Finding(rule_id, f"{DEVICE}.{name}") for rule_id, name, is_wrong in wrong if is_wrong
+    ]

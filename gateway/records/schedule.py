@@ -28,8 +28,12 @@ def under_minimum_age(rule: ScheduleRule, birth: date, day: date) -> bool:
     """Return whether a dose on `day` was given under the rule's minimum age (VA-06)."""
     if rule.min_age_months == 0:
         return False
-    ahead = (day.year - birth.year) * _MONTHS_PER_YEAR + day.month - birth.month - rule.min_age_months
-    return ahead < 0 or (ahead == 0 and day.day < birth.day and day < add_months(birth, rule.min_age_months))
+    ahead = (
+        (day.year - birth.year) * _MONTHS_PER_YEAR + day.month - birth.month - rule.min_age_months
+    )
+    return ahead < 0 or (
+        ahead == 0 and day.day < birth.day and day < add_months(birth, rule.min_age_months)
+    )
 
 
 def too_soon(rule: ScheduleRule, earlier: Mapping[int, date], day: date) -> bool:

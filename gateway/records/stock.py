@@ -48,7 +48,9 @@ def judge_movement(record: StockMovement, desk: Desk) -> Findings:
     if not desk.in_scope(record.unit_code):
         found.append(Finding("EN-03", f"{MOVEMENT}.unit_code"))
     rules = {rule_id for line in record.lines for rule_id in _line(line, record.kind, day)}
-    return found + [Finding(rule_id, f"{MOVEMENT}.lines.{field}") for rule_id, field in sorted(rules)]
+    return found + [
+        Finding(rule_id, f"{MOVEMENT}.lines.{field}") for rule_id, field in sorted(rules)
+    ]
 
 
 def _line(line: StockMovement.Line, kind: int, day: date | None) -> set[tuple[str, str]]:

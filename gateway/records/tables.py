@@ -13,8 +13,43 @@ from gateway.v1.vaccination_pb2 import Vaccination
 
 # The first two digits of GB/T 2260 codes: provinces, autonomous regions, municipalities, special administrative regions.
 PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 "
-    "50 51 52 53 54 61 62 63 64 65 66 71 81 82".split()
+    [
+        "11",
+        "12",
+        "13",
+        "14",
+        "15",
+        "21",
+        "22",
+        "23",
+        "31",
+        "32",
+        "33",
+        "34",
+        "35",
+        "36",
+        "37",
+        "41",
+        "42",
+        "43",
+        "44",
+        "45",
+        "46",
+        "50",
+        "51",
+        "52",
+        "53",
+        "54",
+        "61",
+        "62",
+        "63",
+        "64",
+        "65",
+        "66",
+        "71",
+        "81",
+        "82",
+    ]
 )
 _ROUTES: Mapping[str, int] = {
     "": Vaccination.ROUTE_UNSPECIFIED,
@@ -130,7 +165,9 @@ class Tables:
             texts=_texts(rules.thresholds),
             required=_required(tables / f"required-items-{rules.required_items}.toml"),
             divisions=frozenset(row["code"] for row in _rows(tables / "divisions.csv")),
-            abolished_divisions=frozenset(row["code"] for row in _rows(tables / "divisions-history.csv")),
+            abolished_divisions=frozenset(
+                row["code"] for row in _rows(tables / "divisions-history.csv")
+            ),
             vaccines=vaccines,
             related=_related(vaccines),
             schedule=_schedule(tables / "schedule.csv"),
@@ -181,7 +218,9 @@ def _vaccines(path: Path) -> Mapping[str, Vaccine]:
             }
         )
     except (KeyError, ValueError) as error:
-        raise SettingsError(f"{path}: a column is missing or a value is not of its column") from error
+        raise SettingsError(
+            f"{path}: a column is missing or a value is not of its column"
+        ) from error
 
 
 def _related(vaccines: Mapping[str, Vaccine]) -> Mapping[str, frozenset[str]]:
@@ -189,7 +228,9 @@ def _related(vaccines: Mapping[str, Vaccine]) -> Mapping[str, frozenset[str]]:
     return MappingProxyType(
         {
             one.code: frozenset(
-                other.code for other in vaccines.values() if not set(one.all_series).isdisjoint(other.all_series)
+                other.code
+                for other in vaccines.values()
+                if not set(one.all_series).isdisjoint(other.all_series)
             )
             for one in vaccines.values()
         }
@@ -214,9 +255,14 @@ def _schedule(path: Path) -> Mapping[tuple[str, int], tuple[ScheduleRule, ...]]:
             for code in row["codes"].split("|"):
                 found.setdefault((code, rule.dose_number), []).append(rule)
     except (KeyError, ValueError) as error:
-        raise SettingsError(f"{path}: a column is missing or a value is not of its column") from error
+        raise SettingsError(
+            f"{path}: a column is missing or a value is not of its column"
+        ) from error
     return MappingProxyType(
-        {key: tuple(sorted(rules, key=lambda rule: rule.valid_from)) for key, rules in found.items()}
+        {
+            key: tuple(sorted(rules, key=lambda rule: rule.valid_from))
+            for key, rules in found.items()
+        }
     )
 
 
@@ -224,9 +270,13 @@ def _severities(given: Mapping[str, object]) -> Mapping[str, Severity]:
     severities = {rule.rule_id: rule.severity for rule in RULES.values()}
     for rule_id, name in given.items():
         if rule_id not in RULES or not RULES[rule_id].changeable:
-            raise SettingsError(f"rules.toml: severity.{rule_id}: no rule whose severity may be changed")
+            raise SettingsError(
+                f"rules.toml: severity.{rule_id}: no rule whose severity may be changed"
+            )
         if name not in _SEVERITIES:
-            raise SettingsError(f"rules.toml: severity.{rule_id}: must be one of {', '.join(_SEVERITIES)}")
+            raise SettingsError(
+                f"rules.toml: severity.{rule_id}: must be one of {', '.join(_SEVERITIES)}"
+            )
         severities[rule_id] = _SEVERITIES[str(name)]
     return MappingProxyType(severities)
 
@@ -235,7 +285,10 @@ def _texts(thresholds: Thresholds) -> Mapping[str, tuple[str, str]]:
     """Return every rule's texts with the policy's numbers in them."""
     numbers = asdict(thresholds)
     return MappingProxyType(
-        {rule.rule_id: (rule.english.format_map(numbers), rule.chinese.format_map(numbers)) for rule in RULES.values()}
+        {
+            rule.rule_id: (rule.english.format_map(numbers), rule.chinese.format_map(numbers))
+            for rule in RULES.values()
+        }
     )
 
 
@@ -246,4 +299,3 @@ def _required(path: Path) -> RequiredItems:
     if set(table) - kinds != {"version", "from"}:
         raise SettingsError(f"{path}: keys must be version, from, {', '.join(sorted(kinds))}")
     return build(RequiredItems, wanted, f"{path.name}: ")
-

@@ -40,11 +40,26 @@ _MOST_DOSES = 9
 MOST_REVISIONS = 2**31
 # The required items that `plain` looks at; a policy that asks for more sends every dose through the rules.
 _PLAIN_ITEMS = frozenset(
-    "record_id child_code lot.vaccine_code lot.manufacturer_code lot.lot_number dose_number property "
-    "vaccinated_date source site route vaccinator_id unit_code entered_time".split()
+    [
+        "record_id",
+        "child_code",
+        "lot.vaccine_code",
+        "lot.manufacturer_code",
+        "lot.lot_number",
+        "dose_number",
+        "property",
+        "vaccinated_date",
+        "source",
+        "site",
+        "route",
+        "vaccinator_id",
+        "unit_code",
+        "entered_time",
+    ]
 )
 _OWN_RULE = frozenset(
-    f"{PATH}.{name}" for name in ("record_id", "child_code", "vaccinated_date", "unit_code", "lot.vaccine_code")
+    f"{PATH}.{name}"
+    for name in ("record_id", "child_code", "vaccinated_date", "unit_code", "lot.vaccine_code")
 )
 
 
@@ -69,10 +84,16 @@ def _plain_place(dose: Dose, desk: Desk) -> bool:
     if day is None or day > desk.today or dose.entered_seconds <= 0:
         return False
     unit = desk.unit(dose.unit_code)
-    if unit is None or not desk.in_scope(dose.unit_code) or not _active(unit.active_from, unit.active_until, day):
+    if (
+        unit is None
+        or not desk.in_scope(dose.unit_code)
+        or not _active(unit.active_from, unit.active_until, day)
+    ):
         return False
     days_late = ordinal_of_seconds(dose.entered_seconds) - day.toordinal()
-    return days_late <= desk.tables.thresholds.entered_within_days and dose.revision < MOST_REVISIONS
+    return (
+        days_late <= desk.tables.thresholds.entered_within_days and dose.revision < MOST_REVISIONS
+    )
 
 
 def _plain_lot(dose: Dose, desk: Desk) -> bool:
@@ -113,7 +134,11 @@ def _fits(route: int, site: int, wanted: int) -> bool:
     """Oral goes with the mouth and only with it; intradermal and oral vaccines have no other route (VA-13)."""
     if (route == _ORAL_ROUTE) != (site == _ORAL_SITE):
         return False
-    return not wanted or route == wanted or (wanted not in _SPECIAL_ROUTES and route not in _SPECIAL_ROUTES)
+    return (
+        not wanted
+        or route == wanted
+        or (wanted not in _SPECIAL_ROUTES and route not in _SPECIAL_ROUTES)
+    )
 
 
 def form(dose: Dose, _desk: Desk) -> Findings:
@@ -140,7 +165,9 @@ def identity(dose: Dose, _desk: Desk) -> Findings:
 def known_vaccine(dose: Dose, desk: Desk) -> Findings:
     """VA-02: the code is in the table and valid on the day."""
     vaccine = desk.tables.vaccines.get(dose.vaccine_code)
-    known = vaccine is not None and (dose.day is None or vaccine.valid_from <= dose.day <= vaccine.valid_to)
+    known = vaccine is not None and (
+        dose.day is None or vaccine.valid_from <= dose.day <= vaccine.valid_to
+    )
     return [] if known else _at("VA-02", "lot.vaccine_code")
 
 
@@ -161,7 +188,11 @@ def given_rightly(dose: Dose, desk: Desk) -> Findings:
     vaccine = desk.tables.vaccines.get(dose.vaccine_code)
     if not dose.route or not dose.site:
         return []
-    return [] if _fits(dose.route, dose.site, vaccine.route if vaccine else 0) else _at("VA-13", "route")
+    return (
+        []
+        if _fits(dose.route, dose.site, vaccine.route if vaccine else 0)
+        else _at("VA-13", "route")
+    )
 
 
 def programme_is_free(dose: Dose, desk: Desk) -> Findings:
@@ -204,7 +235,9 @@ def traceable(dose: Dose, _desk: Desk) -> Findings:
     if not dose.record.HasField("trace"):
         return []
     found: Findings = []
-    fit = _NMPA_CODE.fullmatch(dose.nmpa_code) or (not dose.nmpa_code and is_iso_code(dose.iso_code))
+    fit = _NMPA_CODE.fullmatch(dose.nmpa_code) or (
+        not dose.nmpa_code and is_iso_code(dose.iso_code)
+    )
     if not fit:
         found += _at("TR-01", "trace")
     if dose.level > TraceCode.LEVEL_MINIMUM_PACKAGE:

@@ -12,7 +12,7 @@ Record = v.Vaccination
 Planted = tuple[Record, str, State]
 Plant = Callable[[Case], Planted | None]
 _BCG, _HEPB, _IPV, _OPV, _MMR, _JE, _HEPA = "0101", "0202", "0306", "0311", "1201", "1801", "1902"
-_UNKNOWN_VACCINE = "9899"
+_UNKNOWN_VACCINE = "0099"
 
 
 def _dose(family: Family, code: str, number: int) -> Record | None:

@@ -2,6 +2,8 @@
 
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
+import hashlib
+
 from gateway.audit.recorder import Recorder
 from gateway.audit.search import Filters, Found, search
 from gateway.errors import Reason, refuse
@@ -65,7 +67,7 @@ class AuditService:
         # A leaf that is committed and not yet signed has no proof: to the caller it is not there.
         if found is None or index >= self._recorder.checkpoints.newest.size:
             raise refuse(Reason.NOT_FOUND)
-        call.note(detail={"entry": index})
+        call.note(detail={"digest": hashlib.sha256(found).hexdigest()})
         proof = await self._recorder.proof(index)
         return pb.GetLeafResponse(leaf=pb.Leaf(index=index, leaf=found), proof=proof)
 

@@ -99,7 +99,9 @@ class Intake:
             if refusal.reason is not Reason.REVISION_STALE:
                 raise
         # Another process stored one of these records between our reading and our writing: judge again beside it.
-        return await self._take(prepare(raw, UploadBatchesRequest.FromString(raw), desk, self._keys), event)
+        return await self._take(
+            prepare(raw, UploadBatchesRequest.FromString(raw), desk, self._keys), event
+        )
 
     async def _take(self, prepared: Prepared, event: Event) -> bytes:
         taking = _Taking(prepared)
@@ -131,7 +133,9 @@ class Intake:
         taking.answer = stored_answer(prepared)
         keys_stored = self._stored_keys.issuperset(_key_ids(prepared))
         try:
-            batch_id = await writing.write(tx, prepared, beside, taking.answer, keys_stored=keys_stored)
+            batch_id = await writing.write(
+                tx, prepared, beside, taking.answer, keys_stored=keys_stored
+            )
         except UniqueViolationError:
             raise refuse(Reason.REVISION_STALE) from None
         if batch_id is None:
@@ -146,7 +150,9 @@ class Intake:
 
     async def _again(self, tx: Transaction, taking: _Taking, event: Event) -> Event:
         """Return the event of a batch that was taken before; raises REQUEST_ID_REUSED."""
-        stored = await stored_batch(tx, taking.prepared.desk.organisation, taking.prepared.request_id)
+        stored = await stored_batch(
+            tx, taking.prepared.desk.organisation, taking.prepared.request_id
+        )
         if stored is None:
             # Its writer's transaction was undone between our two statements.
             raise refuse(Reason.REVISION_STALE)
@@ -166,7 +172,9 @@ class Intake:
         return await self._evidence(stored)
 
     async def _evidence(self, stored: Stored) -> bytes:
-        return with_evidence(stored.answer, stored.leaf, await self._recorder.proof(stored.leaf_index))
+        return with_evidence(
+            stored.answer, stored.leaf, await self._recorder.proof(stored.leaf_index)
+        )
 
     async def held(
         self, organisation: str, unit_code: str, after: Place, size: int
@@ -185,7 +193,9 @@ class Intake:
             waiting = await sweep.due(tx, now_us)
         if waiting:
             event = event.with_(kind="upload.sweep")
-            await self._recorder.append(event, lambda tx: sweep.sweep(tx, event, self._tables, now_us))
+            await self._recorder.append(
+                event, lambda tx: sweep.sweep(tx, event, self._tables, now_us)
+            )
         return len(waiting)
 
 

@@ -31,7 +31,11 @@ def check(batch: Batch, raw: bytes, desk: Desk) -> UUID:
         ("EN-09", "client_version", not _is_short_text(batch.client_version)),
         ("EN-07", "made_time", not _made_in_time(batch, desk)),
         ("EN-08", "lane", batch.lane not in _LANES),
-        ("EN-06", "items", not 0 < len(batch.items) <= limits.batch_items or len(raw) > limits.batch_bytes),
+        (
+            "EN-06",
+            "items",
+            not 0 < len(batch.items) <= limits.batch_items or len(raw) > limits.batch_bytes,
+        ),
     )
     violations = tuple(_violation(rule_id, field) for rule_id, field, is_wrong in wrong if is_wrong)
     if violations or request_id is None:

@@ -72,7 +72,9 @@ def columns_json(key: DoseKey, *, has_reason: bool) -> Json:
     }
 
 
-def waiting_of(child_tag: bytes, stored: Json, deadline_us: int, batch_id: int, item_index: int) -> Waiting:
+def waiting_of(
+    child_tag: bytes, stored: Json, deadline_us: int, batch_id: int, item_index: int
+) -> Waiting:
     """Return a waiting dose from its row; `stored` has its key columns under "key" and its findings under "findings"."""
     key = stored["key"]
     return Waiting(

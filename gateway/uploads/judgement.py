@@ -17,7 +17,6 @@ from gateway.uploads.received import (
     BALANCE,
     CARD,
     DEVICE,
-    DOSE,
     MERGE,
     MOVEMENT,
     REPORT,
@@ -61,7 +60,7 @@ class DoseJudge:
 
     def judge(self, item: Received | Waiting) -> None:
         """Give a dose its state and findings; one that is taken counts as stored for those after it."""
-        key = item.key if isinstance(item, Waiting) else cast(DoseKey, item.dose)
+        key = item.key if isinstance(item, Waiting) else cast("DoseKey", item.dose)
         item.findings = item.found
         item.state = state_of(item.found, self._severities)
         if item.state == ITEM_STATE_REJECTED:
@@ -129,7 +128,11 @@ class Judgement:
     def _waiting(self) -> list[Waiting]:
         """Return the waiting doses whose card has come in time; the others stay, or are the sweep's."""
         now_us, cards = self._prepared.desk.now_us, self._known.cards
-        return [one for one in self._known.waiting if one.deadline_us > now_us and one.key.child_tag in cards]
+        return [
+            one
+            for one in self._known.waiting
+            if one.deadline_us > now_us and one.key.child_tag in cards
+        ]
 
     def _card(self, item: Received) -> None:
         card = item.card
@@ -144,7 +147,7 @@ class Judgement:
             item.state = ITEM_STATE_DUPLICATE
             item.findings = ()
             return
-        new = card_history.judge(cast(Child, item.record), card, stored, retired, known.owners)
+        new = card_history.judge(cast("Child", item.record), card, stored, retired, known.owners)
         item.findings = item.found + new
         item.state = state_of(item.findings, self._severities)
         if item.state in TAKEN:
@@ -186,6 +189,5 @@ class Judgement:
 
 
 def _day(item: Received | Waiting) -> int:
-    key = item.key if isinstance(item, Waiting) else cast(DoseKey, item.dose)
+    key = item.key if isinstance(item, Waiting) else cast("DoseKey", item.dose)
     return key.vaccinated_date.toordinal()
-

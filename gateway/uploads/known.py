@@ -41,11 +41,13 @@ UNION ALL
 SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch_id, item_index, 5, NULL, NULL
   FROM gateway.held WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = %s
 """
-_OF_CARDS = """
+_OF_WAITING = """
 UNION ALL
 SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us, batch_id, item_index, 6, NULL,
        jsonb_build_object('key', key_columns, 'findings', findings)
   FROM gateway.held WHERE child_tag = ANY(%b::bytea[]) AND deadline_us IS NOT NULL
+"""
+_OF_IDENTITIES = """
 UNION ALL
 SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7, NULL, NULL
   FROM gateway.child_identity WHERE tag = ANY(%b::bytea[]) AND child_tag IS NOT NULL
@@ -57,6 +59,12 @@ SELECT NULL, NULL, d.document_id, d.kind, NULL, NULL, NULL, d.content_tag, d.uni
   FROM gateway.document AS d JOIN unnest(%b::smallint[], %b::text[], %b::text[]) AS w (kind, unit_code, document_id)
     ON d.kind = w.kind AND d.unit_code = w.unit_code AND d.document_id = w.document_id
 """
+_ARRAY = "ANY(%b::bytea[])"
+# For a batch of one item: psycopg takes 7 us for an array and well under one for a value.
+_SINGLE = {
+    part: part.replace(_ARRAY, "%b::bytea")
+    for part in (_OF_CHILDREN, _OF_RECORDS, _OF_HELD, _OF_WAITING, _OF_IDENTITIES)
+}
 
 
 class Earlier(NamedTuple):
@@ -100,7 +108,9 @@ class Known:
         tag = card.child.child_tag
         stored = self.cards.get(tag)
         if stored is not None:
-            self.taken.earlier.append(Earlier(CARD, tag, stored.revision, stored.batch_id, stored.item_index))
+            self.taken.earlier.append(
+                Earlier(CARD, tag, stored.revision, stored.batch_id, stored.item_index)
+            )
         self.cards[tag] = card.child
         self.taken.cards[tag] = card
         self.owners.update((identity, tag) for identity in card.identities)
@@ -137,13 +147,28 @@ class Known:
             return [dose for dose in doses if dose[_RECORD_ID] != key.record_id]
         return doses
 
-    def add_row(self, row: tuple[Any, ...]) -> None:  # Any: columns of the union, their types stand in the statement
+    def add_row(
+        self, row: tuple[Any, ...]
+    ) -> None:  # Any: columns of the union, their types stand in the statement
         """Take one row of the statement that is not a past dose."""
         what = row[_WHAT]
         if what == _CHILD:
-            tag, name, _, sex, birth, status, _, content, unit, _, revision, batch, index = row[:_WHAT]
+            tag, name, _, sex, birth, status, _, content, unit, _, revision, batch, index = row[
+                :_WHAT
+            ]
             self.cards[tag] = ChildKey(
-                tag, birth, sex, status, row[_DAY2], revision, unit, name, None, content, batch, index
+                tag,
+                birth,
+                sex,
+                status,
+                row[_DAY2],
+                revision,
+                unit,
+                name,
+                None,
+                content,
+                batch,
+                index,
             )
         elif what == _RECORD:
             key = DoseKey._make(row[:_WHAT])
@@ -163,46 +188,60 @@ class Known:
             self.waiting.append(waiting_of(row[0], row[_MORE], row[10], row[11], row[12]))
 
 
+class _Question:
+    """The statement for one batch, put together of the parts that it needs."""
+
+    def __init__(self, unit_code: str) -> None:
+        self.statement = _FIRST
+        self.parameters: list[object] = [unit_code]
+
+    def add(self, part: str, tags: Sequence[bytes], *more: object) -> None:
+        """Add a part whose every array is `tags`; nothing to ask for: not added."""
+        if len(tags) == 1:
+            self.statement += _SINGLE[part]
+            self.parameters += [tags[0]] * part.count(_ARRAY)
+        elif tags:
+            self.statement += part
+            self.parameters += [tags] * part.count(_ARRAY)
+        if tags:
+            self.parameters += more
+
+
 async def load_waiting(tx: Transaction, waiting: Sequence[Waiting]) -> Known:
     """Return what the store knows about the children and records of waiting doses."""
-    tags = list({one.key.child_tag for one in waiting})
-    records = [one.key.record_id for one in waiting]
-    return await _fetch(tx, _FIRST + _OF_CHILDREN + _OF_RECORDS, ["", tags, tags, tags, records])
+    question = _Question("")
+    question.add(_OF_CHILDREN, list({one.key.child_tag for one in waiting}))
+    question.add(_OF_RECORDS, [one.key.record_id for one in waiting])
+    return await _fetch(tx, question)
 
 
 async def load(tx: Transaction, prepared: Prepared) -> Known:
     """Return what the store knows about the records of a batch: one statement, one round trip."""
     items = prepared.items
     about = {tag for item in items for tag in (item.tags or (item.child_tag,)) if tag is not None}
-    statement = _FIRST
-    parameters: list[object] = [prepared.batch.unit_code]
-    if about:
-        tags = list(about)
-        statement += _OF_CHILDREN
-        parameters += [tags, tags, tags]
-    records = [item.dose.record_id for item in items if item.dose is not None]
-    if records:
-        statement += _OF_RECORDS
-        parameters.append(records)
+    question = _Question(prepared.batch.unit_code)
+    question.add(_OF_CHILDREN, list(about))
+    question.add(_OF_RECORDS, [item.dose.record_id for item in items if item.dose is not None])
     keys = [item.record_key for item in items if item.record_key is not None]
-    if keys:
-        statement += _OF_HELD
-        parameters += [keys, prepared.desk.organisation]
-    cards = [item.card for item in items if item.kind == CARD and item.card is not None]
-    if cards:
-        statement += _OF_CARDS
-        parameters += [[card.child.child_tag for card in cards], [tag for card in cards for tag in card.identities]]
+    question.add(_OF_HELD, keys, prepared.desk.organisation)
+    cards = [item.card for item in items if item.card is not None]
+    question.add(_OF_WAITING, [card.child.child_tag for card in cards])
+    question.add(_OF_IDENTITIES, [tag for card in cards for tag in card.identities])
     documents = [item.document for item in items if item.document is not None]
     if documents:
-        statement += _OF_DOCUMENTS
-        parameters += [[document[part] for document in documents] for part in range(3)]
-    return await _fetch(tx, statement, parameters)
+        question.statement += _OF_DOCUMENTS
+        question.parameters += (
+            [document.kind for document in documents],
+            [document.unit_code for document in documents],
+            [document.document_id for document in documents],
+        )
+    return await _fetch(tx, question)
 
 
-async def _fetch(tx: Transaction, statement: str, parameters: list[object]) -> Known:
+async def _fetch(tx: Transaction, question: _Question) -> Known:
     known = Known()
     past = known.doses
-    for row in await tx.fetch(statement, parameters):
+    for row in await tx.fetch(question.statement, question.parameters):
         if row[_WHAT] == _PAST:
             past[row[0]].append(row)
         else:

@@ -106,7 +106,8 @@ async def settle(tx: Transaction, prepared: Prepared, known: Known) -> None:
     ]
     if places:
         await tx.execute(
-            _SETTLE, (prepared.desk.now_us, [batch for batch, _ in places], [index for _, index in places])
+            _SETTLE,
+            (prepared.desk.now_us, [batch for batch, _ in places], [index for _, index in places]),
         )
 
 
@@ -139,7 +140,10 @@ def _listed(row: Sequence[Any], tables: Tables) -> QuarantinedItem:  # Any: colu
         kind=KIND_NAMES[row[3]],
         unit_code=row[4],
         state=row[5],
-        findings=[finding_message(finding.rule_id, finding.path, tables) for finding in findings_of(row[6])],
+        findings=[
+            finding_message(finding.rule_id, finding.path, tables)
+            for finding in findings_of(row[6])
+        ],
     )
     item.received_time.FromMicroseconds(row[7])
     if row[8] is not None:

@@ -115,14 +115,18 @@ def _receive(index: int, item: Item, desk: Desk, *, strange: bool) -> Received:
     if kind is None:
         # A record of a later version is an unknown field here.
         unknown = len(UnknownFieldSet(item)) > 0
-        return Received(index, NOTHING, "", [Finding("EN-08" if unknown else "EN-10", "items.record")])
+        return Received(
+            index, NOTHING, "", [Finding("EN-08" if unknown else "EN-10", "items.record")]
+        )
     received = _RECEIVERS[kind](index, getattr(item, kind), desk)
     if strange and len(UnknownFieldSet(item)):
         received.found.append(Finding("EN-08", "items"))
     return received
 
 
-def _dose(index: int, record: Any, desk: Desk, *, strange: bool) -> Received:  # Any: a field of a oneof, by its name
+def _dose(
+    index: int, record: Any, desk: Desk, *, strange: bool
+) -> Received:  # Any: a field of a oneof, by its name
     read = dose.read(record)
     findings = vaccination.judge(read, desk, strange=strange)
     key = dose.key_of(read, desk, index)
@@ -143,7 +147,12 @@ def _card(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
 
 
 def _document(
-    index: int, kind: int, unit_code: str, document_id: str, record: Any, desk: Desk  # Any: as above
+    index: int,
+    kind: int,
+    unit_code: str,
+    document_id: str,
+    record: Any,
+    desk: Desk,  # Any: as above
 ) -> Received:
     received = Received(index, kind, document_id, [], record=record)
     if document_id and unit_code:
@@ -168,7 +177,9 @@ def _balance(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
 
 
 def _report(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(index, REPORT, record.reporter_unit_code, aefi.report_id(record), record, desk)
+    received = _document(
+        index, REPORT, record.reporter_unit_code, aefi.report_id(record), record, desk
+    )
     received.found = aefi.judge(record, desk)
     return received
 
@@ -186,7 +197,9 @@ def _device(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
     return received
 
 
-_RECEIVERS: dict[str, Callable[[int, Any, Desk], Received]] = {  # Any: the record, by the name of its field
+_RECEIVERS: dict[
+    str, Callable[[int, Any, Desk], Received]
+] = {  # Any: the record, by the name of its field
     "child": _card,
     "stock_movement": _movement,
     "stock_balance": _balance,
@@ -196,7 +209,9 @@ _RECEIVERS: dict[str, Callable[[int, Any, Desk], Received]] = {  # Any: the reco
 }
 
 
-def _seal(received: Received, item: Item, row: bytes, prepared: Prepared, keys: ContentKeys) -> None:
+def _seal(
+    received: Received, item: Item, row: bytes, prepared: Prepared, keys: ContentKeys
+) -> None:
     """Seal the item as it came; what only a clinician may see goes under the second recipient's key."""
     if received.kind == CARD and item.child.HasField("restricted"):
         if prepared.restricted_key is None:

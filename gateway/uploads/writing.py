@@ -1,4 +1,4 @@
-"""Writes a judged batch: one statement for a small one, COPY for a large one, further statements only where there is need.
+"""Writes a judged batch: one statement for a single item, COPY for more, further statements only where there is need.
 
 Every write that meets what another process stored meanwhile fails as a whole (REVISION_STALE, or UniqueViolationError): the
 caller rolls back and judges again beside the new state.
@@ -13,29 +13,26 @@ from gateway.uploads.judgement import TAKEN
 from gateway.uploads.known import Known
 from gateway.uploads.received import MERGE, Prepared, Received
 
-# Up to here arrays in one statement are faster than a COPY per table.
-SMALL_ITEMS = 16
 _OPEN = """
 WITH b AS (
   INSERT INTO gateway.batch (organisation, request_id, digest, unit_code, sequence, received_us, answer)
-  VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (organisation, request_id) DO NOTHING RETURNING batch_id, unit_code, sequence
+  VALUES (%s, %s, %b, %s, %s, %s, %b) ON CONFLICT (organisation, request_id) DO NOTHING RETURNING batch_id, unit_code, sequence
 ), s AS (
   INSERT INTO gateway.batch_sequence (unit_code, sequence) SELECT unit_code, sequence FROM b
   ON CONFLICT (unit_code) DO UPDATE SET sequence = greatest(batch_sequence.sequence, EXCLUDED.sequence)
-), i AS (
-  INSERT INTO gateway.item (batch_id, item_index, kind, state, key_id, nonce, body, restricted_key_id, restricted_nonce, restricted_body)
-  SELECT b.batch_id, r.i, r.k, r.s, %s::uuid, r.n, r.b, CASE WHEN r.rn IS NOT NULL THEN %s::uuid END, r.rn, r.rb
-  FROM b, unnest(%b::int[], %b::smallint[], %b::smallint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::bytea[])
-    AS r (i, k, s, n, b, rn, rb)
-), d AS (
+)"""
+_RETURN = " SELECT batch_id FROM b"
+# A batch of one item in one statement, which is a round trip for each of the three tables less.
+_ONE = """, i AS (
+  INSERT INTO gateway.item (item_index, kind, state, key_id, nonce, body, restricted_key_id, restricted_nonce, restricted_body, batch_id)
+  SELECT %s::int, %s::smallint, %s::smallint, %s::uuid, %b::bytea, %b::bytea, %s::uuid, %b::bytea, %b::bytea, batch_id FROM b
+)"""
+_ONE_DOSE = """, d AS (
   INSERT INTO gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag,
-                            unit_code, series, revision, batch_id, item_index)
-  SELECT r.c, r.i, r.v, r.n, r.d, r.o, r.s, r.t, r.u, r.e, r.r, coalesce(nullif(r.b, -1), b.batch_id), r.x
-  FROM b, unnest(%b::bytea[], %b::bytea[], %b::text[], %b::smallint[], %b::date[], %b::smallint[], %b::smallint[], %b::bytea[],
-                 %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::int[]) AS r (c, i, v, n, d, o, s, t, u, e, r, b, x)
-)
-SELECT batch_id FROM b
-"""
+                            unit_code, series, revision, item_index, batch_id)
+  SELECT %b::bytea, %b::bytea, %s, %s::smallint, %s::date, %s::smallint, %s::smallint, %b::bytea, %s, %s, %s::bigint, %s::int, batch_id
+  FROM b
+)"""
 _KEY = """
 INSERT INTO gateway.content_key (key_id, recipient, wrapped, organisation, created_us) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (key_id) DO NOTHING
@@ -46,12 +43,25 @@ FROM STDIN (FORMAT BINARY)
 """
 # COPY sends a UUID as its 16 bytes, which is what bytea sends too.
 _ITEM_TYPES = ("int8", "int4", "int2", "int2", *("bytea",) * 6)
-_ITEM_WIDTH = 7
 _COPY_DOSE = """
 COPY gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, unit_code, series,
                    revision, batch_id, item_index) FROM STDIN (FORMAT BINARY)
 """
-_DOSE_TYPES = ("bytea", "bytea", "text", "int2", "date", "int2", "int2", "bytea", "text", "text", "int8", "int8", "int4")
+_DOSE_TYPES = (
+    "bytea",
+    "bytea",
+    "text",
+    "int2",
+    "date",
+    "int2",
+    "int2",
+    "bytea",
+    "text",
+    "text",
+    "int8",
+    "int8",
+    "int4",
+)
 _CARDS = """
 INSERT INTO gateway.child AS c (child_tag, birth_date, sex, status, status_date, revision, unit_code, name_tag, mother_tag, content_tag,
                                 batch_id, item_index)
@@ -99,22 +109,24 @@ SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bigint[], %b::int[])
 """
 
 
-async def write(tx: Transaction, prepared: Prepared, known: Known, answer: bytes, *, keys_stored: bool) -> int | None:
+async def write(
+    tx: Transaction, prepared: Prepared, known: Known, answer: bytes, *, keys_stored: bool
+) -> int | None:
     """Write a judged batch and return its id; None when its request id is taken: then nothing was written.
 
     `keys_stored`: the content keys' rows are committed already. Raises REVISION_STALE, UniqueViolationError: see above.
     """
-    taken = known.taken
-    small = len(prepared.items) <= SMALL_ITEMS and len(taken.doses) <= SMALL_ITEMS
-    doses = list(taken.doses.values())
-    batch_id = await _open(tx, prepared, answer, doses, small=small)
+    doses = known.taken.doses.values()
+    # A released dose has another batch than this one.
+    alone = len(prepared.items) == 1 and not known.waiting
+    batch_id = await (_open_one if alone else _open)(tx, prepared, known, answer)
     if batch_id is None:
         return None
     if not keys_stored:
         for key in (prepared.key, prepared.restricted_key):
             if key is not None:
                 await tx.execute(_KEY, key.row)
-    if not small:
+    if not alone:
         await tx.copy(_COPY_ITEM, _item_rows(prepared, batch_id), _ITEM_TYPES)
         if doses:
             await tx.copy(_COPY_DOSE, _dose_rows(doses, batch_id), _DOSE_TYPES)
@@ -131,44 +143,52 @@ async def write_released(tx: Transaction, known: Known) -> None:
     await _write_corrections(tx, known, HERE)
 
 
-async def _open(
-    tx: Transaction, prepared: Prepared, answer: bytes, doses: Sequence[DoseKey], *, small: bool
-) -> int | None:
+def _envelope(prepared: Prepared, answer: bytes) -> tuple[object, ...]:
     batch, desk = prepared.batch, prepared.desk
-    items = [_item(item) for item in prepared.items] if small else []
-    rows = doses if small else ()
-    row = await tx.fetch_one(
-        _OPEN,
-        (
-            desk.organisation,
-            prepared.request_id,
-            prepared.digest,
-            batch.unit_code,
-            batch.sequence,
-            desk.now_us,
-            answer,
-            prepared.key.key_id,
-            None if prepared.restricted_key is None else prepared.restricted_key.key_id,
-            *_columns(items, _ITEM_WIDTH),
-            *_columns(rows, len(_DOSE_TYPES)),
-        ),
+    envelope = (
+        desk.organisation,
+        prepared.request_id,
+        prepared.digest,
+        batch.unit_code,
+        batch.sequence,
     )
+    return (*envelope, desk.now_us, answer)
+
+
+async def _open(tx: Transaction, prepared: Prepared, _known: Known, answer: bytes) -> int | None:
+    row = await tx.fetch_one(_OPEN + _RETURN, _envelope(prepared, answer))
     return None if row is None else int(row[0])
 
 
-def _item(item: Received) -> tuple[object, ...]:
-    """Return the columns of `item` that differ within a batch."""
-    restricted = item.restricted or (None, None)
-    return (item.index, item.kind, item.state, *item.body, *restricted)
+async def _open_one(tx: Transaction, prepared: Prepared, known: Known, answer: bytes) -> int | None:
+    statement = _OPEN + _ONE
+    parameters = [*_envelope(prepared, answer), *_item(prepared.items[0], prepared)]
+    for key in known.taken.doses.values():
+        statement += _ONE_DOSE
+        parameters += (*key[:-2], key.item_index)
+    row = await tx.fetch_one(statement + _RETURN, parameters)
+    return None if row is None else int(row[0])
+
+
+def _item(item: Received, prepared: Prepared) -> tuple[object, ...]:
+    """Return the columns of `item` but its batch; keys' ids are UUIDs."""
+    row = (item.index, item.kind, item.state, prepared.key.key_id, *item.body)
+    if item.restricted is None or prepared.restricted_key is None:
+        return (*row, None, None, None)
+    return (*row, prepared.restricted_key.key_id, *item.restricted)
 
 
 def _item_rows(prepared: Prepared, batch_id: int) -> Iterable[Sequence[object]]:
     key = prepared.key.key_id.bytes
-    restricted_key = None if prepared.restricted_key is None else prepared.restricted_key.key_id.bytes
+    restricted_key = (
+        None if prepared.restricted_key is None else prepared.restricted_key.key_id.bytes
+    )
     for item in prepared.items:
-        index, kind, state, nonce, body, restricted_nonce, restricted = _item(item)
-        apart = restricted_key if restricted is not None else None
-        yield batch_id, index, kind, state, key, nonce, body, apart, restricted_nonce, restricted
+        nonce, body = item.body
+        apart: tuple[bytes | None, ...] = (None, None, None)
+        if item.restricted is not None:
+            apart = (restricted_key, *item.restricted)
+        yield (batch_id, item.index, item.kind, item.state, key, nonce, body, *apart)
 
 
 def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
@@ -204,7 +224,9 @@ async def _write_corrections(tx: Transaction, known: Known, batch_id: int) -> No
         _expect(await tx.execute(_CORRECT_DOSES, _columns(rows, len(_DOSE_TYPES))), len(rows))
     earlier = known.taken.earlier
     if earlier:
-        placed = [one if one.batch_id != HERE else one._replace(batch_id=batch_id) for one in earlier]
+        placed = [
+            one if one.batch_id != HERE else one._replace(batch_id=batch_id) for one in earlier
+        ]
         await tx.execute(_EARLIER, _columns(placed, len(placed[0])))
 
 
@@ -213,10 +235,14 @@ def _dose_rows(keys: Iterable[DoseKey], batch_id: int) -> Iterable[Sequence[obje
     return (key if key.batch_id != HERE else (*key[:-2], batch_id, key.item_index) for key in keys)
 
 
-async def _write_documents(tx: Transaction, prepared: Prepared, known: Known, batch_id: int) -> None:
+async def _write_documents(
+    tx: Transaction, prepared: Prepared, known: Known, batch_id: int
+) -> None:
     documents = [key._replace(batch_id=batch_id) for key in known.taken.documents.values()]
     if documents:
-        _expect(await tx.execute(_DOCUMENTS, _columns(documents, len(documents[0]))), len(documents))
+        _expect(
+            await tx.execute(_DOCUMENTS, _columns(documents, len(documents[0]))), len(documents)
+        )
     retired = [
         (tag, item.tags[0], batch_id, item.index)
         for item in prepared.items

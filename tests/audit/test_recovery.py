@@ -194,7 +194,7 @@ def test_the_signer_that_goes_between_commit_and_signature_leaves_it_unknown(
         await s.signer.start()
         assert (await back(s))["counts"] == {"refused": 0, "unknown": 1}
         proven(s, await s.recorder.append(UPLOAD))
-        assert s.signer.memory.frontier.size == 3
+        assert s.signer.memory.growth.frontier.size == 3
 
     run(conninfo, play)
 
@@ -207,7 +207,7 @@ def test_a_signer_that_does_not_answer_is_away(
         answer = s.signer.signer._answer
 
         async def silent(line: bytes) -> object:
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.3)
             return await answer(line)
 
         monkeypatch.setattr(s.signer.signer, "_answer", silent)
@@ -252,7 +252,7 @@ def test_a_log_that_was_shortened_or_rewritten_is_never_gone_on_with(
         fresh = await s.another()
         assert await refused(fresh.append(UPLOAD)) is Reason.AUDIT_DEGRADED
         assert fresh.state.cause == "log"
-        assert s.signer.memory.frontier.size == 5
+        assert s.signer.memory.growth.frontier.size == 5
         await fresh.close()
 
     run(conninfo, play)
@@ -273,7 +273,7 @@ def test_a_log_rewritten_and_made_longer_gets_no_signature(
         fresh = await s.another()
         assert await refused(fresh.append(UPLOAD)) is Reason.AUDIT_DEGRADED
         assert fresh.state.cause == "log"
-        assert s.signer.memory.frontier.size == 5
+        assert s.signer.memory.growth.frontier.size == 5
         await fresh.close()
 
     run(conninfo, play)

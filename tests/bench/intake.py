@@ -46,7 +46,9 @@ async def _bench(conninfo: Callable[[str], str]) -> None:
         cards = [a_child(n) for n in range(CHILDREN)]
         began = time.perf_counter()
         receipt = await one.send(one.batch(*cards))
-        print(f"\ncards: {(time.perf_counter() - began) / CHILDREN * 1e6:.1f} us per card, whole way")
+        print(
+            f"\ncards: {(time.perf_counter() - began) / CHILDREN * 1e6:.1f} us per card, whole way"
+        )
         assert set(states(receipt)) == {"accepted"}, receipt.items[0]
         for round_, (code, number, days, route, site) in enumerate(PLAN):
             doses = [
@@ -102,7 +104,9 @@ async def _measure(one: County, round_: int, batch: UploadBatchesRequest) -> Non
 async def _singles(one: County, cards: list[Any], offset: int) -> None:
     """Sixteen senders with one in flight each."""
     batches = [
-        one.batch(a_dose(card, "1601", 2, day=BORN + timedelta(days=290), route=2, site=4)).SerializeToString()
+        one.batch(
+            a_dose(card, "1601", 2, day=BORN + timedelta(days=290), route=2, site=4)
+        ).SerializeToString()
         for card in cards[offset : offset + 960]
     ]
     latencies: list[float] = []

@@ -177,6 +177,13 @@ class SmallGateway:
         path = merkle.consistency_path(self.log.node, request.old_size, request.new_size)
         return au.GetConsistencyProofResponse(hashes=path, new_size=request.new_size)
 
+    def checkpoint(self, _request: au.GetCheckpointRequest, token: str) -> Message:
+        self._check(token)
+        if self.audit_away:
+            raise refuse(Reason.AUDIT_DEGRADED, retry_after_s=0.01)
+        self.log.append(secrets.token_bytes(8))
+        return au.GetCheckpointResponse(checkpoint=self.log.checkpoint())
+
     def upload(self, raw: bytes, token: str) -> up.UploadBatchesResponse:
         self._check(token)
         request = up.UploadBatchesRequest.FromString(raw)
@@ -247,6 +254,7 @@ class _Handler(grpc.GenericRpcHandler):
             "/gateway.v1.IdentityService/Logout": (gateway.logout, ident.LogoutRequest),
             "/gateway.v1.IdentityService/ChangePassword": (gateway.change, ident.ChangePasswordRequest),
             "/gateway.v1.IdentityService/WhoAmI": (gateway.who, ident.WhoAmIRequest),
+            "/gateway.v1.AuditService/GetCheckpoint": (gateway.checkpoint, au.GetCheckpointRequest),
             "/gateway.v1.AuditService/GetConsistencyProof": (gateway.consistency, au.GetConsistencyProofRequest),
         }
 

@@ -38,8 +38,8 @@ def test_a_folder_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"no \*\.cedar"):
         bundle.load(tmp_path)
     (tmp_path / "a.cedar").write_bytes(b"\xff")
-    with pytest.raises(BundleError, match="schema.cedarschema: cannot be read"):
+    with pytest.raises(BundleError, match=r"schema\.cedarschema: cannot be read"):
         bundle.load(tmp_path)
     (tmp_path / "schema.cedarschema").write_text("")
-    with pytest.raises(BundleError, match="a.cedar: cannot be read"):
+    with pytest.raises(BundleError, match=r"a\.cedar: cannot be read"):
         bundle.load(tmp_path)

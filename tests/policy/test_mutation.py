@@ -65,3 +65,20 @@ def test_changes_are_told_by_name() -> None:
         "condition 2: left of && alone",
         "condition 2: right of && alone",
     ]
+
+
+def test_changes_reach_into_sets() -> None:
+    schema = "entity A; entity B; action go appliesTo { principal: A, resource: B, context: { x: Bool, y: Bool } };"
+    text = (
+        '@id("P1") @says("x") @says_zh("y") permit (principal, action, resource)'
+        " when { [context.x && context.y, true].contains(context.y) };"
+    )
+    document = Engine(bundle.of(schema, (("a", text),))).document()
+    assert [change for _, change, _ in mutation.mutants(document)] == [
+        "removed",
+        "condition 1 removed",
+        "condition 1: set without element 1",
+        "condition 1: set without element 2",
+        "condition 1: left of && alone",
+        "condition 1: right of && alone",
+    ]

@@ -35,7 +35,12 @@ from tests.audit.stage import NOW_US, Stage, stage
 
 POLICIES = Path(__file__).parents[2] / "policies"
 COUNTY, OTHER_COUNTY = "140105", "140106"
-UNIT, SECOND_UNIT, CLOSED_UNIT, FOREIGN_UNIT = "1401050001", "1401050002", "1401050003", "1401060001"
+UNIT, SECOND_UNIT, CLOSED_UNIT, FOREIGN_UNIT = (
+    "1401050001",
+    "1401050002",
+    "1401050003",
+    "1401060001",
+)
 TODAY = civil_day(NOW_US)
 BORN = TODAY - timedelta(days=400)
 
@@ -273,7 +278,9 @@ async def county(conninfo: Callable[[str], str]) -> AsyncIterator[County]:
 
 def states(receipt: BatchReceipt) -> list[str]:
     """Return the items' states, lower case."""
-    return [ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower() for item in receipt.items]
+    return [
+        ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower() for item in receipt.items
+    ]
 
 
 def rules(receipt: BatchReceipt, index: int = 0) -> list[str]:

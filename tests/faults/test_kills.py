@@ -1,0 +1,119 @@
+"""[P8] kill -9 of every process in turn, 20 in all, during uploads: nothing acknowledged is lost, nothing is twice."""
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.client.client import Client
+from gateway.client.upload import Upload
+from gateway.client.verify import Sent
+from gateway.demo import province as provinces
+from gateway.demo.host import Host
+from gateway.demo.insiders import VERIFIED, export_and_verify
+from gateway.demo.province import COUNTIES, NOBODY_OCTET, Province
+from gateway.demo.uploading import Findings, batches, records
+from gateway.sample import tables as sample_tables
+from gateway.sample.province import Province as Sample
+from gateway.sample.units import centre_code
+from gateway.store.database import Database
+from gateway.store.roles import conninfo
+
+KILLS = 20
+VICTIMS = ("supervisor", "postgres", "signer", "front", "identity", "intake", "administration")
+RECEIPTS_BETWEEN = 3
+PROGRESS_TIMEOUT_S = 60.0
+COUNTY = COUNTIES[0]
+
+
+@pytest.mark.serial
+@pytest.mark.timeout(400)
+def test_everything_the_client_holds_a_receipt_for_is_stored_exactly_once():
+    folder = Path(tempfile.mkdtemp(prefix="gateway-kills-", dir="/tmp"))
+    folder.chmod(0o711)
+    host = Host.at(folder / "home")
+    try:
+        host.init(provinces.owners(), [NOBODY_OCTET])
+        host.start()
+        asyncio.run(_kill_and_check(host, folder))
+    finally:
+        host.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _kill_and_check(host: Host, folder: Path) -> None:
+    province = await provinces.found(host)
+    stopped = asyncio.Event()
+    findings = Findings(lambda _count: None)
+    member = province.members[COUNTY]
+    async with Client(member.profile, password=lambda: member.password) as client:
+        uploading = asyncio.create_task(
+            Upload(client, _until(stopped, province), findings, patience_s=120).run()
+        )
+        for victim in itertools.islice(itertools.cycle(VICTIMS), KILLS):
+            await _progress(findings, uploading)
+            await asyncio.to_thread(_kill, host, victim)
+        await _progress(findings, uploading)
+        stopped.set()
+        await uploading
+        await client.settle()
+    assert not findings.refusals
+    await _stored_exactly_once(host, findings)
+    assert await asyncio.to_thread(export_and_verify, province, folder / "log") == VERIFIED
+
+
+def _until(stopped: asyncio.Event, province: Province) -> Iterator[Sent]:
+    """Yield small batches of generated families until told to stop."""
+    tables = sample_tables.load(province.host.home.policies)
+    sample = Sample(tables, province.members[COUNTY].units, seed=11, children=20_000)
+    items = records(sample.families())  # type: ignore[arg-type]
+    return itertools.takewhile(lambda _: not stopped.is_set(), batches(centre_code(COUNTY), items, 25))
+
+
+async def _progress(findings: Findings, uploading: asyncio.Task[None]) -> None:
+    """Wait until some more batches are answered."""
+    wanted = len(findings.receipts) + RECEIPTS_BETWEEN
+    async with asyncio.timeout(PROGRESS_TIMEOUT_S):
+        while len(findings.receipts) < wanted:
+            if uploading.done():
+                await uploading
+            await asyncio.sleep(0.02)
+
+
+def _kill(host: Host, victim: str) -> None:
+    if victim == "supervisor":
+        host.stop(signal.SIGKILL)
+        host.start()
+        return
+    os.kill(_pid(host, victim), signal.SIGKILL)
+
+
+def _pid(host: Host, process: str) -> int:
+    status = json.loads(host.home.supervisor_status.read_text())
+    return int(status["children"][process]["pid"])
+
+
+async def _stored_exactly_once(host: Host, findings: Findings) -> None:
+    where = conninfo(host.home, host.settings, "owner")
+    database = await Database.open(where, application="test", size=1)
+    try:
+        async with database.transaction() as tx:
+            stored = await tx.fetch(
+                "SELECT b.request_id::text, count(i.item_index) FROM gateway.batch AS b"
+                " LEFT JOIN gateway.item AS i USING (batch_id) GROUP BY b.batch_id"
+            )
+            twice = await tx.fetch(
+                "SELECT unit_code, record_id FROM gateway.dose GROUP BY 1, 2 HAVING count(*) > 1"
+            )
+    finally:
+        await database.close()
+    held = sorted((receipt.request_id, len(receipt.items)) for receipt, _ in findings.receipts)
+    assert sorted(stored) == held
+    assert not twice

@@ -1,0 +1,268 @@
+"""What tests of the front stand on: its real process's parts in one loop, a real database, signer and log, an echoing door.
+
+Addresses of 127/8 stand for tunnels: CITY's, OTHER's, and one that belongs to nobody.
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from cryptography import x509
+
+from gateway import signer
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
+from gateway.clock import SYSTEM, US_PER_S
+from gateway.config import folders, policies
+from gateway.config.home import DOORS, Door, Home
+from gateway.config.policies import Limits
+from gateway.config.settings import OriginSettings, PortSettings, Settings, StaticTunnel
+from gateway.front.listener import Front
+from gateway.link.control import ControlClient
+from gateway.names import Subject
+from gateway.pki import ceremony, crl, register, revoke
+from gateway.pki.verify import serial_text
+from gateway.store import roles
+from gateway.store.database import Database
+from gateway.tlog import note
+
+from tests.pki.forge import CITY, DOMAIN, Ca, Papers
+
+OTHER = replace(CITY, organisation="140200")
+CITY_AT, OTHER_AT, NOBODY_AT = "127.0.0.11", "127.0.0.12", "127.0.0.99"
+HELLO = b"hello"
+
+
+class Hands:
+    """The machine's clocks, moved by a hand."""
+
+    def __init__(self) -> None:
+        self.moved_us = 0
+
+    def now_us(self) -> int:
+        return SYSTEM.now_us() + self.moved_us
+
+    def monotonic(self) -> float:
+        return SYSTEM.monotonic() + self.moved_us / US_PER_S
+
+    def turn(self, *, seconds: float) -> None:
+        self.moved_us += round(seconds * US_PER_S)
+
+
+@dataclass
+class Stage:
+    """A front that serves, and hands to do things to it."""
+
+    home: Home
+    settings: Settings
+    limits: Limits
+    clock: Hands
+    ca: Ca
+    superuser: str
+    conninfo: Callable[[str], str]
+    front: Front = field(init=False)
+    recorder: Recorder = field(init=False)
+    database: Database = field(init=False)
+
+    def register(self, papers: Papers, subject: Subject = CITY) -> Papers:
+        """Put a certificate into the register, whatever stands in it."""
+        leaf = x509.load_der_x509_certificate(papers.chain[0])
+
+        async def insert() -> None:
+            database = await Database.open(self.conninfo("owner"), application="test", size=1)
+            async with database.transaction() as tx:
+                await register.insert(tx, leaf, subject)
+            await database.close()
+
+        _run(insert)
+        return papers
+
+    def good(self, subject: Subject = CITY) -> Papers:
+        """Issue and register papers that let in."""
+        return self.register(self.ca.good(subject), subject)
+
+    def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement as the superuser."""
+        with psycopg.connect(self.superuser, autocommit=True) as connection:
+            done = connection.execute(statement, parameters)
+            return done.fetchall() if done.description else []
+
+    def leaves(self) -> list[dict[str, Any]]:
+        """Return every leaf on the log."""
+        rows = self.sql("SELECT leaf FROM gateway.audit_entry ORDER BY idx")
+        return [json.loads(bytes(row[0])) for row in rows]
+
+    async def leaf(self, count: int = 1) -> dict[str, Any]:
+        """Return the last leaf once there are exactly `count`."""
+        async with asyncio.timeout(10):
+            while len(self.leaves()) < count:
+                await asyncio.sleep(0.01)
+        found = self.leaves()
+        assert len(found) == count, found
+        return found[-1]
+
+    def revoke(self, papers: Papers) -> None:
+        """Revoke in the register only, as another process would."""
+        self.sql("UPDATE gateway.certificate SET state = 2, revoked_us = 1, reason = 'superseded' WHERE serial = %s", serial(papers))
+
+    def write_crl(self, *papers: Papers, number: int = 1, now_us: int = 0, ca: Ca | None = None) -> None:
+        """Put a revocation list in place that names these."""
+        entries = [crl.Revoked(serial(one), self.ca.now_us, "superseded") for one in papers]
+        made = crl.build((ca or self.ca).client, entries, number, now_us or self.ca.now_us)
+        crl.write(self.home.crl, made)
+
+    def context(self, papers: Papers | None) -> ssl.SSLContext:
+        """Return a client's context as a city's library would make it, except that it shows whatever it is given."""
+        context = ssl.create_default_context(cafile=str(self.home.root_certificate))
+        context.check_hostname = False
+        context.set_alpn_protocols(["h2"])
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        if papers is not None:
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(papers.pem())
+                file.flush()
+                context.load_cert_chain(file.name)
+        return context
+
+    async def connect(
+        self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Shake hands as a client."""
+        context = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
+        return await asyncio.open_connection(address, self.settings.ports.of(door), ssl=context)
+
+    async def served(self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake") -> bool:
+        """Whether a client is let in as far as the door, which echoes."""
+        try:
+            async with asyncio.timeout(10):
+                reader, writer = await self.connect(papers, address, door)
+                try:
+                    writer.write(HELLO)
+                    return await reader.readexactly(len(HELLO)) == HELLO
+                finally:
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+        except (OSError, asyncio.IncompleteReadError):
+            return False
+
+    def control(self) -> ControlClient:
+        """Return a door's end of the control socket."""
+        return ControlClient(self.home.control_socket)
+
+
+def serial(papers: Papers) -> str:
+    """Return a certificate's serial as the register has it."""
+    return serial_text(x509.load_der_x509_certificate(papers.chain[0]).serial_number)
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    cluster: Any, settings: Settings, *, limits: dict[str, Any] | None = None, **front: float
+) -> AsyncIterator[Stage]:
+    """Open a front on a test's own database (fixtures `cluster` and `database_settings`)."""
+    with _home(cluster.home) as home:
+        made = _prepare(home, cluster, settings, limits or {}, front)
+        stop_signer = asyncio.Event()
+        key = note.parse_skey((home.secrets("signer") / signer.KEY_FILE).read_text())
+        signing = signer.Signer(signer.Memory.load(home.secrets("signer"), key))
+        signer_task = asyncio.create_task(signing.serve(home.signer_socket, stop_signer))
+        while not home.signer_socket.exists():
+            await asyncio.sleep(0)
+        door = await asyncio.start_unix_server(_echo, path=str(home.door_socket("intake")))
+        made.database = await Database.open(made.conninfo("front"), application="test")
+        link = SignerLink(home.signer_socket)
+        made.recorder = await Recorder.open(made.database, link, door="front", clock=made.clock)
+        made.front = Front(home, made.settings, made.limits, made.database, made.recorder, made.clock)
+        await made.front.open()
+        try:
+            yield made
+        finally:
+            await made.front.close(drain_s=0.1)
+            await made.recorder.close()
+            await made.database.close()
+            door.close()
+            stop_signer.set()
+            await signer_task
+
+
+def _prepare(home: Home, cluster: Any, settings: Settings, limits: dict[str, Any], front: dict[str, float]) -> Stage:
+    shipped = policies.load_limits(policies.shipped("policies") / "limits.toml")
+    tunnels = (StaticTunnel(CITY.organisation, CITY_AT), StaticTunnel(OTHER.organisation, OTHER_AT))
+    settings = replace(
+        settings,
+        front=replace(settings.front, listen=(CITY_AT, NOBODY_AT), **front),
+        ports=PortSettings(*_free_ports(4)),
+        origin=OriginSettings("static", True, tunnels),
+    )
+    now_us = SYSTEM.now_us()
+    client = ceremony.found(home, DOMAIN, [CITY_AT, DOMAIN], now_us)
+    root = ceremony._load(home.root_certificate, home.offline / "root.key")
+    server = ceremony._load(home.offline / "server-authority.pem", home.offline / "server-authority.key")
+    signer.create(home, settings.log_origin)
+    name = psycopg.conninfo.conninfo_to_dict(settings.dsn)["dbname"]
+    made = Stage(
+        home,
+        settings,
+        replace(shipped, connections=replace(shipped.connections, **limits)),
+        Hands(),
+        Ca(root, client, server, now_us),
+        cluster.superuser(name),
+        lambda role: roles.conninfo(cluster.home, settings, role),
+    )
+    for code in (CITY.organisation, OTHER.organisation):
+        made.sql("INSERT INTO gateway.organisation (code, name, kind, state, created_us) VALUES (%s, 'x', 2, 1, 1)", code)
+        made.sql("INSERT INTO gateway.system (organisation, kind, name, state, created_us) VALUES (%s, 'sys', 'his', 1, 1)", code)
+    return made
+
+
+@contextlib.contextmanager
+def _home(cluster_home: Home) -> Iterator[Home]:
+    # A short path: a unix socket's has 108 bytes.
+    root = Path(tempfile.mkdtemp(prefix="gw-"))
+    try:
+        home = Home(root / "home")
+        folders.make_folders(home)
+        shutil.copytree(policies.shipped("policies"), home.policies, dirs_exist_ok=True)
+        for role in roles.ROLES:
+            shutil.copy(cluster_home.password_file(role), home.password_file(role))
+        yield home
+    finally:
+        shutil.rmtree(root)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody uses at any of our addresses just now."""
+    socks = [socket.create_server(("0.0.0.0", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+def _run(make: Callable[[], Any]) -> None:
+    """Run a coroutine to its end in a thread of its own: the caller may stand in a running loop."""
+    thread = threading.Thread(target=lambda: asyncio.run(make()))
+    thread.start()
+    thread.join()
+
+
+__all__ = ["CITY", "CITY_AT", "DOORS", "HELLO", "NOBODY_AT", "OTHER", "OTHER_AT", "Stage", "revoke", "serial", "stage"]

@@ -1,0 +1,65 @@
+"""Only what continues the log is taken; everything else leaves the judge as it was."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.tlog.frontier import Frontier
+from gateway.tlog.growth import RECENT_ROOTS, Claim, Growth
+from gateway.tlog.merkle import leaf_hash, root_of
+
+HASHES = [leaf_hash(i.to_bytes(4, "big")) for i in range(400)]
+OTHERS = [leaf_hash(b"other" + i.to_bytes(4, "big")) for i in range(400)]
+
+
+def claim(begin: int, size: int, hashes: list[bytes] = HASHES) -> Claim:
+    return Claim(begin, size, root_of(hashes[:size]), b"".join(hashes[begin:size]))
+
+
+@given(st.lists(st.integers(0, 300), max_size=12), st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_claimed_the_log_only_grows_along_itself(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    growth = Growth(Frontier())
+    for size in sizes:
+        begin = data.draw(st.integers(0, size))
+        honest = data.draw(st.booleans())
+        before = growth.size
+        verdict = growth.judge(claim(begin, size, HASHES if honest else OTHERS))
+        assert (verdict == "grown") == (growth.size > before)
+        assert growth.frontier.root() == root_of(HASHES[: growth.size])
+        if honest:
+            assert verdict != "inconsistent"
+        elif before and size:
+            assert verdict in ("inconsistent", "elsewhere")
+        elif size:
+            return  # the first head of a log is whatever its owner says
+
+
+def test_hashes_that_do_not_make_the_size() -> None:
+    growth = Growth(Frontier())
+    short = Claim(0, 5, root_of(HASHES[:4]), b"".join(HASHES[:4]))
+    assert growth.judge(short) == "inconsistent"
+    assert growth.size == 0
+
+
+def test_undone_growth_can_be_made_again() -> None:
+    growth = Growth(Frontier())
+    growth.judge(claim(0, 3))
+    before = growth.frontier
+    assert growth.judge(claim(3, 7)) == "grown"
+    growth.undo(before)
+    assert growth.size == 3
+    assert growth.judge(claim(0, 7)) == "grown"
+    assert growth.judge(claim(0, 3)) == "known"
+
+
+def test_only_so_many_roots_are_remembered() -> None:
+    growth = Growth(Frontier())
+    leaf = HASHES[0]
+    frontier = Frontier()
+    for size in range(1, RECENT_ROOTS + 3):
+        frontier.append(leaf)
+        assert growth.judge(Claim(size - 1, size, frontier.root(), leaf)) == "grown"
+    assert growth.judge(Claim(0, 2, root_of([leaf] * 2), leaf * 2)) == "elsewhere"
+    assert growth.judge(Claim(0, 3, root_of([leaf] * 3), leaf * 3)) == "known"
