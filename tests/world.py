@@ -178,8 +178,12 @@ class World:
         self._stop_signer = asyncio.Event()
         self._entrances: list[asyncio.Server] = []
         self._pumps: dict[str, asyncio.Task[None]] = {}
-        self._channels: dict[tuple[str, Door], grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, Door], Any] = {}
+        self._owner: psycopg.Connection | None = None
         self.authority: Authority | None = None
+        # What a test keeps for later ones: tokens by subject.
+        self.tokens: dict[str, str] = {}
+        self.receipt_id = ""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -236,7 +240,7 @@ class World:
 
     # --- calls ------------------------------------------------------------------------------------
 
-    async def channel(self, person: Person, door: Door, **found: Any) -> grpc.aio.Channel:
+    async def channel(self, person: Person, door: Door, **found: Any) -> Any:
         """Return a channel of a person to a door; `found` replaces what the front found out (Connection's fields)."""
         key = (str(person.subject) + repr(sorted(found.items())), door)
         if key not in self._channels:
@@ -312,7 +316,7 @@ class World:
         """Return an open UploadBatches call."""
         channel = await self.channel(person, "intake")
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        opened = channel.stream_stream("/gateway.v1.UploadService/UploadBatches")
+        opened: Any = channel.stream_stream("/gateway.v1.UploadService/UploadBatches")
         return opened(metadata=metadata, timeout=timeout)
 
     def cut(self, person: Person) -> None:
@@ -325,11 +329,11 @@ class World:
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement as the owner and return its rows; only what a test needs to know or to break."""
-        with psycopg.connect(
-            roles.conninfo(self.home, self.settings, "owner"), autocommit=True
-        ) as connection:
-            cursor = connection.execute(statement.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+        if self._owner is None:
+            info = roles.conninfo(self.home, self.settings, "owner")
+            self._owner = psycopg.connect(info, autocommit=True)
+        cursor = self._owner.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
 
     def leaves(self, since: int = 0) -> list[dict[str, Any]]:
         """Return the leaves from an index on, parsed; each with its "index"."""
@@ -486,6 +490,8 @@ class World:
             await door.stop(1.0)
         await self._control.stop()
         await self.kill_signer()
+        if self._owner is not None:
+            self._owner.close()
 
 
 def door_of(method: str) -> Door:

@@ -71,9 +71,11 @@ def rules() -> Iterator[str]:
     """Yield the lines of docs/rules.md."""
     yield RULEBOOK.format(note=NOTE.format("gateway/records/rulebook.py"))
     provincial = tomllib.loads((ROOT / "policies/rules.toml").read_text(encoding="utf-8"))
+    numbers = provincial["thresholds"]
     for rule in RULES.values():
         severity = _severity(rule, provincial["severity"])
-        yield f"| {rule.rule_id} | {severity} | {rule.english} | {rule.chinese} |"
+        said = f"{rule.english} | {rule.chinese}".format_map(numbers)
+        yield f"| {rule.rule_id} | {severity} | {said} |"
 
 
 def _severity(rule: Rule, provincial: Mapping[str, str]) -> str:

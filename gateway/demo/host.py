@@ -79,8 +79,10 @@ class Host:
 
         `unowned` addresses are listened on and belong to nobody.
         """
-        self.run("init", str(self.home.root), "--base-port", str(self.base_port))
-        listen = ", ".join(f'"{self.address(last)}"' for last in (*dict(owners), *unowned))
+        addresses = [self.address(last) for last in (*dict(owners), *unowned)]
+        options = [part for address in addresses for part in ("--listen", address)]
+        self.run("init", str(self.home.root), "--base-port", str(self.base_port), *options)
+        listen = ", ".join(f'"{address}"' for address in addresses)
         tunnels = "".join(
             f'\n[[origin.static]]\norganisation = "{code}"\nlisten = "{self.address(last)}"\n'
             for last, code in owners

@@ -118,7 +118,9 @@ def revoke(province: Province, certificate: Path) -> None:
     """Revoke a certificate on the host."""
     serial = x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
     home = str(province.host.home.root)
-    province.host.run("certificate", "revoke", home, "--serial", f"{serial:x}", "--reason", "demo")
+    province.host.run(
+        "certificate", "revoke", home, "--serial", f"{serial:x}", "--reason", "cessation"
+    )
 
 
 async def edited_leaf(province: Province, index: int, folder: Path) -> tuple[bool, str]:

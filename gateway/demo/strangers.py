@@ -5,14 +5,16 @@ import contextlib
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.clock import SYSTEM, US_PER_S
+from gateway.clock import SYSTEM, to_datetime
 from gateway.demo.province import Province
 from gateway.names import Subject
 from gateway.pki import ceremony, issue
@@ -20,8 +22,7 @@ from gateway.pki.issue import Authority, Wanted
 
 # How long a stranger waits to be thrown out.
 WAIT_S = 5.0
-# Far enough back that a certificate of the usual fortnight has ended.
-_LONG_AGO_US = 30 * 24 * 3600 * US_PER_S
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,20 @@ def same_named(province: Province, code: str) -> Papers:
 
 
 def expired(province: Province, code: str) -> Papers:
-    """Return papers that our own authority issued a month ago (minted with its key, for this)."""
+    """Return papers of our own authority that ended an hour ago, minted with its key for this."""
     authority = ceremony.client_authority(province.host.home)
-    return _papers(authority, _subject(province, code), SYSTEM.now_us() - _LONG_AGO_US)
+    now_us = SYSTEM.now_us()
+    key = ec.generate_private_key(ec.SECP256R1())
+    good = issue.client_certificate(authority, _subject(province, code), key.public_key(), now_us)
+    ended = to_datetime(now_us) - _HOUR
+    builder = (
+        x509.CertificateBuilder(good.issuer, good.subject, good.public_key(), good.serial_number)
+        .not_valid_before(ended - _HOUR)
+        .not_valid_after(ended)
+    )
+    for extension in good.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return _pem(builder.sign(authority.key, hashes.SHA256()), key)
 
 
 def of(province: Province, code: str) -> Papers:
@@ -105,15 +117,12 @@ def _loaded(context: ssl.SSLContext, papers: Papers | None) -> Iterator[None]:
 
 def _papers(authority: Authority, subject: Subject, now_us: int) -> Papers:
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = issue.client_certificate(authority, subject, key.public_key(), now_us)
-    return Papers(
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
+    return _pem(issue.client_certificate(authority, subject, key.public_key(), now_us), key)
+
+
+def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Papers:
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Papers(certificate.public_bytes(Encoding.PEM), secret)
 
 
 def _subject(province: Province, code: str) -> Subject:

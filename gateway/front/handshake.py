@@ -35,11 +35,11 @@ CAUSE_MAX = 64
 class Presented:
     """What the verify callback saw of the peer's certificate, and OpenSSL's judgement.
 
-    `leaf` is DER, None before a certificate came; `number` and `depth` are OpenSSL's, 0 while all
-    is well.
+    `certificate` is DER: the leaf's, or the one above it that failed; None before one came.
+    `number` and `depth` are OpenSSL's, 0 while all is well.
     """
 
-    leaf: bytes | None = None
+    certificate: bytes | None = None
     number: int = 0
     depth: int = 0
 
@@ -48,11 +48,11 @@ class Presented:
 
         Nothing of it is proven. Text that the certificate chose itself is never told.
         """
-        if self.leaf is None:
+        if self.certificate is None:
             return {}
-        told = {"certificate": hashlib.sha256(self.leaf).hexdigest()}
+        told = {"certificate": hashlib.sha256(self.certificate).hexdigest()}
         try:
-            certificate = der.certificate(self.leaf)
+            certificate = der.certificate(self.certificate)
             told["serial"] = serial_text(certificate.serial_number)
             subject = str(lint.subject_of(certificate))
             # The log takes no run of digits that could be somebody's identity number.
@@ -70,8 +70,8 @@ def observe(
     presented = connection.get_app_data()
     if number and not presented.number:
         presented.number, presented.depth = number, depth
-    if depth == 0:
-        presented.leaf = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    if depth == 0 or number:
+        presented.certificate = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
     return bool(ok)
 
 
@@ -119,7 +119,7 @@ def _reason(error: SSL.Error, presented: Presented) -> Refusal:
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     words = [str(entry[-1]) for entry in entries]
     if _VERIFY_FAILED in words and presented.number:
-        return refuse(reason_of(presented.number), metadata={"cause": _VERIFY_FAILED})
+        return refuse(reason_of(presented.number, presented.depth), metadata={"cause": cause(_VERIFY_FAILED)})
     for word in words:
         if word in _WORDS:
             return refuse(_WORDS[word], metadata={"cause": cause(word)})

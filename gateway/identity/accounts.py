@@ -26,14 +26,13 @@ MOST_ACCOUNTS = 1000
 
 _COLUMNS = (
     "organisation, name, roles, subject_kind, subject_name, state, password_set_us,"
-    " password_expires_us, must_change,"
-    " password_epoch, role_epoch"
+    " password_expires_us, must_change, password_epoch, role_epoch"
 )
 # Constants only, here and below: no value ever stands in the text.
 _READ = f"SELECT {_COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
 _READ_CREDENTIAL = (
-    f"SELECT {_COLUMNS}, password_hash, history FROM gateway.account WHERE organisation = %s AND"  # noqa: S608
-    f" name = %s"
+    f"SELECT {_COLUMNS}, password_hash, history FROM gateway.account"  # noqa: S608
+    " WHERE organisation = %s AND name = %s"
 )
 _PAGE = (
     f"SELECT {_COLUMNS} FROM gateway.account WHERE (organisation, name) > (%s, %s)"  # noqa: S608
@@ -41,26 +40,23 @@ _PAGE = (
 )
 _INSERT = (
     "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name, state,"
-    " password_hash,"
-    " password_set_us, password_expires_us, must_change, password_epoch, role_epoch, history,"
-    " created_us)"
-    " VALUES (%s, %s, %s, %s, %s, 1, %s, %s, %s, true, 0, 0, '{}', %s) ON CONFLICT (organisation,"
-    " name) DO NOTHING"
+    " password_hash, password_set_us, password_expires_us, must_change, password_epoch, role_epoch,"
+    " history, created_us) VALUES (%s, %s, %s, %s, %s, 1, %s, %s, %s, true, 0, 0, '{}', %s)"
+    " ON CONFLICT (organisation, name) DO NOTHING"
 )
 _RESET = (
-    "UPDATE gateway.account SET password_hash = %s, password_set_us = %s, password_expires_us ="
-    " %s, must_change = true,"
-    " password_epoch = password_epoch + 1 WHERE organisation = %s AND name = %s"
+    "UPDATE gateway.account SET password_hash = %s, password_set_us = %s,"
+    " password_expires_us = %s, must_change = true, password_epoch = password_epoch + 1"
+    " WHERE organisation = %s AND name = %s"
 )
 _SET = (
-    "UPDATE gateway.account SET password_hash = %s, password_set_us = %s, password_expires_us ="
-    " %s, must_change = false,"
-    " password_epoch = password_epoch + 1, history = %s"
-    " WHERE organisation = %s AND name = %s AND state = 1 AND password_epoch = %s"
+    "UPDATE gateway.account SET password_hash = %s, password_set_us = %s,"
+    " password_expires_us = %s, must_change = false, password_epoch = password_epoch + 1,"
+    " history = %s WHERE organisation = %s AND name = %s AND state = 1 AND password_epoch = %s"
 )
 _REHASH = (
-    "UPDATE gateway.account SET password_hash = %s WHERE organisation = %s AND name = %s AND"
-    " password_hash = %s"
+    "UPDATE gateway.account SET password_hash = %s"
+    " WHERE organisation = %s AND name = %s AND password_hash = %s"
 )
 
 

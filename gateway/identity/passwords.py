@@ -18,9 +18,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.errors import Reason, refuse
 
-# m = 19 MiB, t = 2, p = 1: the first choice of OWASP's Password Storage Cheat Sheet; 21-28 ms on
-# the machine of reference/identity.md. Newest first: at login an older one is replaced by the
-# first.
+# m = 19 MiB, t = 2, p = 1: OWASP's Password Storage Cheat Sheet; some 25 ms of one core. Newest
+# first: at login a hash of an older one is replaced.
 ACCEPTED = (
     argon2.Parameters(
         type=argon2.Type.ID,

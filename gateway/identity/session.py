@@ -13,19 +13,17 @@ from gateway.store.database import Transaction
 _SID_BYTES = 16
 _INSERT = (
     "INSERT INTO gateway.session (sid, organisation, account, certificate_sha256, created_us,"
-    " last_seen_us, expires_us)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+    " last_seen_us, expires_us) VALUES (%s, %s, %s, %s, %s, %s, %s)"
 )
 _READ = (
     "SELECT sid, organisation, account, certificate_sha256, created_us, last_seen_us, expires_us,"
-    " ended_us"
-    " FROM gateway.session WHERE sid = %s"
+    " ended_us FROM gateway.session WHERE sid = %s"
 )
 _TOUCH = "UPDATE gateway.session SET last_seen_us = %s WHERE sid = %s AND ended_us IS NULL"
 _END = "UPDATE gateway.session SET ended_us = %s WHERE sid = %s AND ended_us IS NULL"
 _END_ALL = (
-    "UPDATE gateway.session SET ended_us = %s WHERE organisation = %s AND account = %s AND"
-    " ended_us IS NULL"
+    "UPDATE gateway.session SET ended_us = %s"
+    " WHERE organisation = %s AND account = %s AND ended_us IS NULL"
 )
 
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from zxcvbn import zxcvbn
 
@@ -20,6 +21,11 @@ from gateway.identity.rules import Profile
 FIELD = "new_password"
 # zxcvbn raises beyond (zxcvbn 4.5.0, ValueError).
 _JUDGED = 72
+# zxcvbn tries every reading of signs as letters (its L33T_TABLE): 736 of them took 10 s, holding
+# the interpreter. Beyond this many, signs of one letter are made alike first, which leaves few.
+_MOST_READINGS = 12
+_SIGNS = ("4@", "({[<", "69", "1!|", "1|7", "$5", "+7")
+_ALIKE = str.maketrans("@{[<!|$+", "4(((1157")
 # The shortest part of a name that counts, in characters; Chinese ones say more.
 _SHORTEST_LATIN = 4
 _SHORTEST_CHINESE = 3
@@ -108,12 +114,16 @@ def _guessable(text: str, names: Names, profile: Profile) -> list[Violation]:
     words = [unicodedata.normalize("NFKC", word).casefold() for word in names.words]
     if min(len(_without(form, [*own, *words])) for form in forms) < profile.minimum_rest_length:
         wrong.append(violation("PW-WORDS", {"minimum": profile.minimum_rest_length}))
-    if (
-        zxcvbn(text[:_JUDGED] or "-", user_inputs=[*own, *words])["score"]
-        < profile.minimum_strength
-    ):
+    judged = readable(text[:_JUDGED]) or "-"
+    if zxcvbn(judged, user_inputs=[*own, *words])["score"] < profile.minimum_strength:
         wrong.append(violation("PW-STRENGTH"))
     return wrong
+
+
+def readable(text: str) -> str:
+    """Return the text, with signs made alike where zxcvbn would read them in too many ways."""
+    readings = prod(max(1, len(set(signs) & set(text))) for signs in _SIGNS)
+    return text if readings <= _MOST_READINGS else text.translate(_ALIKE)
 
 
 def _parts(names: Names) -> list[str]:

@@ -27,24 +27,24 @@ NO_ACCOUNT = ""
 WAITING = 8
 RETRY_S = 2.0
 _READ = (
-    "SELECT blocked_until_us FROM gateway.throttle WHERE organisation = %s AND account = %s AND"
-    " lineage = %s"
+    "SELECT blocked_until_us FROM gateway.throttle"
+    " WHERE organisation = %s AND account = %s AND lineage = %s"
 )
 _FORGET = "DELETE FROM gateway.throttle WHERE organisation = %s AND lineage = %s AND last_us < %s"
 _COUNT = (
-    "INSERT INTO gateway.throttle AS old (organisation, account, lineage, failures,"
-    " blocked_until_us, last_us)"
-    " VALUES (%s, %s, %s, 1, 0, %s) ON CONFLICT (organisation, account, lineage) DO UPDATE SET"
-    " failures = old.failures + 1, last_us = excluded.last_us RETURNING failures"
+    "INSERT INTO gateway.throttle AS old"
+    " (organisation, account, lineage, failures, blocked_until_us, last_us)"
+    " VALUES (%s, %s, %s, 1, 0, %s) ON CONFLICT (organisation, account, lineage)"
+    " DO UPDATE SET failures = old.failures + 1, last_us = excluded.last_us RETURNING failures"
 )
 _BLOCK = (
-    "UPDATE gateway.throttle SET blocked_until_us = %s WHERE organisation = %s AND account = %s"
-    " AND lineage = %s"
+    "UPDATE gateway.throttle SET blocked_until_us = %s"
+    " WHERE organisation = %s AND account = %s AND lineage = %s"
 )
 _CLEAR = "DELETE FROM gateway.throttle WHERE organisation = %s AND account = %s AND lineage = %s"
 _LIFT = (
-    "UPDATE gateway.throttle SET failures = 0, blocked_until_us = 0 WHERE organisation = %s AND"
-    " account = %s"
+    "UPDATE gateway.throttle SET failures = 0, blocked_until_us = 0"
+    " WHERE organisation = %s AND account = %s"
 )
 
 
@@ -121,10 +121,7 @@ async def count(tx: Transaction, attempt: Attempt, limits: ThrottleLimits, now_u
 
 
 def block_us(beyond: int, limits: ThrottleLimits) -> int:
-    """Return how long a failure blocks that is `beyond` the limit: 1, 2, 4, ...
-
-    Minutes up to the longest.
-    """
+    """Return how long a failure `beyond` the limit blocks: 1, 2, 4, ... minutes."""
     doublings = min(beyond, limits.longest_block_minutes.bit_length())
     return min(limits.longest_block_minutes, 1 << doublings) * MINUTE_US
 

@@ -1,13 +1,13 @@
 """Access tokens: ES256 JWT of type at+jwt (RFC 9068) bound to the client certificate (RFC 8705).
 
-The only user of python-jose. python-jose alone takes tokens without exp or aud, unknown `crit`, any
-`typ`, duplicate names and non-canonical base64 (reference/identity.md 4.7), so everything is judged
-here, in this order, and jose only checks the signature:
+The only user of python-jose. It takes tokens without exp or aud, unknown `crit`, any `typ`,
+duplicate names and non-canonical base64, so everything is judged here, in this order, and jose
+checks the signature alone (tests/attacks/test_token_forms.py has a forgery for each rule):
 
  1 at most 4 KiB of ASCII        2 three parts, canonical base64url   3 header: alg, kid, typ only
  4 alg ES256, typ at+jwt         5 kid of our own set                 6 signature
  7 payload: exactly our claims   8 types and ranges                   9 issuer and audience
-10 issued, valid, not expired       11 certificate, organisation, subject of this connection
+10 issued, not expired         11 certificate, organisation, subject of this connection
 """
 
 import base64
@@ -54,9 +54,10 @@ _LARGEST = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `account` is the account's name; `session` 16 bytes.
+    """What a token says.
 
-    `certificate_sha256` 32 bytes; times in s.
+    `account` is the account's name, `session` 16 bytes, `certificate_sha256` 32 bytes; times are
+    in seconds.
     """
 
     organisation: str

@@ -102,7 +102,7 @@ class Verifier:
                 raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
             self._rust.check(leaf, (), at)  # 4
         except PathError as error:
-            raise refuse(reason_of(error.number), metadata=told(error)) from None
+            raise refuse(reason_of(error.number, error.depth), metadata=told(error)) from None
         subject = lint.subject_of(leaf)
         if subject.trust_domain != self._trust_domain:  # 5
             raise refuse(Reason.CERT_UNTRUSTED, metadata={"rule": "trust-domain"})
@@ -129,12 +129,13 @@ def serial_text(serial: int) -> str:
     return f"{serial:x}"
 
 
-def reason_of(number: int) -> Reason:
-    """Return the reason for an error number of OpenSSL's verifier.
+def reason_of(number: int, depth: int) -> Reason:
+    """Return the reason for an error number of OpenSSL's verifier at this depth of the path.
 
-    What is not special is CERT_UNTRUSTED.
+    What is wrong above the leaf makes the leaf untrusted; what has no reason of its own, too.
     """
-    return _REASONS.get(number, Reason.CERT_UNTRUSTED)
+    reason = _REASONS.get(number, Reason.CERT_UNTRUSTED)
+    return Reason.CERT_UNTRUSTED if depth and reason is not Reason.CRL_STALE else reason
 
 
 def told(error: PathError) -> dict[str, str]:

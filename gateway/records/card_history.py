@@ -13,7 +13,7 @@ from gateway.records.form import content
 from gateway.records.ids import CHILD_CODE, identity_number_day, is_birth_certificate
 from gateway.records.keys import HERE, ChildKey
 from gateway.records.rulebook import Finding, Findings
-from gateway.v1.child_pb2 import IDENTITY_DOCUMENT_RESIDENT_CARD, Child, Guardian
+from gateway.v1.child_pb2 import IDENTITY_DOCUMENT_RESIDENT_CARD, Guardian
 
 _WITHOUT = frozenset({"revision", "correction_reason"})
 
@@ -26,6 +26,7 @@ class CardKey(NamedTuple):
 
     child: ChildKey
     identities: tuple[bytes, ...]
+    has_reason: bool
 
 
 def normal_name(name: str) -> str:
@@ -60,7 +61,7 @@ def key_of(card: Card, desk: Desk, index: int) -> CardKey | None:
         HERE,
         index,
     )
-    return CardKey(child, _identities(card, desk))
+    return CardKey(child, _identities(card, desk), record.correction_reason.strip() != "")
 
 
 def _identities(card: Card, desk: Desk) -> tuple[bytes, ...]:
@@ -84,7 +85,6 @@ def same_card(key: ChildKey, stored: ChildKey | None) -> bool:
 
 
 def judge(
-    record: Child,
     key: CardKey,
     stored: ChildKey | None,
     *,
@@ -99,16 +99,17 @@ def judge(
         return [Finding("CH-22", f"{PATH}.child_code")]
     found: Findings = []
     if stored is not None:
-        found += _correction(record, key.child, stored)
+        found += _correction(key, stored)
     if any(owners.get(tag, key.child.child_tag) != key.child.child_tag for tag in key.identities):
         found.append(Finding("CH-23", f"{PATH}.document_number"))
     return found
 
 
-def _correction(record: Child, key: ChildKey, stored: ChildKey) -> Findings:
+def _correction(card: CardKey, stored: ChildKey) -> Findings:
+    key = card.child
     if key.revision <= stored.revision:
         return [Finding("CH-20", f"{PATH}.revision")]
-    if record.correction_reason.strip():
+    if card.has_reason:
         return []
     changed = (
         ("birth_date", key.birth_date != stored.birth_date),

@@ -1,4 +1,4 @@
-"""A dose as it comes in, read once: its fields as plain values, and the key columns that are stored of it."""
+"""A dose as it comes in: its fields, read once, and the key columns that are stored of it."""
 
 from datetime import date
 from typing import NamedTuple
@@ -9,13 +9,16 @@ from gateway.records.ids import CHILD_CODE, record_id_bytes
 from gateway.records.keys import HERE, DoseKey
 from gateway.v1.vaccination_pb2 import Vaccination
 
-# Between the parts of a join: no accepted text holds it, because text_is_fit refuses control characters.
+# Between the parts of a join: no accepted text holds it, text_is_fit refuses control characters.
 BETWEEN = "\x1f"
 NOTE_PARTS = 3
 
 
 class Dose(NamedTuple):
-    """A vaccination read once. Days are None where there is no such day; `codes` and `notes` are joined by BETWEEN."""
+    """A vaccination read once.
+
+    Days are None where there is no such day; `codes` and `notes` are texts, joined by BETWEEN.
+    """
 
     record: Vaccination
     record_id: str
@@ -83,7 +86,10 @@ def read(record: Vaccination) -> Dose:
 
 
 def key_of(dose: Dose, desk: Desk, index: int) -> DoseKey | None:
-    """Return the key columns of a batch's item, or None when it lacks what a stored dose must have (EN-10, CH-01, VA-03)."""
+    """Return the key columns of a batch's item.
+
+    None when it lacks what a stored dose must have (EN-10, CH-01, VA-03).
+    """
     record_id, day = dose.id_bytes, dose.day
     if record_id is None or day is None or not CHILD_CODE.fullmatch(dose.child_code):
         return None
@@ -106,10 +112,14 @@ def key_of(dose: Dose, desk: Desk, index: int) -> DoseKey | None:
 
 
 def content(dose: Dose) -> str:
-    """Return what makes two doses the same whatever their id: all but record id, entry time, revision and its reason."""
+    """Return what makes two doses the same whatever their id.
+
+    That is all but the record id, the time of entry, the revision and its reason.
+    """
     day, expiry = dose.day, dose.expiry
     days = (0 if day is None else day.toordinal(), 0 if expiry is None else expiry.toordinal())
     return (
-        f"{dose.codes}{BETWEEN}{dose.notes}{BETWEEN}{dose.iso_code}{BETWEEN}{days}{dose.dose_number} {dose.site} {dose.route} "
-        f"{dose.property} {dose.source} {dose.level} {dose.packaged} {dose.free}{dose.consent}"
+        f"{dose.codes}{BETWEEN}{dose.notes}{BETWEEN}{dose.iso_code}{BETWEEN}{days}"
+        f"{dose.dose_number} {dose.site} {dose.route} {dose.property} {dose.source} {dose.level} "
+        f"{dose.packaged} {dose.free}{dose.consent}"
     )

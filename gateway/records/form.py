@@ -1,4 +1,7 @@
-"""The form of any record, whatever it is about: unknown fields and codes (EN-08), text (EN-09), content, empty required items."""
+"""The form of any record, whatever it is about.
+
+Unknown fields and codes (EN-08), text (EN-09), content, empty required items.
+"""
 
 import re
 import unicodedata
@@ -12,10 +15,12 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from gateway.records.rulebook import Finding, Findings
 from gateway.v1.types_pb2 import Date
 
-# Fields whose value is a code: full-width characters there are digits that look right and never match.
+# Fields whose value is a code: full-width characters there are digits that look right and never
+# match.
 _CODE_SUFFIXES = ("_code", "_codes", "_id", "_number", "phone")
 _FULL_WIDTH = re.compile("[\uff00-\uffef\u3000]")
-# Unicode: Cc control, Cf format (bidi marks, zero width), Cs surrogate, Zl and Zp line and paragraph separators.
+# Unicode: Cc control, Cf format (bidi marks, zero width), Cs surrogate, Zl and Zp line and
+# paragraph separators.
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # GS1 puts its separator (FNC1, 0x1d) into element strings; TR-01 judges their form.
 _OWN_FORM = frozenset({"gateway.v1.TraceCode.iso_code"})
@@ -27,7 +32,10 @@ _ENUM, _MESSAGE, _STRING = (
 
 
 def to_day(value: Date) -> date | None:
-    """Return the civil day, or None when there is no such day (also for an absent Date, which is all zeros)."""
+    """Return the civil day, or None when there is no such day.
+
+    Also for an absent Date, which is all zeros.
+    """
     try:
         return date(value.year, value.month, value.day)
     except (ValueError, OverflowError):
@@ -35,7 +43,10 @@ def to_day(value: Date) -> date | None:
 
 
 def text_is_fit(text: str) -> bool:
-    """Return whether a text is NFC and holds no control, direction, separator or invisible format character."""
+    """Return whether a text is NFC and holds no control, direction.
+
+    Separator or invisible format character.
+    """
     if text.isascii() and text.isprintable():
         return True
     if not unicodedata.is_normalized("NFC", text):
@@ -44,7 +55,10 @@ def text_is_fit(text: str) -> bool:
 
 
 def form_findings(record: Message, path: str) -> Findings:
-    """Return EN-08 and EN-09 findings of a record and everything in it; `path` is the record's name in Item."""
+    """Return EN-08 and EN-09 findings of a record and everything in it.
+
+    `path` is the record's name in Item.
+    """
     found: Findings = []
     _inspect(record, path, found)
     return found
@@ -76,9 +90,10 @@ def _string_is_fit(field: FieldDescriptor, text: str) -> bool:
 
 
 def content(record: Message, without: frozenset[str]) -> str:
-    """Return a text that two records share exactly when all their fields are equal but those named in `without`.
+    """Return a text that two records share exactly when all their fields but `without` are equal.
 
-    It is keyed and truncated before it is stored (BlindIndex), so its form is ours alone: field numbers and values, nested.
+    It is keyed and truncated before it is stored (BlindIndex), so its form is ours alone: field
+    numbers and values, nested.
     """
     return repr([(f.number, _plain(v)) for f, v in record.ListFields() if f.name not in without])
 
@@ -92,7 +107,10 @@ def _plain(value: object) -> object:
 
 
 def empty_items(record: Message, items: tuple[str, ...], path: str) -> Iterator[str]:
-    """Yield the path of every required item that is not filled; a dotted item is looked for in every element of a list."""
+    """Yield the path of every required item that is not filled.
+
+    A dotted item is looked for in every element of a list.
+    """
     for item in items:
         if not _filled(record, item.split(".")):
             yield f"{path}.{item}"

@@ -1,6 +1,9 @@
-"""A dose against its child's card and the child's other doses: ages, intervals, numbers, repetitions (VA-03 to VA-19).
+"""A dose against its child's card and the child's other doses.
 
-`others` are the child's stored doses and those of the same batch that were taken before this one, without this record itself.
+Ages, intervals, numbers, repetitions (VA-03 to VA-19).
+
+`others` are the child's stored doses and those of the same batch that were taken before this one,
+without this record itself.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +28,10 @@ _DAY = "vaccination.vaccinated_date"
 
 
 class Past(NamedTuple):
-    """What of the child's other doses bears on one dose. `series_days`: by series, the day of each dose number."""
+    """What of the child's other doses bears on one dose. `series_days`.
+
+    By series, the day of each dose number.
+    """
 
     same_day: list[PastDose]
     near_live: bool
@@ -63,8 +69,14 @@ def is_injected_live(vaccine_code: str, route: int, tables: Tables) -> bool:
 
 
 def judge(key: DoseKey, child: ChildKey, others: Iterable[PastDose], tables: Tables) -> Findings:
-    """Return every finding about a dose of a known child. What a rule looks at is asked for before it is called."""
+    """Return every finding about a dose of a known child.
+
+    What a rule looks at is asked for before the rule is called: most doses have nothing of it.
+    """
     past = past_of(key, others, tables)
+    if past.same_day and is_replay(key, past):
+        # What else is odd about a replay is odd because it is one.
+        return [Finding("VA-19", "vaccination.record_id")]
     found = by_schedule(key, child, past, tables)
     if key.vaccinated_date < child.birth_date:
         found.append(Finding("VA-03", _DAY))
@@ -104,7 +116,10 @@ def by_schedule(key: DoseKey, child: ChildKey, past: Past, tables: Tables) -> Fi
 
 
 def in_sequence(key: DoseKey, past: Past) -> bool:
-    """VA-10: whether the number is free and every lower one given, in one of the vaccine's series at least."""
+    """VA-10.
+
+    Whether the number is free and every lower one given, in one of the vaccine's series at least.
+    """
     number = key.dose_number
     if number == 0:
         return True
@@ -117,10 +132,13 @@ def in_sequence(key: DoseKey, past: Past) -> bool:
     return False
 
 
+def is_replay(key: DoseKey, past: Past) -> bool:
+    """VA-19: whether the same content is stored under another record id."""
+    return any(other[_CONTENT] == key.content_tag for other in past.same_day)
+
+
 def once_a_day(key: DoseKey, past: Past) -> Findings:
-    """VA-19, VA-11: the content is new; the same vaccine not twice on one day. A replay is not also told as a second dose."""
-    if any(other[_CONTENT] == key.content_tag for other in past.same_day):
-        return [Finding("VA-19", "vaccination.record_id")]
+    """VA-11: not the same vaccine twice on one day."""
     twice = any(other[_CODE] == key.vaccine_code for other in past.same_day)
     return [Finding("VA-11", "vaccination.lot.vaccine_code")] if twice else []
 

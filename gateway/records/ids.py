@@ -1,4 +1,6 @@
-r"""Identifiers and their check digits: child codes, record and document ids, identity numbers, trace codes, phones.
+r"""Identifiers and their check digits.
+
+Child codes, record and document ids, identity numbers, trace codes, phones.
 
 Patterns are ASCII only: Python's `\d` and `str.isdigit` take full-width digits.
 """
@@ -28,7 +30,8 @@ SENTINEL = "888888888888888888"
 # ISO/IEC 15459: an issuing agency code and data, as a GS1 element string or another agency's.
 _ISO_CODE = re.compile(r"[!-\"%-?A-Z_a-z\x1d]{8,90}", re.ASCII)
 _GTIN = re.compile(r"\(?01\)?([0-9]{14})", re.ASCII)
-# What looks like a person's number is no document number, so that it is never repeated in an answer or a list.
+# What looks like a person's number is no document number, so that it is never repeated in an answer
+# or a list.
 _PERSONAL = re.compile(r"[0-9]{17}[0-9Xx]|1[3-9][0-9]{9}", re.ASCII)
 
 
@@ -45,7 +48,10 @@ def record_id_bytes(text: str) -> bytes | None:
 
 
 def is_document_id(text: str) -> bool:
-    """Return whether a text can be a document number: 1-64 signs, and nothing that looks like a person's number."""
+    """Return whether a text can be a document number.
+
+    1-64 signs, and nothing that looks like a person's number.
+    """
     return _DOCUMENT_ID.fullmatch(text) is not None and not _PERSONAL.fullmatch(text)
 
 
@@ -60,7 +66,10 @@ def is_birth_certificate(text: str) -> bool:
 
 
 def identity_number_day(number: str) -> date | None:
-    """Return the birth date in an identity number (GB 11643-1999), or None when form, check character or day is wrong."""
+    """Return the birth date in an identity number.
+
+    GB 11643-1999), or None when form, check character or day is wrong.
+    """
     if not _IDENTITY_NUMBER.fullmatch(number):
         return None
     total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number, strict=False))
@@ -78,7 +87,10 @@ def identity_number_is_male(number: str) -> bool:
 
 
 def is_iso_code(text: str) -> bool:
-    """Return whether a text can be an ISO/IEC 15459 code; a GTIN at its start must have the right check digit."""
+    """Return whether a text can be an ISO/IEC 15459 code.
+
+    A GTIN at its start must have the right check digit.
+    """
     if not _ISO_CODE.fullmatch(text):
         return False
     gtin = _GTIN.match(text)

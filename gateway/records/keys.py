@@ -1,6 +1,7 @@
 """The key columns of stored records: all that a rule can know of what was uploaded before.
 
-They are what the store's tables `child`, `dose` and `document` hold and what architecture.md ("Store, keys and what a thief gets")
+They are what the store's tables `child`, `dose` and `document` hold and what architecture.md
+("Store, keys and what a thief gets")
 lets intake read. Tags are 16 bytes; batch_id and item_index say where the sealed body lies.
 """
 
@@ -12,7 +13,10 @@ HERE = -1
 
 
 class ChildKey(NamedTuple):
-    """A child's card. `mother_tag` is None where no mother is named, and in what is read back: no rule asks for it."""
+    """A child's card. `mother_tag` is None where no mother is named, and in what is read back.
+
+    No rule asks for it.
+    """
 
     child_tag: bytes
     birth_date: date
@@ -30,12 +34,16 @@ class ChildKey(NamedTuple):
 
 # The first columns of a DoseKey: all that bears on another dose of the same child.
 PAST_COLUMNS = 8
-# child tag, record id, vaccine code, dose number, day, route, site, content tag; more columns may follow.
+# child tag, record id, vaccine code, dose number, day, route, site, content tag; more columns may
+# follow.
 PastDose = tuple[Any, ...]  # Any: a row as the store gives it, or a DoseKey
 
 
 class DoseKey(NamedTuple):
-    """A dose; the first eight columns are a PastDose. `record_id` is the 16 bytes of the UUID or ULID."""
+    """A dose.
+
+    The first eight columns are a PastDose. `record_id` is the 16 bytes of the UUID or ULID.
+    """
 
     child_tag: bytes
     record_id: bytes

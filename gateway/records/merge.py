@@ -55,7 +55,10 @@ def merge_tags(record: ChildMerge, desk: Desk) -> tuple[bytes, ...]:
 def judge_merge_known(
     tags: tuple[bytes, ...], cards: Mapping[bytes, ChildKey], retired: Collection[bytes], desk: Desk
 ) -> Findings:
-    """ME-02: every card is known, in use, and managed by a unit of the sender; nobody retires another's card."""
+    """ME-02: every card is known, in use, and managed by a unit of the sender.
+
+    Nobody retires another's card.
+    """
     for tag in tags:
         card = cards.get(tag)
         if card is None or tag in retired or not desk.in_scope(card.unit_code):

@@ -1,6 +1,9 @@
-"""Ages and intervals: month arithmetic as the programme counts it, and the schedule's judgement of one dose.
+"""Ages and intervals.
 
-Listed ages are minimum ages, listed intervals minimum intervals. A month after the 31st is the last day of the next month.
+Month arithmetic as the programme counts it, and the schedule's judgement of one dose.
+
+Listed ages are minimum ages, listed intervals minimum intervals. A month after the 31st is the last
+day of the next month.
 What broke the schedule has already happened: it is told, never refused.
 """
 
@@ -14,7 +17,10 @@ _MONTHS_PER_YEAR = 12
 
 
 def add_months(day: date, months: int) -> date:
-    """Return the day `months` later, held to the end of a shorter month; date.max beyond the calendar."""
+    """Return the day `months` later, held to the end of a shorter month.
+
+    Date.max beyond the calendar.
+    """
     index = day.year * _MONTHS_PER_YEAR + day.month - 1 + months
     year, month = index // _MONTHS_PER_YEAR, index % _MONTHS_PER_YEAR + 1
     if year > date.max.year:
@@ -37,7 +43,10 @@ def under_minimum_age(rule: ScheduleRule, birth: date, day: date) -> bool:
 
 
 def too_soon(rule: ScheduleRule, earlier: Mapping[int, date], day: date) -> bool:
-    """Return whether the interval to the rule's reference dose is too short (VA-07); `earlier`: day by dose number."""
+    """Return whether the interval to the rule's reference dose is too short (VA-07).
+
+    `earlier`: day by dose number.
+    """
     reference = earlier.get(rule.reference_dose)
     if reference is None or reference > day:
         return False

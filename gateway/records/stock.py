@@ -1,4 +1,7 @@
-"""Stock documents and balances, each by itself: its form, its numbers, its lots (ST rules without the ledger)."""
+"""Stock documents and balances, each by itself.
+
+Its form, its numbers, its lots (ST rules without the ledger).
+"""
 
 import re
 from datetime import date
@@ -25,7 +28,10 @@ def movement_id(record: StockMovement) -> str:
 
 
 def balance_id(record: StockBalance) -> str:
-    """Return the balance's id within its unit: day, vaccine, manufacturer and lot; or "" when one of them has not its form."""
+    """Return the balance's id within its unit: day, vaccine, manufacturer and lot.
+
+    Or "" when one of them has not its form.
+    """
     day, lot = to_day(record.balance_date), record.lot
     parts = (lot.vaccine_code, lot.manufacturer_code, lot.lot_number.upper())
     if day is None or not all(_CODE.fullmatch(part) for part in parts):

@@ -1,4 +1,7 @@
-"""The province's code tables, schedule, thresholds and severities as dated values, read once from `policies/`."""
+"""The province's code tables, schedule, thresholds and severities as dated values.
+
+Read once from `policies/`.
+"""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -11,7 +14,8 @@ from gateway.config.strict import SettingsError, build, read
 from gateway.records.rulebook import RULES, Severity
 from gateway.v1.vaccination_pb2 import Vaccination
 
-# The first two digits of GB/T 2260 codes: provinces, autonomous regions, municipalities, special administrative regions.
+# The first two digits of GB/T 2260 codes: provinces, autonomous regions, municipalities, special
+# administrative regions.
 PROVINCES = frozenset(
     [
         "11",
@@ -82,7 +86,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Vaccine:
-    """A product code. `series`: what it counts for, joined by | when several; "" where numbers are not judged."""
+    """A product code. `series`: what it counts for, joined by | when several.
+
+    "" where numbers are not judged.
+    """
 
     code: str
     series: str
@@ -131,7 +138,8 @@ class _RulesFile:
 class Tables:
     """Everything that the rules look up.
 
-    `schedule` is by vaccine code and dose number; `related`: the codes that share a series with a code; `texts`: English and
+    `schedule` is by vaccine code and dose number; `related`: the codes that share a series with a
+    code; `texts`: English and
     Chinese by rule id.
     """
 
@@ -149,7 +157,10 @@ class Tables:
 
     @classmethod
     def load(cls, folder: Path) -> "Tables":
-        """Return the tables of a policies folder; raises SettingsError naming file and key when one is not as it must be."""
+        """Return the tables of a policies folder.
+
+        Raises SettingsError naming file and key when one is not as it must be.
+        """
         table = read(folder / "rules.toml")
         severity = table.pop("severity", None)
         if not isinstance(severity, Mapping):
@@ -174,7 +185,10 @@ class Tables:
         )
 
     def division_known(self, code: str) -> bool:
-        """Return whether a division code exists or existed, as far as we can tell: of other provinces we know the prefix."""
+        """Return whether a division code exists or existed, as far as we can tell.
+
+        Of other provinces we know the prefix.
+        """
         if code.startswith(self.province):
             return code in self.divisions or code in self.abolished_divisions
         return code[:2] in PROVINCES and len(code) == 6 and code.isascii() and code.isdigit()  # noqa: PLR2004

@@ -1,6 +1,7 @@
 """The rules of one dose that need nothing but the record, the tables and the register.
 
-`plain` finds in about a microsecond that no rule can have anything to say; only other doses go through `RULES`.
+`plain` finds in about a microsecond that no rule can have anything to say; only other doses go
+through `RULES`.
 tests/records/test_vaccination.py holds both to the same judgement.
 """
 
@@ -28,17 +29,20 @@ _PROPERTIES = frozenset(Vaccination.Property.values()) - {Vaccination.PROPERTY_U
 _LATE_SOURCES = frozenset({Vaccination.SOURCE_BACKFILLED, Vaccination.SOURCE_OTHER_PROVINCE})
 _LOT_NUMBER = re.compile(r"[A-Za-z0-9()-]{1,30}", re.ASCII)
 _NMPA_CODE = re.compile(r"[0-9]{20}", re.ASCII)
-# Dose.codes and Dose.notes where no rule about texts finds anything: child, vaccine, manufacturer, lot, unit, vaccinator, trace
+# Dose.codes and Dose.notes where no rule about texts finds anything: child, vaccine, manufacturer,
+# lot, unit, vaccinator, trace
 # code, device, lot release; amount, reason not to scan, specification.
 _PLAIN_CODES = re.compile(
-    r"[0-9]{18}\x1f[0-9]{4}\x1f[!-~]+\x1f[A-Za-z0-9()-]{1,30}\x1f[0-9]{10}\x1f[!-~]+\x1f[0-9]{20}\x1f[ -~]*\x1f[ -~]*",
+    r"[0-9]{18}\x1f[0-9]{4}\x1f[!-~]+\x1f[A-Za-z0-9()-]{1,30}\x1f[0-9]{10}\x1f[!-~]+\x1f"
+    r"[0-9]{20}\x1f[ -~]*\x1f[ -~]*",
     re.ASCII,
 )
 _PLAIN_NOTES = re.compile(r"[ -~]*\x1f[ -~]*\x1f[ -~]*", re.ASCII)
 _MOST_DOSES = 9
 # Fits a bigint of the store, and is far beyond any real count of corrections.
 MOST_REVISIONS = 2**31
-# The required items that `plain` looks at; a policy that asks for more sends every dose through the rules.
+# The required items that `plain` looks at; a policy that asks for more sends every dose through the
+# rules.
 _PLAIN_ITEMS = frozenset(
     [
         "record_id",
@@ -64,7 +68,10 @@ _OWN_RULE = frozenset(
 
 
 def plain(dose: Dose, desk: Desk) -> bool:
-    """Return whether certainly no rule of RULES finds anything; False means: ask them. Unknown fields are not looked for."""
+    """Return whether certainly no rule of RULES finds anything.
+
+    False means: ask them. Unknown fields are not looked for.
+    """
     return _plain_texts(dose) and _plain_place(dose, desk) and _plain_lot(dose, desk)
 
 
@@ -116,7 +123,10 @@ def _plain_lot(dose: Dose, desk: Desk) -> bool:
 
 
 def judge(dose: Dose, desk: Desk, *, strange: bool = False) -> Findings:
-    """Return every finding that needs no stored record, in the order of RULES; `strange`: there may be unknown fields."""
+    """Return every finding that needs no stored record, in the order of RULES.
+
+    `strange`: there may be unknown fields.
+    """
     if not strange and plain(dose, desk):
         return []
     return [finding for rule in RULES for finding in rule(dose, desk)]
@@ -131,7 +141,10 @@ def _active(first: date | None, last: date | None, day: date) -> bool:
 
 
 def _fits(route: int, site: int, wanted: int) -> bool:
-    """Oral goes with the mouth and only with it; intradermal and oral vaccines have no other route (VA-13)."""
+    """Oral goes with the mouth and only with it.
+
+    Intradermal and oral vaccines have no other route (VA-13).
+    """
     if (route == _ORAL_ROUTE) != (site == _ORAL_SITE):
         return False
     return (
@@ -210,7 +223,10 @@ def entered_in_time(dose: Dose, desk: Desk) -> Findings:
 
 
 def at_own_active_unit(dose: Dose, desk: Desk) -> Findings:
-    """VA-20, VA-16: the unit is the sender's and was designated on the day; a dose of another province names its unit."""
+    """VA-20, VA-16: the unit is the sender's and was designated on the day.
+
+    A dose of another province names its unit.
+    """
     abroad = dose.source == Vaccination.SOURCE_OTHER_PROVINCE
     if abroad and dose.unit_code and not dose.unit_code.startswith(desk.tables.province):
         return []

@@ -10,8 +10,8 @@ from gateway.store.database import Transaction
 UPLOADS_FOR = "uploads_for"
 KINDS = (UPLOADS_FOR,)
 _INSERT = (
-    "INSERT INTO gateway.relation (organisation, relative, kind) VALUES (%s, %s, %s) ON CONFLICT"
-    " DO NOTHING"
+    "INSERT INTO gateway.relation (organisation, relative, kind)"
+    " VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 )
 _DELETE = "DELETE FROM gateway.relation WHERE organisation = %s AND relative = %s AND kind = %s"
 

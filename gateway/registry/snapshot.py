@@ -18,12 +18,11 @@ _SYSTEMS = (
 )
 _UNITS = (
     "SELECT unit_code, organisation, parent, division, level, name, credit_code, active_from,"
-    " active_until"
-    " FROM gateway.unit ORDER BY unit_code"
+    " active_until FROM gateway.unit ORDER BY unit_code"
 )
 _RELATIONS = (
-    "SELECT organisation, relative, kind FROM gateway.relation ORDER BY organisation, relative,"
-    " kind"
+    "SELECT organisation, relative, kind FROM gateway.relation"
+    " ORDER BY organisation, relative, kind"
 )
 
 

@@ -11,16 +11,16 @@ from gateway.store.database import Transaction
 ACTIVE = 1
 SUSPENDED = 2
 _READ = (
-    "SELECT organisation, kind, name, state FROM gateway.system WHERE organisation = %s AND kind"
-    " = %s AND name = %s"
+    "SELECT organisation, kind, name, state FROM gateway.system"
+    " WHERE organisation = %s AND kind = %s AND name = %s"
 )
 _INSERT = (
     "INSERT INTO gateway.system (organisation, kind, name, state, created_us)"
     " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (organisation, kind, name) DO NOTHING"
 )
 _SET_STATE = (
-    "UPDATE gateway.system SET state = %s WHERE organisation = %s AND kind = %s AND name = %s AND"
-    " state <> %s"
+    "UPDATE gateway.system SET state = %s"
+    " WHERE organisation = %s AND kind = %s AND name = %s AND state <> %s"
 )
 
 

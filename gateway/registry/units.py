@@ -22,24 +22,21 @@ _COLUMNS = (
 )
 # All rows in one statement: a parent may come in the same call, in any order (foreign keys are
 # checked at its end).
-_UPSERT = (
-    f"INSERT INTO gateway.unit AS old ({_COLUMNS})"  # noqa: S608  constants only
-    " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[],"
-    " %s::text[], %s::text[],"
-    " %s::date[], %s::date[]) AS new(unit_code, organisation, parent, division, level, name,"
-    " credit_code, active_from,"
-    " active_until) ON CONFLICT (unit_code) DO UPDATE SET organisation = excluded.organisation,"
-    " parent = excluded.parent, division = excluded.division, level = excluded.level, name ="
-    " excluded.name,"
-    " credit_code = excluded.credit_code, active_from = excluded.active_from, active_until ="
-    " excluded.active_until"
-    " WHERE (old.organisation, old.parent, old.division, old.level, old.name, old.credit_code,"
-    " old.active_from,"
-    " old.active_until) IS DISTINCT FROM (excluded.organisation, excluded.parent,"
-    " excluded.division, excluded.level,"
-    " excluded.name, excluded.credit_code, excluded.active_from, excluded.active_until) RETURNING"
-    " old.unit_code"
-)
+_UPSERT = f"""
+INSERT INTO gateway.unit AS old ({_COLUMNS})
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[],
+                     %s::text[], %s::date[], %s::date[])
+ON CONFLICT (unit_code) DO UPDATE SET
+    organisation = excluded.organisation, parent = excluded.parent, division = excluded.division,
+    level = excluded.level, name = excluded.name, credit_code = excluded.credit_code,
+    active_from = excluded.active_from, active_until = excluded.active_until
+WHERE (old.organisation, old.parent, old.division, old.level, old.name, old.credit_code,
+       old.active_from, old.active_until)
+   IS DISTINCT FROM
+      (excluded.organisation, excluded.parent, excluded.division, excluded.level, excluded.name,
+       excluded.credit_code, excluded.active_from, excluded.active_until)
+RETURNING old.unit_code
+"""  # noqa: S608  the columns' names, no value
 _PARENTS = "SELECT unit_code, parent FROM gateway.unit WHERE unit_code = ANY(%s)"
 _ORGANISATIONS = "SELECT code FROM gateway.organisation WHERE code = ANY(%s)"
 

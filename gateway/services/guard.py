@@ -65,7 +65,8 @@ class Guard(grpc.GenericRpcHandler):
         self._base = base
         self._domain = domain
         self._windows: set[Window] = set()
-        self._last_leaves: set[asyncio.Task[None]] = set()
+        # Batches, and last leaves of calls whose callers went away: finished whatever happens.
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._running = 0
         self._idle = asyncio.Event()
@@ -91,9 +92,9 @@ class Guard(grpc.GenericRpcHandler):
                 await self._idle.wait()
 
     async def settle(self) -> None:
-        """Return when the last leaves of calls whose callers went away are written."""
-        while self._last_leaves:
-            await asyncio.wait(self._last_leaves)
+        """Return when everything is finished that goes on after its caller went away."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def _handle(self, name: str, _messages: object, context: wire.Context) -> None:
         """Serve one call from its first byte to its status: the outermost handler of a door."""
@@ -126,7 +127,7 @@ class Guard(grpc.GenericRpcHandler):
         if rpc.streaming:
             await self._stream(call, rpc, method, context)
         else:
-            await context.write(await self._unary(call, rpc, method, context))
+            await wire.send(context, await self._unary(call, rpc, method, context))
 
     async def _admit(self, call: Call, context: wire.Context) -> None:
         if not context.peer():
@@ -161,7 +162,8 @@ class Guard(grpc.GenericRpcHandler):
                 await self._checks.again(call)  # 2, 5, 6
             return raw
 
-        window = Window(context, read, functools.partial(self._batch, call, method), limits.window)
+        serve = functools.partial(self._batch, call, method)
+        window = Window(context, read, serve, limits.window, self._under_way)
         with self._checks.stream(call):
             self._windows.add(window)
             try:
@@ -203,6 +205,8 @@ class Guard(grpc.GenericRpcHandler):
     async def _record_refusal(self, call: Call, refusal: Refusal) -> None:
         if call.recorded or on_log(refusal):
             return
+        if refusal.reason is Reason.CANCELLED and refusal.metadata:
+            call.note(detail=refusal.metadata)
         decision = "error" if refusal.code in {"INTERNAL", "CANCELLED"} else "deny"
         entry = await call.record(decision=decision, reason=refusal.reason.value)
         refusal.leaf_index = entry.index
@@ -225,8 +229,8 @@ class Guard(grpc.GenericRpcHandler):
         if self._stopping:
             refusal = refuse(Reason.SHUTTING_DOWN)
         leaf = asyncio.create_task(self._last_leaf(call, refusal))
-        self._last_leaves.add(leaf)
-        leaf.add_done_callback(self._last_leaves.discard)
+        self._under_way.add(leaf)
+        leaf.add_done_callback(self._under_way.discard)
 
     async def _last_leaf(self, call: Call, refusal: Refusal) -> None:
         try:

@@ -7,8 +7,10 @@ and its receipt waits under its request id.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from gateway.errors import Refusal
+from gateway.services import wire
 from gateway.services.wire import Context
 
 Read = Callable[[], Awaitable[bytes | None]]
@@ -21,7 +23,14 @@ class Window:
     `serve` answers one batch.
     """
 
-    def __init__(self, context: Context, read: Read, serve: Serve, size: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        read: Read,
+        serve: Serve,
+        size: int,
+        under_way: set[asyncio.Task[Any]],
+    ) -> None:
         """Prepare for `size` unanswered batches (policies/limits.toml).
 
         Nothing is read before `run`.
@@ -29,6 +38,7 @@ class Window:
         self._context = context
         self._read = read
         self._serve = serve
+        self._under_way = under_way
         self._room = asyncio.Semaphore(size)
         self._batches: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
@@ -45,13 +55,14 @@ class Window:
 
         Raises the first batch's refusal, or else what ended the reading.
         """
+        if self._stop is not None:
+            raise self._stop
         self._reader = asyncio.create_task(self._take())
         try:
             while (batch := await self._batches.get()) is not None:
                 reply = await asyncio.shield(batch)
-                await self._context.write(reply)
+                await wire.send(self._context, reply)
                 self._room.release()
-            await self._ended(self._reader)
         except asyncio.CancelledError:
             self._reader.cancel()  # the batches in flight go on by themselves
             raise
@@ -59,6 +70,7 @@ class Window:
             self._reader.cancel()
             await self._settle()
             raise
+        await self._ended(self._reader)
 
     async def _take(self) -> None:
         try:
@@ -68,7 +80,8 @@ class Window:
                 if raw is None:
                     return
                 batch = asyncio.create_task(self._serve(raw))
-                batch.add_done_callback(_seen)
+                self._under_way.add(batch)
+                batch.add_done_callback(self._seen)
                 self._batches.put_nowait(batch)
         finally:
             self._batches.put_nowait(None)
@@ -89,8 +102,8 @@ class Window:
         while (batch := await self._batches.get()) is not None:
             await asyncio.wait([batch])
 
-
-def _seen(task: asyncio.Task[bytes]) -> None:
-    """Take note of a batch's outcome even where nobody waits for it any more."""
-    if not task.cancelled():
-        task.exception()
+    def _seen(self, batch: asyncio.Task[bytes]) -> None:
+        """Take note of a batch's outcome even where nobody waits for it any more."""
+        self._under_way.discard(batch)
+        if not batch.cancelled():
+            batch.exception()

@@ -13,7 +13,7 @@ import asyncio
 import re
 from typing import TypeAlias
 
-from grpc.aio import ServicerContext
+from grpc.aio import BaseError, ServicerContext
 
 from gateway.errors import Reason, Refusal, refuse
 from gateway.identity.token import bearer_value
@@ -99,6 +99,14 @@ async def next_message(context: Context, max_bytes: int) -> bytes | None:
     if message is not None and len(message) > max_bytes:
         raise refuse(Reason.MESSAGE_TOO_LARGE, metadata={"maxBytes": str(max_bytes)})
     return message
+
+
+async def send(context: Context, message: bytes) -> None:
+    """Send a reply; raises CANCELLED when nobody is there to take it."""
+    try:
+        await context.write(message)
+    except BaseError:
+        raise refuse(Reason.CANCELLED) from None
 
 
 async def end(context: Context) -> None:

@@ -22,7 +22,7 @@ from gateway.store.errors import (
 __all__ = ["Database", "StoreAwayError", "StoreError", "Transaction", "UniqueViolationError"]
 
 # How long a new connection may take before the store counts as away.
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 10
 # Pause before a listener connects again.
 RECONNECT_S = 0.25
 Row = tuple[Any, ...]  # Any: the column's Python type, known to the reader beside the SQL

@@ -29,9 +29,9 @@ SOCKET_PATH_BYTES = 107
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.01
-# After kill -9 of a postmaster its backends end by themselves within moments; until then a new one
-# refuses in these words.
-_ORPHANS = "pre-existing shared memory block"
+# What a new server says while a killed one is not quite gone: the kernel has not let go of it, or
+# its backends have not noticed yet. Both pass within moments.
+_PASSING = ('lock file "postmaster.pid" already exists', "pre-existing shared memory block")
 # The line of postmaster.pid that says "ready" (PostgreSQL, miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
 _STATUS_LINE = 7
 
@@ -115,11 +115,13 @@ class Cluster:
         # One that is on its way out is waited for, then we start our own.
         if self.pid() is not None and self._wait_ready():
             return True
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
         self._write_settings(user)
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while not self._spawn(user, mortal=mortal):
             words = self._last_words()
-            if _ORPHANS not in words or time.monotonic() > deadline:
+            if not any(one in words for one in _PASSING) or time.monotonic() > deadline:
                 raise ClusterError(f"PostgreSQL did not start: {words}")
         return False
 

@@ -13,6 +13,7 @@ from gateway.store.errors import translated
 
 # What belongs to one user, and so not into settings that every process reads.
 _PERSONAL = ("user", "password", "passfile", "sslpassword")
+_HEAD = f"{roles.SCHEMA}.audit_head"
 
 
 class ForeignDatabaseError(Exception):
@@ -28,7 +29,7 @@ def provision(home: Home, dsn: str, password: str) -> str:
     secret = {"password": password} if password else {}
     with translated(), psycopg.connect(make_conninfo(dsn, **secret)) as connection:
         database = connection.info.dbname
-        if _log_size(connection):
+        if _taken(connection):
             raise ForeignDatabaseError(f"the database {database} holds a gateway's log already")
         roles.create_roles(connection, roles.make_passwords(home))
         roles.close_database(connection, database)
@@ -36,13 +37,15 @@ def provision(home: Home, dsn: str, password: str) -> str:
     return _impersonal(dsn, database)
 
 
-def _log_size(connection: psycopg.Connection) -> int:
-    table = f"{roles.SCHEMA}.audit_head"
-    known = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
-    if known is None or not known[0]:
-        return 0
-    row = connection.execute(f"SELECT size FROM {table}").fetchone()  # noqa: S608  our own name
-    return int(row[0]) if row else 0
+def _taken(connection: psycopg.Connection) -> bool:
+    try:
+        known = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_HEAD]).fetchone()
+        if known is None or not known[0]:
+            return False
+        row = connection.execute(f"SELECT size FROM {_HEAD}").fetchone()  # noqa: S608  our own name
+    except psycopg.errors.InsufficientPrivilege:
+        return True  # our schema is there, and closed to this user as it should be
+    return row is not None and row[0] > 0
 
 
 def _impersonal(dsn: str, database: str) -> str:

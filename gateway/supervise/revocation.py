@@ -5,6 +5,7 @@ The supervisor does it because it alone may read the authority's key and write H
 
 import asyncio
 
+from gateway import log
 from gateway.clock import SYSTEM
 from gateway.config.home import Home
 from gateway.config.settings import Settings
@@ -13,6 +14,8 @@ from gateway.store import roles
 from gateway.store.database import Database
 
 _ROLE = "front"
+_RETRY_S = 5.0
+_LOG = log.get("revocation")
 
 
 async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -> None:
@@ -27,6 +30,11 @@ async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -
         keeper = Keeper(home, database, SYSTEM)
         await keeper.look()
         current.set()
-        await keeper.run()
+        while True:
+            try:
+                await keeper.run()
+            except OSError as error:  # a full disk passes; the front refuses everybody in time
+                _LOG.error("revocation list not written", why=str(error))
+            await asyncio.sleep(_RETRY_S)
     finally:
         await database.close()

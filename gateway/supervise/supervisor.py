@@ -81,7 +81,10 @@ class Supervisor:
         self._journal.note("process.started", {"process": "supervisor", "policies_sha256": digest})
         await self._up({name: self._child(name) for name in SERVING})
         self._tell("serving", {"pid": os.getpid()})
-        await asyncio.gather(*self._tasks.values())
+        # Not gather: cancelling this must leave them to `_drain`.
+        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
     async def _update_schema(self) -> None:
         owner = roles.conninfo(self._home, self._settings, "owner")

@@ -1,7 +1,11 @@
-"""The answer to a batch: what is stored of a BatchReceipt at once, and what is put behind it when it is handed out.
+"""The answer to a batch.
 
-Two serialised messages of one type, one after the other, are one message with the fields of both: so the stored bytes are never
-taken apart again. Stored: request id, sequence, results, salt. Put behind: the leaf as it stands in the log, and a proof.
+What is stored of a BatchReceipt at once, and what is put behind it when it is handed out.
+
+Two serialised messages of one type, one after the other, are one message with the fields of both:
+so the stored bytes are never
+taken apart again. Stored: request id, sequence, results, salt. Put behind: the leaf as it stands in
+the log, and a proof.
 """
 
 from gateway.records.rulebook import RULES

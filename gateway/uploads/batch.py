@@ -1,12 +1,16 @@
-"""Takes batches: judge, store and audit as one, answer with evidence; hands receipts out again; lists what was held.
+"""Takes batches: judge, store and audit as one, answer with evidence; hands receipts out again.
 
-    1 prepare   everything that needs no database: form, pure rules, tags, sealing (no await: batches keep their order)
+Lists what was held.
+
+    1 prepare   everything that needs no database: form, pure rules, tags, sealing (no await:
+    batches keep their order)
     2 known     one statement: what the store knows about these records
     3 judge     findings and states
     4 write     rows, answer, leaf; a request id that is taken is answered with what was stored
     5 answer    stored bytes, leaf, proof
 
-2 to 4 run in the recorder's transaction, one batch after another; an exception leaves nothing behind.
+2 to 4 run in the recorder's transaction, one batch after another; an exception leaves nothing
+behind.
 """
 
 from collections import Counter
@@ -61,7 +65,10 @@ class _Taking:
 
 
 class Intake:
-    """The flow of uploads of one process. Its recorder runs effects one after another (one lane): see `sweep` for others."""
+    """The flow of uploads of one process. Its recorder runs effects one after another (one lane).
+
+    See `sweep` for others.
+    """
 
     def __init__(
         self,
@@ -88,7 +95,8 @@ class Intake:
     ) -> bytes:
         """Return the serialised BatchReceipt of a batch, taken now or before; takes `batch` over.
 
-        Raises BATCH_MALFORMED (no leaf yet), REQUEST_ID_REUSED and what the recorder raises (both with their leaf).
+        Raises BATCH_MALFORMED (no leaf yet), REQUEST_ID_REUSED and what the recorder raises (both
+        with their leaf).
         """
         now_us = self._clock.now_us()
         desk = Desk(self._tables, self._units(), self._tagger, principal.organisation, now_us)
@@ -98,14 +106,16 @@ class Intake:
         except Refusal as refusal:
             if refusal.reason is not Reason.REVISION_STALE:
                 raise
-        # Another process stored one of these records between our reading and our writing: judge again beside it.
+        # Another process stored one of these records between our reading and our writing: judge
+        # again beside it.
         return await self._take(
             prepare(raw, UploadBatchesRequest.FromString(raw), desk, self._keys), event
         )
 
     async def _take(self, prepared: Prepared, event: Event) -> bytes:
         taking = _Taking(prepared)
-        # The principal may be named on the event already; what is evidence of the batch is set here.
+        # The principal may be named on the event already; what is evidence of the batch is set
+        # here.
         event = event.with_(
             kind=UPLOAD,
             organisation=prepared.desk.organisation,
@@ -161,7 +171,10 @@ class Intake:
         return event.with_(batch_id=stored.batch_id, detail={"state": "repeated"})
 
     async def receipt(self, organisation: str, request_id: str) -> bytes:
-        """Return the serialised BatchReceipt of a batch of one's own organisation; raises NOT_FOUND."""
+        """Return the serialised BatchReceipt of a batch of one's own organisation.
+
+        Raises NOT_FOUND.
+        """
         value = record_id_bytes(request_id)
         if value is None:
             raise refuse(Reason.NOT_FOUND)
@@ -179,12 +192,17 @@ class Intake:
     async def held(
         self, organisation: str, unit_code: str, after: Place, size: int
     ) -> list[tuple[QuarantinedItem, Place]]:
-        """Return up to `size` items of an organisation that wait for correction, of one unit or ("") of all, oldest first."""
+        """Return up to `size` items of an organisation that wait for correction, of one unit or.
+
+        "") of all, oldest first.
+        """
         async with self._database.transaction() as tx:
             return await quarantine.page(tx, self._tables, organisation, unit_code, after, size)
 
     async def sweep(self, event: Event) -> int:
-        """Reject waiting doses whose time is over and release those whose card is there; return how many were due.
+        """Reject waiting doses whose time is over and release those whose card is there.
+
+        Return how many were due.
 
         To be called every few minutes with the process's own event. Nothing due: no leaf.
         """

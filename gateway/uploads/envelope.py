@@ -1,4 +1,7 @@
-"""The envelope of a batch: what refuses it as a whole before anything of it is looked at (EN-01, EN-03, EN-06 to EN-08, EN-10)."""
+"""The envelope of a batch.
+
+What refuses it as a whole before anything of it is looked at (EN-01, EN-03, EN-06 to EN-08, EN-10).
+"""
 
 from uuid import UUID
 
@@ -20,7 +23,10 @@ _UUID_LENGTH = 36
 
 
 def check(batch: Batch, raw: bytes, desk: Desk) -> UUID:
-    """Return the batch's request id, or raise BATCH_MALFORMED with every rule that its envelope breaks."""
+    """Return the batch's request id.
+
+    Or raise BATCH_MALFORMED with every rule that its envelope breaks.
+    """
     limits = desk.tables.thresholds
     request_id = _request_id(batch.request_id)
     wrong = (
@@ -44,7 +50,10 @@ def check(batch: Batch, raw: bytes, desk: Desk) -> UUID:
 
 
 def refuse_unknown_fields(batch: Batch) -> None:
-    """Raise BATCH_MALFORMED when the envelope itself, not an item, holds fields of another version (EN-08)."""
+    """Raise BATCH_MALFORMED when the envelope itself, not an item, holds fields of another version.
+
+    EN-08.
+    """
     if len(UnknownFieldSet(batch)) or len(UnknownFieldSet(batch.made_time)):
         raise refuse(Reason.BATCH_MALFORMED, violations=(_violation("EN-08", "batch"),))
 
@@ -59,7 +68,10 @@ def _is_short_text(text: str) -> bool:
 
 
 def _made_in_time(batch: Batch, desk: Desk) -> bool:
-    """EN-07: the live lane within the skew; the backfill lane up to its age, and never in the future beyond the skew."""
+    """EN-07: the live lane within the skew.
+
+    The backfill lane up to its age, and never in the future beyond the skew.
+    """
     made_us = batch.made_time.seconds * US_PER_S + batch.made_time.nanos // 1000
     skew_us = desk.tables.thresholds.live_skew_minutes * 60 * US_PER_S
     age_us = skew_us

@@ -1,4 +1,7 @@
-"""How a held item is kept: its findings as JSON, and the key columns of a dose that waits for its child."""
+"""How a held item is kept.
+
+Its findings as JSON, and the key columns of a dose that waits for its child.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,9 +38,12 @@ def state_of(findings: Sequence[Finding], severities: Mapping[str, Severity]) ->
 
 @dataclass(slots=True)
 class Waiting:
-    """A held dose whose child may have come (VA-01). `found` are its other findings; judging fills `findings` and `state`."""
+    """A held dose whose child may have come (VA-01). `found` are its other findings.
 
-    key: DoseKey
+    Judging fills `findings` and `state`.
+    """
+
+    dose: DoseKey
     found: Findings
     has_reason: bool
     deadline_us: int
@@ -46,7 +52,10 @@ class Waiting:
 
 
 def findings_json(findings: Sequence[Finding]) -> list[list[str]]:
-    """Return findings as they are stored: pairs of rule id and field path; texts and severities come from the rule book."""
+    """Return findings as they are stored: pairs of rule id and field path.
+
+    Texts and severities come from the rule book.
+    """
     return [[finding.rule_id, finding.path] for finding in findings]
 
 
@@ -56,7 +65,10 @@ def findings_of(stored: list[list[str]]) -> Findings:
 
 
 def columns_json(key: DoseKey, *, has_reason: bool) -> Json:
-    """Return the key columns of a waiting dose as they are stored, without its child tag, which has a column."""
+    """Return the key columns of a waiting dose as they are stored, without its child tag.
+
+    Which has a column.
+    """
     return {
         "record_id": key.record_id.hex(),
         "unit_code": key.unit_code,
@@ -75,7 +87,10 @@ def columns_json(key: DoseKey, *, has_reason: bool) -> Json:
 def waiting_of(
     child_tag: bytes, stored: Json, deadline_us: int, batch_id: int, item_index: int
 ) -> Waiting:
-    """Return a waiting dose from its row; `stored` has its key columns under "key" and its findings under "findings"."""
+    """Return a waiting dose from its row.
+
+    `stored` has its key columns under "key" and its findings under "findings".
+    """
     key = stored["key"]
     return Waiting(
         DoseKey(

@@ -1,6 +1,9 @@
-"""The same batch again: same id and same bytes is answered with what was stored, other bytes are refused and on the log.
+"""The same batch again.
 
-The unique key (organisation, request_id) decides, not a look before: two senders of one id cannot both write.
+Same id and same bytes is answered with what was stored, other bytes are refused and on the log.
+
+The unique key (organisation, request_id) decides, not a look before: two senders of one id cannot
+both write.
 """
 
 import hmac
@@ -11,11 +14,14 @@ from gateway.errors import Reason, refuse
 from gateway.store.database import Transaction
 
 # The leaf's own kind: a refusal or a repetition under the same id is another leaf.
-_BATCH = "SELECT batch_id, digest, answer, unit_code, sequence FROM gateway.batch WHERE organisation = %s AND request_id = %s"
+_BATCH = """
+SELECT batch_id, digest, answer FROM gateway.batch WHERE organisation = %s AND request_id = %s
+"""
 # The first one: each repetition leaves a later leaf of its own.
 _LEAF = """
 SELECT idx, leaf FROM gateway.audit_entry
-WHERE request_id = %s AND organisation = %s AND kind = %s AND decision = 'allow' ORDER BY idx LIMIT 1
+WHERE request_id = %s AND organisation = %s AND kind = %s AND decision = 'allow' ORDER BY idx
+  LIMIT 1
 """
 UPLOAD = "upload"
 
@@ -27,8 +33,6 @@ class Stored:
     batch_id: int
     digest: bytes
     answer: bytes
-    unit_code: str
-    sequence: int
     leaf: bytes
     leaf_index: int
 
@@ -40,10 +44,11 @@ async def stored_batch(tx: Transaction, organisation: str, request_id: UUID) -> 
         return None
     entry = await tx.fetch_one(_LEAF, (str(request_id), organisation, UPLOAD))
     if entry is None:
-        # Batch and leaf are written in one transaction: this is not the log that the batch was written beside.
+        # Batch and leaf are written in one transaction: this is not the log that the batch was
+        # written beside.
         raise refuse(Reason.AUDIT_DEGRADED)
-    batch_id, digest, answer, unit_code, sequence = batch
-    return Stored(batch_id, digest, answer, unit_code, sequence, entry[1], entry[0])
+    batch_id, digest, answer = batch
+    return Stored(batch_id, digest, answer, leaf=entry[1], leaf_index=entry[0])
 
 
 def expect_same(stored: Stored, digest: bytes) -> None:

@@ -1,11 +1,12 @@
-"""The judgement of a prepared batch beside what the store knows: cards first, then doses by their day, then documents.
+"""The judgement of a prepared batch beside what the store knows.
 
-Doses that waited for a card of this batch are judged again among the others (VA-01). What is accepted counts as stored from
-then on, so that repetitions inside one batch are found. Pure: it changes the given values and touches nothing else.
+Cards come first, then doses by their day, then documents. Doses that waited for a card of this
+batch are judged again among the others (VA-01). What is taken counts as stored from then on, so
+that repetitions inside one batch are found. Pure: it changes the given values and nothing else.
 """
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterable, Mapping
+from datetime import date
 
 from gateway.records import card_history, history, merge
 from gateway.records.keys import DocumentKey, DoseKey
@@ -23,7 +24,6 @@ from gateway.uploads.received import (
     Prepared,
     Received,
 )
-from gateway.v1.child_pb2 import Child
 from gateway.v1.upload_service_pb2 import (
     ITEM_STATE_ACCEPTED,
     ITEM_STATE_DUPLICATE,
@@ -51,16 +51,16 @@ class DoseJudge:
         self._tables = tables
         self._severities = tables.severities
 
-    def run(self, doses: list[Received | Waiting]) -> None:
-        """Judge doses in the order of their days, so that an earlier dose of a series is there before the later one."""
-        if len(doses) > 1:
-            doses.sort(key=_day)
-        for dose in doses:
-            self.judge(dose)
+    def run(self, doses: Iterable[Received | Waiting]) -> None:
+        """Judge doses in the order of their days: an earlier one of a series before the later."""
+        dated = [(one.dose, one) for one in doses if one.dose is not None]
+        if len(dated) > 1:
+            dated.sort(key=_day)
+        for key, one in dated:
+            self.judge(key, one)
 
-    def judge(self, item: Received | Waiting) -> None:
-        """Give a dose its state and findings; one that is taken counts as stored for those after it."""
-        key = item.key if isinstance(item, Waiting) else cast("DoseKey", item.dose)
+    def judge(self, key: DoseKey, item: Received | Waiting) -> None:
+        """Give a dose its state and findings; one that is taken is stored for those after it."""
         item.findings = item.found
         item.state = state_of(item.found, self._severities)
         if item.state == ITEM_STATE_REJECTED:
@@ -72,7 +72,7 @@ class DoseJudge:
             return
         new = self._beside(key, stored, has_reason=item.has_reason)
         if new:
-            item.findings = item.found + new
+            item.findings = [*item.found, *new]
             item.state = state_of(item.findings, self._severities)
         if item.state in TAKEN:
             self._known.take_dose(key)
@@ -110,9 +110,7 @@ class Judgement:
         for item in items:
             if item.kind == CARD:
                 self._card(item)
-        doses: list[Received | Waiting] = [item for item in items if item.dose is not None]
-        doses += self._waiting()
-        DoseJudge(self._known, self._tables).run(doses)
+        DoseJudge(self._known, self._tables).run([*items, *self._waiting()])
         for item in items:
             if item.kind != CARD and item.dose is None:
                 self._document(item)
@@ -126,12 +124,12 @@ class Judgement:
             first.state = state_of(first.findings, self._severities)
 
     def _waiting(self) -> list[Waiting]:
-        """Return the waiting doses whose card has come in time; the others stay, or are the sweep's."""
+        """Return the waiting doses whose card has come in time; the sweep sees to the others."""
         now_us, cards = self._prepared.desk.now_us, self._known.cards
         return [
             one
             for one in self._known.waiting
-            if one.deadline_us > now_us and one.key.child_tag in cards
+            if one.deadline_us > now_us and one.dose.child_tag in cards
         ]
 
     def _card(self, item: Received) -> None:
@@ -147,8 +145,8 @@ class Judgement:
             item.state = ITEM_STATE_DUPLICATE
             item.findings = ()
             return
-        new = card_history.judge(cast("Child", item.record), card, stored, retired, known.owners)
-        item.findings = item.found + new
+        new = card_history.judge(card, stored, retired=retired, owners=known.owners)
+        item.findings = [*item.found, *new]
         item.state = state_of(item.findings, self._severities)
         if item.state in TAKEN:
             known.take_card(card)
@@ -173,7 +171,7 @@ class Judgement:
         if item.kind == MERGE:
             desk = self._prepared.desk
             new += merge.judge_merge_known(item.tags, self._known.cards, self._known.retired, desk)
-        item.findings = item.found + new
+        item.findings = [*item.found, *new]
         item.state = state_of(item.findings, self._severities)
         if item.state in TAKEN:
             self._known.take_document(key, item.record_key or b"")
@@ -181,13 +179,12 @@ class Judgement:
                 self._known.retired.update(item.tags[1:])
 
     def _changed(self, key: DocumentKey, stored: DocumentKey) -> Findings:
-        """Find what is wrong with other content under a stored id; a balance has no revision and replaces the earlier one."""
+        """Find what is wrong with other content; a balance has no revision and replaces."""
         if key.kind == BALANCE:
             return [_REPLACED]
         newer = key.revision > stored.revision and key.kind != MERGE
         return [] if newer else [_OTHER_CONTENT[key.kind]]
 
 
-def _day(item: Received | Waiting) -> int:
-    key = item.key if isinstance(item, Waiting) else cast("DoseKey", item.dose)
-    return key.vaccinated_date.toordinal()
+def _day(dated: tuple[DoseKey, Received | Waiting]) -> date:
+    return dated[0].vaccinated_date

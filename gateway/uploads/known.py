@@ -1,4 +1,7 @@
-"""What the store knows about the records of one batch, read in one statement, and kept up to date while the batch is judged."""
+"""What the store knows about the records of one batch, read in one statement.
+
+And kept up to date while the batch is judged.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,52 +14,65 @@ from gateway.store.database import Transaction
 from gateway.uploads.held import Waiting, waiting_of
 from gateway.uploads.received import CARD, DOSE, Prepared
 
-# One round trip for everything: rows of several kinds laid over the columns of DoseKey, told apart by the column `what`.
+# One round trip for everything: rows of several kinds laid over the columns of DoseKey, told apart
+# by the column `what`.
 _SEQUENCE, _CHILD, _PAST, _RECORD, _RETIRED, _HELD, _WAITING, _IDENTITY, _DOCUMENT = range(9)
 _RECORD_ID, _WHAT, _DAY2, _MORE = 1, 13, 14, 15
 _FIRST = """
-SELECT NULL::bytea AS tag, NULL::bytea AS record, NULL::text AS code, NULL::int AS number, NULL::date AS day, NULL::int AS route,
-       NULL::int AS site, NULL::bytea AS content, NULL::text AS unit, NULL::text AS series, sequence AS revision,
-       NULL::bigint AS batch_id, NULL::int AS item_index, 0 AS what, NULL::date AS day2, NULL::jsonb AS more
+SELECT NULL::bytea AS tag, NULL::bytea AS record, NULL::text AS code, NULL::int AS number,
+  NULL::date AS day, NULL::int AS route,
+       NULL::int AS site, NULL::bytea AS content, NULL::text AS unit, NULL::text AS series,
+       sequence AS revision,
+       NULL::bigint AS batch_id, NULL::int AS item_index, 0 AS what, NULL::date AS day2,
+       NULL::jsonb AS more
   FROM gateway.batch_sequence WHERE unit_code = %s
 """
 _OF_CHILDREN = """
 UNION ALL
-SELECT child_tag, name_tag, NULL, sex, birth_date, status, NULL, content_tag, unit_code, NULL, revision, batch_id, item_index,
+SELECT child_tag, name_tag, NULL, sex, birth_date, status, NULL, content_tag, unit_code, NULL,
+  revision, batch_id, item_index,
        1, status_date, NULL FROM gateway.child WHERE child_tag = ANY(%b::bytea[])
 UNION ALL
-SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, NULL, NULL, NULL, NULL, NULL,
+SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site,
+  content_tag, NULL, NULL, NULL, NULL, NULL,
        2, NULL, NULL FROM gateway.dose WHERE child_tag = ANY(%b::bytea[])
 UNION ALL
-SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 4, NULL, NULL
+SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 4,
+  NULL, NULL
   FROM gateway.retired_child WHERE child_tag = ANY(%b::bytea[])
 """
 _OF_RECORDS = """
 UNION ALL
-SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, unit_code, series, revision,
+SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site,
+  content_tag, unit_code, series, revision,
        batch_id, item_index, 3, NULL, NULL FROM gateway.dose WHERE record_id = ANY(%b::bytea[])
 """
 _OF_HELD = """
 UNION ALL
-SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch_id, item_index, 5, NULL, NULL
+SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch_id,
+  item_index, 5, NULL, NULL
   FROM gateway.held WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = %s
 """
 _OF_WAITING = """
 UNION ALL
-SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us, batch_id, item_index, 6, NULL,
+SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us, batch_id,
+  item_index, 6, NULL,
        jsonb_build_object('key', key_columns, 'findings', findings)
   FROM gateway.held WHERE child_tag = ANY(%b::bytea[]) AND deadline_us IS NOT NULL
 """
 _OF_IDENTITIES = """
 UNION ALL
-SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7, NULL, NULL
+SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7, NULL,
+  NULL
   FROM gateway.child_identity WHERE tag = ANY(%b::bytea[]) AND child_tag IS NOT NULL
 """
 _OF_DOCUMENTS = """
 UNION ALL
-SELECT NULL, NULL, d.document_id, d.kind, NULL, NULL, NULL, d.content_tag, d.unit_code, NULL, d.revision, d.batch_id, d.item_index,
+SELECT NULL, NULL, d.document_id, d.kind, NULL, NULL, NULL, d.content_tag, d.unit_code, NULL,
+  d.revision, d.batch_id, d.item_index,
        8, NULL, NULL
-  FROM gateway.document AS d JOIN unnest(%b::smallint[], %b::text[], %b::text[]) AS w (kind, unit_code, document_id)
+  FROM gateway.document AS d JOIN unnest(%b::smallint[], %b::text[], %b::text[]) AS w (kind,
+    unit_code, document_id)
     ON d.kind = w.kind AND d.unit_code = w.unit_code AND d.document_id = w.document_id
 """
 _ARRAY = "ANY(%b::bytea[])"
@@ -79,7 +95,10 @@ class Earlier(NamedTuple):
 
 @dataclass(slots=True)
 class Taken:
-    """What a batch adds to the stored key columns, one entry per record: the newest revision of the batch."""
+    """What a batch adds to the stored key columns, one entry per record.
+
+    The newest revision of the batch.
+    """
 
     cards: dict[bytes, CardKey] = field(default_factory=dict)
     doses: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
@@ -90,7 +109,10 @@ class Taken:
 
 @dataclass(slots=True)
 class Known:
-    """The stored key columns that bear on a batch. Judging adds what it accepts, so that items of one batch see each other."""
+    """The stored key columns that bear on a batch. Judging adds what it accepts.
+
+    So that items of one batch see each other.
+    """
 
     sequence: int = 0
     cards: dict[bytes, ChildKey] = field(default_factory=dict)
@@ -210,8 +232,8 @@ class _Question:
 async def load_waiting(tx: Transaction, waiting: Sequence[Waiting]) -> Known:
     """Return what the store knows about the children and records of waiting doses."""
     question = _Question("")
-    question.add(_OF_CHILDREN, list({one.key.child_tag for one in waiting}))
-    question.add(_OF_RECORDS, [one.key.record_id for one in waiting])
+    question.add(_OF_CHILDREN, list({one.dose.child_tag for one in waiting}))
+    question.add(_OF_RECORDS, [one.dose.record_id for one in waiting])
     return await _fetch(tx, question)
 
 

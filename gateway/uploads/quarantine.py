@@ -1,4 +1,8 @@
-"""What was not taken: kept and listed without its content, judged again when its child comes, rejected when its time is over."""
+"""What was not taken.
+
+Kept and listed without its content, judged again when its child comes, rejected when its time is
+over.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -24,31 +28,40 @@ _US_PER_HOUR = 3600 * US_PER_S
 _HELD = frozenset({ITEM_STATE_QUARANTINED, ITEM_STATE_REJECTED})
 _SETTLED = TAKEN | {ITEM_STATE_DUPLICATE}
 _HOLD = """
-INSERT INTO gateway.held (batch_id, item_index, organisation, unit_code, kind, state, record_id, findings, record_key, child_tag,
+INSERT INTO gateway.held (batch_id, item_index, organisation, unit_code, kind, state, record_id,
+  findings, record_key, child_tag,
                           key_columns, deadline_us)
 SELECT %s, r.i, %s, %s, r.k, r.s, r.r, r.f, r.y, r.c, r.j, r.d
-FROM unnest(%b::int[], %b::smallint[], %b::smallint[], %s::text[], %s::text[]::jsonb[], %b::bytea[], %b::bytea[],
+FROM unnest(%b::int[], %b::smallint[], %b::smallint[], %s::text[], %s::text[]::jsonb[],
+  %b::bytea[], %b::bytea[],
             %s::text[]::jsonb[], %b::bigint[]) AS r (i, k, s, r, f, y, c, j, d)
 """
 _RELEASE = """
 UPDATE gateway.held AS h SET state = r.s, findings = r.f, deadline_us = NULL, settled_us = r.t
-FROM unnest(%b::bigint[], %b::int[], %b::smallint[], %s::text[]::jsonb[], %b::bigint[]) AS r (b, i, s, f, t)
+FROM unnest(%b::bigint[], %b::int[], %b::smallint[], %s::text[]::jsonb[], %b::bigint[]) AS r (b,
+  i, s, f, t)
 WHERE h.batch_id = r.b AND h.item_index = r.i AND h.deadline_us IS NOT NULL
 """
 _SETTLE = """
-UPDATE gateway.held AS h SET settled_us = %s, deadline_us = NULL FROM unnest(%b::bigint[], %b::int[]) AS r (b, i)
+UPDATE gateway.held AS h SET settled_us = %s, deadline_us = NULL FROM unnest(%b::bigint[],
+  %b::int[]) AS r (b, i)
 WHERE h.batch_id = r.b AND h.item_index = r.i AND h.settled_us IS NULL
 """
 _PAGE = """
-SELECT b.request_id, h.item_index, h.record_id, h.kind, h.unit_code, h.state, h.findings, b.received_us, h.deadline_us, h.batch_id
+SELECT b.request_id, h.item_index, h.record_id, h.kind, h.unit_code, h.state, h.findings,
+  b.received_us, h.deadline_us, h.batch_id
 FROM gateway.held AS h JOIN gateway.batch AS b USING (batch_id)
-WHERE h.organisation = %s AND (h.batch_id, h.item_index) > (%s, %s) AND h.settled_us IS NULL AND (%s = '' OR h.unit_code = %s)
+WHERE h.organisation = %s AND (h.batch_id, h.item_index) > (%s,
+  %s) AND h.settled_us IS NULL AND (%s = '' OR h.unit_code = %s)
 ORDER BY h.batch_id, h.item_index LIMIT %s
 """
 
 
 async def hold(tx: Transaction, prepared: Prepared, batch_id: int) -> None:
-    """Keep what was quarantined or rejected of a batch: its findings, and the key columns of doses that wait."""
+    """Keep what was quarantined or rejected of a batch.
+
+    Its findings, and the key columns of doses that wait.
+    """
     rows = [_held_row(item, prepared) for item in prepared.items if item.state in _HELD]
     if rows:
         columns = [[row[column] for row in rows] for column in range(len(rows[0]))]
@@ -84,8 +97,8 @@ async def release(tx: Transaction, waiting: Iterable[Waiting], now_us: int) -> i
         return 0
     rows = [
         (
-            one.key.batch_id,
-            one.key.item_index,
+            one.dose.batch_id,
+            one.dose.item_index,
             one.state,
             json.dumps(findings_json(one.findings)),
             now_us if one.state in _SETTLED else None,
@@ -125,7 +138,10 @@ START = Place(0, -1)
 async def page(
     tx: Transaction, tables: Tables, organisation: str, unit_code: str, after: Place, size: int
 ) -> list[tuple[QuarantinedItem, Place]]:
-    """Return up to `size` open items of an organisation, of one unit or ("") of all, oldest first."""
+    """Return up to `size` open items of an organisation, of one unit or.
+
+    "") of all, oldest first.
+    """
     rows = await tx.fetch(
         _PAGE, (organisation, after.batch_id, after.item_index, unit_code, unit_code, size)
     )

@@ -1,13 +1,15 @@
-"""A batch made ready before its transaction begins: every item read, judged by itself, tagged and sealed.
+"""A batch made ready before its transaction begins.
 
-All of this runs in the event loop while the commit group before it is being written; nothing here waits or asks the database.
+Every item read, judged by itself, tagged and sealed.
+
+All of this runs in the event loop while the commit group before it is being written; nothing here
+waits or asks the database.
 """
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -17,14 +19,15 @@ from gateway.records import aefi, card_history, child, dose, merge, stock, vacci
 from gateway.records.card_history import CardKey
 from gateway.records.desk import Desk
 from gateway.records.form import content
-from gateway.records.ids import record_id_bytes
 from gateway.records.keys import HERE, DocumentKey, DoseKey
 from gateway.records.rulebook import Finding, Findings
 from gateway.store.seal import ContentKey, ContentKeys
 from gateway.uploads import envelope
 from gateway.v1.upload_service_pb2 import Item, UploadBatchesRequest
+from gateway.v1.vaccination_pb2 import Vaccination
 
-# The field numbers of Item.record: the kind of a stored item. 0: an item without a record that we know.
+# The field numbers of Item.record: the kind of a stored item. 0: an item without a record that we
+# know.
 NOTHING, CARD, DOSE, MOVEMENT, BALANCE, REPORT, MERGE, DEVICE = range(8)
 KIND_NAMES = ("", *(field.name for field in Item.DESCRIPTOR.fields))
 SALT_BYTES = 16
@@ -35,9 +38,12 @@ Sealed = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Received:
-    """One item on its way. `record_id` is what answers and lists may show; `record_key` finds held items of the same record.
+    """One item on its way. `record_id` is what answers and lists may show.
 
-    `found` is what the item's own rules found; judging fills `findings` and `state`, and may do so again after a rollback.
+    `record_key` finds held items of the same record.
+
+    `found` is what the item's own rules found; judging fills `findings` and `state`, and may do so
+    again after a rollback.
     """
 
     index: int
@@ -48,7 +54,6 @@ class Received:
     dose: DoseKey | None = None
     card: CardKey | None = None
     document: DocumentKey | None = None
-    record: Message | None = None
     tags: tuple[bytes, ...] = ()
     has_reason: bool = False
     body: Sealed = (b"", b"")
@@ -80,9 +85,13 @@ class Prepared:
 
 
 def prepare(raw: bytes, batch: UploadBatchesRequest, desk: Desk, keys: ContentKeys) -> Prepared:
-    """Return the batch made ready; raises BATCH_MALFORMED. Takes `batch` over: unknown fields are dropped from it."""
+    """Return the batch made ready.
+
+    Raises BATCH_MALFORMED. Takes `batch` over: unknown fields are dropped from it.
+    """
     request_id = envelope.check(batch, raw, desk)
-    # An encoder writes a message one way; a length that differs is something we do not know, or an odd encoder.
+    # An encoder writes a message one way; a length that differs is something we do not know, or an
+    # odd encoder.
     batch.DiscardUnknownFields()
     strange = batch.ByteSize() != len(raw)
     if strange:
@@ -115,91 +124,82 @@ def _receive(index: int, item: Item, desk: Desk, *, strange: bool) -> Received:
     if kind is None:
         # A record of a later version is an unknown field here.
         unknown = len(UnknownFieldSet(item)) > 0
-        return Received(
-            index, NOTHING, "", [Finding("EN-08" if unknown else "EN-10", "items.record")]
-        )
-    received = _RECEIVERS[kind](index, getattr(item, kind), desk)
+        found = [Finding("EN-08" if unknown else "EN-10", "items.record")]
+        return Received(index, NOTHING, "", found)
+    received = _RECEIVERS[kind](index, item, desk)
     if strange and len(UnknownFieldSet(item)):
         received.found.append(Finding("EN-08", "items"))
     return received
 
 
-def _dose(
-    index: int, record: Any, desk: Desk, *, strange: bool
-) -> Received:  # Any: a field of a oneof, by its name
+def _dose(index: int, record: Vaccination, desk: Desk, *, strange: bool) -> Received:
     read = dose.read(record)
-    findings = vaccination.judge(read, desk, strange=strange)
+    found = vaccination.judge(read, desk, strange=strange)
     key = dose.key_of(read, desk, index)
     if key is None:
-        fit = record_id_bytes(read.record_id)
-        return Received(index, DOSE, read.record_id if fit else "", findings, fit)
-    received = Received(index, DOSE, read.record_id, findings, key.record_id, key)
+        shown = "" if read.id_bytes is None else read.record_id
+        return Received(index, DOSE, shown, found, read.id_bytes)
+    received = Received(index, DOSE, read.record_id, found, key.record_id, key)
     received.has_reason = record.correction_reason.strip() != ""
     return received
 
 
-def _card(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    card = child.read(record)
+def _card(index: int, item: Item, desk: Desk) -> Received:
+    card = child.read(item.child)
     key = card_history.key_of(card, desk, index)
     tag = None if key is None else key.child.child_tag
     # A child code is personal: answers and lists name a card by its place in the batch.
-    return Received(index, CARD, "", child.judge(card, desk), tag, card=key, record=record)
+    return Received(index, CARD, "", child.judge(card, desk), tag, card=key)
+
+
+def _movement(index: int, item: Item, desk: Desk) -> Received:
+    record = item.stock_movement
+    received = Received(
+        index, MOVEMENT, stock.movement_id(record), stock.judge_movement(record, desk)
+    )
+    return _document(received, record, record.unit_code, record.revision, desk)
+
+
+def _balance(index: int, item: Item, desk: Desk) -> Received:
+    record = item.stock_balance
+    received = Received(index, BALANCE, stock.balance_id(record), stock.judge_balance(record, desk))
+    return _document(received, record, record.unit_code, 0, desk)
+
+
+def _report(index: int, item: Item, desk: Desk) -> Received:
+    record = item.aefi_report
+    received = Received(index, REPORT, aefi.report_id(record), aefi.judge(record, desk))
+    return _document(received, record, record.reporter_unit_code, record.revision, desk)
+
+
+def _merge(index: int, item: Item, desk: Desk) -> Received:
+    record = item.child_merge
+    received = Received(index, MERGE, merge.merge_id(record), merge.judge_merge(record, desk))
+    received.tags = merge.merge_tags(record, desk)
+    return _document(received, record, record.unit_code, 0, desk)
+
+
+def _device(index: int, item: Item, desk: Desk) -> Received:
+    record = item.device
+    received = Received(index, DEVICE, merge.device_id(record), merge.judge_device(record, desk))
+    return _document(received, record, record.unit_code, record.revision, desk)
 
 
 def _document(
-    index: int,
-    kind: int,
-    unit_code: str,
-    document_id: str,
-    record: Any,
-    desk: Desk,  # Any: as above
+    received: Received, record: Message, unit_code: str, revision: int, desk: Desk
 ) -> Received:
-    received = Received(index, kind, document_id, [], record=record)
+    """Give a document its key columns, where it has what they need."""
+    kind, document_id = received.kind, received.record_id
     if document_id and unit_code:
         tag = desk.tag("document", content(record, _WITHOUT))
-        revision = getattr(record, "revision", 0)
-        received.document = DocumentKey(kind, unit_code, document_id, tag, revision, HERE, index)
+        key = DocumentKey(kind, unit_code, document_id, tag, revision, HERE, received.index)
+        received.document = key
         name = f"{kind}|{unit_code}|{document_id}".encode()
         received.record_key = hashlib.sha256(name).digest()[:16]
     return received
 
 
-def _movement(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(index, MOVEMENT, record.unit_code, stock.movement_id(record), record, desk)
-    received.found = stock.judge_movement(record, desk)
-    return received
-
-
-def _balance(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(index, BALANCE, record.unit_code, stock.balance_id(record), record, desk)
-    received.found = stock.judge_balance(record, desk)
-    return received
-
-
-def _report(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(
-        index, REPORT, record.reporter_unit_code, aefi.report_id(record), record, desk
-    )
-    received.found = aefi.judge(record, desk)
-    return received
-
-
-def _merge(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(index, MERGE, record.unit_code, merge.merge_id(record), record, desk)
-    received.tags = merge.merge_tags(record, desk)
-    received.found = merge.judge_merge(record, desk)
-    return received
-
-
-def _device(index: int, record: Any, desk: Desk) -> Received:  # Any: as above
-    received = _document(index, DEVICE, record.unit_code, merge.device_id(record), record, desk)
-    received.found = merge.judge_device(record, desk)
-    return received
-
-
-_RECEIVERS: dict[
-    str, Callable[[int, Any, Desk], Received]
-] = {  # Any: the record, by the name of its field
+_RECEIVERS: Mapping[str, Callable[[int, Item, Desk], Received]] = {
     "child": _card,
     "stock_movement": _movement,
     "stock_balance": _balance,
@@ -212,7 +212,10 @@ _RECEIVERS: dict[
 def _seal(
     received: Received, item: Item, row: bytes, prepared: Prepared, keys: ContentKeys
 ) -> None:
-    """Seal the item as it came; what only a clinician may see goes under the second recipient's key."""
+    """Seal the item as it came.
+
+    What only a clinician may see goes under the second recipient's key.
+    """
     if received.kind == CARD and item.child.HasField("restricted"):
         if prepared.restricted_key is None:
             prepared.restricted_key = keys.current(prepared.desk.organisation, "restricted")

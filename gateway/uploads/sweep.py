@@ -1,4 +1,7 @@
-"""The sweep of waiting doses: whose time is over is rejected; whose card came unseen by its batch is judged now (VA-01)."""
+"""The sweep of waiting doses: whose time is over is rejected.
+
+Whose card came unseen by its batch is judged now (VA-01).
+"""
 
 from gateway.audit.event import Event
 from gateway.records.rulebook import Finding
@@ -15,10 +18,12 @@ from gateway.v1.upload_service_pb2 import ITEM_STATE_REJECTED
 # So many in one transaction: a sweep must not hold up uploads.
 SWEEP_ROWS = 500
 _DUE = """
-SELECT h.child_tag, jsonb_build_object('key', h.key_columns, 'findings', h.findings), h.deadline_us, h.batch_id, h.item_index
+SELECT h.child_tag, jsonb_build_object('key', h.key_columns, 'findings', h.findings),
+  h.deadline_us, h.batch_id, h.item_index
 FROM gateway.held AS h
 WHERE h.deadline_us IS NOT NULL
-  AND (h.deadline_us <= %s OR EXISTS (SELECT 1 FROM gateway.child AS c WHERE c.child_tag = h.child_tag))
+  AND (h.deadline_us <= %s OR EXISTS (SELECT 1 FROM gateway.child AS c WHERE c.child_tag =
+    h.child_tag))
 ORDER BY h.deadline_us LIMIT %s
 """
 

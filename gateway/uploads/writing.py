@@ -1,6 +1,9 @@
-"""Writes a judged batch: one statement for a single item, COPY for more, further statements only where there is need.
+"""Writes a judged batch.
 
-Every write that meets what another process stored meanwhile fails as a whole (REVISION_STALE, or UniqueViolationError): the
+One statement for a single item, COPY for more, further statements only where there is need.
+
+Every write that meets what another process stored meanwhile fails as a whole (REVISION_STALE, or
+UniqueViolationError): the
 caller rolls back and judges again beside the new state.
 """
 
@@ -15,36 +18,46 @@ from gateway.uploads.received import MERGE, Prepared, Received
 
 _OPEN = """
 WITH b AS (
-  INSERT INTO gateway.batch (organisation, request_id, digest, unit_code, sequence, received_us, answer)
-  VALUES (%s, %s, %b, %s, %s, %s, %b) ON CONFLICT (organisation, request_id) DO NOTHING RETURNING batch_id, unit_code, sequence
+  INSERT INTO gateway.batch (organisation, request_id, digest, unit_code, sequence, received_us,
+    answer)
+  VALUES (%s, %s, %b, %s, %s, %s, %b) ON CONFLICT (organisation,
+    request_id) DO NOTHING RETURNING batch_id, unit_code, sequence
 ), s AS (
   INSERT INTO gateway.batch_sequence (unit_code, sequence) SELECT unit_code, sequence FROM b
-  ON CONFLICT (unit_code) DO UPDATE SET sequence = greatest(batch_sequence.sequence, EXCLUDED.sequence)
+  ON CONFLICT (unit_code) DO UPDATE SET sequence = greatest(batch_sequence.sequence,
+    EXCLUDED.sequence)
 )"""
 _RETURN = " SELECT batch_id FROM b"
 # A batch of one item in one statement, which is a round trip for each of the three tables less.
 _ONE = """, i AS (
-  INSERT INTO gateway.item (item_index, kind, state, key_id, nonce, body, restricted_key_id, restricted_nonce, restricted_body, batch_id)
-  SELECT %s::int, %s::smallint, %s::smallint, %s::uuid, %b::bytea, %b::bytea, %s::uuid, %b::bytea, %b::bytea, batch_id FROM b
+  INSERT INTO gateway.item (item_index, kind, state, key_id, nonce, body, restricted_key_id,
+    restricted_nonce, restricted_body, batch_id)
+  SELECT %s::int, %s::smallint, %s::smallint, %s::uuid, %b::bytea, %b::bytea, %s::uuid,
+    %b::bytea, %b::bytea, batch_id FROM b
 )"""
 _ONE_DOSE = """, d AS (
-  INSERT INTO gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag,
+  INSERT INTO gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_date,
+    route, site, content_tag,
                             unit_code, series, revision, item_index, batch_id)
-  SELECT %b::bytea, %b::bytea, %s, %s::smallint, %s::date, %s::smallint, %s::smallint, %b::bytea, %s, %s, %s::bigint, %s::int, batch_id
+  SELECT %b::bytea, %b::bytea, %s, %s::smallint, %s::date, %s::smallint, %s::smallint, %b::bytea,
+    %s, %s, %s::bigint, %s::int, batch_id
   FROM b
 )"""
 _KEY = """
-INSERT INTO gateway.content_key (key_id, recipient, wrapped, organisation, created_us) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO gateway.content_key (key_id, recipient, wrapped, organisation,
+  created_us) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (key_id) DO NOTHING
 """
 _COPY_ITEM = """
-COPY gateway.item (batch_id, item_index, kind, state, key_id, nonce, body, restricted_key_id, restricted_nonce, restricted_body)
+COPY gateway.item (batch_id, item_index, kind, state, key_id, nonce, body, restricted_key_id,
+  restricted_nonce, restricted_body)
 FROM STDIN (FORMAT BINARY)
 """
 # COPY sends a UUID as its 16 bytes, which is what bytea sends too.
 _ITEM_TYPES = ("int8", "int4", "int2", "int2", *("bytea",) * 6)
 _COPY_DOSE = """
-COPY gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, unit_code, series,
+COPY gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site,
+  content_tag, unit_code, series,
                    revision, batch_id, item_index) FROM STDIN (FORMAT BINARY)
 """
 _DOSE_TYPES = (
@@ -63,32 +76,44 @@ _DOSE_TYPES = (
     "int4",
 )
 _CARDS = """
-INSERT INTO gateway.child AS c (child_tag, birth_date, sex, status, status_date, revision, unit_code, name_tag, mother_tag, content_tag,
+INSERT INTO gateway.child AS c (child_tag, birth_date, sex, status, status_date, revision,
+  unit_code, name_tag, mother_tag, content_tag,
                                 batch_id, item_index)
-SELECT * FROM unnest(%b::bytea[], %b::date[], %b::smallint[], %b::smallint[], %b::date[], %b::bigint[], %b::text[], %b::bytea[],
+SELECT * FROM unnest(%b::bytea[], %b::date[], %b::smallint[], %b::smallint[], %b::date[],
+  %b::bigint[], %b::text[], %b::bytea[],
                      %b::bytea[], %b::bytea[], %b::bigint[], %b::int[])
 ON CONFLICT (child_tag) DO UPDATE
-SET birth_date = EXCLUDED.birth_date, sex = EXCLUDED.sex, status = EXCLUDED.status, status_date = EXCLUDED.status_date,
-    revision = EXCLUDED.revision, unit_code = EXCLUDED.unit_code, name_tag = EXCLUDED.name_tag, mother_tag = EXCLUDED.mother_tag,
-    content_tag = EXCLUDED.content_tag, batch_id = EXCLUDED.batch_id, item_index = EXCLUDED.item_index
+SET birth_date = EXCLUDED.birth_date, sex = EXCLUDED.sex, status = EXCLUDED.status,
+  status_date = EXCLUDED.status_date,
+    revision = EXCLUDED.revision, unit_code = EXCLUDED.unit_code, name_tag = EXCLUDED.name_tag,
+    mother_tag = EXCLUDED.mother_tag,
+    content_tag = EXCLUDED.content_tag, batch_id = EXCLUDED.batch_id,
+    item_index = EXCLUDED.item_index
 WHERE c.revision < EXCLUDED.revision
 """
 # A number that a correction took from a card is free for the card it belongs to.
 _FREE = """
-UPDATE gateway.child_identity SET child_tag = NULL WHERE child_tag = ANY(%b::bytea[]) AND NOT tag = ANY(%b::bytea[])
+UPDATE gateway.child_identity SET child_tag = NULL WHERE child_tag = ANY(%b::bytea[]) AND NOT tag
+  = ANY(%b::bytea[])
 """
 _IDENTITIES = """
-INSERT INTO gateway.child_identity AS i (tag, child_tag) SELECT * FROM unnest(%b::bytea[], %b::bytea[])
-ON CONFLICT (tag) DO UPDATE SET child_tag = EXCLUDED.child_tag WHERE i.child_tag IS NULL OR i.child_tag = EXCLUDED.child_tag
+INSERT INTO gateway.child_identity AS i (tag, child_tag) SELECT * FROM unnest(%b::bytea[],
+  %b::bytea[])
+ON CONFLICT (tag) DO UPDATE SET child_tag = EXCLUDED.child_tag WHERE i.child_tag IS NULL OR
+  i.child_tag = EXCLUDED.child_tag
 """
 _CORRECT_DOSES = """
 UPDATE gateway.dose AS d
-SET child_tag = r.child_tag, vaccine_code = r.vaccine_code, series = r.series, dose_number = r.dose_number,
-    vaccinated_date = r.vaccinated_date, route = r.route, site = r.site, content_tag = r.content_tag, revision = r.revision,
+SET child_tag = r.child_tag, vaccine_code = r.vaccine_code, series = r.series,
+  dose_number = r.dose_number,
+    vaccinated_date = r.vaccinated_date, route = r.route, site = r.site,
+    content_tag = r.content_tag, revision = r.revision,
     batch_id = r.batch_id, item_index = r.item_index
-FROM unnest(%b::bytea[], %b::bytea[], %b::text[], %b::smallint[], %b::date[], %b::smallint[], %b::smallint[], %b::bytea[],
+FROM unnest(%b::bytea[], %b::bytea[], %b::text[], %b::smallint[], %b::date[], %b::smallint[],
+  %b::smallint[], %b::bytea[],
             %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::int[])
-  AS r (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag, unit_code, series, revision,
+  AS r (child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site,
+    content_tag, unit_code, series, revision,
         batch_id, item_index)
 WHERE d.record_id = r.record_id AND d.unit_code = r.unit_code AND d.revision < r.revision
 """
@@ -97,10 +122,13 @@ INSERT INTO gateway.earlier_revision (kind, record_key, revision, batch_id, item
 SELECT * FROM unnest(%b::smallint[], %b::bytea[], %b::bigint[], %b::bigint[], %b::int[])
 """
 _DOCUMENTS = """
-INSERT INTO gateway.document AS d (kind, unit_code, document_id, content_tag, revision, batch_id, item_index)
-SELECT * FROM unnest(%b::smallint[], %b::text[], %b::text[], %b::bytea[], %b::bigint[], %b::bigint[], %b::int[])
+INSERT INTO gateway.document AS d (kind, unit_code, document_id, content_tag, revision, batch_id,
+  item_index)
+SELECT * FROM unnest(%b::smallint[], %b::text[], %b::text[], %b::bytea[], %b::bigint[],
+  %b::bigint[], %b::int[])
 ON CONFLICT (kind, unit_code, document_id) DO UPDATE
-SET content_tag = EXCLUDED.content_tag, revision = EXCLUDED.revision, batch_id = EXCLUDED.batch_id, item_index = EXCLUDED.item_index
+SET content_tag = EXCLUDED.content_tag, revision = EXCLUDED.revision,
+  batch_id = EXCLUDED.batch_id, item_index = EXCLUDED.item_index
 WHERE d.revision < EXCLUDED.revision
 """
 _RETIRE = """
@@ -112,9 +140,12 @@ SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bigint[], %b::int[])
 async def write(
     tx: Transaction, prepared: Prepared, known: Known, answer: bytes, *, keys_stored: bool
 ) -> int | None:
-    """Write a judged batch and return its id; None when its request id is taken: then nothing was written.
+    """Write a judged batch and return its id.
 
-    `keys_stored`: the content keys' rows are committed already. Raises REVISION_STALE, UniqueViolationError: see above.
+    None when its request id is taken: then nothing was written.
+
+    `keys_stored`: the content keys' rows are committed already. Raises REVISION_STALE,
+    UniqueViolationError: see above.
     """
     doses = known.taken.doses.values()
     # A released dose has another batch than this one.
@@ -137,7 +168,10 @@ async def write(
 
 
 async def write_released(tx: Transaction, known: Known) -> None:
-    """Write doses that were released outside a batch; their places are those of the batches that they came in."""
+    """Write doses that were released outside a batch.
+
+    Their places are those of the batches that they came in.
+    """
     if known.taken.doses:
         await tx.copy(_COPY_DOSE, known.taken.doses.values(), _DOSE_TYPES)
     await _write_corrections(tx, known, HERE)

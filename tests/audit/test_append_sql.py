@@ -140,29 +140,29 @@ def test_the_projection_comes_from_the_leaf(
     ]
 
 
-@pytest.mark.parametrize(
-    "leaves",
-    [
-        [],
-        [b""],
-        [b"not json"],
-        [b"[]"],
-        [b'"text"'],
-        [b'{"decision":"allow","kind":"a"}'],
-        [b'{"decision":"allow","time_us":1}'],
-        [b'{"kind":"a","time_us":1}'],
-        [b'{"decision":"perhaps","kind":"a","time_us":1}'],
-        [b'{"decision":"allow","kind":"a","time_us":"x"}'],
-        [b'{"decision":"allow","kind":"\xff","time_us":1}'],
-        [b'{"decision":"allow","kind":"' + b"a" * 65_500 + b'","time_us":1}'],
-        [made(0), b"{}"],
-        [None],
-    ],
-)
-def test_what_is_no_leaf_is_refused_whole(owner: psycopg.Connection, leaves: list[bytes]) -> None:
-    with pytest.raises(psycopg.Error):
-        owner.execute("SELECT gateway.audit_append(%s::bytea[], 0)", (leaves,))
-    assert size_of(owner) == 0
+NO_LEAVES = [
+    [],
+    [b""],
+    [b"not json"],
+    [b"[]"],
+    [b'"text"'],
+    [b'{"decision":"allow","kind":"a"}'],
+    [b'{"decision":"allow","time_us":1}'],
+    [b'{"kind":"a","time_us":1}'],
+    [b'{"decision":"perhaps","kind":"a","time_us":1}'],
+    [b'{"decision":"allow","kind":"a","time_us":"x"}'],
+    [b'{"decision":"allow","kind":"\xff","time_us":1}'],
+    [b'{"decision":"allow","kind":"' + b"a" * 65_500 + b'","time_us":1}'],
+    [made(0), b"{}"],
+    [None],
+]
+
+
+def test_what_is_no_leaf_is_refused_whole(owner: psycopg.Connection) -> None:
+    for leaves in NO_LEAVES:
+        with pytest.raises(psycopg.Error):
+            owner.execute("SELECT gateway.audit_append(%s::bytea[], 0)", (leaves,))
+        assert size_of(owner) == 0
 
 
 WRITES = (
@@ -180,28 +180,35 @@ WRITES = (
 )
 
 
-@pytest.mark.parametrize("sql", WRITES)
-@pytest.mark.parametrize("role", ["owner", "intake", "identity", "administration", "front"])
+ROLES = ("owner", "intake", "identity", "administration", "front")
+
+
 def test_nobody_changes_what_is_on_the_log(
-    owner: psycopg.Connection, conninfo: Callable[[str], str], role: str, sql: str
+    owner: psycopg.Connection, conninfo: Callable[[str], str]
 ) -> None:
     owner.execute(APPEND, ([made(i) for i in range(300)], 0))
-    with (
-        psycopg.connect(conninfo(role), autocommit=True) as connection,
-        pytest.raises(psycopg.Error),
-    ):
-        connection.execute(sql)
+    for role in ROLES:
+        with psycopg.connect(conninfo(role), autocommit=True) as connection:
+            for sql in WRITES:
+                with pytest.raises(psycopg.Error):
+                    connection.execute(sql)
+    check(owner, [leaf_hash(made(i)) for i in range(300)])
 
 
-@pytest.mark.parametrize("role", ["intake", "identity", "administration", "front"])
-def test_no_door_inserts_past_the_function(conninfo: Callable[[str], str], role: str) -> None:
-    with psycopg.connect(conninfo(role), autocommit=True) as connection:
-        for table in ("audit_entry", "audit_tile"):
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(f"INSERT INTO gateway.{table} DEFAULT VALUES")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("SELECT gateway.audit_store_tile(0, 0, ''::bytea)")
-        connection.execute(APPEND, ([made(0)], 0))
+def test_no_door_inserts_past_the_function(
+    owner: psycopg.Connection, conninfo: Callable[[str], str]
+) -> None:
+    for role in ROLES[1:]:
+        with psycopg.connect(conninfo(role), autocommit=True) as connection:
+            for sql in (
+                "INSERT INTO gateway.audit_entry DEFAULT VALUES",
+                "INSERT INTO gateway.audit_tile DEFAULT VALUES",
+                "SELECT gateway.audit_store_tile(0, 0, ''::bytea)",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(sql)
+            connection.execute(APPEND, ([made(0)], 0))
+    assert size_of(owner) == 4
 
 
 def test_no_object_of_the_callers_runs_as_the_owner(owner: psycopg.Connection) -> None:

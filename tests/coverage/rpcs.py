@@ -19,7 +19,17 @@ from gateway.v1 import audit_service_pb2 as audit
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
-from tests.world import CITY, COUNTY, PASSWORD, PROVINCE, UNITS, Person, RefusedError, World
+from tests.world import (
+    CITY,
+    COUNTY,
+    OTHER_CITY,
+    PASSWORD,
+    SECOND_COUNTY,
+    UNITS,
+    Person,
+    RefusedError,
+    World,
+)
 
 UPLOAD = "/gateway.v1.UploadService/UploadBatches"
 LOGIN = "/gateway.v1.IdentityService/Login"
@@ -38,8 +48,14 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def a_batch(world: World, person: Person, sequence: int, *items: upload.Item, **changes: Any) -> upload.UploadBatchesRequest:
+def a_batch(
+    world: World, person: Person, *items: upload.Item, **changes: Any
+) -> upload.UploadBatchesRequest:
     """A batch of one scanner, unless items are given."""
+    stored = world.sql(
+        "SELECT sequence FROM gateway.batch_sequence WHERE unit_code = %s", person.unit
+    )
+    sequence = stored[0][0] + 1 if stored else 1
     device = Device(
         device_id=f"{person.unit}-S{sequence}",
         unit_code=person.unit,
@@ -98,19 +114,24 @@ def _own(message: Callable[[], Message]) -> Case:
     return Case(lambda w: w.county, lambda _: message())
 
 
+def _leaving(message: Callable[[], Message]) -> Case:
+    """The call ends the caller's session: somebody whom no other case needs."""
+    return Case(lambda w: w.people[SECOND_COUNTY, "uploader"], lambda _: message())
+
+
 CASES: dict[str, Case] = {
     "Login": _own(lambda: identity.LoginRequest(account_name="uploader", password=PASSWORD)),
     "RefreshToken": _own(identity.RefreshTokenRequest),
-    "Logout": _own(identity.LogoutRequest),
-    "ChangePassword": _own(
+    "Logout": _leaving(identity.LogoutRequest),
+    "ChangePassword": _leaving(
         lambda: identity.ChangePasswordRequest(
             request_id=new_id(), old_password=PASSWORD, new_password="Violet-Anchor-Hums-93"
         )
     ),
     "WhoAmI": _own(identity.WhoAmIRequest),
     "Check": _own(HealthCheckRequest),
-    "UploadBatches": _evidence(lambda w: a_batch(w, w.county, 1)),
-    "GetReceipt": _evidence(lambda w: upload.GetReceiptRequest(request_id=w.batch_id)),
+    "UploadBatches": _evidence(lambda w: a_batch(w, w.county)),
+    "GetReceipt": _evidence(lambda w: upload.GetReceiptRequest(request_id=w.receipt_id)),
     "ListQuarantine": _evidence(lambda _: upload.ListQuarantineRequest()),
     "CreateOrganisation": _admin(
         lambda: admin.CreateOrganisationRequest(
@@ -153,7 +174,7 @@ CASES: dict[str, Case] = {
     "ResetPassword": _admin(
         lambda: admin.ResetPasswordRequest(
             request_id=new_id(),
-            organisation_code="140106",
+            organisation_code=OTHER_CITY,
             account_name="uploader",
             reason="forgotten",
         )
@@ -191,9 +212,42 @@ class Watch:
 
 
 async def token_for(world: World, method: str, person: Person) -> str:
-    """A token where the rpc wants one."""
+    """A token where the rpc wants one: one for all calls of a person, but where the call ends its session."""
     name = method.rsplit("/", 1)[1]
-    return "" if name in ("Login", "Check") else await world.login(person)
+    if name in ("Login", "Check"):
+        return ""
+    if name == "ChangePassword":
+        restore_password(world, person)
+    if name in ("Logout", "ChangePassword"):
+        return await world.login(person)
+    if str(person.subject) not in world.tokens:
+        world.tokens[str(person.subject)] = await world.login(person)
+    return world.tokens[str(person.subject)]
+
+
+def restore_password(world: World, person: Person) -> None:
+    """Undo a change of password: PASSWORD again, two days old, with no history."""
+    [(stored,)] = world.sql(
+        "SELECT password_hash FROM gateway.account WHERE organisation = %s AND name = %s",
+        *(world.city.organisation, world.city.account),
+    )
+    world.sql(
+        "UPDATE gateway.account SET password_hash = %s, history = '{}', must_change = false,"
+        " password_set_us = created_us - 172800000000, password_expires_us = created_us + 7603200000000"
+        " WHERE organisation = %s AND name = %s",
+        *(stored, person.organisation, person.account),
+    )
+
+
+async def a_receipt(world: World) -> str:
+    """The request id of a batch of the county."""
+    known = world.sql("SELECT request_id::text FROM gateway.batch WHERE organisation = %s", COUNTY)
+    if known:
+        return str(known[0][0])
+    batch = a_batch(world, world.county)
+    token = await token_for(world, UPLOAD, world.county)
+    await call(world, "intake", UPLOAD, world.county, batch, token)
+    return batch.request_id
 
 
 async def send(
@@ -217,7 +271,9 @@ async def send(
         raise RefusedError(error) from None
 
 
-async def call(world: World, door: Door, method: str, person: Person, message: Message, token: str) -> bytes:
+async def call(
+    world: World, door: Door, method: str, person: Person, message: Message, token: str
+) -> bytes:
     """Make one good call of whatever shape."""
     return await send(world, door, method, person, [message.SerializeToString()], token=token)
 

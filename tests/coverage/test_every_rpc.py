@@ -1,12 +1,14 @@
 """Every rpc, called in every way: exactly one leaf, which says what the caller was told, and a checkpoint in every reply."""
 
 import asyncio
+import contextlib
 
 import grpc
+import psycopg
 import pytest
 
-from gateway.errors import Reason, refuse
 from gateway.services.wire import FIRST_MESSAGE_S
+from gateway.store import roles
 from tests.coverage.rpcs import (
     ALL,
     IDS,
@@ -14,7 +16,7 @@ from tests.coverage.rpcs import (
     UPLOAD,
     WHOAMI,
     Watch,
-    a_batch,
+    a_receipt,
     call,
     case_of,
     eventually,
@@ -23,7 +25,7 @@ from tests.coverage.rpcs import (
     send,
     token_for,
 )
-from tests.world import PASSWORD, PROVINCE
+from tests.world import PASSWORD
 
 every = pytest.mark.parametrize("case", ALL, ids=IDS.get)
 every_unary = pytest.mark.parametrize("case", UNARY, ids=IDS.get)
@@ -31,40 +33,17 @@ every_unary = pytest.mark.parametrize("case", UNARY, ids=IDS.get)
 
 @pytest.fixture(autouse=True)
 def fresh(province):
-    """What one test used up is there again for the next: passwords, sequence numbers, a batch to ask for."""
+    """What one test used up is there again for the next: buckets are full, and there is a batch to ask for."""
     world = province.world
-
-    async def upload():
-        token = await world.login(world.county)
-        batch = a_batch(world, world.county, 1)
-        await call(world, "intake", UPLOAD, world.county, batch, token)
-        world.batch_id = batch.request_id
-
-    restore(world)
-    world.sql("UPDATE gateway.account SET history = '{}'")
-    province.run(upload())
-    restore(world)
-    # The connections of the last test are not the next one's: buckets and streams count per connection.
+    world.receipt_id = province.run(a_receipt(world))
     for door in world.doors.values():
-        door.guard._checks.limits._accounts._levels.clear()
-        door.guard._checks.limits._connections._levels.clear()
-
-
-def restore(world):
-    world.sql("TRUNCATE gateway.batch_sequence")
-    if not hasattr(world, "hashed"):
-        world.hashed = world.sql("SELECT password_hash FROM gateway.account LIMIT 1")[0][0]
-    world.sql(
-        "UPDATE gateway.account SET password_hash = %s, must_change = false, state = 1,"
-        " password_set_us = created_us - 172800000000, password_expires_us = created_us + 7603200000000"
-        " WHERE NOT (password_hash = %s AND state = 1)",
-        world.hashed,
-        world.hashed,
-    )
+        limits = door.guard._checks.limits
+        limits._accounts._levels.clear()
+        limits._connections._levels.clear()
 
 
 async def good(world, case):
-    door, method = case
+    _, method = case
     person = case_of(method).caller(world)
     return person, case_of(method).message(world), await token_for(world, method, person)
 
@@ -87,9 +66,7 @@ def test_allowed(province, case):
     province.run(scenario(province.world))
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in ALL if rpc_of(*case).access.roles], ids=IDS.get
-)
+@pytest.mark.parametrize("case", [case for case in ALL if rpc_of(*case).access.roles], ids=IDS.get)
 def test_denied_for_another_role(province, case):
     async def scenario(world):
         message = case_of(case[1]).message(world)
@@ -210,7 +187,9 @@ def test_login_with_a_wrong_password(province):
 
 
 @every_unary
-@pytest.mark.parametrize(("timeout", "reason"), [(None, "DEADLINE_MISSING"), (0.09, "DEADLINE_TOO_SHORT")])
+@pytest.mark.parametrize(
+    ("timeout", "reason"), [(None, "DEADLINE_MISSING"), (0.09, "DEADLINE_TOO_SHORT")]
+)
 def test_deadline(province, case, timeout, reason):
     async def scenario(world):
         person, message, token = await good(world, case)
@@ -318,6 +297,7 @@ def test_deadline_passes_while_the_method_works(province, case, monkeypatch):
         leaf = await watch.only_leaf()
         assert error.code == "DEADLINE_EXCEEDED"
         assert (leaf["decision"], leaf["reason"]) == ("error", "CANCELLED")
+        assert leaf["detail"] == {"cause": "deadline"}
 
     province.run(scenario(province.world))
 
@@ -389,7 +369,9 @@ def test_a_message_that_never_comes_is_not_waited_for(province, monkeypatch):
         monkeypatch.setattr("gateway.services.wire.FIRST_MESSAGE_S", 0.05)
         channel = await world.channel(world.county, "identity")
         watch = Watch(world)
-        pending = channel.stream_unary(WHOAMI)(metadata=(("authorization", f"Bearer {token}"),), timeout=20)
+        pending = channel.stream_unary(WHOAMI)(
+            metadata=(("authorization", f"Bearer {token}"),), timeout=20
+        )
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await pending
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -405,17 +387,9 @@ def replace_method(monkeypatch, world, case, method):
     monkeypatch.setitem(guard._methods, case[1], (rpc, method))
 
 
-class locked_head:
-    def __init__(self, world):
-        import psycopg
-
-        from gateway.store import roles
-
-        self._connection = psycopg.connect(roles.conninfo(world.home, world.settings, "owner"))
-
-    def __enter__(self):
-        self._connection.execute("SELECT size FROM gateway.audit_head FOR UPDATE")
-
-    def __exit__(self, *_):
-        self._connection.rollback()
-        self._connection.close()
+@contextlib.contextmanager
+def locked_head(world):
+    with psycopg.connect(roles.conninfo(world.home, world.settings, "owner")) as connection:
+        connection.execute("SELECT size FROM gateway.audit_head FOR UPDATE")
+        yield
+        connection.rollback()

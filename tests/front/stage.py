@@ -128,11 +128,17 @@ class Stage:
         context.set_alpn_protocols(["h2"])
         context.set_ciphers("ALL:@SECLEVEL=0")
         if papers is not None:
-            with tempfile.NamedTemporaryFile() as file:
-                file.write(papers.pem())
-                file.flush()
-                context.load_cert_chain(file.name)
+            with self.papers_file(papers) as file:
+                context.load_cert_chain(file)
         return context
+
+    @contextlib.contextmanager
+    def papers_file(self, papers: Papers) -> Iterator[str]:
+        """Give the name of a file with key and chain."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(papers.pem())
+            file.flush()
+            yield file.name
 
     async def connect(
         self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake"
@@ -143,6 +149,7 @@ class Stage:
 
     async def served(self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake") -> bool:
         """Whether a client is let in as far as the door, which echoes."""
+        papers = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
         try:
             async with asyncio.timeout(10):
                 reader, writer = await self.connect(papers, address, door)

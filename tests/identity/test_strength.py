@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from zxcvbn.matching import L33T_TABLE, enumerate_l33t_subs, relevant_l33t_subtable
 
 from gateway.identity import strength
 from gateway.identity.strength import Names
@@ -102,3 +103,15 @@ def test_violations_help_in_both_languages_and_show_nothing_of_the_password() ->
 )
 def test_edits(new: str, old: str, count: int) -> None:
     assert strength.edits(new, old) == count
+
+
+def test_no_password_makes_the_judge_try_hundreds_of_readings() -> None:
+    """zxcvbn 4.5.0 took 10 s, holding the interpreter, for 72 characters of signs that look like letters."""
+    signs = "{%86(5$5a1<(541024c$63%(|444a741b<04+3$573!3b3$9407a([a9(|c+0+b<99%5+1%@"
+    table = relevant_l33t_subtable(signs, L33T_TABLE)
+    assert len(enumerate_l33t_subs(table)) > 700
+    readable = strength.readable(signs)
+    assert len(enumerate_l33t_subs(relevant_l33t_subtable(readable, L33T_TABLE))) < 10
+    assert "PW-STRENGTH" not in rules_broken(signs[:20] + "Aa")
+    # An ordinary one is judged as it is.
+    assert strength.readable("P@$$w0rd!2026") == "P@$$w0rd!2026"

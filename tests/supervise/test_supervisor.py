@@ -1,0 +1,156 @@
+"""The supervisor with every real process: start, restart, kill -9, adoption, drain; and its leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import gateway
+from gateway.config import settings
+from gateway.config.home import DOORS, Home
+from gateway.store import roles
+from gateway.store.embedded import Cluster
+from gateway.supervise import state
+
+PROCESSES = {"postgres", "signer", "front", *DOORS}
+WAIT_S = 60
+
+
+class Served:
+    """`gateway serve` of a HOME, as its operator would run it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", str(self.home.root), "--lang", "en"],
+            cwd=Path(gateway.__file__).parent.parent,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if line.startswith("the gateway serves"):
+                return
+        raise AssertionError((self.home.logs / "supervisor.log").read_text())
+
+    def end(self, number: int) -> int:
+        """Send it a signal and return its exit status."""
+        assert self.process is not None
+        assert self.process.stderr is not None
+        self.process.send_signal(number)
+        self.process.stderr.read()
+        self.process.stderr.close()
+        return self.process.wait(WAIT_S)
+
+    def child(self, name: str) -> dict[str, object]:
+        """What status.json says of a process."""
+        known = state.read(self.home)
+        assert known is not None
+        children = known["children"]
+        assert isinstance(children, dict)
+        return children[name]
+
+    def pid(self, name: str) -> int:
+        found = self.child(name)["pid"]
+        assert isinstance(found, int)
+        return found
+
+    def leaves(self, kind: str) -> list[dict[str, object]]:
+        """The details of all leaves of a kind, oldest first."""
+        conninfo = roles.conninfo(self.home, settings.load(self.home.settings), "owner")
+        with psycopg.connect(conninfo) as connection:
+            rows = connection.execute(
+                "SELECT leaf FROM audit_entry WHERE kind = %s ORDER BY idx", [kind]
+            ).fetchall()
+        return [json.loads(leaf)["detail"] for (leaf,) in rows]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def served(founded: Home) -> Iterator[Served]:
+    one = Served(founded)
+    one.start()
+    yield one
+    if one.process is not None and one.process.poll() is None:
+        one.end(signal.SIGTERM)
+    Cluster(founded).stop()
+
+
+def test_every_process_is_restarted_and_leaves_a_leaf(served: Served) -> None:
+    assert {name for name in PROCESSES if served.child(name)["state"] == "ready"} == PROCESSES
+    for name in sorted(PROCESSES - {"postgres"}):
+        before = served.pid(name)
+        os.kill(before, signal.SIGKILL)
+        until(lambda n=name, b=before: served.child(n)["pid"] not in (None, b))
+        until(lambda n=name: served.child(n)["state"] == "ready")
+    killed = served.pid("postgres")
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: served.child("postgres")["restarts"] == 1)
+    until(lambda: served.child("postgres")["state"] == "ready")
+
+    def restarted() -> set[object]:
+        try:
+            return {leaf["process"] for leaf in served.leaves("process.restarted")}
+        except psycopg.OperationalError:
+            return set()
+
+    until(lambda: restarted() == PROCESSES)
+    signals = {leaf["process"]: leaf.get("signal") for leaf in served.leaves("process.restarted")}
+    assert {signals[name] for name in PROCESSES - {"postgres"}} == {int(signal.SIGKILL)}
+
+    assert served.end(signal.SIGTERM) == 0
+    assert Cluster(served.home).pid() is None
+    assert state.is_served(served.home) is False
+
+
+def test_the_supervisors_death_takes_its_children_and_the_server_is_adopted(served: Served) -> None:
+    pids = {name: served.pid(name) for name in PROCESSES}
+    assert served.end(signal.SIGKILL) == -signal.SIGKILL
+    until(lambda: not any(runs(pids[name]) for name in PROCESSES - {"postgres"}))
+    assert Cluster(served.home).pid() == pids["postgres"]
+    # The lock went with it; the next one serves at once, on the same server.
+    served.start()
+    assert served.pid("postgres") == pids["postgres"]
+    second = subprocess.run(
+        [sys.executable, "-m", "gateway", "serve", str(served.home.root), "--json"],
+        cwd=Path(gateway.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert (second.returncode, json.loads(second.stdout)["refused"]) == (1, "ALREADY_SERVED")
+    assert served.end(signal.SIGTERM) == 0
+
+    cluster = Cluster(served.home)
+    cluster.start(mortal=True)
+    started = [leaf["process"] for leaf in served.leaves("process.started")]
+    stopped = [leaf["process"] for leaf in served.leaves("process.stopped")]
+    assert started.count("supervisor") >= 2
+    assert {*DOORS, "front", "signer", "postgres"} <= set(started)
+    assert stopped[-1] == "supervisor"
+    assert {*DOORS, "front"} <= set(stopped)
+    cluster.stop()
