@@ -359,7 +359,7 @@ class World:
         self._signing = asyncio.create_task(
             serving.serve(self.home.signer_socket, self._stop_signer)
         )
-        while not self.home.signer_socket.exists():
+        while not self.home.signer_socket.exists():  # noqa: ASYNC110  a file tells nobody
             await asyncio.sleep(0)
 
     async def kill_signer(self) -> None:

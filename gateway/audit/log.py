@@ -124,11 +124,11 @@ async def fetch_tile(transaction: Transaction, tile: Tile) -> list[bytes]:
     """Return the hashes of a tile, full or partial, as its log of whatever later size has them."""
     level = tile.level or 0
     begin, end = tile.n * TILE_WIDTH, tile.n * TILE_WIDTH + tile.width
-    if level == 0:
-        content = await _hashes(transaction, begin, end)
-    elif tile.width == TILE_WIDTH:
+    if tile.width == TILE_WIDTH:
         row = await transaction.fetch_one(_FULL_TILE, (level, tile.n))
         content = b"" if row is None else bytes(row[0])
+    elif level == 0:
+        content = await _hashes(transaction, begin, end)
     else:
         row = await transaction.fetch_one(_ROOTS, (level - 1, begin, end))
         content = b"" if row is None or row[0] is None else bytes(row[0])

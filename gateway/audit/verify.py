@@ -136,7 +136,11 @@ class _Verification:
                 self._fail.append(Failure("HISTORY_DIFFERS", f"size {frontier.size}", text))
 
     def _bundle(self, bundle: Tile) -> list[bytes] | None:
-        """2, 6: return a bundle's leaf hashes; those of its tile where the bundle is not whole."""
+        """2, 6: compare a bundle with its tile and return the leaf hashes.
+
+        The tile's where there is one, so that a changed entry does not spoil what is proven of the
+        others: the root is that of the tiles, and each entry either has its hash in them or fails.
+        """
         tile = Tile(0, bundle.n, bundle.width)
         expected = self._hashes(tile)
         content = self._read(bundle, "BUNDLE_MISSING")
@@ -155,7 +159,7 @@ class _Verification:
                 text = "the leaf is not the one whose hash is in the tree"
                 self._fail.append(Failure("ENTRY_DIFFERS", f"entry {index}", text))
             self._judging.read(index, entry, found)
-        return hashes
+        return hashes if expected is None else expected
 
     def _raise(self, root: bytes) -> None:
         """3: put a complete tile's root into the row above; a row's complete tiles are compared."""

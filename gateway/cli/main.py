@@ -18,7 +18,7 @@ from gateway.errors import Refusal
 from gateway.messages import Language
 from gateway.store.database import StoreAwayError, StoreError
 from gateway.store.embedded import ClusterError
-from gateway.store.migrate import MigrationError
+from gateway.store.errors import MigrationError
 
 # What a person can mend, with the code printed for it; anything else is a bug and shows itself.
 _MENDABLE: dict[type[Exception], tuple[str, int]] = {

@@ -17,6 +17,8 @@ from gateway.clock import SHANGHAI
 
 _TIMESTAMP = "google.protobuf.Timestamp"
 _NANOS_PER_US = 1000
+# The year 1 in UTC, where a Timestamp begins.
+_FIRST_SECOND = -62_135_596_800
 _INT32, _UINT32 = (-(2**31), 2**31 - 1), (0, 2**32 - 1)
 _INT64, _UINT64 = (-(2**63), 2**63 - 1), (0, 2**64 - 1)
 _RANGES: Mapping[int, tuple[int, int]] = {
@@ -158,4 +160,6 @@ def timestamp(value: object) -> dict[str, int]:
         seconds = int(moment.replace(microsecond=0).timestamp())
     except (ValueError, OverflowError):
         raise FieldError("", "time") from None
+    if seconds < _FIRST_SECOND:
+        raise FieldError("", "time")
     return {"seconds": seconds, "nanos": moment.microsecond * _NANOS_PER_US}

@@ -8,7 +8,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from gateway.client.columns import ITEM_KINDS, KINDS, columns, kind_of, record
 from gateway.client.fields import FieldError, keywords
@@ -17,8 +17,8 @@ from gateway.v1.types_pb2 import Unit
 
 Record = TypeVar("Record")
 
-# A record is some hundred characters, a stock document with a thousand codes some ten thousand.
-_LINE_MAX_CHARACTERS = 4_000_000
+# A record has some hundred bytes, a stock document with a thousand codes some ten thousand.
+_LINE_MAX_BYTES = 4_000_000
 
 
 class _Rows(Protocol):
@@ -77,7 +77,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _lines(file: Path, convert: Callable[[object], Record]) -> Iterator[Record]:
-    with _opened(file) as stream:
+    with file.open("rb") as stream:
         for number, line in enumerate(_texts(stream, file), 1):
             if not line.strip():
                 continue
@@ -90,7 +90,7 @@ def _lines(file: Path, convert: Callable[[object], Record]) -> Iterator[Record]:
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    with _opened(file) as stream:
+    with file.open("rb") as stream:
         reader = csv.reader(_texts(stream, file), strict=True)
         header = [name.strip() for name in _next(reader, file) or []]
         if not any(header) and _next(reader, file) is None:
@@ -120,17 +120,13 @@ def _next(reader: _Rows, file: Path) -> list[str] | None:
         raise ReadingError(file, reader.line_num, "", "csv") from None
 
 
-def _opened(file: Path) -> IO[str]:
-    return file.open(encoding="utf-8-sig", newline="")
-
-
-def _texts(stream: IO[str], file: Path) -> Iterator[str]:
+def _texts(stream: BinaryIO, file: Path) -> Iterator[str]:
     number = 0
-    try:
-        while line := stream.readline(_LINE_MAX_CHARACTERS):
-            number += 1
-            if len(line) == _LINE_MAX_CHARACTERS:
-                raise ReadingError(file, number, "", "short")
-            yield line
-    except UnicodeDecodeError:
-        raise ReadingError(file, number + 1, "", "utf8") from None
+    while line := stream.readline(_LINE_MAX_BYTES):
+        number += 1
+        if len(line) == _LINE_MAX_BYTES:
+            raise ReadingError(file, number, "", "short")
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise ReadingError(file, number, "", "utf8") from None

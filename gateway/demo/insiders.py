@@ -102,7 +102,7 @@ async def revoked_meanwhile(
     guest = replace(member, profile=_with(member.profile, folder))
     clock = asyncio.get_running_loop().time
     answered: list[float] = []
-    endless = batches(centre_code(code), records(families * _ROUNDS), _SMALL_BATCH)
+    endless = batches(centre_code(code), records(families * _ROUNDS), items_max=_SMALL_BATCH)
     task = asyncio.create_task(
         reason_of(_pour(guest, endless, lambda _count: answered.append(clock())))
     )

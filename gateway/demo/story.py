@@ -47,7 +47,7 @@ async def tell(teller: Teller, folder: Path, children: int = CHILDREN) -> bool:
         teller.say("demo.found")
         there = await province.found(host)
         load = uploading.generate(there, seed=SEED, children=children)
-        rows = [await _uploads(teller, there, load)]
+        rows = [await _uploads(teller, there, load), await _waiting(there, load)]
         teller.say("demo.attempts")
         rows += await _attempts(there, load)
         rows += await _damage(there, folder)
@@ -81,6 +81,18 @@ async def _uploads(teller: Teller, there: Province, load: Load) -> Row:
         f"{len(load.planted)} planted, 0 missed, 0 surplus",
         f"{len(load.planted)} planted, {missed} missed, {surplus} surplus",
         last,
+    )
+
+
+async def _waiting(there: Province, load: Load) -> Row:
+    """Count the doses that still wait for a card, now that every card has come."""
+    counts = [await uploading.still_waiting(there.members[code]) for code in COUNTIES]
+    held = sum(family.late for families in load.families.values() for family in families)
+    return Row(
+        "demo.row.waiting",
+        f"{held} cards came late, 0 doses wait",
+        f"{held} cards came late, {sum(counts)} doses wait",
+        None,
     )
 
 

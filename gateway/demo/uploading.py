@@ -81,24 +81,28 @@ def generate(province: Province, *, seed: int, children: int) -> Load:
 
 
 def records(families: Sequence[Family]) -> Iterator[v1.Item]:
-    """Yield the records of families in the order in which they are to be sent."""
+    """Yield the records of families but for the cards that come late."""
     for family in families:
         if not family.late:
             yield v1.Item(child=family.child)
         for dose in family.doses:
             yield v1.Item(vaccination=dose)
-        if family.late:
-            yield v1.Item(child=family.child)
         if family.second_card is not None:
             yield v1.Item(child=family.second_card)
 
 
+def late_cards(families: Sequence[Family]) -> Iterator[v1.Item]:
+    """Yield the cards that come after their doses: within one batch order says nothing."""
+    return (v1.Item(child=family.child) for family in families if family.late)
+
+
 def batches(
-    unit_code: str, items: Iterator[v1.Item], items_max: int = BATCH_ITEMS, first: int = 1
+    unit_code: str, *parts: Iterator[v1.Item], items_max: int = BATCH_ITEMS
 ) -> Iterator[Sent]:
-    """Yield the records as sealed batches of one unit, numbered from `first`."""
-    envelope = Envelope(unit_code, first, items_max=items_max)
-    for number, portion in enumerate(portions(items, items_max)):
+    """Yield the records as sealed batches of one unit; no batch holds records of two parts."""
+    envelope = Envelope(unit_code, 1, items_max=items_max)
+    full = (portion for part in parts for portion in portions(part, items_max))
+    for number, portion in enumerate(full):
         yield envelope.seal(portion, number)
 
 
@@ -117,7 +121,23 @@ async def upload(province: Province, load: Load, told: Callable[[int], None]) ->
     """Upload every county's load at the same time."""
     return await asyncio.gather(
         *(
-            send(province.members[code], batches(centre_code(code), records(families)), told)
+            send(
+                province.members[code],
+                batches(centre_code(code), records(families), late_cards(families)),
+                told,
+            )
             for code, families in load.families.items()
         )
     )
+
+
+async def still_waiting(member: Member) -> int:
+    """Return how many doses of a member still wait for their child's card."""
+    async with Client(member.profile, password=lambda: member.password) as client:
+        waiting, request = 0, v1.ListQuarantineRequest(page_size=1000)
+        while True:
+            page = await client.call(client.uploads.ListQuarantine, request)
+            waiting += sum(item.HasField("deadline_time") for item in page.items)
+            if not page.next_page_token:
+                return waiting
+            request.page_token = page.next_page_token

@@ -1,4 +1,4 @@
-"""The log as the administration door shows it: leaves to auditors, checkpoints and proofs to all."""
+"""The log as the administration door shows it: leaves to auditors, heads and proofs to all."""
 
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 

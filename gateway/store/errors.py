@@ -29,6 +29,10 @@ class UniqueViolationError(StoreError):
     """A row with this key exists."""
 
 
+class MigrationError(Exception):
+    """The schema could not be brought to this code's version."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn psycopg's errors in the block into ours, without text where it could hold values."""

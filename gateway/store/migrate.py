@@ -7,12 +7,10 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from gateway.store.errors import translated
+from gateway.store.errors import MigrationError, translated
 from gateway.store.versions import SCHEMA_FOLDER
 
-
-class MigrationError(Exception):
-    """The schema could not be brought to this code's version."""
+__all__ = ["MigrationError", "migrate", "run_files"]
 
 
 def migrate(conninfo: str) -> None:

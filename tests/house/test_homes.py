@@ -30,8 +30,14 @@ CLOCK = {
     ("date", "today"),
 }
 
-# A lock is held; a process is there and another's; there is nothing to read yet.
-ANSWERS = {"BlockingIOError", "PermissionError", "WantReadError", "WantWriteError"}
+# A lock is held; a process is there and another's; there is nothing to read yet; our schema is there, and closed.
+ANSWERS = {
+    "BlockingIOError",
+    "PermissionError",
+    "WantReadError",
+    "WantWriteError",
+    "InsufficientPrivilege",
+}
 
 
 def caught(handler):

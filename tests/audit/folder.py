@@ -1,0 +1,61 @@
+"""Writes a static C2SP log from entries, as our exporter would; attackers here rebuild with it."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.tlog import tiles
+from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.merkle import leaf_hash, root_of
+from gateway.tlog.note import Signer
+
+ORIGIN = "gateway.invalid/audit"
+SIGNER = Signer(ORIGIN, bytes(range(32)))
+NOW_US = 1_790_000_000_000_000
+
+
+def leaf(index: int, **fields: object) -> bytes:
+    """Return a canonical leaf of its own time."""
+    import json
+
+    document = {
+        "decision": "allow",
+        "kind": "upload",
+        "time_us": NOW_US + index,
+        "version": 1,
+    } | fields
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def signed(entries: Sequence[bytes], signer: Signer = SIGNER) -> str:
+    """Return the checkpoint of these entries."""
+    root = root_of([leaf_hash(each) for each in entries])
+    return Checkpoint(ORIGIN, len(entries), root).signed(signer)
+
+
+def write(folder: Path, entries: Sequence[bytes], note: str | None = None) -> Path:
+    """Write the folder of these entries; `note` instead of a checkpoint signed by the log's key."""
+    shutil.rmtree(folder, ignore_errors=True)
+    row = [leaf_hash(each) for each in entries]
+    for tile in tiles.tiles_of(len(entries)):
+        assert tile.level is not None
+        if tile.level and tile.n == 0:
+            row = [root_of(row[i : i + 256]) for i in range(0, len(row) - len(row) % 256, 256)]
+        put(folder, tile, b"".join(row[tile.n * 256 : tile.n * 256 + tile.width]))
+    for bundle in tiles.bundles_of(len(entries)):
+        put(
+            folder,
+            bundle,
+            tiles.pack_bundle(entries[bundle.n * 256 : bundle.n * 256 + bundle.width]),
+        )
+    folder.mkdir(exist_ok=True)
+    (folder / "checkpoint").write_text(signed(entries) if note is None else note)
+    (folder / "log.vkey").write_text(f"{SIGNER.verifier}\n")
+    return folder
+
+
+def put(folder: Path, tile: tiles.Tile, content: bytes) -> None:
+    """Write one tile or bundle."""
+    path = folder / tile.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
