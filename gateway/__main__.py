@@ -2,16 +2,16 @@
 
 import sys
 
-from gateway.cli.main import application, run
+from gateway.cli.main import application, noun, run
 
 
 def main() -> None:
     """Run the command line of this process."""
     arguments = sys.argv[1:]
-    # A child of the supervisor starts the faster the less it imports.
-    app = application(*(("run",) if arguments[:1] == ["run"] else ()))
-    if arguments[:1] != ["run"]:
-        from gateway.demo import command  # noqa: PLC0415  as above
+    wanted = noun(arguments)
+    app = application(*wanted)
+    if not wanted:
+        from gateway.demo import command  # noqa: PLC0415  as `noun`: only where it is needed
 
         command.register(app)
     run(app, arguments)

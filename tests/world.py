@@ -4,10 +4,8 @@ Everything is real but the way in: `World.channel` reaches a door through a plai
 what the front would have found out (certificate, organisation, tunnel), so that a test need not handshake. Tests of
 TLS itself start the real front on `World.home`. Time runs as it does outside, and `World.clock.turn` moves its hands.
 
-    async with World.open(ground) as world:
-        token = await world.login(world.county)
-        reply = await world.call(world.county, "/gateway.v1.IdentityService/WhoAmI", WhoAmIRequest(), token=token)
-        assert world.leaves()[-1]["decision"] == "allow"
+A test opens one with `World.open(ground)`, or shares one with its module by `held(cluster)`; then `login`, `call`,
+`upload`, and `leaves` to see what the log says of it.
 """
 
 import asyncio
@@ -29,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway import signer
 from gateway.clock import SYSTEM, US_PER_S
@@ -161,13 +159,15 @@ class Ground:
 
     cluster_home: Home
     dsn: str
+    superuser: str = ""
 
 
 class World:
     """The province; made by `open`."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, settings: Settings, superuser: str) -> None:
         self.home = home
+        self._superuser = superuser
         self.settings = settings
         self.clock = Hands()
         self.people: dict[tuple[str, str], Person] = {}
@@ -190,7 +190,7 @@ class World:
     async def open(cls, ground: Ground, doors: tuple[Door, ...] = DOORS) -> AsyncIterator["World"]:
         """Found the province, start signer and doors; all of it ends with the block."""
         with _founded(ground) as (home, settings):
-            world = cls(home, settings)
+            world = cls(home, settings, ground.superuser)
             await world._populate()
             await world.start_signer()
             await world._control.start(home.control_socket)
@@ -369,6 +369,30 @@ class World:
             await self._signing
         self.home.signer_socket.unlink(missing_ok=True)
 
+    def take_store_away(self) -> None:
+        """End every connection to the database and let nobody in again."""
+        self.close_owner()
+        with psycopg.connect(self._superuser, autocommit=True) as connection:
+            name = str(conninfo_to_dict(self.settings.dsn)["dbname"])
+            close = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+            connection.execute(close.format(sql.Identifier(name)))
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+
+    def give_store_back(self) -> None:
+        """Let everybody in again."""
+        with psycopg.connect(self._superuser, autocommit=True) as connection:
+            name = str(conninfo_to_dict(self.settings.dsn)["dbname"])
+            reopen = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
+            connection.execute(reopen.format(sql.Identifier(name)))
+
+    def close_owner(self) -> None:
+        """End the owner's own connection; `sql` opens another."""
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+
     async def stop_front(self) -> None:
         """End the control socket: the doors can ask nobody any more."""
         await self._control.stop()
@@ -490,8 +514,7 @@ class World:
             await door.stop(1.0)
         await self._control.stop()
         await self.kill_signer()
-        if self._owner is not None:
-            self._owner.close()
+        self.close_owner()
 
 
 def door_of(method: str) -> Door:
@@ -593,7 +616,8 @@ def fresh_ground(cluster: Cluster, template: str = "gateway_template") -> Iterat
         roles.create_database(connection, name, template=template)
         try:
             server = roles.server(cluster.home, Settings())
-            yield Ground(cluster.home, make_conninfo(server, dbname=name))
+            dsn = make_conninfo(server, dbname=name)
+            yield Ground(cluster.home, dsn, cluster.superuser())
         finally:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
             connection.execute(drop.format(sql.Identifier(name)))

@@ -90,7 +90,8 @@ class Founding:
         if users.separate():
             users.make_users()
         folders.make_folders(self.home)
-        self._write_settings(self.dsn)
+        # The DSN comes in when the database is made: without the user that makes it.
+        self._write_settings("")
         self._copy_policies()
         say("init.keys")
         authority = self._make_keys()
@@ -134,6 +135,7 @@ class Founding:
         shutil.copytree(shipped, self.home.policies, dirs_exist_ok=True)
         for path in self.home.policies.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
+        folders.make_folders(self.home)  # the copy brought its own modes
         policies.load_policies(self.home.policies)
 
     def _make_keys(self) -> Authority:
@@ -164,7 +166,9 @@ class Founding:
         subject = Subject(self.trust_domain, self.province, "officer", self.account)
         now_us = SYSTEM.now_us()
         certificate = issue.client_certificate(authority, subject, key.public_key(), now_us)
-        one_time = await Passwords().one_time()
+        passwords = Passwords()
+        one_time = await passwords.one_time()
+        passwords.close()
         await self._insert(subject, certificate, one_time, now_us)
         profile.write(
             self.home.admin_profile,
@@ -193,13 +197,15 @@ class Founding:
             subject=str(subject),
             detail={"policies_sha256": policies.digest(self.home.policies)},
         )
-        async with database.transaction() as tx:
-            await organisations.create(tx, province, names, now_us)
-            await systems.create(tx, System(self.province, "officer", self.account), now_us)
-            await accounts.create(tx, account, one_time.hash, limits, now_us)
-            await certificates.insert(tx, certificate, subject)
-            await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
-        await database.close()
+        try:
+            async with database.transaction() as tx:
+                await organisations.create(tx, province, names, now_us)
+                await systems.create(tx, System(self.province, "officer", self.account), now_us)
+                await accounts.create(tx, account, one_time.hash, limits, now_us)
+                await certificates.insert(tx, certificate, subject)
+                await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
+        finally:
+            await database.close()
 
     def _divisions(self) -> dict[str, str]:
         path = self.home.policies / "tables" / "divisions.csv"

@@ -53,6 +53,15 @@ def application(*nouns: str) -> typer.Typer:
     return app
 
 
+def noun(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the module that alone is needed for a command line, if its first word names one.
+
+    Importing all of them takes a second, and the supervisor starts five processes at once.
+    """
+    known = {found.name for found in pkgutil.iter_modules(gateway.cli.__path__)}
+    return tuple(word for word in arguments[:1] if word in known)
+
+
 def _root(lang: LangOption = "") -> None:
     Output.of(json_wanted=False, lang=lang)
 

@@ -31,8 +31,9 @@ def serve(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -
     output = Output.of(json, lang)
     place = Home(home.resolve())
     check_runner(place)
+    own = settings.load(place.settings)
     log.configure("supervisor", log_path(place, "supervisor"))
-    supervisor = Supervisor(place, settings.load(place.settings), Teller(output, place))
+    supervisor = Supervisor(place, own, Teller(output, place))
     try:
         asyncio.run(supervisor.serve())
     except AlreadyServedError as error:

@@ -85,13 +85,20 @@ async def _uploads(teller: Teller, there: Province, load: Load) -> Row:
 
 
 async def _waiting(there: Province, load: Load) -> Row:
-    """Count the doses that still wait for a card, now that every card has come."""
+    """Count the doses that still wait: only those whose card was not accepted may."""
     counts = [await uploading.still_waiting(there.members[code]) for code in COUNTIES]
-    held = sum(family.late for families in load.families.values() for family in families)
+    early = [
+        one
+        for families in load.families.values()
+        for family in families
+        for one in family.truth
+        if one.kind == "vaccination" and "VA-01" in one.rules
+    ]
+    waiting = sum(one.then is None for one in early)
     return Row(
         "demo.row.waiting",
-        f"{held} cards came late, 0 doses wait",
-        f"{held} cards came late, {sum(counts)} doses wait",
+        f"{len(early) - waiting} taken, {waiting} wait",
+        f"{len(early) - sum(counts)} taken, {sum(counts)} wait",
         None,
     )
 

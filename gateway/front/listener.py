@@ -100,7 +100,8 @@ class Front:
     async def close(self, drain_s: float = DRAIN_S) -> None:
         """Take nobody in any more, let what stands finish, then end it."""
         loop = asyncio.get_running_loop()
-        for listening in self._listening:
+        while self._listening:
+            listening = self._listening.pop()
             loop.remove_reader(listening)
             listening.close()
         await self.connections.drained(drain_s)

@@ -1,6 +1,7 @@
-"""Every rule of docs/rules.md: its id, what happens to an item that breaks it, and what the sender reads and does next.
+"""Every rule of docs/rules.md: its id, what it does to an item, and what the sender reads and does.
 
-Texts never hold a value of the record. `changeable` rules take their severity from policies/rules.toml; the others refuse what is
+Texts never hold a value of the record; {names} in them are thresholds of policies/rules.toml.
+`changeable` rules take their severity from policies/rules.toml; the others refuse what is
 impossible or breaks the contract.
 """
 
@@ -72,7 +73,7 @@ _ALL = (
     Rule("CH-14", _QUA, True, "The address's division code is not in the table. Correct it.", "地址的行政区划代码不在代码表中。请更正。"),
     Rule("CH-15", _FLG, True, "The birth weight is out of range. Check it; the unit is the gram.", "出生体重超出范围。请核对，单位为克。"),
     Rule("CH-16", _REJ, False, "The card was filed before the birth. Correct the dates.", "建档日期早于出生日期。请更正日期。"),
-    Rule("CH-17", _FLG, True, "The card was filed later than one month after birth.", "建档时间晚于出生后一个月。"),
+    Rule("CH-17", _FLG, True, "The card was filed later than {filed_within_months} month(s) after birth.", "建档时间晚于出生后 {filed_within_months} 个月。"),
     Rule("CH-18", _QUA, True, "A child that left or died needs the date and the reason. Fill both.", "离册或死亡须填写日期和原因。请补全。"),
     Rule("CH-19", _QUA, True, "Name, sex or birth date changed without a reason. Fill the correction reason.", "姓名、性别或出生日期有变更但未填写更正原因。请填写更正原因。"),
     Rule("CH-20", _REJ, False, "A newer revision of this card is stored. Take it over, then send with the next revision.", "已有该档案的较新版本。请先更新本地档案，再以下一版本号上传。"),
@@ -80,21 +81,21 @@ _ALL = (
     Rule("CH-22", _REJ, False, "This child code was retired by a merge. Write to the card that was kept.", "该儿童编码已因重卡合并停用。请写入保留的档案。"),
     Rule("CH-23", _QUA, True, "Another card has the same identity number or birth certificate number. Check which card is the child's and merge them, or correct the number.", "另一档案的身份证号码或出生医学证明编号与此相同。请核实后合并重卡，或更正号码。"),
     # the dose
-    Rule("VA-01", _QUA, False, "The child's card is not known. Send the card: the dose waits 72 hours for it and is then rejected.", "儿童档案不存在。请上传档案：本记录等待 72 小时，逾期拒收。"),
+    Rule("VA-01", _QUA, False, "The child's card is not known. Send the card: the dose waits {child_waits_hours} hours for it and is then rejected.", "儿童档案不存在。请上传档案：本记录等待 {child_waits_hours} 小时，逾期拒收。"),
     Rule("VA-02", _QUA, True, "The vaccine code is not known on that day. Correct the code.", "接种日期当天无此疫苗编码。请更正编码。"),
     Rule("VA-03", _REJ, False, "The vaccination is dated before the birth, in the future, or not on a real day. Correct the date.", "接种日期早于出生日期、晚于今天或不是有效日期。请更正日期。"),
     Rule("VA-04", _QUA, True, "The vaccination is dated after the child left or died. Correct the date or the card.", "接种日期晚于儿童离册或死亡日期。请更正日期或档案。"),
     Rule("VA-05", _QUA, True, "The lot had expired on the day of vaccination. Check the expiry date; if it is right, report an incident.", "接种时疫苗已过有效期。请核对失效日期；如属实，请按事件上报。"),
     Rule("VA-06", _FLG, True, "Given under the minimum age.", "首针提前：接种时未达到最小月龄。"),
     Rule("VA-07", _FLG, True, "Given too soon after the earlier dose.", "间短：与前一剂间隔不足。"),
-    Rule("VA-08", _FLG, True, "Two injected live vaccines were given too close together.", "两种注射减毒活疫苗接种间隔不足 28 天。"),
+    Rule("VA-08", _FLG, True, "Two injected live vaccines were given less than {live_interval_days} days apart.", "两种注射减毒活疫苗接种间隔不足 {live_interval_days} 天。"),
     Rule("VA-09", _INF, True, "Given later than recommended.", "超期：晚于推荐完成月龄。"),
     Rule("VA-10", _FLG, True, "An earlier dose of the series is missing, or the dose number is taken. Check the dose number, or send the missing dose.", "该系列剂次不连续或剂次重复。请核对剂次，或补传缺失剂次。"),
     Rule("VA-11", _QUA, True, "The same vaccine is recorded twice on one day. Check which record is right.", "同一天重复接种同一疫苗。请核实哪条记录正确。"),
     Rule("VA-12", _FLG, True, "Two injections are recorded at one site on one day. Check the site.", "同一天在同一部位注射两次。请核对接种部位。"),
     Rule("VA-13", _FLG, True, "Route, site and vaccine do not fit each other. Check them.", "接种途径、部位与疫苗不符。请核对。"),
     Rule("VA-14", _FLG, True, "A dose of the programme is marked as paid. Check it; programme doses are free.", "免疫规划疫苗标记为自费。请核对，免疫规划疫苗应免费接种。"),
-    Rule("VA-15", _FLG, True, "Entered later than seven days after the vaccination.", "录入时间晚于接种后 7 天。"),
+    Rule("VA-15", _FLG, True, "Entered later than {entered_within_days} days after the vaccination.", "录入时间晚于接种后 {entered_within_days} 天。"),
     Rule("VA-16", _QUA, True, "The unit was not designated for vaccination on that day. Check unit and date.", "接种当天该单位不具备接种资质。请核对单位和日期。"),
     Rule("VA-17", _FLG, True, "A vaccine for girls was given to a boy. Check vaccine and child.", "男童接种了仅限女性的疫苗。请核对疫苗和儿童。"),
     Rule("VA-19", _QUA, True, "The same content is stored under another record id. Do not make a new id for the same dose.", "相同内容已以另一记录编号存储。同一剂次请勿使用新编号。"),
@@ -115,7 +116,7 @@ _ALL = (
     # adverse events
     Rule("AE-01", _REJ, False, "A starred item of the national card is missing. Fill it.", "缺少个案表中带 * 的必填项。请补充。"),
     Rule("AE-02", _REJ, False, "Onset lies before the vaccination, or discovery before the onset. Correct the dates.", "反应发生日期早于接种日期，或发现日期早于发生日期。请更正日期。"),
-    Rule("AE-03", _FLG, True, "Reported later than 48 hours after discovery.", "报告时间晚于发现后 48 小时。"),
+    Rule("AE-03", _FLG, True, "Reported later than {aefi_report_hours} hours after discovery.", "报告时间晚于发现后 {aefi_report_hours} 小时。"),
     Rule("AE-07", _REJ, False, "A report with this number and other content is stored. Send a correction with the next revision.", "该报告编号下已有其他内容。更正请使用下一版本号。"),
     # merges and devices
     Rule("ME-01", _REJ, False, "A merge needs one kept card, at least one other card to retire, and a reason. Correct it.", "合并须有一个保留档案、至少一个其他停用档案及原因。请更正。"),
@@ -127,8 +128,3 @@ _ALL = (
 # fmt: on
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.rule_id: rule for rule in _ALL})
-
-
-def worst(findings: Findings, severities: Mapping[str, Severity]) -> Severity:
-    """Return the worst severity among findings; INFO when there are none."""
-    return min((severities[finding.rule_id] for finding in findings), default=Severity.INFO)

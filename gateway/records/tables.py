@@ -4,14 +4,17 @@ Read once from `policies/`.
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
+from google.protobuf.descriptor import Descriptor
+
 from gateway.config.strict import SettingsError, build, read
 from gateway.records.rulebook import RULES, Severity
+from gateway.v1.upload_service_pb2 import Item
 from gateway.v1.vaccination_pb2 import Vaccination
 
 # The first two digits of GB/T 2260 codes: provinces, autonomous regions, municipalities, special
@@ -312,4 +315,15 @@ def _required(path: Path) -> RequiredItems:
     wanted = {key: value for key, value in table.items() if key in kinds}
     if set(table) - kinds != {"version", "from"}:
         raise SettingsError(f"{path}: keys must be version, from, {', '.join(sorted(kinds))}")
-    return build(RequiredItems, wanted, f"{path.name}: ")
+    required = build(RequiredItems, wanted, f"{path.name}: ")
+    for kind in kinds:
+        for item in getattr(required, kind):
+            if not _is_field(Item.DESCRIPTOR.fields_by_name[kind].message_type, item.split(".")):
+                raise SettingsError(f"{path.name}: {kind}.{item}: no field of the contract")
+    return required
+
+
+def _is_field(message: Descriptor | None, names: Sequence[str]) -> bool:
+    """Return whether a path of field names leads to a field of this message or of one in it."""
+    field = message.fields_by_name.get(names[0]) if message is not None else None
+    return field is not None and (len(names) == 1 or _is_field(field.message_type, names[1:]))

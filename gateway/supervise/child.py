@@ -84,9 +84,9 @@ def log_path(home: places.Home, name: str) -> Path:
 
 def _environment(ready: int) -> dict[str, str]:
     # The package is found where ours was, whatever folder and environment we were started from.
-    here = str(Path(gateway.__file__).parent.parent)
+    paths = [str(Path(gateway.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
-        "PYTHONPATH": here,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONSAFEPATH": "1",
         PARENT_VARIABLE: str(os.getpid()),
         READY_VARIABLE: str(ready),

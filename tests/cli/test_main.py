@@ -5,7 +5,7 @@ import json
 import pytest
 import typer
 
-from gateway.cli.main import application, run
+from gateway.cli.main import application, noun, run
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.config.confinement import ConfinementError
 from gateway.config.settings import SettingsError
@@ -90,3 +90,9 @@ def test_every_module_of_the_package_that_registers_is_there() -> None:
     names = {command.name for command in application().registered_commands}
     assert {"init", "serve", "status", "doctor", "run"} <= names
     assert Output.of(json_wanted=False, lang="zh").language == "zh"
+
+
+def test_a_first_word_that_is_a_module_is_all_that_is_loaded() -> None:
+    assert noun(["serve", "/x"]) == ("serve",)
+    assert noun(["login"]) == ("login",)
+    assert noun(["whoami"]) == noun(["--help"]) == noun(["a.b"]) == noun([]) == ()

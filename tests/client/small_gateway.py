@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
 import grpc
 from cryptography import x509
@@ -60,7 +61,9 @@ class Log:
 
     def checkpoint(self, size: int | None = None) -> str:
         size = len(self.hashes) if size is None else size
-        return Checkpoint(self.signer.verifier.name, size, merkle.root_of(self.hashes[:size])).signed(self.signer)
+        return Checkpoint(
+            self.signer.verifier.name, size, merkle.root_of(self.hashes[:size])
+        ).signed(self.signer)
 
     def proof(self, index: int, size: int | None = None) -> str:
         size = len(self.hashes) if size is None else size
@@ -81,7 +84,9 @@ def papers() -> Papers:
     root_key, root = _certificate("root", None, None)
     server = _certificate(SERVER_NAME, root, root_key)
     client = _certificate("client", root, root_key)
-    return Papers(_pem(root), (_key(server[0]), _pem(server[1])), (_key(client[0]), _pem(client[1])))
+    return Papers(
+        _pem(root), (_key(server[0]), _pem(server[1])), (_key(client[0]), _pem(client[1]))
+    )
 
 
 @dataclass
@@ -109,7 +114,9 @@ class SmallGateway:
     async def start(self) -> None:
         self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", 16 << 20),))
         self._server.add_generic_rpc_handlers((_Handler(self),))
-        credentials = grpc.ssl_server_credentials([self.papers.server], self.papers.root, require_client_auth=True)
+        credentials = grpc.ssl_server_credentials(
+            [self.papers.server], self.papers.root, require_client_auth=True
+        )
         self.port = self._server.add_secure_port(f"127.0.0.1:{self.port}", credentials)
         await self._server.start()
 
@@ -117,7 +124,7 @@ class SmallGateway:
         assert self._server is not None
         await self._server.stop(None)
 
-    async def __aenter__(self) -> "SmallGateway":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -132,14 +139,39 @@ class SmallGateway:
             organisation=ORGANISATION,
             account=ACCOUNT,
             log_key=str(self.log.signer.verifier),
-            ports=PortSettings(identity=self.port, intake=self.port, disclosure=self.port, administration=self.port),
+            ports=PortSettings(
+                identity=self.port, intake=self.port, disclosure=self.port, administration=self.port
+            ),
         )
         key, certificate = self.papers.client
-        return profiles.write(folder, remote, key=key, certificate=certificate, root=self.papers.root)
+        return profiles.write(
+            folder, remote, key=key, certificate=certificate, root=self.papers.root
+        )
 
     def records(self) -> list[str]:
         """The ids of the records that were stored, one per record."""
         return [item.vaccination.record_id for batch in self.batches for item in batch.items]
+
+    def methods(self) -> dict[str, tuple[Callable[..., Message], type[Message]]]:
+        """The unary methods by wire name: what answers (request, token), and the request's type."""
+        return {
+            "/gateway.v1.IdentityService/Login": (self.login, ident.LoginRequest),
+            "/gateway.v1.IdentityService/RefreshToken": (
+                gateway.refresh,
+                ident.RefreshTokenRequest,
+            ),
+            "/gateway.v1.IdentityService/Logout": (self.logout, ident.LogoutRequest),
+            "/gateway.v1.IdentityService/ChangePassword": (
+                gateway.change,
+                ident.ChangePasswordRequest,
+            ),
+            "/gateway.v1.IdentityService/WhoAmI": (self.who, ident.WhoAmIRequest),
+            "/gateway.v1.AuditService/GetCheckpoint": (self.checkpoint, au.GetCheckpointRequest),
+            "/gateway.v1.AuditService/GetConsistencyProof": (
+                gateway.consistency,
+                au.GetConsistencyProofRequest,
+            ),
+        }
 
     # --- the methods
 
@@ -223,11 +255,17 @@ class SmallGateway:
             if log is not None:
                 log.append(entry)
         results = [
-            up.ItemResult(index=index, record_id=item.vaccination.record_id, state=up.ITEM_STATE_ACCEPTED)
+            up.ItemResult(
+                index=index, record_id=item.vaccination.record_id, state=up.ITEM_STATE_ACCEPTED
+            )
             for index, item in enumerate(request.items)
         ]
         return up.BatchReceipt(
-            request_id=request.request_id, sequence=request.sequence, items=results, leaf=entry, salt=salt
+            request_id=request.request_id,
+            sequence=request.sequence,
+            items=results,
+            leaf=entry,
+            salt=salt,
         )
 
     def _issue(self) -> tuple[str, Timestamp]:
@@ -248,15 +286,7 @@ class SmallGateway:
 class _Handler(grpc.GenericRpcHandler):
     def __init__(self, gateway: SmallGateway) -> None:
         self.gateway = gateway
-        self.unary = {
-            "/gateway.v1.IdentityService/Login": (gateway.login, ident.LoginRequest),
-            "/gateway.v1.IdentityService/RefreshToken": (gateway.refresh, ident.RefreshTokenRequest),
-            "/gateway.v1.IdentityService/Logout": (gateway.logout, ident.LogoutRequest),
-            "/gateway.v1.IdentityService/ChangePassword": (gateway.change, ident.ChangePasswordRequest),
-            "/gateway.v1.IdentityService/WhoAmI": (gateway.who, ident.WhoAmIRequest),
-            "/gateway.v1.AuditService/GetCheckpoint": (gateway.checkpoint, au.GetCheckpointRequest),
-            "/gateway.v1.AuditService/GetConsistencyProof": (gateway.consistency, au.GetConsistencyProofRequest),
-        }
+        self.unary = gateway.methods()
 
     def service(self, handler_call_details):
         name = handler_call_details.method
@@ -282,12 +312,16 @@ class _Handler(grpc.GenericRpcHandler):
             except Refusal as refusal:
                 self._refuse(context, refusal)
                 return
-            context.set_trailing_metadata((("gateway-checkpoint-bin", self.gateway.log.checkpoint().encode()),))
+            context.set_trailing_metadata(
+                (("gateway-checkpoint-bin", self.gateway.log.checkpoint().encode()),)
+            )
 
         return grpc.stream_stream_rpc_method_handler(serve)
 
     def _refuse(self, context, refusal: Refusal) -> None:
-        status = status_pb2.Status(code=NUMBERS[refusal.code], message=REASONS[refusal.reason].english)
+        status = status_pb2.Status(
+            code=NUMBERS[refusal.code], message=REASONS[refusal.reason].english
+        )
         info = error_details_pb2.ErrorInfo(reason=refusal.reason.value, domain="gateway.test")
         status.details.add().Pack(info)
         if refusal.retry_after_s is not None:

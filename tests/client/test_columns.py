@@ -31,7 +31,11 @@ def test_paths_numbers_codes_days_and_truths():
         },
     )
     assert dose.lot.expiry_date.month == 1
-    assert (dose.property, dose.site, dose.route) == (1, v.Vaccination.SITE_ORAL, v.Vaccination.ROUTE_ORAL)
+    assert (dose.property, dose.site, dose.route) == (
+        1,
+        v.Vaccination.SITE_ORAL,
+        v.Vaccination.ROUTE_ORAL,
+    )
     assert dose.free_of_charge
     assert not dose.HasField("trace")
 
@@ -46,13 +50,21 @@ def test_a_national_code_comes_before_the_number_on_the_wire():
 def test_elements_are_counted_or_dealt_out():
     child = read(
         c.Child,
-        {"guardians.2.name": "b", "guardians.1.name": "a", "restricted.contraindicated_vaccine_codes": "0101|1201"},
+        {
+            "guardians.2.name": "b",
+            "guardians.1.name": "a",
+            "restricted.contraindicated_vaccine_codes": "0101|1201",
+        },
     )
     assert [guardian.name for guardian in child.guardians] == ["a", "b"]
     assert list(child.restricted.contraindicated_vaccine_codes) == ["0101", "1201"]
     movement = read(
         s.StockMovement,
-        {"lines.1.trace_codes.nmpa_code": "1|2", "lines.1.trace_codes.level": "CASE|2", "lines.1.dose_count": "-4"},
+        {
+            "lines.1.trace_codes.nmpa_code": "1|2",
+            "lines.1.trace_codes.level": "CASE|2",
+            "lines.1.dose_count": "-4",
+        },
     )
     (line,) = movement.lines
     assert [(code.nmpa_code, code.level) for code in line.trace_codes] == [("1", 3), ("2", 2)]

@@ -33,7 +33,9 @@ def test_there_may_be_no_file_yet(tmp_path):
     assert list(delimited.recover(tmp_path / "none")) == []
 
 
-@pytest.mark.parametrize("content", [b"\xff" * 9, b"\x05\xff\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f"])
+@pytest.mark.parametrize(
+    "content", [b"\xff" * 9, b"\x05\xff\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f"]
+)
 def test_other_content_is_no_row_of_receipts(tmp_path, content):
     file = tmp_path / "r"
     file.write_bytes(content)

@@ -22,14 +22,19 @@ DOSE = {
 
 def test_a_message_is_what_protobuf_makes_of_the_same_json():
     made = v.Vaccination(**keywords(v.Vaccination.DESCRIPTOR, DOSE))
-    assert made == json_format.ParseDict({k: x for k, x in DOSE.items() if x is not None}, v.Vaccination())
+    assert made == json_format.ParseDict(
+        {k: x for k, x in DOSE.items() if x is not None}, v.Vaccination()
+    )
 
 
 def test_proto_names_and_lists_are_taken_too():
     line = {"package_count": -5, "trace_codes": [{"nmpaCode": "1"}, {"isoCode": "2"}]}
     made = s.StockMovement(**keywords(s.StockMovement.DESCRIPTOR, {"lines": [line]}))
     assert made.lines[0].package_count == -5
-    assert [code.WhichOneof("form") for code in made.lines[0].trace_codes] == ["nmpa_code", "iso_code"]
+    assert [code.WhichOneof("form") for code in made.lines[0].trace_codes] == [
+        "nmpa_code",
+        "iso_code",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def test_a_profile_is_read_back_as_it_was_written(tmp_path):
 
 
 def test_a_name_is_a_folder_of_the_configuration_and_a_slash_makes_it_a_path(tmp_path):
-    assert profiles.locate("city", {"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "gateway" / "city"
+    assert (
+        profiles.locate("city", {"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "gateway" / "city"
+    )
     assert profiles.locate("city", {}).parts[-3:] == (".config", "gateway", "city")
     assert str(profiles.locate("./city")) == "city"
     assert str(profiles.locate("/a/city")) == "/a/city"

@@ -43,7 +43,9 @@ def test_rows_are_records_of_the_kind_that_the_header_tells(tmp_path):
         ("a.csv", "unit_code,name\n1,a\n", 1, "", "kind"),
     ],
 )
-def test_an_error_names_line_and_field_and_never_the_value(tmp_path, name, content, line, field, wanted):
+def test_an_error_names_line_and_field_and_never_the_value(
+    tmp_path, name, content, line, field, wanted
+):
     with pytest.raises(ReadingError) as raised:
         list(items(write(tmp_path, name, content)))
     error = raised.value
@@ -53,7 +55,9 @@ def test_an_error_names_line_and_field_and_never_the_value(tmp_path, name, conte
 
 
 def test_units_are_read_alone(tmp_path):
-    (unit,) = units(write(tmp_path, "u.csv", "unit_code,name,level\n1401050003,城关,VACCINATION_UNIT\n"))
+    (unit,) = units(
+        write(tmp_path, "u.csv", "unit_code,name,level\n1401050003,城关,VACCINATION_UNIT\n")
+    )
     assert (unit.unit_code, unit.level) == ("1401050003", 4)
     (unit,) = units(write(tmp_path, "u.jsonl", '{"unitCode":"1401050003"}'))
     assert unit.unit_code == "1401050003"

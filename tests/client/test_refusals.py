@@ -35,7 +35,12 @@ def test_the_gateways_reason_comes_out_of_the_status():
     assert refusal.reason is Reason.PASSWORD_WEAK
     assert refusal.metadata == {"least": "8"}
     (found,) = refusal.violations
-    assert (found.field, found.rule, found.english, found.chinese) == ("new_password", "LENGTH", "Too short.", "太短。")
+    assert (found.field, found.rule, found.english, found.chinese) == (
+        "new_password",
+        "LENGTH",
+        "Too short.",
+        "太短。",
+    )
     assert not outcome_unknown(refusal)
 
 

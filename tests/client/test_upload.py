@@ -147,7 +147,10 @@ def test_a_source_that_fails_stops_the_upload_with_its_own_error(tmp_path):
     gateway = SmallGateway()
 
     async def scenario():
-        async with gateway, Client(gateway.profile(tmp_path), password=lambda: Secret(PASSWORD)) as client:
+        async with (
+            gateway,
+            Client(gateway.profile(tmp_path), password=lambda: Secret(PASSWORD)) as client,
+        ):
             await Upload(client, broken(), Kept()).run()
 
     with pytest.raises(ValueError, match="line 26"):
@@ -196,7 +199,9 @@ def test_a_gateway_that_shows_another_log_is_found_out_at_the_end(tmp_path):
     """The receipts are of a fork, signed with the true key; the audit service continues the log that was kept."""
     gateway = SmallGateway()
     run(gateway, tmp_path, 20)
-    fork = Log(gateway.log.signer.verifier.name, seed=gateway.log.signer._private.private_bytes_raw())
+    fork = Log(
+        gateway.log.signer.verifier.name, seed=gateway.log.signer._private.private_bytes_raw()
+    )
     for entry in [b"other", *gateway.log.leaves]:
         fork.append(entry)
     gateway.receipts_log = fork

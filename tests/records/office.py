@@ -17,7 +17,13 @@ def tables() -> Tables:
 
 
 def desk(**changes: Any) -> Desk:
-    given = {"tables": tables(), "units": Register(), "tagger": BlindIndex(bytes(32)), "organisation": COUNTY, "now_us": NOW_US}
+    given = {
+        "tables": tables(),
+        "units": Register(),
+        "tagger": BlindIndex(bytes(32)),
+        "organisation": COUNTY,
+        "now_us": NOW_US,
+    }
     return Desk(**(given | changes))
 
 

@@ -48,7 +48,9 @@ def test_ch_19_a_change_of_the_person_needs_a_reason(changes, found):
 
 @pytest.mark.parametrize(("revision", "found"), [(0, ["CH-20"]), (1, ["CH-20"]), (2, []), (9, [])])
 def test_ch_20_stale_revision(revision, found):
-    assert ids(judged(a_child(revision=revision, birth_weight_grams=1), a_child(revision=1))) == found
+    assert (
+        ids(judged(a_child(revision=revision, birth_weight_grams=1), a_child(revision=1))) == found
+    )
 
 
 def test_ch_22_retired():

@@ -27,7 +27,12 @@ def test_key_columns():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"record_id": str(uuid.uuid4())}, {"revision": 4}, {"correction_reason": "x"}, {"entered_time__seconds": 5}],
+    [
+        {"record_id": str(uuid.uuid4())},
+        {"revision": 4},
+        {"correction_reason": "x"},
+        {"entered_time__seconds": 5},
+    ],
 )
 def test_the_same_content_under_another_name(changes):
     record = a_dose(CHILD)
@@ -80,6 +85,8 @@ def test_parts_cannot_be_moved_from_one_text_to_the_next():
     assert key(one).content_tag != key(other).content_tag
 
 
-@pytest.mark.parametrize("changes", [{"record_id": "x"}, {"child_code": "1"}, {"vaccinated_date": None}])
+@pytest.mark.parametrize(
+    "changes", [{"record_id": "x"}, {"child_code": "1"}, {"vaccinated_date": None}]
+)
 def test_what_cannot_be_stored_has_no_key(changes):
     assert key(a_dose(CHILD, **changes)) is None

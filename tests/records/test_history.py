@@ -22,7 +22,9 @@ TAG = b"c" * 16
 
 
 def child(**changes):
-    key = ChildKey(TAG, BORN, SEX_FEMALE, REGISTER_STATUS_ACTIVE, None, 0, "1401050001", b"n", None, b"t", 1, 0)
+    key = ChildKey(
+        TAG, BORN, SEX_FEMALE, REGISTER_STATUS_ACTIVE, None, 0, "1401050001", b"n", None, b"t", 1, 0
+    )
     return key._replace(**changes)
 
 
@@ -30,7 +32,9 @@ def given(code, number, day, route=IM, site=ARM, content=None, record=None):
     vaccine = tables().vaccines[code]
     name = (record or f"{code}{number}{day}{site}").encode()
     content = (content or f"content of {name!r}").encode()
-    return DoseKey(TAG, name, code, number, day, route, site, content, "1401050001", vaccine.series, 0, HERE, 0)
+    return DoseKey(
+        TAG, name, code, number, day, route, site, content, "1401050001", vaccine.series, 0, HERE, 0
+    )
 
 
 def months(count, days=0):
@@ -62,7 +66,8 @@ def test_va_04_after_leaving(status):
 
 
 @pytest.mark.parametrize(
-    ("day", "found"), [(months(8), []), (months(8, -1), ["VA-06"]), (months(9), []), (months(2), ["VA-06"])]
+    ("day", "found"),
+    [(months(8), []), (months(8, -1), ["VA-06"]), (months(9), []), (months(2), ["VA-06"])],
 )
 def test_va_06_minimum_age(day, found):
     assert judged(given("1201", 1, day, SC)) == found
@@ -98,7 +103,10 @@ def test_va_08_live_after_live(days, found):
 def test_va_08_is_about_injected_live_vaccines_only():
     near = months(9, 3)
     mmr = given("1201", 1, months(9), SC)
-    assert judged(given("0202", 3, near, IM), mmr, given("0202", 2, months(1)), given("0202", 1, BORN)) == []
+    assert (
+        judged(given("0202", 3, near, IM), mmr, given("0202", 2, months(1)), given("0202", 1, BORN))
+        == []
+    )
     assert "VA-08" not in judged(given("0311", 1, near, PO, MOUTH), mmr)
 
 
@@ -141,7 +149,10 @@ def test_va_12_one_site():
     one = given("0202", 1, BORN, site=ARM)
     assert judged(given("0101", 1, BORN, ID, ARM), one) == ["VA-12"]
     assert judged(given("0101", 1, months(1), ID, ARM), one) == []
-    assert judged(given("0311", 3, BORN, PO, MOUTH), given("0301", 1, BORN, PO, MOUTH)) == ["VA-06", "VA-10"]
+    assert judged(given("0311", 3, BORN, PO, MOUTH), given("0301", 1, BORN, PO, MOUTH)) == [
+        "VA-06",
+        "VA-10",
+    ]
 
 
 def test_va_17_for_girls():

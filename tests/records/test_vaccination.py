@@ -34,7 +34,13 @@ CASES = [
     ({"lot__vaccine_code": "0099"}, ["VA-02"]),
     ({"lot__vaccine_code": ""}, ["VA-02"]),
     ({"lot__vaccine_code": "0301", "route": 4, "site": 9, "free_of_charge": False}, ["VA-02"]),
-    ({"vaccinated_date": TODAY + timedelta(days=1), "lot__expiry_date": TODAY + timedelta(days=9)}, ["VA-03"]),
+    (
+        {
+            "vaccinated_date": TODAY + timedelta(days=1),
+            "lot__expiry_date": TODAY + timedelta(days=9),
+        },
+        ["VA-03"],
+    ),
     ({"vaccinated_date__day": 0}, ["VA-03"]),
     ({"vaccinated_date": None}, ["VA-03"]),
     ({"lot__expiry_date": BORN - timedelta(days=1)}, ["VA-05"]),
@@ -54,7 +60,13 @@ CASES = [
     ({"free_of_charge": False, "lot__vaccine_code": "2201"}, []),
     ({"entered_time__seconds": seconds(BORN + timedelta(days=8))}, ["VA-15"]),
     ({"entered_time__seconds": seconds(BORN + timedelta(days=7))}, []),
-    ({"entered_time__seconds": seconds(BORN + timedelta(days=80)), "source": V.SOURCE_BACKFILLED}, []),
+    (
+        {
+            "entered_time__seconds": seconds(BORN + timedelta(days=80)),
+            "source": V.SOURCE_BACKFILLED,
+        },
+        [],
+    ),
     ({"entered_time": None}, ["VA-23"]),
     ({"unit_code": CLOSED_UNIT}, ["VA-16"]),
     ({"unit_code": SECOND_UNIT}, []),
@@ -109,7 +121,9 @@ def test_what_is_usual_takes_the_fast_way():
     assert vaccination.plain(dose.read(a_dose(CHILD, dose_amount="2滴")), desk())
 
 
-TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(["", " ", "0.5ml", "2滴", "a\x1fb", "\u3000", "１"]))
+TEXTS = st.one_of(
+    st.text(max_size=12), st.sampled_from(["", " ", "0.5ml", "2滴", "a\x1fb", "\u3000", "１"])
+)
 NUMBERS = st.integers(0, 12)
 CHANGES = st.fixed_dictionaries(
     {},
@@ -128,7 +142,9 @@ CHANGES = st.fixed_dictionaries(
         "source": NUMBERS,
         "site": NUMBERS,
         "route": NUMBERS,
-        "unit_code": st.sampled_from([CLOSED_UNIT, FOREIGN_UNIT, SECOND_UNIT, "", "11", "１401050001"]),
+        "unit_code": st.sampled_from(
+            [CLOSED_UNIT, FOREIGN_UNIT, SECOND_UNIT, "", "11", "１401050001"]
+        ),
         "vaccinator_id": TEXTS,
         "device_id": TEXTS,
         "dose_amount": TEXTS,

@@ -16,7 +16,9 @@ def found() -> tables.Tables:
 
 
 def province(children: int, *, seed: int = 1, shares: Shares = FAULTLESS) -> Province:
-    return Province(found(), units_of(found(), COUNTIES), seed=seed, children=children, shares=shares)
+    return Province(
+        found(), units_of(found(), COUNTIES), seed=seed, children=children, shares=shares
+    )
 
 
 @cache

@@ -15,7 +15,15 @@ def test_every_card_has_every_required_item():
         child = family.child
         assert re.fullmatch(r"[0-9]{18}", child.child_code)
         assert child.child_code.startswith(child.file_unit_code)
-        for name in ("name", "sex", "guardians", "household_category", "residence_type", "status", "filed_date"):
+        for name in (
+            "name",
+            "sex",
+            "guardians",
+            "household_category",
+            "residence_type",
+            "status",
+            "filed_date",
+        ):
             assert getattr(child, name), name
         for address in (child.household, child.residence):
             assert len(address.detail) >= 4

@@ -7,7 +7,9 @@ OF_THE_CARD = {"child_not_accepted", "before_its_child"}
 def test_every_kind_is_planted_once_in_a_family_at_most():
     planted = {plant.__name__: 0 for plant in DOSE_DEFECTS}
     for family in defective():
-        truths = [t for t in family.truth if t.kind == "vaccination" and t.defect not in OF_THE_CARD]
+        truths = [
+            t for t in family.truth if t.kind == "vaccination" and t.defect not in OF_THE_CARD
+        ]
         assert len(truths) <= 1
         for truth in truths:
             planted[truth.defect] += 1

@@ -1,5 +1,6 @@
 from collections import Counter
 from datetime import date, timedelta
+from itertools import pairwise
 from random import Random
 
 from gateway.sample.calendar import from_date, months_later
@@ -52,15 +53,19 @@ def test_the_change_of_2025_is_followed():
 def test_injected_live_vaccines_are_given_together_or_a_month_apart():
     for family in families():
         days = sorted(
-            from_date(dose.vaccinated_date) for dose in family.doses if dose.lot.vaccine_code in LIVE_INJECTED
+            from_date(dose.vaccinated_date)
+            for dose in family.doses
+            if dose.lot.vaccine_code in LIVE_INJECTED
         )
-        gaps = [(later - day).days for day, later in zip(days, days[1:], strict=False)]
+        gaps = [(later - day).days for day, later in pairwise(days)]
         assert all(gap == 0 or gap >= 28 for gap in gaps)
 
 
 def test_doses_of_one_visit_are_given_at_different_sites():
     for family in families():
-        places = Counter((dose.vaccinated_date.SerializeToString(), dose.site) for dose in family.doses)
+        places = Counter(
+            (dose.vaccinated_date.SerializeToString(), dose.site) for dose in family.doses
+        )
         assert max(places.values()) == 1
 
 

@@ -16,7 +16,10 @@ def test_cells_are_field_paths_with_national_codes():
     child = records().by_file["children"][0]
     row = dict(cells(child))
     assert row["sex"] in {"1", "2"}
-    assert row["birth_date"] == f"{child.birth_date.year}-{child.birth_date.month:02d}-{child.birth_date.day:02d}"
+    assert (
+        row["birth_date"]
+        == f"{child.birth_date.year}-{child.birth_date.month:02d}-{child.birth_date.day:02d}"
+    )
     assert row["guardians.1.relation"] == "MOTHER"
     assert row["household.detail"] == child.household.detail
 

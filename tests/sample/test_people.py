@@ -14,7 +14,9 @@ def test_check_digits_are_those_of_the_standard(number):
 
 @pytest.mark.parametrize("sex", [people.MALE, people.FEMALE])
 def test_numbers_of_one_day_are_different_and_tell_the_sex(sex):
-    numbers = [people.identity_number("140105", date(2025, 5, 1), serial, sex) for serial in range(499)]
+    numbers = [
+        people.identity_number("140105", date(2025, 5, 1), serial, sex) for serial in range(499)
+    ]
     assert len(set(numbers)) == 499
     assert {int(number[16]) % 2 for number in numbers} == {sex % 2}
     assert all(number[6:14] == "20250501" for number in numbers)
@@ -22,7 +24,10 @@ def test_numbers_of_one_day_are_different_and_tell_the_sex(sex):
 
 def test_phones_have_the_form_of_a_mobile_number_in_a_block_that_nobody_has():
     rng = Random(1)
-    assert all(phone.startswith("154") and len(phone) == 11 for phone in (people.phone(rng) for _ in range(100)))
+    assert all(
+        phone.startswith("154") and len(phone) == 11
+        for phone in (people.phone(rng) for _ in range(100))
+    )
 
 
 def test_names_are_two_or_three_characters():

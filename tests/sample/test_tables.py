@@ -15,7 +15,10 @@ def test_shanxi_has_eleven_cities_and_117_counties():
 
 def test_the_schedule_is_dated():
     rules = [rule for rule in found().schedule if (rule.series, rule.dose) == ("DTaP", 1)]
-    assert [(rule.since, rule.minimum_months) for rule in rules][:2] == [(date(2021, 3, 1), 3), (date(2025, 1, 1), 2)]
+    assert [(rule.since, rule.minimum_months) for rule in rules][:2] == [
+        (date(2021, 3, 1), 3),
+        (date(2025, 1, 1), 2),
+    ]
     assert rules[-1].until == date.max
 
 

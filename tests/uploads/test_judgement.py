@@ -23,8 +23,22 @@ NOON_US = ((AS_OF - date(1970, 1, 1)).days * 86400 + 86400 + 4 * 3600) * US_PER_
 
 def as_unit(unit: Any) -> Unit:
     first = unit.active_from_date
-    active = date(first.year, first.month, first.day) if unit.HasField("active_from_date") else date(2000, 1, 1)
-    return Unit(unit.unit_code, "140000", None, unit.division_code, unit.level, unit.name, None, active, None)
+    active = (
+        date(first.year, first.month, first.day)
+        if unit.HasField("active_from_date")
+        else date(2000, 1, 1)
+    )
+    return Unit(
+        unit.unit_code,
+        "140000",
+        None,
+        unit.division_code,
+        unit.level,
+        unit.name,
+        None,
+        active,
+        None,
+    )
 
 
 def by_batches(records: list[Any], size: int = 200) -> Iterator[list[Any]]:

@@ -48,9 +48,9 @@ import java.util.concurrent.TimeUnit;
 /**
  * A city's system, as a stranger writes it: logs in, uploads one batch twice, checks the receipt.
  *
- * <p>Arguments: identity and intake (host:port each), root certificate, own certificate, own key
- * (PEM files), account name, password file, new password file ("-" where the password is no
- * one-time password), unit code.
+ * <p>Arguments: identity and intake (host:port each), the name in the server's certificate, root
+ * certificate, own certificate, own key (PEM files), account name, password file, file with the
+ * password to set where the first is a one-time password, unit code.
  */
 public final class Upload {
   private static final int SECONDS = 30;
@@ -61,14 +61,16 @@ public final class Upload {
   public static void main(String[] args) throws Exception {
     ChannelCredentials credentials =
         TlsChannelCredentials.newBuilder()
-            .trustManager(new File(args[2]))
-            .keyManager(new File(args[3]), new File(args[4]))
+            .trustManager(new File(args[3]))
+            .keyManager(new File(args[4]), new File(args[5]))
             .build();
-    ManagedChannel identity = Grpc.newChannelBuilder(args[0], credentials).build();
-    ManagedChannel intake = Grpc.newChannelBuilder(args[1], credentials).build();
+    ManagedChannel identity =
+        Grpc.newChannelBuilder(args[0], credentials).overrideAuthority(args[2]).build();
+    ManagedChannel intake =
+        Grpc.newChannelBuilder(args[1], credentials).overrideAuthority(args[2]).build();
     try {
-      String token = login(identity, args[5], secret(args[6]), args[7]);
-      UploadBatchesRequest batch = batch(args[8]);
+      String token = login(identity, args[6], secret(args[7]), args[8]);
+      UploadBatchesRequest batch = batch(args[9]);
       BatchReceipt first = upload(intake, token, batch);
       verify(batch, first);
       BatchReceipt again = upload(intake, token, batch);

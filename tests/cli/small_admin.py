@@ -1,0 +1,136 @@
+"""A small gateway in a thread, with an administration that remembers what it was told; and `cli`, which runs one command."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from google.protobuf.message import Message
+
+from gateway.cli.main import application, run
+from gateway.errors import Reason, refuse
+from gateway.v1 import admin_service_pb2 as ad
+from gateway.v1 import types_pb2 as t
+from gateway.v1 import upload_service_pb2 as up
+from tests.client.small_gateway import SmallGateway
+
+_ADMIN = "/gateway.v1.AdminService/"
+ONE_TIME = "abcde-fghij-klmno"
+
+
+@dataclass
+class SmallAdmin(SmallGateway):
+    """Also: organisations, systems, units, accounts; and a list of what was quarantined."""
+
+    organisations: dict[str, ad.Organisation] = field(default_factory=dict)
+    systems: list[str] = field(default_factory=list)
+    units: dict[str, t.Unit] = field(default_factory=dict)
+    accounts: dict[str, ad.Account] = field(default_factory=dict)
+    quarantined: list[up.QuarantinedItem] = field(default_factory=list)
+
+    def methods(self) -> dict[str, tuple[Callable[..., Message], type[Message]]]:
+        return {
+            **super().methods(),
+            f"{_ADMIN}CreateOrganisation": (self.create, ad.CreateOrganisationRequest),
+            f"{_ADMIN}ListOrganisations": (self.list_organisations, ad.ListOrganisationsRequest),
+            f"{_ADMIN}SetOrganisationState": (self.set_state, ad.SetOrganisationStateRequest),
+            f"{_ADMIN}CreateSystem": (self.create_system, ad.CreateSystemRequest),
+            f"{_ADMIN}RegisterUnits": (self.register_units, ad.RegisterUnitsRequest),
+            f"{_ADMIN}ListUnits": (self.list_units, ad.ListUnitsRequest),
+            f"{_ADMIN}CreateAccount": (self.create_account, ad.CreateAccountRequest),
+            f"{_ADMIN}ResetPassword": (self.reset, ad.ResetPasswordRequest),
+            f"{_ADMIN}ListAccounts": (self.list_accounts, ad.ListAccountsRequest),
+            "/gateway.v1.UploadService/ListQuarantine": (self.list_quarantine, up.ListQuarantineRequest),
+        }
+
+    def create(self, request, token):
+        self._check(token)
+        code = request.organisation.organisation_code
+        if code in self.organisations:
+            raise refuse(Reason.ALREADY_EXISTS)
+        self.organisations[code] = request.organisation
+        self.organisations[code].state = ad.Organisation.STATE_ACTIVE
+        return ad.CreateOrganisationResponse(organisation=self.organisations[code])
+
+    def list_organisations(self, request, token):
+        """Two to a page, so that the pages are asked for."""
+        self._check(token)
+        codes = sorted(self.organisations)
+        start = int(request.page_token or 0)
+        rest = str(start + 2) if start + 2 < len(codes) else ""
+        page = [self.organisations[code] for code in codes[start : start + 2]]
+        return ad.ListOrganisationsResponse(organisations=page, next_page_token=rest)
+
+    def set_state(self, request, token):
+        self._check(token)
+        organisation = self.organisations[request.organisation_code]
+        organisation.state = request.state
+        return ad.SetOrganisationStateResponse(organisation=organisation)
+
+    def create_system(self, request, token):
+        self._check(token)
+        kind = "officer" if request.officer else "sys"
+        self.systems.append(f"spiffe://gateway.test/org/{request.organisation_code}/{kind}/{request.system_name}")
+        return ad.CreateSystemResponse(spiffe_id=self.systems[-1])
+
+    def register_units(self, request, token):
+        self._check(token)
+        self.units.update({unit.unit_code: unit for unit in request.units})
+        return ad.RegisterUnitsResponse(registered_count=len(request.units))
+
+    def list_units(self, request, token):
+        self._check(token)
+        wanted = request.organisation_code
+        return ad.ListUnitsResponse(units=[u for u in self.units.values() if wanted in ("", u.organisation_code)])
+
+    def create_account(self, request, token):
+        self._check(token)
+        self.accounts[request.account_name] = ad.Account(
+            organisation_code=request.organisation_code,
+            account_name=request.account_name,
+            roles=request.roles,
+            system_name=request.system_name,
+            must_change=True,
+        )
+        return ad.CreateAccountResponse(one_time_password=ONE_TIME)
+
+    def reset(self, request, token):
+        self._check(token)
+        if request.account_name not in self.accounts:
+            raise refuse(Reason.NOT_FOUND)
+        return ad.ResetPasswordResponse(one_time_password=ONE_TIME)
+
+    def list_accounts(self, _request, token):
+        self._check(token)
+        return ad.ListAccountsResponse(accounts=self.accounts.values())
+
+    def list_quarantine(self, _request, token):
+        self._check(token)
+        return up.ListQuarantineResponse(items=self.quarantined)
+
+
+@contextmanager
+def served(gateway: SmallAdmin) -> Iterator[SmallAdmin]:
+    """Serve a gateway from a thread with a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(gateway.start(), loop).result(10)
+        try:
+            yield gateway
+        finally:
+            asyncio.run_coroutine_threadsafe(gateway.stop(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def cli(*words: str) -> int:
+    """Run `gateway WORDS` in this process and return its exit status."""
+    with pytest.raises(SystemExit) as ended:
+        run(application(), words)
+    return int(ended.value.code or 0)

@@ -1,0 +1,68 @@
+"""Each prerequisite, broken one at a time, is found by its name."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import prerequisites
+from gateway.cli.prerequisites import of_home, of_host, of_profile
+from gateway.config.home import Home
+from gateway.config.settings import load
+from gateway.store import tools
+
+
+@pytest.fixture
+def home(founded: Home, tmp_path: Path) -> Home:
+    """A copy that a test may break; its database stays behind."""
+    ignored = shutil.ignore_patterns("database", "run")
+    copy = Home(tmp_path / "home")
+    shutil.copytree(founded.root, copy.root, ignore=ignored)
+    return copy
+
+
+def bad(findings) -> set[str]:
+    return {one.check for one in findings if one.state == "bad"}
+
+
+def test_this_host_is_fit(monkeypatch) -> None:
+    assert bad(of_host()) == set()
+    monkeypatch.setattr(prerequisites, "_EARLIEST_US", 2**62)
+    monkeypatch.setattr(prerequisites, "_MINIMUM_PYTHON", (9, 0))
+    monkeypatch.setattr(tools, "_INSTALL", "none")
+    assert bad(of_host()) == {"clock", "python", "programs"}
+
+
+def test_a_home_is_judged(home: Home, monkeypatch) -> None:
+    text = home.settings.read_text()
+    home.settings.write_text(text.replace("allow_weak_origin = true", "allow_weak_origin = false"))
+    (home.secrets("intake") / "blind-index.key").chmod(0o644)
+    home.logs.chmod(0o777)
+    monkeypatch.setattr(prerequisites, "_FREE_BYTES", 2**62)
+    found = bad(of_home(home))
+    assert {"origin", "secret", "folder", "disk"} <= found
+
+
+def test_settings_that_cannot_be_read_end_it(home: Home) -> None:
+    home.settings.write_text("unknown = 1")
+    assert bad(of_home(home)) == {"settings"}
+
+
+def test_a_port_that_is_taken_is_named(founded: Home) -> None:
+    own = load(founded.settings)
+    with socket.create_server(("127.0.0.1", own.ports.intake)):
+        ports = [one.about["port"] for one in of_home(founded) if one.check == "port"]
+    assert ports == [own.ports.intake]
+
+
+def test_a_profile_is_judged_and_its_gateway_looked_for(founded: Home, tmp_path) -> None:
+    found = list(of_profile(founded.admin_profile))
+    assert [one.state for one in found if one.check == "profile"] == ["good"]
+    doors = [one for one in found if one.check == "door"]
+    assert {one.state for one in doors} == {"bad"}
+    own = load(founded.settings)
+    with socket.create_server(("127.0.0.1", own.ports.intake)):
+        reached = [one for one in of_profile(founded.admin_profile) if one.check == "door"]
+    assert [one.about["door"] for one in reached if one.state == "good"] == ["intake"]
+    assert bad(of_profile(tmp_path)) == {"profile"}

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from gateway.cli.main import application, run
+from gateway.config.home import Home
+from gateway.config.users import separate
+from gateway.store.embedded import Cluster
+
+
+def status(capsys, home: Home, *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        run(application("status"), ["status", str(home.root), *words])
+    assert ended.value.code == 0
+    told: str = capsys.readouterr().out
+    return told
+
+
+def test_a_gateway_that_is_not_served(founded: Home, capsys) -> None:
+    told = json.loads(status(capsys, founded, "--json"))
+    assert (told["served"], told["processes"]) == (False, {})
+    assert told["separation"] == ("strong" if separate() else "weak")
+    assert told["origin"] == "weak"
+    assert told["offline_keys"] == "here"
+    assert told["database"] == {"state": "away"}
+    assert told["days_left"].keys() == {"root", "client-authority", "server"}
+    assert 0 < told["crl_hours_left"] <= 24
+
+
+def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, capsys) -> None:
+    cluster = Cluster(founded)
+    cluster.start(mortal=True)
+    try:
+        told = json.loads(status(capsys, founded, "--json"))["database"]
+        english = status(capsys, founded, "--lang", "en")
+        chinese = status(capsys, founded, "--lang", "zh")
+    finally:
+        cluster.stop()
+    assert (told["state"], told["schema"]) == ("embedded", "0001")
+    assert told["log_size"] >= 1
+    assert (told["accounts"], told["passwords_one_time"], told["certificates"]) == (1, 1, 1)
+    assert "is not served" in english
+    assert "one-time" in english
+    assert "未在服务" in chinese
+    assert "status." not in english + chinese
+
+
+def test_another_users_gateway_is_refused(founded: Home, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 65_533)
+    with pytest.raises(SystemExit) as ended:
+        run(application("status"), ["status", str(founded.root), "--json"])
+    assert ended.value.code == 2
+    assert json.loads(capsys.readouterr().out)["refused"] == "USER_WRONG"

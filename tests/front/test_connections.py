@@ -1,0 +1,228 @@
+"""What stands is cut when its bearer falls, within a second; what idles or grows old is ended without a leaf."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.config.settings import Settings
+from gateway.pki import ceremony
+
+from tests.front.stage import CITY, CITY_AT, HELLO, OTHER, OTHER_AT, Stage, serial, stage
+from tests.pki.forge import Papers
+
+
+async def _open(at: Stage, papers: Papers, address: str = CITY_AT) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await at.connect(papers, address)
+    writer.write(HELLO)
+    assert await reader.readexactly(5) == HELLO
+    return reader, writer
+
+
+async def _ended(reader: asyncio.StreamReader, within_s: float) -> None:
+    async with asyncio.timeout(within_s):
+        try:
+            assert await reader.read() == b""
+        except OSError:
+            pass
+
+
+def _suspend_organisation(at: Stage, papers: Papers) -> None:
+    at.sql("UPDATE gateway.organisation SET state = 2 WHERE code = %s", CITY.organisation)
+
+
+def _suspend_system(at: Stage, papers: Papers) -> None:
+    at.sql("UPDATE gateway.system SET state = 2 WHERE organisation = %s", CITY.organisation)
+
+
+@pytest.mark.parametrize(
+    ("fall", "reason"),
+    [
+        (Stage.revoke, "CERT_REVOKED"),
+        (_suspend_organisation, "ORGANISATION_SUSPENDED"),
+        (_suspend_system, "SYSTEM_SUSPENDED"),
+        (lambda at, papers: at.clock.turn(seconds=15 * 86_400), "CERT_EXPIRED"),
+    ],
+)
+def test_who_falls_is_cut_within_a_second(
+    cluster: Any, database_settings: Settings, fall: Callable[[Stage, Papers], None], reason: str
+) -> None:
+    """44-46: each of its connections gets one leaf; other organisations' go on."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings, idle_timeout_s=1e9, limits={"longest_hours": 1e9}) as at:
+            papers, other = at.good(), at.good(OTHER)
+            first, second = await _open(at, papers), await _open(at, papers)
+            innocent = await _open(at, other, OTHER_AT) if reason != "CERT_EXPIRED" else None
+            began = time.monotonic()
+            fall(at, papers)
+            await asyncio.gather(_ended(first[0], 3), _ended(second[0], 3))
+            assert time.monotonic() - began < 1
+            leaf = await at.leaf(2)
+            assert (leaf["kind"], leaf["reason"], leaf["decision"]) == ("connection.cut", reason, "deny")
+            assert (leaf["organisation"], leaf["serial"]) == (CITY.organisation, serial(papers))
+            assert len({one["connection"] for one in at.leaves()}) == 2
+            if innocent is not None:
+                innocent[1].write(HELLO)
+                assert await innocent[0].readexactly(5) == HELLO
+            for _, writer in (first, second, *([innocent] if innocent else [])):
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_stream_at_full_speed_is_cut_too(cluster: Any, database_settings: Settings) -> None:
+    """45: the client never stops to send."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            reader, writer = await _open(at, papers)
+
+            async def pour() -> None:
+                with pytest.raises((OSError, RuntimeError)):
+                    while True:
+                        writer.write(bytes(65_536))
+                        await writer.drain()
+
+            async def drink() -> None:
+                while await reader.read(65_536):
+                    pass
+
+            pouring, drinking = asyncio.create_task(pour()), asyncio.create_task(drink())
+            await asyncio.sleep(0.2)
+            began = time.monotonic()
+            at.revoke(papers)
+            await asyncio.wait([drinking], timeout=5)
+            assert time.monotonic() - began < 1
+            writer.close()
+            await asyncio.wait([pouring], timeout=5)
+            assert (await at.leaf())["reason"] == "CERT_REVOKED"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seconds", [1000, 9 * 3600])
+def test_what_idles_or_is_old_is_ended_without_a_leaf(
+    cluster: Any, database_settings: Settings, seconds: int
+) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings, idle_timeout_s=900.0 if seconds < 5000 else 1e9) as at:
+            reader, writer = await _open(at, at.good())
+            at.clock.turn(seconds=100)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            await asyncio.sleep(0.3)  # one look of the watch, which takes note of the bytes
+            at.clock.turn(seconds=seconds)
+            await _ended(reader, 3)
+            writer.close()
+            assert at.leaves() == []
+
+    asyncio.run(run())
+
+
+def test_a_name_is_known_while_its_connection_stands(cluster: Any, database_settings: Settings) -> None:
+    """53, 55: doors learn who it is, and that it is gone; a name that was never given is nobody's."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            door = at.control()
+            _, writer = await _open(at, papers)
+            (name,) = at.front.connections._live
+            found = await door.who(name)
+            assert found is not None
+            assert (found.organisation, found.serial, found.subject) == (CITY.organisation, serial(papers), str(CITY))
+            assert (found.door, found.origin.strength, found.origin.organisation) == ("intake", "weak", CITY.organisation)
+            assert found.peer.startswith("127.0.0.1:")
+            assert await door.who("0" * 32) is None
+            writer.close()
+            async with asyncio.timeout(5):
+                while await door.who(name) is not None:
+                    await asyncio.sleep(0.01)
+            await door.close()
+
+    asyncio.run(run())
+
+
+def test_new_server_certificates_and_lists_are_taken_while_connections_stand(
+    cluster: Any, database_settings: Settings
+) -> None:
+    """48, 49."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            reader, writer = await _open(at, papers)
+            renewed = await asyncio.to_thread(ceremony.renew_server, at.home, [CITY_AT], at.clock.now_us())
+            at.write_crl(number=2)
+            async with asyncio.timeout(5):
+                while at.front._terms.current.crl_number != 2:
+                    await asyncio.sleep(0.01)
+            fresh, fresh_writer = await _open(at, papers)
+            shown = fresh_writer.get_extra_info("ssl_object").getpeercert()
+            assert int(shown["serialNumber"], 16) == renewed.serial_number
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            writer.close()
+            fresh_writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_door_that_restarts_is_waited_for(cluster: Any, database_settings: Settings) -> None:
+    """51: a connection that comes while a door restarts is served by the new one."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            reader, writer = await at.connect(papers, door="identity")
+            writer.write(HELLO)
+            await asyncio.sleep(0.1)
+
+            async def answer(inner: asyncio.StreamReader, inner_writer: asyncio.StreamWriter) -> None:
+                inner_writer.write(await inner.read(100))
+                await inner_writer.drain()
+                await inner.read()
+                inner_writer.close()
+
+            door = await asyncio.start_unix_server(answer, path=str(at.home.door_socket("identity")))
+            assert await reader.readexactly(5) == HELLO
+            writer.close()
+            door.close()
+            assert at.leaves() == []
+
+    asyncio.run(run())
+
+
+def test_a_door_that_stays_away_is_a_refusal(
+    cluster: Any, database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        monkeypatch.setattr("gateway.front.admission.DOOR_WAIT_S", 0.1)
+        async with stage(cluster, database_settings) as at:
+            assert not await at.served(at.good(), door="identity")
+            leaf = await at.leaf()
+            assert (leaf["door"], leaf["detail"]["cause"]) == ("identity", "door-away")
+
+    asyncio.run(run())
+
+
+def test_draining_takes_nobody_in_and_lets_finish(cluster: Any, database_settings: Settings) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            reader, writer = await _open(at, papers)
+            closing = asyncio.create_task(at.front.close(drain_s=5))
+            await asyncio.sleep(0.05)
+            assert not await at.served(papers)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            assert not closing.done()
+            writer.close()
+            async with asyncio.timeout(3):
+                await closing
+
+    asyncio.run(run())

@@ -1,0 +1,406 @@
+"""Each check refuses by itself, in the guard's order, with one leaf; and the next good call works."""
+
+import asyncio
+import secrets
+import uuid
+
+import grpc
+import pytest
+
+from gateway.clock import US_PER_S
+from gateway.v1 import identity_service_pb2 as identity
+from tests.coverage.rpcs import UPLOAD, WHOAMI, Watch, a_batch, refused
+from tests.world import COUNTY, OTHER_CITY, SECOND_COUNTY, RefusedError
+
+CHECK = "/grpc.health.v1.Health/Check"
+
+
+async def whoami(world, token, **found):
+    return await world.call(world.county, WHOAMI, identity.WhoAmIRequest(), token=token, **found)
+
+
+async def expect(world, reason, call, code=None):
+    """The call is refused for this reason, with one leaf; then a good call works."""
+    watch = Watch(world)
+    error = await refused(call)
+    leaf = await watch.only_leaf()
+    assert error.reason == reason
+    assert leaf["reason"] == reason
+    assert leaf["decision"] == "deny"
+    if code is not None:
+        assert error.code == code
+    return leaf
+
+
+def scenario(province, work):
+    province.run(work(province.world))
+
+
+def test_1_a_connection_past_the_front(province):
+    async def work(world):
+        watch = Watch(world)
+        async with grpc.aio.insecure_channel(f"unix:{world.home.door_socket('identity')}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await channel.unary_unary(CHECK)(b"", timeout=10)
+        assert RefusedError(raised.value).reason == "CONNECTION_UNKNOWN"
+        leaf = await watch.only_leaf()
+        assert leaf["reason"] == "CONNECTION_UNKNOWN"
+        assert "organisation" not in leaf
+        await world.call(world.county, CHECK, b"", door="identity")
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize("name", [secrets.token_hex(16), "known"])
+def test_1_a_name_that_the_front_does_not_know(province, name):
+    """Also a name that was good once: it is void when its connection ends."""
+
+    async def work(world):
+        used = name
+        if name == "known":
+            await world.call(world.county, CHECK, b"", door="identity", peer="127.0.0.1:1")
+            used = world.leaves()[-1]["connection"]
+            world.cut(world.county)
+            await asyncio.sleep(0.05)
+        from gateway.link.connection import abstract_address
+
+        watch = Watch(world)
+        import socket
+
+        ours = socket.socket(socket.AF_UNIX)
+        ours.setblocking(False)
+        ours.bind(abstract_address(used))
+        server = await asyncio.start_server(
+            lambda r, w: _through(ours, str(world.home.door_socket("identity")), r, w), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        async with grpc.aio.insecure_channel(
+            f"127.0.0.1:{port}", options=(("grpc.use_local_subchannel_pool", 1),)
+        ) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await channel.unary_unary(CHECK)(b"", timeout=10)
+        server.close()
+        ours.close()
+        assert RefusedError(raised.value).reason == "CONNECTION_UNKNOWN"
+        assert (await watch.only_leaf())["reason"] == "CONNECTION_UNKNOWN"
+
+    scenario(province, work)
+
+
+async def _through(ours, path, reader, writer):
+    from tests.world import _relay
+
+    await asyncio.get_running_loop().sock_connect(ours, path)
+    inner = await asyncio.open_unix_connection(sock=ours)
+    await _relay(reader, writer, *inner)
+    writer.close()
+
+
+def test_1_a_connection_to_another_door(province):
+    async def work(world):
+        call = world.call(world.county, CHECK, b"", door="identity", **{"name": secrets.token_hex(16)})
+        await refused(call)  # the relay's own name is not the one that the front knows
+        channel = await world.channel(world.county, "identity", peer="127.0.0.1:9")
+        await channel.unary_unary(CHECK)(b"", timeout=10)
+        [name] = [n for n, c in world._connections.items() if c.peer == "127.0.0.1:9"]
+        from dataclasses import replace
+
+        world._connections[name] = replace(world._connections[name], door="intake")
+        world._control.closed(name)
+        watch = Watch(world)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.unary_unary(CHECK)(b"", timeout=10)
+        assert RefusedError(raised.value).reason == "CONNECTION_UNKNOWN"
+        assert (await watch.only_leaf())["reason"] == "CONNECTION_UNKNOWN"
+
+    scenario(province, work)
+
+
+def test_1_the_front_is_away(province):
+    async def work(world):
+        token = await world.login(world.county)
+        await world.stop_front()
+        leaf = await expect(world, "FRONT_AWAY", whoami(world, token, listener="127.0.0.1:1"), "UNAVAILABLE")
+        assert "organisation" not in leaf
+        # Nor is a connection taken that was known before: the front that vouched for it is gone.
+        await expect(world, "FRONT_AWAY", whoami(world, token), "UNAVAILABLE")
+        await world.start_front()
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_2_an_expired_certificate(province):
+    async def work(world):
+        token = await world.login(world.county)
+        ended = {"not_after_us": world.clock.now_us() - 1}
+        await expect(world, "CERT_EXPIRED", whoami(world, token, **ended), "UNAUTHENTICATED")
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize("found", [{"serial": "1234"}, {"certificate_sha256": "00" * 32}], ids=["serial", "digest"])
+def test_2_a_certificate_that_is_not_in_the_register(province, found):
+    async def work(world):
+        token = await world.login(world.county)
+        await expect(world, "CERT_UNKNOWN", whoami(world, token, **found), "UNAUTHENTICATED")
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_2_a_revoked_certificate(province):
+    async def work(world):
+        token = await world.login(world.county)
+        change = "UPDATE gateway.certificate SET state = %s, revoked_us = %s WHERE serial = %s"
+        world.sql(change, 2, 1, world.county.serial)
+        await asyncio.sleep(0.3)
+        leaf = await expect(world, "CERT_REVOKED", whoami(world, token), "UNAUTHENTICATED")
+        assert leaf["serial"] == world.county.serial
+        world.sql(change, 1, None, world.county.serial)
+        await asyncio.sleep(0.3)
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "reason"),
+    [("organisation", "code", "ORGANISATION_SUSPENDED"), ("system", "organisation", "SYSTEM_SUSPENDED")],
+)
+def test_2_suspended(province, table, column, reason):
+    async def work(world):
+        token = await world.login(world.county)
+        change = f"UPDATE gateway.{table} SET state = %s WHERE {column} = %s"
+        world.sql(change, 2, COUNTY)
+        await asyncio.sleep(0.3)
+        await expect(world, reason, whoami(world, token), "PERMISSION_DENIED")
+        await expect(world, reason, world.login(world.county), "PERMISSION_DENIED")
+        world.sql(change, 1, COUNTY)
+        await asyncio.sleep(0.3)
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_3_another_organisations_tunnel(province):
+    from gateway.vpn.origin import Origin
+
+    async def work(world):
+        token = await world.login(world.county)
+        origin = Origin(OTHER_CITY, "listen:127.0.0.9", "static", "weak", "127.0.0.9")
+        leaf = await expect(world, "ORIGIN_MISMATCH", whoami(world, token, origin=origin), "PERMISSION_DENIED")
+        assert leaf["organisation"] == COUNTY
+        assert leaf["tunnel"] == "listen:127.0.0.9"
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_5_a_stolen_token(province):
+    """With another certificate of another organisation, and with another certificate of the same one."""
+
+    async def work(world):
+        token = await world.login(world.county)
+        thief = world.people[SECOND_COUNTY, "uploader"]
+        call = world.call(thief, WHOAMI, b"", token=token)
+        leaf = await expect(world, "TOKEN_INVALID", call, "UNAUTHENTICATED")
+        assert leaf["organisation"] == SECOND_COUNTY
+        assert "account" not in leaf
+        auditor, admin = world.auditor, world.province_admin
+        token = await world.login(auditor)
+        await expect(world, "TOKEN_INVALID", world.call(admin, WHOAMI, b"", token=token))
+        await world.call(auditor, WHOAMI, b"", token=token)
+
+    scenario(province, work)
+
+
+def test_5_a_token_after_logout(province):
+    async def work(world):
+        token = await world.login(world.county)
+        await world.call(world.county, "/gateway.v1.IdentityService/Logout", b"", token=token)
+        await expect(world, "SESSION_UNKNOWN", whoami(world, token), "UNAUTHENTICATED")
+        await whoami(world, await world.login(world.county))
+
+    scenario(province, work)
+
+
+def test_5_a_token_after_its_ten_minutes(province):
+    async def work(world):
+        token = await world.login(world.county)
+        world.clock.turn(seconds=600)
+        await expect(world, "TOKEN_EXPIRED", whoami(world, token), "UNAUTHENTICATED")
+        world.clock.turn(seconds=-600)
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize("column", ["role_epoch", "password_epoch"])
+def test_5_a_token_of_an_earlier_epoch(province, column):
+    async def work(world):
+        token = await world.login(world.county)
+        change = f"UPDATE gateway.account SET {column} = {column} + %s WHERE organisation = %s"
+        world.sql(change, 1, COUNTY)
+        await asyncio.sleep(0.3)
+        await expect(world, "SESSION_UNKNOWN", whoami(world, token))
+        world.sql(change, -1, COUNTY)
+        await asyncio.sleep(0.3)
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("must_change = true", "PASSWORD_MUST_CHANGE"),
+        ("password_expires_us = password_set_us + 1", "PASSWORD_EXPIRED"),
+    ],
+    ids=["must-change", "expired"],
+)
+def test_6_a_password_that_must_be_changed(province, change, reason):
+    async def work(world):
+        token = await world.login(world.county)
+        world.sql(f"UPDATE gateway.account SET {change} WHERE organisation = %s", COUNTY)
+        await asyncio.sleep(0.3)
+        upload = world.upload(world.county, token, a_batch(world, world.county).SerializeToString())
+        leaf = await expect(world, reason, upload, "FAILED_PRECONDITION")
+        assert leaf["account"] == "uploader"
+        answer = identity.WhoAmIResponse.FromString(await whoami(world, token))
+        assert answer.password_state in (3, 4)
+        world.sql(
+            "UPDATE gateway.account SET must_change = false, password_expires_us = created_us + %s"
+            " WHERE organisation = %s",
+            88 * 86400 * US_PER_S,
+            COUNTY,
+        )
+        await asyncio.sleep(0.3)
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_7_too_many_calls_of_an_account(province, monkeypatch):
+    async def work(world):
+        token = await world.login(world.county)
+        limits = world.doors["identity"].guard._checks.limits
+        monkeypatch.setattr(limits._accounts, "_rate", 0.001)
+        for level in limits._accounts._levels.values():
+            level.tokens = 1
+        await whoami(world, token)
+        watch = Watch(world)
+        error = await refused(whoami(world, token))
+        assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+        assert (await watch.only_leaf())["account"] == "uploader"
+        limits._accounts._levels.clear()
+        await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_7_too_many_logins_of_a_connection(province, monkeypatch):
+    async def work(world):
+        await world.login(world.county)
+        limits = world.doors["identity"].guard._checks.limits
+        monkeypatch.setattr(limits._connections, "_rate", 0.001)
+        for level in limits._connections._levels.values():
+            level.tokens = 0
+        await expect(world, "RATE_LIMITED", world.login(world.county), "RESOURCE_EXHAUSTED")
+        limits._connections._levels.clear()
+        await world.login(world.county)
+
+    scenario(province, work)
+
+
+def test_7_too_many_streams_of_a_connection(province):
+    async def work(world):
+        token = await world.login(world.county)
+        streams = world.doors["intake"].guard._checks.limits.streams
+        held = [await world.open_upload(world.county, token) for _ in range(16)]
+        while sum(streams._open.values()) < 16:
+            await asyncio.sleep(0.01)
+        upload = world.upload(world.county, token, a_batch(world, world.county).SerializeToString())
+        await expect(world, "RATE_LIMITED", upload, "RESOURCE_EXHAUSTED")
+        for stream in held:
+            await stream.done_writing()
+            assert [reply async for reply in stream] == []
+        assert streams._open == {}
+        [reply] = await world.upload(world.county, token, a_batch(world, world.county).SerializeToString())
+        assert reply
+
+    scenario(province, work)
+
+
+def test_8_a_foreign_unit(province):
+    async def work(world):
+        token = await world.login(world.county)
+        for unit in ("1402120001", "1401000001", "9999999999", ""):
+            batch = a_batch(world, world.county, unit_code=unit, request_id=str(uuid.uuid4()))
+            watch = Watch(world)
+            error = await refused(world.upload(world.county, token, batch.SerializeToString()))
+            leaf = await watch.only_leaf()
+            assert (error.code, error.reason) == ("PERMISSION_DENIED", "POLICY_DENIED")
+            assert (leaf["decision"], leaf["reason"], leaf["kind"]) == ("deny", "POLICY_DENIED", "upload")
+            assert leaf["request_id"] == batch.request_id
+            assert leaf["policies"] == ["default-deny"]
+        [reply] = await world.upload(world.county, token, a_batch(world, world.county).SerializeToString())
+        assert reply
+
+    scenario(province, work)
+
+
+def test_8_a_city_uploads_for_a_county_below_it(province):
+    async def work(world):
+        token = await world.login(world.city)
+        batch = a_batch(world, world.county)
+        watch = Watch(world)
+        [reply] = await world.upload(world.city, token, batch.SerializeToString())
+        leaf = await watch.only_leaf()
+        assert leaf["policies"] == ["p01-upload"]
+        assert leaf["unit"] == world.county.unit
+        assert leaf["organisation"] == world.city.organisation
+        foreign = a_batch(world, world.other_county)
+        assert (await refused(world.upload(world.city, token, foreign.SerializeToString()))).reason == "POLICY_DENIED"
+
+    scenario(province, work)
+
+
+def test_again_before_each_batch(province):
+    """A session that ends, or a token that expires, ends the stream after the batches before it."""
+
+    async def work(world):
+        for end in ("logout", "expiry", "revoked", "suspended"):
+            token = await world.login(world.county)
+            stream = await world.open_upload(world.county, token)
+            await stream.write(a_batch(world, world.county).SerializeToString())
+            assert await stream.read()
+            if end == "logout":
+                await world.call(world.county, "/gateway.v1.IdentityService/Logout", b"", token=token)
+            elif end == "expiry":
+                world.clock.turn(seconds=601)
+            elif end == "revoked":
+                world.sql("UPDATE gateway.certificate SET state = 2, revoked_us = 1 WHERE serial = %s", world.county.serial)
+            else:
+                world.sql("UPDATE gateway.organisation SET state = 2 WHERE code = %s", COUNTY)
+            await asyncio.sleep(0.3)
+            watch = Watch(world)
+            await stream.write(a_batch(world, world.county).SerializeToString())
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await stream.read()
+            expected = {
+                "logout": "SESSION_UNKNOWN",
+                "expiry": "TOKEN_EXPIRED",
+                "revoked": "CERT_REVOKED",
+                "suspended": "ORGANISATION_SUSPENDED",
+            }[end]
+            assert RefusedError(raised.value).reason == expected
+            assert (await watch.only_leaf())["reason"] == expected
+            if end == "expiry":
+                world.clock.turn(seconds=-601)
+            world.sql("UPDATE gateway.certificate SET state = 1, revoked_us = NULL WHERE state = 2")
+            world.sql("UPDATE gateway.organisation SET state = 1 WHERE state = 2")
+            await asyncio.sleep(0.3)
+
+    scenario(province, work)

@@ -1,0 +1,70 @@
+import pytest
+
+from gateway.clock import TurnedClock
+from gateway.config.policies import CallLimits, StreamLimits
+from gateway.errors import ExhaustedError
+from gateway.services import limits
+from gateway.services.limits import Buckets, Limits, Streams
+
+
+def test_a_bucket_empties_and_refills():
+    clock = TurnedClock(0)
+    buckets = Buckets(2.0, 3, clock)
+    for _ in range(3):
+        buckets.take("a")
+    with pytest.raises(ExhaustedError) as raised:
+        buckets.take("a")
+    assert raised.value.reason == "RATE_LIMITED"
+    assert raised.value.retry_after_s == 0.5
+    buckets.take("b")
+    clock.turn(seconds=0.5)
+    buckets.take("a")
+    with pytest.raises(ExhaustedError):
+        buckets.take("a")
+    clock.turn(seconds=100)
+    for _ in range(3):
+        buckets.take("a")
+    with pytest.raises(ExhaustedError):
+        buckets.take("a")
+
+
+def test_a_clock_turned_back_takes_nothing_away():
+    clock = TurnedClock(10_000_000)
+    buckets = Buckets(1.0, 2, clock)
+    buckets.take("a")
+    clock.turn(seconds=-5)
+    buckets.take("a")
+    with pytest.raises(ExhaustedError):
+        buckets.take("a")
+
+
+def test_buckets_are_bounded(monkeypatch):
+    monkeypatch.setattr(limits, "BUCKETS_MAX", 3)
+    buckets = Buckets(1.0, 1, TurnedClock(0))
+    for key in "abcd":
+        buckets.take(key)
+    assert list(buckets._levels) == ["b", "c", "d"]
+
+
+def test_streams_of_a_connection():
+    streams = Streams(2)
+    with streams.one("a"), streams.one("a"):
+        with streams.one("b"), pytest.raises(ExhaustedError), streams.one("a"):
+            pass
+    with streams.one("a"):
+        pass
+    assert streams._open == {}
+
+
+def test_limits_come_from_the_policies():
+    calls = CallLimits(1.0, 1, 1.0, 2, 100)
+    found = Limits(calls, StreamLimits(1, 8, 300.0), TurnedClock(0))
+    found.account("140105", "a")
+    found.account("140106", "a")
+    with pytest.raises(ExhaustedError):
+        found.account("140105", "a")
+    found.connection("n")
+    found.connection("n")
+    with pytest.raises(ExhaustedError):
+        found.connection("n")
+    assert (found.window, found.idle_s, found.shortest_deadline_ms) == (8, 300.0, 100)
