@@ -1,23 +1,22 @@
 """The signer: alone it holds the log's key, and it signs only what continues what it signed.
 
-It is the first witness. Its own state (size, root, frontier, last checkpoint) lies where no door
-can write, is on disk before a checkpoint leaves, and is never rolled back: a log that was rewritten
-or shortened, also by restoring an old database, gets no signature. Protocol: one JSON object a
-line.
+It is the first witness. Its own state (frontier and last checkpoint) lies where no door can write,
+is on disk before a checkpoint leaves, and is never rolled back: a log that was rewritten or
+shortened, also by restoring an old database, gets no signature. Protocol: one JSON object a line.
 
     {"from": k, "size": n, "root": hex, "hashes": base64 of leaf hashes k..n-1}
-    {"newest": true}                     what was signed last
-    -> {"checkpoint": signed note}       of size n or, where more was signed since, of that
-     | {"have": s}                       the signer stands at s: ask again from there, with the
-     newest head | {"refused": why}                  "inconsistent", "malformed", "state"
+    {"newest": true}            what was signed last
+    -> {"checkpoint": note}     of size n or, where more was signed since, of that
+     | {"have": s}              the signer stands at s: ask again from there, with the newest head
+     | {"refused": why}         "inconsistent", "malformed", "state"
 
 State lost while the log has entries is an incident: the signer stays up and refuses. Only `create`,
 which `gateway init` calls, makes a state.
 """
 
 import asyncio
-import base64
-import binascii
+import contextlib
+import errno
 import json
 import os
 import secrets
@@ -32,13 +31,17 @@ from gateway.config.home import Home
 from gateway.tlog import checkpoint, note
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.frontier import Frontier
-from gateway.tlog.growth import Claim, Growth, Verdict
-from gateway.tlog.merkle import EMPTY_ROOT, HASH_LENGTH, SIZE_MAX, MerkleError
+from gateway.tlog.growth import Claim, Growth, Verdict, read_claim
+from gateway.tlog.merkle import EMPTY_ROOT
 
 # 65,536 leaf hashes in base64, and room for the rest.
 LINE_MAX_BYTES = 4 * 1024 * 1024
 KEY_FILE = "log.skey"
-STATE_FILE = "state.json"
+STATE_FILE = "state"
+# The state file holds two states of fixed length, written in turn: one fdatasync a signature, a
+# quarter of what replacing a file takes, and a torn write spoils only what never left.
+SLOT_BYTES = 8192
+SLOTS = 2
 Answer = Mapping[str, object]
 _LOG = log.get("signer")
 
@@ -56,43 +59,40 @@ class Memory:
         self._key = key
         self.growth = Growth(frontier)
         self.checkpoint = self._sign()
+        self._slot = 0
 
     @classmethod
     def load(cls, folder: Path, key: note.Signer) -> "Memory":
-        """Read the state.
+        """Read the state: the newer of the two that are whole and signed by this key.
 
-        Raises StateError when it is missing, damaged, or not signed by this key.
+        Raises StateError when there is none, OSError when it cannot be stored again.
         """
         path = folder / STATE_FILE
-        try:
-            document = json.loads(path.read_bytes())
-            name = key.verifier.name
-            signed = checkpoint.open_checkpoint(document["checkpoint"], [key.verifier], name)
-            frontier = Frontier(signed.size, [bytes.fromhex(each) for each in document["frontier"]])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StateError(f"{path}: {type(error).__name__}") from error
-        if frontier.root() != signed.root:
-            raise StateError(f"{path}: the subtrees are not those of the checkpoint")
-        return cls(path, key, frontier)
+        whole = [_opened(state, key) for state in _states(path)]
+        found = [(frontier.size, slot) for slot, frontier in enumerate(whole) if frontier]
+        if not found:
+            raise StateError(f"{path} is missing, damaged, or not what this key signed")
+        _, slot = max(found)
+        frontier = whole[slot]
+        assert frontier is not None  # noqa: S101  as found
+        memory = cls(path, key, frontier)
+        memory._slot = slot
+        # What was read may never have reached the disk: nothing leaves before it has.
+        memory.save()
+        return memory
 
     def save(self) -> None:
-        """Put the state on disk, durably and as a whole or not at all."""
-        document = {
-            "checkpoint": self.checkpoint,
-            "frontier": [each.hex() for each in self.growth.frontier.hashes],
-        }
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            os.fchmod(file.fileno(), folders.PRIVATE_FILE)
-            file.write(json.dumps(document).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(self._path)
-        parent = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        """Put the state on disk, durably; the one before stays beside it."""
+        slot = (self._slot + 1) % SLOTS
+        content = _slot_content(self.checkpoint, self.growth.frontier)
+        descriptor = os.open(self._path, os.O_WRONLY)
         try:
-            os.fsync(parent)
+            if os.pwrite(descriptor, content, slot * SLOT_BYTES) != SLOT_BYTES:
+                raise OSError(errno.ENOSPC, "the state was written in part")
+            os.fdatasync(descriptor)
         finally:
-            os.close(parent)
+            os.close(descriptor)
+        self._slot = slot
 
     def answer(self, requests: list[Claim]) -> list[Answer]:
         """Judge requests that wait together; at most one new checkpoint is stored, then handed out.
@@ -175,7 +175,7 @@ class Signer:
         if self._memory is None:
             return {"refused": "state"}
         try:
-            request = read_request(line)
+            request = read_claim(line)
         except ValueError:
             return {"refused": "malformed"}
         if request is None:
@@ -209,26 +209,6 @@ class Signer:
         return answers
 
 
-def read_request(line: bytes) -> Claim | None:
-    """Return the head in a line, None for "newest"; raises ValueError when the line is neither."""
-    document = json.loads(line)
-    if document == {"newest": True}:
-        return None
-    if not isinstance(document, dict) or document.keys() != {"from", "size", "root", "hashes"}:
-        raise ValueError("not a request")
-    begin, size = document["from"], document["size"]
-    if type(begin) is not int or type(size) is not int or not 0 <= begin <= size <= SIZE_MAX:
-        raise ValueError("not a range")
-    try:
-        root = bytes.fromhex(document["root"])
-        hashes = base64.b64decode(document["hashes"], validate=True)
-    except (TypeError, binascii.Error) as error:
-        raise ValueError("not hashes") from error
-    if len(root) != HASH_LENGTH or len(hashes) != (size - begin) * HASH_LENGTH:
-        raise ValueError("not the hashes of the range")
-    return Claim(begin, size, root, hashes)
-
-
 def create(home: Home, origin: str) -> None:
     """Make the log's key, its public line and the state of an empty log.
 
@@ -237,20 +217,53 @@ def create(home: Home, origin: str) -> None:
     key = note.Signer(origin, secrets.token_bytes(note.KEY_LENGTH))
     folder = home.secrets("signer")
     folders.write_private(folder / KEY_FILE, key.secret_line().encode(), "signer")
-    first = Checkpoint(origin, 0, EMPTY_ROOT).signed(key)
-    state = json.dumps({"checkpoint": first, "frontier": []})
-    folders.write_private(folder / STATE_FILE, state.encode(), "signer")
+    first = _slot_content(Checkpoint(origin, 0, EMPTY_ROOT).signed(key), Frontier())
+    folders.write_private(folder / STATE_FILE, first * SLOTS, "signer")
     folders.write_public(home.log_key, f"{key.verifier}\n".encode())
 
 
 def stored_checkpoint(home: Home) -> str | None:
-    """Return the checkpoint in the signer's state, for the host's own tools; None without one."""
+    """Return the newest checkpoint in the signer's state, for the host's own tools; None without.
+
+    Nothing is verified: who reads it has the log's key.
+    """
+    found: list[tuple[int, str]] = []
+    for signed, _ in _states(home.secrets("signer") / STATE_FILE):
+        with contextlib.suppress(note.NoteError):
+            found.append((checkpoint.parse(note.split(signed)[0]).size, signed))
+    return max(found)[1] if found else None
+
+
+def _states(path: Path) -> list[tuple[str, list[str]]]:
+    """Return checkpoint and frontier of each slot; an unreadable one is empty."""
     try:
-        document = json.loads((home.secrets("signer") / STATE_FILE).read_bytes())
-    except (OSError, ValueError):
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    states: list[tuple[str, list[str]]] = []
+    for place in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
+        try:
+            document = json.loads(content[place : place + SLOT_BYTES])
+            states.append((str(document["checkpoint"]), list(map(str, document["frontier"]))))
+        except (ValueError, KeyError, TypeError):
+            states.append(("", []))
+    return states
+
+
+def _opened(state: tuple[str, list[str]], key: note.Signer) -> Frontier | None:
+    """Return the frontier of a state when it is whole and signed by this key."""
+    signed, subtrees = state
+    try:
+        known = checkpoint.open_checkpoint(signed, [key.verifier], key.verifier.name)
+        frontier = Frontier(known.size, [bytes.fromhex(each) for each in subtrees])
+    except ValueError:  # NoteError, MerkleError and what is not hexadecimal
         return None
-    found = document.get("checkpoint") if isinstance(document, dict) else None
-    return found if isinstance(found, str) else None
+    return frontier if frontier.root() == known.root else None
+
+
+def _slot_content(signed: str, frontier: Frontier) -> bytes:
+    document = {"checkpoint": signed, "frontier": [each.hex() for each in frontier.hashes]}
+    return json.dumps(document).encode().ljust(SLOT_BYTES)
 
 
 def main(home: Home) -> None:
@@ -260,7 +273,7 @@ def main(home: Home) -> None:
     key = note.parse_skey((folder / KEY_FILE).read_text(encoding="utf-8").strip())
     try:
         memory = Memory.load(folder, key)
-    except (StateError, MerkleError) as error:
+    except (StateError, OSError) as error:
         _LOG.error("state lost: nothing is signed until an officer resolves it", why=str(error))
         memory = None
     asyncio.run(_run(Signer(memory), home.signer_socket))

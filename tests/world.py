@@ -54,7 +54,7 @@ from gateway.vpn.origin import Origin
 PASSWORD = "Grey-Kettle-Opens-48"
 PROVINCE, CITY, OTHER_CITY = "140000", "140100", "140200"
 COUNTY, SECOND_COUNTY, OTHER_COUNTY = "140105", "140106", "140212"
-# code, kind (registry.organisations.Kind), parent
+# Each: its code, what it is (registry.organisations.Kind), the one above it.
 ORGANISATIONS: tuple[tuple[str, int, str | None], ...] = (
     (PROVINCE, 1, None),
     (CITY, 2, PROVINCE),
@@ -490,14 +490,13 @@ class World:
         self._pumps[name] = task
         try:
             await asyncio.get_running_loop().sock_connect(ours, str(self.home.door_socket(door)))
-            inner_reader, inner_writer = await asyncio.open_unix_connection(sock=ours)
-            await _relay(reader, writer, inner_reader, inner_writer)
+            # From here on the socket is the transport's to close.
+            await _relay(reader, writer, *await asyncio.open_unix_connection(sock=ours))
         except OSError:
-            pass
+            ours.close()  # there is no such door
         except asyncio.CancelledError:
             pass  # cut, or the world ends
         finally:
-            ours.close()
             writer.close()
             del self._connections[name], self._pumps[name]
             self._control.closed(name)

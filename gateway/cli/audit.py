@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(noun, name="audit")
 
 
-def search(  # noqa: PLR0913  one option per filter
+def search(  # noqa: PLR0913, PLR0917  one option per filter
     since: Since = "",
     until: Until = "",
     organisation: Organisation = "",
@@ -184,7 +184,7 @@ async def _newest(
 
 
 def _moment(text: str, option: str) -> int:
-    """Return the microseconds of an ISO date or time, in the province's civil time unless it says."""
+    """Return the microseconds of an ISO date or time; the province's civil time unless it says."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

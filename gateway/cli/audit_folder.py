@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -144,8 +144,11 @@ def _human(output: Output, report: Report, verifier: Verifier, source: str) -> s
     parts = [table(("", ""), rows)]
     for title, found in (("audit.failures", report.failures), ("audit.notices", report.notices)):
         if found:
-            told = [(each.code, each.where, each.message) for each in found[:_SHOWN]]
-            parts += [output.text(title, count=len(found)), table(("", "", ""), told)]
+            told = [
+                (each.code, each.where, output.text(f"audit.code.{each.code}"), each.message)
+                for each in found[:_SHOWN]
+            ]
+            parts += [output.text(title, count=len(found)), table(("", "", "", ""), told)]
     parts.append(output.text("audit.not-verified" if report.failures else "audit.verified"))
     return "\n\n".join(parts)
 
@@ -168,7 +171,7 @@ class _Bar:
         """Show that `done` of `total` entries are through."""
         self._progress.update(self._task, completed=done, total=total)
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

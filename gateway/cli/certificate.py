@@ -1,23 +1,34 @@
-"""`gateway certificate issue|revoke|list`: on the gateway's own host; each act leaves its leaf."""
+"""`gateway certificate …`: on the gateway's own host.
 
+Each act leaves its leaf, `check` needs no host.
+"""
+
+import asyncio
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509 import Certificate
 
 from gateway.audit.event import Event
+from gateway.audit.recorder import Effect
 from gateway.cli import host
+from gateway.cli.certificate_check import check_one
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.clock import SYSTEM, iso
 from gateway.config import settings
+from gateway.config.folders import PRIVATE_FILE, PUBLIC_FILE
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
 from gateway.names import Subject, SubjectKind
 from gateway.pki import ceremony, csr, issue, profile, revoke
 from gateway.pki import register as registered
-from gateway.store.database import Transaction
+from gateway.pki.verify import serial_text
+from gateway.store import roles
+from gateway.store.database import Database, Transaction
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 Organisation = Annotated[str, typer.Option("--organisation", help="certificate.organisation")]
@@ -28,8 +39,15 @@ Days = Annotated[int, typer.Option("--days", help="certificate.days", min=0, max
 Csr = Annotated[Path | None, typer.Option("--csr", help="certificate.csr", exists=True)]
 Serial = Annotated[str, typer.Option("--serial", help="certificate.serial")]
 Why = Annotated[str, typer.Option("--reason", help="certificate.reason")]
+Hosts = Annotated[list[str] | None, typer.Option("--host", help="certificate.host")]
 
-_REGISTERED = "SELECT state FROM gateway.system WHERE organisation = %s AND kind = %s AND name = %s"
+_BEARER = (
+    "SELECT o.state, s.state FROM gateway.organisation AS o"
+    " LEFT JOIN gateway.system AS s ON s.organisation = o.code AND s.kind = %s AND s.name = %s"
+    " WHERE o.code = %s"
+)
+_ACTIVE = 1
+_SERIAL = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +56,8 @@ def register(app: typer.Typer) -> None:
     noun.command("issue", help="certificate.issue.help")(issue_one)
     noun.command("revoke", help="certificate.revoke.help")(revoke_one)
     noun.command("list", help="certificate.list.help")(list_all)
+    noun.command("check", help="certificate.check.help")(check_one)
+    noun.command("renew-server", help="certificate.renew-server.help")(renew_server)
     app.add_typer(noun, name="certificate")
 
 
@@ -60,21 +80,17 @@ def issue_one(  # noqa: PLR0913, PLR0917  one parameter per option
     domain = settings.load(place.settings).trust_domain
     subject = Subject(domain, organisation, kind, system or officer)
     out.mkdir(parents=True, exist_ok=True)
-    key = None if csr_file else ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key() if key else csr.public_key(_content(csr_file), profile.load("client"))
-    now_us = SYSTEM.now_us()
-    authority = ceremony.client_authority(place)
-    certificate = issue.client_certificate(authority, subject, public, now_us, days)
-    _record_issue(place, subject, certificate)
-    if key is not None:
-        _write(out / "key.pem", ceremony.key_pem(key), 0o600)
-    _write(out / "certificate.pem", ceremony.pem(certificate), 0o644)
-    _write(out / "root.pem", place.root_certificate.read_bytes(), 0o644)
-    serial, until = f"{certificate.serial_number:x}", certificate.not_valid_after_utc.isoformat()
-    output.result(
-        {"serial": serial, "subject": str(subject), "not_after": until, "folder": str(out)},
-        output.text("certificate.issued", serial=serial, subject=subject, until=until, folder=out),
+    certificate = _make(place, subject, _public_key(out, csr_file), days)
+    entry = host.act(place, _issued(subject, certificate), _enter(subject, certificate), "identity")
+    _write(out / "certificate.pem", ceremony.pem(certificate), PUBLIC_FILE)
+    _write(out / "root.pem", place.root_certificate.read_bytes(), PUBLIC_FILE)
+    serial = serial_text(certificate.serial_number)
+    until = certificate.not_valid_after_utc.isoformat()
+    told = {"serial": serial, "subject": str(subject), "not_after": until, "folder": str(out)}
+    human = output.text(
+        "certificate.issued", serial=serial, subject=subject, until=until, folder=out
     )
+    output.result({**told, "leaf": entry.index}, human)
 
 
 def revoke_one(
@@ -84,25 +100,21 @@ def revoke_one(
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
-    """Revoke a certificate: its connections are cut within a second."""
+    """Revoke a certificate: its connections are cut within a second, the list names it at once."""
     output, place = Output.of(json, lang), host.place(home)
-    wanted = serial.lower().removeprefix("0x").lstrip("0")
-    event = Event(kind="admin.certificate.revoke", door="host", detail={"target_serial": wanted})
+    wanted = serial.lower().removeprefix("0x").replace(":", "").lstrip("0")
+    event = Event(kind="admin.certificate.revoke", door="host", detail=_target(wanted))
 
     async def effect(tx: Transaction) -> Event:
         bearer = await revoke.revoke(tx, wanted, reason, SYSTEM.now_us())
-        return event.with_(
-            detail={
-                "target_serial": wanted,
-                "target_organisation": bearer.organisation,
-                "target_subject_kind": bearer.kind,
-                "target_subject_name": bearer.name,
-            }
-        )
+        return event.with_(detail=_target(wanted, bearer.organisation, bearer.kind, bearer.name))
 
+    if not _SERIAL.fullmatch(wanted):
+        raise typer.BadParameter(serial, param_hint="--serial")
     entry = host.act(place, event, effect)
+    number = asyncio.run(_renew_list(place))
     output.result(
-        {"serial": wanted, "leaf": entry.index},
+        {"serial": wanted, "leaf": entry.index, "crl_number": number},
         output.text("certificate.revoked", serial=wanted, leaf=entry.index),
     )
 
@@ -114,7 +126,7 @@ def list_all(home: HomeArgument, json: JsonOption = False, lang: LangOption = ""
     event = Event(kind="admin.certificate.list", door="host")
 
     async def effect(tx: Transaction) -> Event:
-        found.extend(await registered.rows(tx))
+        found[:] = await registered.rows(tx)
         return event.with_(counts={"certificates": len(found)})
 
     host.act(place, event, effect)
@@ -132,35 +144,91 @@ def list_all(home: HomeArgument, json: JsonOption = False, lang: LangOption = ""
     output.result({"certificates": rows}, "\n".join(lines))
 
 
-def _record_issue(place: Home, subject: Subject, certificate: Certificate) -> None:
-    serial = f"{certificate.serial_number:x}"
-    event = Event(
-        kind="admin.certificate.issue",
-        door="host",
-        detail={
-            "target_serial": serial,
-            "target_organisation": subject.organisation,
-            "target_subject_kind": subject.kind,
-            "target_subject_name": subject.name,
-        },
+def renew_server(
+    home: HomeArgument, hosts: Hosts = None, json: JsonOption = False, lang: LangOption = ""
+) -> None:
+    """Give the front a new key and certificate; needs HOME/offline, brought back from the safe."""
+    output, place = Output.of(json, lang), host.place(home)
+    configured = settings.load(place.settings)
+    listening = [tunnel.listen for tunnel in configured.origin.static if tunnel.listen]
+    names = dict.fromkeys(
+        [*configured.front.listen, *listening, configured.trust_domain, "localhost"]
+    )
+    event = Event(kind="admin.certificate.server", door="host")
+    made: list[Certificate] = []
+
+    async def effect(_: Transaction) -> Event:
+        made.append(ceremony.renew_server(place, hosts or list(names), SYSTEM.now_us()))
+        return event.with_(detail={"target_serial": serial_text(made[0].serial_number)})
+
+    entry = host.act(place, event, effect)
+    serial, until = serial_text(made[0].serial_number), made[0].not_valid_after_utc.isoformat()
+    output.result(
+        {"serial": serial, "not_after": until, "leaf": entry.index},
+        output.text("certificate.server-renewed", serial=serial, until=until),
     )
 
+
+def _public_key(out: Path, request: Path | None) -> CertificatePublicKeyTypes:
+    """Return the request's key, or that of a new one, written before its certificate exists."""
+    if request is not None:
+        return csr.public_key(request.read_bytes(), profile.load("client"))
+    key = ec.generate_private_key(ec.SECP256R1())
+    _write(out / "key.pem", ceremony.key_pem(key), PRIVATE_FILE)
+    return key.public_key()
+
+
+def _make(place: Home, subject: Subject, key: CertificatePublicKeyTypes, days: int) -> Certificate:
+    authority = ceremony.client_authority(place)
+    try:
+        return issue.client_certificate(authority, subject, key, SYSTEM.now_us(), days)
+    except issue.IssueError as error:
+        raise CommandError(Reason.CERT_PROFILE, str(error)) from error
+
+
+def _issued(subject: Subject, certificate: Certificate) -> Event:
+    serial = serial_text(certificate.serial_number)
+    target = _target(serial, subject.organisation, subject.kind, subject.name)
+    return Event(kind="admin.certificate.issue", door="host", detail=target)
+
+
+def _enter(subject: Subject, certificate: Certificate) -> Effect:
+    """Enter a certificate of an active bearer; the database role is identity's, which may."""
+
     async def effect(tx: Transaction) -> Event:
-        bearer = (subject.organisation, subject.kind, subject.name)
-        row = await tx.fetch_one(_REGISTERED, bearer)
-        if row is None:
+        row = await tx.fetch_one(_BEARER, (subject.kind, subject.name, subject.organisation))
+        if row is None or row[1] is None:
             raise refuse(Reason.NOT_FOUND)
+        if row[0] != _ACTIVE:
+            raise refuse(Reason.ORGANISATION_SUSPENDED)
+        if row[1] != _ACTIVE:
+            raise refuse(Reason.SYSTEM_SUSPENDED)
         await registered.insert(tx, certificate, subject)
-        return event
+        return _issued(subject, certificate)
 
-    # Who renews certificates may enter one; administration may only revoke.
-    host.act(place, event, effect, "identity")
+    return effect
 
 
-def _content(file: Path | None) -> bytes:
-    if file is None:
-        raise CommandError("FILE_MISSING", "--csr")
-    return file.read_bytes()
+async def _renew_list(place: Home) -> int:
+    """Write the revocation list now; the supervisor would within a second."""
+    conninfo = roles.conninfo(place, settings.load(place.settings), "administration")
+    database = await Database.open(conninfo, application="gateway-host", size=1)
+    try:
+        async with database.transaction() as tx:
+            authority = ceremony.client_authority(place)
+            return await revoke.renew(place, tx, authority, SYSTEM.now_us())
+    finally:
+        await database.close()
+
+
+def _target(serial: str, organisation: str = "", kind: str = "", name: str = "") -> dict[str, str]:
+    words = {
+        "target_serial": serial,
+        "target_organisation": organisation,
+        "target_subject_kind": kind,
+        "target_subject_name": name,
+    }
+    return {word: value for word, value in words.items() if value}
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -45,7 +45,12 @@ def connected(
     *,
     password: Callable[[], Secret] | None = None,
 ) -> Result:
-    """Return what `work` returns for the profile's client; raises Refusal or CommandError."""
+    """Return what `work` returns for the profile's client; raises Refusal or CommandError.
+
+    Where the session has ended, `password` opens another; a user at a terminal is asked.
+    """
+    if password is None and sys.stdin.isatty():
+        password = password_of(output, profile, None)
 
     async def run() -> Result:
         async with Client(profile, password=password) as client:

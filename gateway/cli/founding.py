@@ -150,15 +150,19 @@ class Founding:
         return authority
 
     def _make_database(self) -> Cluster | None:
-        cluster = None
         if self.dsn:
             self._write_settings(external.provision(self.home, self.dsn, self.password))
-        else:
-            cluster = Cluster(self.home)
-            cluster.create()
-            cluster.start()
+            migrate(roles.conninfo(self.home, self.settings, "owner"))
+            return None
+        cluster = Cluster(self.home)
+        cluster.create()
+        cluster.start()
+        try:
             cluster.provision()
-        migrate(roles.conninfo(self.home, self.settings, "owner"))
+            migrate(roles.conninfo(self.home, self.settings, "owner"))
+        except BaseException:
+            cluster.stop()
+            raise
         return cluster
 
     async def _register(self, authority: Authority) -> str:

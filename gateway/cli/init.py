@@ -66,23 +66,20 @@ def init(  # noqa: PLR0913, PLR0917  one parameter per option
             password = asyncio.run(founding.found(output.say))
         except ForeignDatabaseError as error:
             raise CommandError("DATABASE_FOREIGN", str(error)) from error
+    _tell(output, founding, password)
+
+
+def _tell(output: Output, founding: Founding, password: str) -> None:
+    home = founding.home
     document: dict[str, object] = {
-        "home": str(place.root),
-        "profile": str(place.admin_profile),
-        "organisation": province,
+        "home": str(home.root),
+        "profile": str(home.admin_profile),
+        "offline": str(home.offline),
+        "organisation": founding.province,
         "account": founding.account,
         "one_time_password": password,
     }
-    human = output.text(
-        "init.done",
-        home=place.root,
-        profile=place.admin_profile,
-        offline=place.offline,
-        account=founding.account,
-        organisation=province,
-        password=password,
-    )
-    output.result(document, human)
+    output.result(document, output.text("init.done", **document))
 
 
 @contextmanager

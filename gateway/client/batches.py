@@ -61,11 +61,14 @@ def portions(items: Iterable[v1.Item], items_max: int = ITEMS_MAX) -> Iterator[l
     room = _ITEMS_BYTES
     for item in items:
         size = item.ByteSize() + _ITEM_OVERHEAD_BYTES
-        if portion and (len(portion) == items_max or size > room):
+        if portion and size > room:
             yield portion
             portion, room = [], _ITEMS_BYTES
         portion.append(item)
         room -= size
+        if len(portion) == items_max:
+            yield portion
+            portion, room = [], _ITEMS_BYTES
     if portion:
         yield portion
 

@@ -1,7 +1,7 @@
 """What a process gives up before it serves: it dies with its parent, as its own user, for good.
 
-Where root runs the gateway, a child starts as root and imports everything first (root's virtual
-environment may lie where nobody else can read), then changes to its own system user for good.
+The supervisor starts a child as its own system user already; one that root starts by hand changes
+to it here, after it has imported everything.
 """
 
 import ctypes
@@ -9,6 +9,7 @@ import importlib
 import os
 import resource
 import signal
+import sys
 
 from gateway.config.home import Home, Process
 from gateway.config.users import UserError, separate, user_of
@@ -19,6 +20,8 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 # The parent's pid, so that a child whose parent died before PR_SET_PDEATHSIG took hold notices.
 PARENT_VARIABLE = "GATEWAY_PARENT_PID"
+# Where a child's code lies that its user cannot reach by path (see supervise.launch).
+DESCRIPTOR_FOLDER = "/proc/self/fd/"
 # Sockets are opened by their folder's group; every file with a secret is written with mode 0600 by
 # itself.
 _UMASK_SEPARATE = 0o007
@@ -60,11 +63,19 @@ def confine(home: Home, process: Process) -> None:
     if separate() and users_separate(home):
         _become(process)
     os.umask(_UMASK_SEPARATE if users_separate(home) else _UMASK_ALONE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # After the change of user: changing credentials clears the parent-death signal.
-    _prctl(_PR_SET_DUMPABLE, 0)
+    harden()
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    # After the change of user: changing credentials clears the parent-death signal.
     bind_to_parent()
+
+
+def harden() -> None:
+    """Leave no core dump, and let no other process of the same user look into this one."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # It would close our own /proc/self/fd too. Who reads its code through that has a user of its
+    # own, so there is no other process of the same user.
+    if not any(entry.startswith(DESCRIPTOR_FOLDER) for entry in sys.path):
+        _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def bind_to_parent() -> None:

@@ -119,7 +119,9 @@ def _reason(error: SSL.Error, presented: Presented) -> Refusal:
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     words = [str(entry[-1]) for entry in entries]
     if _VERIFY_FAILED in words and presented.number:
-        return refuse(reason_of(presented.number, presented.depth), metadata={"cause": cause(_VERIFY_FAILED)})
+        return refuse(
+            reason_of(presented.number, presented.depth), metadata={"cause": cause(_VERIFY_FAILED)}
+        )
     for word in words:
         if word in _WORDS:
             return refuse(_WORDS[word], metadata={"cause": cause(word)})

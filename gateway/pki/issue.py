@@ -129,7 +129,10 @@ def _issue(
 ) -> Certificate:
     """Issue below `issuer`, or self-signed where that is None."""
     rules = profile.load(wanted.kind)
-    builder = _builder(wanted, rules, issuer, now_us)
+    try:
+        builder = _builder(wanted, rules, issuer, now_us)
+    except ValueError as error:  # the library's own refusals: dates, names
+        raise IssueError(f"not of the profile {rules.title}: {error}") from error
     throw_away = ec.generate_private_key(key.curve)
     _must_fit(builder.sign(throw_away, _digest(key)), rules)
     signed = builder.sign(key, _digest(key))

@@ -6,7 +6,8 @@ paths through, both together none but the one test of delta lists, which we do n
 reference identity.md section 2; tests/vectors/test_pkits.py holds it).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,16 +72,25 @@ class OpenSslPath:
 
     def check(self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime) -> None:
         """Raise PathError unless the path stands at this time."""
+        with _told():
+            self._context(leaf, intermediates, at).verify_certificate()
+
+    def path(
+        self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime
+    ) -> list[Certificate]:
+        """Return the path that stands, leaf first, anchor last; raises PathError."""
+        with _told():
+            chain = self._context(leaf, intermediates, at).get_verified_chain()
+        return [one.to_cryptography() for one in chain]
+
+    def _context(
+        self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime
+    ) -> crypto.X509StoreContext:
         self._store.set_time(at)
         chain = [crypto.X509.from_cryptography(one) for one in intermediates]
-        context = crypto.X509StoreContext(
+        return crypto.X509StoreContext(
             self._store, crypto.X509.from_cryptography(leaf), chain or None
         )
-        try:
-            context.verify_certificate()
-        except crypto.X509StoreContextError as error:
-            number, depth, text = error.errors
-            raise PathError(OPENSSL, number, depth, text) from None
 
 
 class RustPath:
@@ -124,6 +134,16 @@ class RustPath:
         except (rust.VerificationError, ValueError) as error:
             text = str(error).partition(" (encountered processing")[0]
             raise PathError(RUST, 0, 0, text) from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn OpenSSL's refusal into ours."""
+    try:
+        yield
+    except crypto.X509StoreContextError as error:
+        number, depth, text = error.errors
+        raise PathError(OPENSSL, number, depth, text) from None
 
 
 def store_of(trust: Trust, flags: int) -> crypto.X509Store:

@@ -5,7 +5,7 @@ The tables, the register, the sender, today, and a tag maker with a memory.
 
 from datetime import date, timedelta
 
-from gateway.clock import SHANGHAI, US_PER_S, civil_day
+from gateway.clock import SHANGHAI, civil_day
 from gateway.records.keys import RegisteredUnit, Tagger, Units
 from gateway.records.tables import Tables
 
@@ -60,16 +60,18 @@ class Desk:
         return self._units[code]
 
     def in_scope(self, unit_code: str) -> bool:
-        """Return whether the sender may write for this unit."""
+        """Return whether the unit is the sender's, below one of its own, or delegated to it."""
         within = self._within.get(unit_code)
         if within is None:
-            within = self._within[unit_code] = self.units.is_within(unit_code, self.organisation)
+            within = self._within[unit_code] = self._may_write_for(unit_code)
         return within
 
-
-def day_of_seconds(seconds: int) -> date:
-    """Return the civil day of a Timestamp's seconds."""
-    return civil_day(seconds * US_PER_S)
+    def _may_write_for(self, unit_code: str) -> bool:
+        unit = self.unit(unit_code)
+        if unit is None:
+            return False
+        within = self.units.is_within(unit_code, self.organisation)
+        return within or self.organisation in self.units.uploaders_for(unit.organisation)
 
 
 # For comparisons without making a date per record: days are counted in Shanghai's time.

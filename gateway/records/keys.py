@@ -76,6 +76,10 @@ class RegisteredUnit(Protocol):
     """A unit of the register: the days on which it is designated; None: open."""
 
     @property
+    def organisation(self) -> str:
+        """The organisation that runs it."""
+
+    @property
     def active_from(self) -> date | None:
         """The first day."""
 
@@ -92,6 +96,9 @@ class Units(Protocol):
 
     def is_within(self, unit_code: str, organisation: str) -> bool:
         """Return whether the unit is the organisation's own or below one of its own."""
+
+    def uploaders_for(self, organisation: str) -> frozenset[str]:
+        """Return the organisations that upload for this one."""
 
 
 class Tagger(Protocol):

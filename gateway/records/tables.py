@@ -4,6 +4,7 @@ Read once from `policies/`.
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
@@ -19,45 +20,7 @@ from gateway.v1.vaccination_pb2 import Vaccination
 
 # The first two digits of GB/T 2260 codes: provinces, autonomous regions, municipalities, special
 # administrative regions.
-PROVINCES = frozenset(
-    [
-        "11",
-        "12",
-        "13",
-        "14",
-        "15",
-        "21",
-        "22",
-        "23",
-        "31",
-        "32",
-        "33",
-        "34",
-        "35",
-        "36",
-        "37",
-        "41",
-        "42",
-        "43",
-        "44",
-        "45",
-        "46",
-        "50",
-        "51",
-        "52",
-        "53",
-        "54",
-        "61",
-        "62",
-        "63",
-        "64",
-        "65",
-        "66",
-        "71",
-        "81",
-        "82",
-    ]
-)
+_PROVINCE = re.compile(r"(1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-6]|71|8[12])[0-9]{4}", re.ASCII)
 _ROUTES: Mapping[str, int] = {
     "": Vaccination.ROUTE_UNSPECIFIED,
     "IM": Vaccination.ROUTE_INTRAMUSCULAR,
@@ -194,7 +157,7 @@ class Tables:
         """
         if code.startswith(self.province):
             return code in self.divisions or code in self.abolished_divisions
-        return code[:2] in PROVINCES and len(code) == 6 and code.isascii() and code.isdigit()  # noqa: PLR2004
+        return _PROVINCE.fullmatch(code) is not None
 
     def schedule_rule(self, vaccine_code: str, dose_number: int, day: date) -> ScheduleRule | None:
         """Return the schedule's rule for this dose as valid on that day, or None."""

@@ -1,7 +1,7 @@
 """Defects of cards as real registers have them, each planted alone: its findings are known."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from gateway.sample.calendar import as_date
 from gateway.sample.family import Case, Family, State, Truth
@@ -17,6 +17,18 @@ _RESIDENT = c.IDENTITY_DOCUMENT_RESIDENT_CARD
 
 def _numbered(family: Family) -> bool:
     return family.child.document == _RESIDENT
+
+
+def _sex(family: Family) -> int:
+    return 1 if family.child.sex == c.SEX_MALE else 2
+
+
+def _renumber(case: Case, *, division: str = "", born: date | None = None, sex: int = 0) -> None:
+    """Give the card another valid number, as if it were of that division, birthday or sex."""
+    family, home = case.family, case.family.unit.division_code
+    sex = sex or _sex(family)
+    number = case.registry.identity(division or home, born or family.born, sex, home)
+    family.child.document_number = number
 
 
 def missing_address(case: Case) -> Planted | None:
@@ -52,8 +64,7 @@ def other_birthday(case: Case) -> Planted | None:
     """Give a number that says another birthday."""
     if not _numbered(case.family):
         return None
-    division, day = case.family.child.household.division_code, case.family.born + timedelta(days=1)
-    case.family.child.document_number = case.registry.identity(division, day, _sex(case.family))
+    _renumber(case, born=case.family.born + timedelta(days=1))
     return "CH-07", "quarantined"
 
 
@@ -61,10 +72,7 @@ def other_sex(case: Case) -> Planted | None:
     """Give a number that says the other sex."""
     if not _numbered(case.family):
         return None
-    division = case.family.child.household.division_code
-    case.family.child.document_number = case.registry.identity(
-        division, case.family.born, 3 - _sex(case.family)
-    )
+    _renumber(case, sex=3 - _sex(case.family))
     return "CH-08", "flagged"
 
 
@@ -72,9 +80,7 @@ def abolished_division(case: Case) -> Planted | None:
     """Give a number of a county that was abolished before the child was born."""
     if not _numbered(case.family):
         return None
-    case.family.child.document_number = case.registry.identity(
-        _ABOLISHED, case.family.born, _sex(case.family)
-    )
+    _renumber(case, division=_ABOLISHED)
     return "CH-09", "flagged"
 
 
@@ -137,7 +143,7 @@ def second_card(case: Case) -> Planted | None:
     twin = c.Child()
     twin.CopyFrom(case.family.child)
     twin.child_code = case.registry.child_code(case.family.unit.unit_code, case.family.born)
-    twin.birth_certificate_number = case.registry.certificate()
+    twin.birth_certificate_number = case.registry.certificate(case.family.unit.division_code)
     case.family.second_card = twin
     return "CH-23", "quarantined"
 
@@ -160,10 +166,6 @@ CARD_DEFECTS: tuple[Plant, ...] = (
     filed_before_birth,
     hidden_character,
 )
-
-
-def _sex(family: Family) -> int:
-    return 1 if family.child.sex == c.SEX_MALE else 2
 
 
 def plant_card(case: Case, number: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
+from string import ascii_uppercase
 
 from gateway.sample import people
 from gateway.sample.calendar import as_date
@@ -28,6 +29,8 @@ _MOST = max(_BIRTHS_BY_MONTH)
 _BOYS, _NO_NUMBER, _ELSEWHERE, _FLOATING, _HBSAG = 52, 30, 8, 9, 4
 _YOUNG_DAYS = 90
 _FILED_WITHIN_DAYS = 26
+# Birth certificates of one county and letter.
+_SERIALS = 1000
 
 
 @dataclass(slots=True)
@@ -36,23 +39,31 @@ class Registry:
 
     codes: dict[tuple[str, int], int] = field(default_factory=dict)
     numbers: dict[tuple[str, date, int], int] = field(default_factory=dict)
-    certificates: int = 0
+    certificates: dict[str, int] = field(default_factory=dict)
 
     def child_code(self, unit: str, born: date) -> str:
         """Return the next 18-digit code of a unit and year."""
         serial = self.codes[unit, born.year] = self.codes.get((unit, born.year), 0) + 1
         return f"{unit}{born.year}{serial:04d}"
 
-    def identity(self, division: str, born: date, sex: int) -> str:
-        """Return the next identity number of a division, birthday and sex."""
+    def identity(self, division: str, born: date, sex: int, home: str) -> str:
+        """Return the next identity number of a division, birthday and sex.
+
+        People of a county `home` that is not the division begin further on, so that samples of
+        different counties do not give out the same number.
+        """
         key = (division, born, sex)
-        serial = self.numbers[key] = self.numbers.get(key, -1) + 1
+        first = 0 if division == home else int(home) % people.NUMBERS_PER_DAY
+        serial = self.numbers.get(key, first - 1) + 1
+        self.numbers[key] = serial
         return people.identity_number(division, born, serial, sex)
 
-    def certificate(self) -> str:
-        """Return the next birth certificate number."""
-        self.certificates += 1
-        return f"V14{self.certificates:07d}"
+    def certificate(self, home: str) -> str:
+        """Return a county's next birth certificate number: letter, province, county, serial."""
+        serial = self.certificates[home] = self.certificates.get(home, -1) + 1
+        block, place = divmod(serial, _SERIALS)
+        round_, letter = divmod(block, len(ascii_uppercase))
+        return f"{ascii_uppercase[letter]}{14 + round_}{home[2:]}{place:03d}"
 
 
 def birthday(rng: Random, as_of: date) -> date:
@@ -90,7 +101,7 @@ def card(
         birth_weight_grams=max(1900, min(5200, int(rng.gauss(3280, 430)))),
         nationality_code="CHN",
         ethnicity_code="01" if rng.randrange(1000) else "03",
-        birth_certificate_number=registry.certificate(),
+        birth_certificate_number=registry.certificate(home),
         birth_facility_code=f"{home}0002",
         guardians=_guardians(rng, registry, family, household, born),
         household=_address(rng, household),
@@ -113,7 +124,8 @@ def give_document(rng: Random, registry: Registry, child: c.Child, born: date, a
         return
     sex = people.MALE if child.sex == c.SEX_MALE else people.FEMALE
     child.document = c.IDENTITY_DOCUMENT_RESIDENT_CARD
-    child.document_number = registry.identity(child.household.division_code, born, sex)
+    home = child.residence.division_code
+    child.document_number = registry.identity(home, born, sex, home)
 
 
 def sex_of(rng: Random) -> int:
@@ -136,7 +148,7 @@ def _guardians(
                 relation=relation,
                 name=people.adult_name(rng, surname, sex),
                 document=c.IDENTITY_DOCUMENT_RESIDENT_CARD,
-                document_number=registry.identity(division, parent_born, sex),
+                document_number=registry.identity(division, parent_born, sex, division),
                 phone=people.phone(rng),
             )
         )

@@ -24,6 +24,8 @@ _ROADS = "迎泽府东桃园新建和平滨河平阳汾河学府云中解放长�
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECK = "10X98765432"
 MALE, FEMALE = 1, 2
+# For one sex, division and birthday: half of the three digits.
+NUMBERS_PER_DAY = 499
 # The share of children whose name is one of those that many have.
 _FASHION_SHARE = 0.4
 
@@ -36,7 +38,7 @@ def check_digit(first_17: str) -> str:
 
 def identity_number(division: str, born: date, serial: int, sex: int) -> str:
     """Return a valid number; `serial` 0-498 counts people of one sex, division and birthday."""
-    sequence = serial % 499 * 2 + (1 if sex == MALE else 2)
+    sequence = serial % NUMBERS_PER_DAY * 2 + (1 if sex == MALE else 2)
     first_17 = f"{division}{born:%Y%m%d}{sequence:03d}"
     return first_17 + check_digit(first_17)
 

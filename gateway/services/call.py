@@ -37,6 +37,7 @@ class Call:
 
     __slots__ = (
         "_append",
+        "_blamed",
         "_connection",
         "_principal",
         "_recorder",
@@ -55,6 +56,7 @@ class Call:
         """
         self._recorder = recorder
         self._append: asyncio.Task[Entry] | None = None
+        self._blamed: dict[Refusal, str] = {}
         self._connection: Connection | None = None
         self._principal: Principal | None = None
         self.rpc = rpc
@@ -119,6 +121,14 @@ class Call:
         one.claims = self.claims
         one.raw = raw
         return one
+
+    def blame(self, refusal: Refusal, batch: "Call") -> None:
+        """Remember of which batch of this stream a refusal speaks."""
+        self._blamed[refusal] = batch.request_id
+
+    def blamed(self, refusal: Refusal) -> str:
+        """Return the request id under which a refusal's leaf is found."""
+        return self._blamed.get(refusal, self.request_id)
 
     def note(self, **fields: Any) -> None:  # noqa: ANN401  as Event.with_
         """Add fields of the leaf (see audit.event), counts and details to those already there.

@@ -16,7 +16,6 @@ status codes.
 import asyncio
 import contextlib
 import functools
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -31,6 +30,7 @@ from gateway.services import requests, wire
 from gateway.services.access import Rpc
 from gateway.services.call import Call, on_log
 from gateway.services.checks import Checks
+from gateway.services.recording import tell
 from gateway.services.status import status_of, trailers
 from gateway.services.stream import Window
 from gateway.store.database import StoreAwayError
@@ -180,10 +180,12 @@ class Guard(grpc.GenericRpcHandler):
         try:
             reply: bytes = await method(call, raw)
         except Refusal as refusal:
+            stream.blame(refusal, call)
             await self._record_refusal(call, refusal)
             raise
         except Exception as error:  # noqa: BLE001  as in _handle: a batch is answered on its own
             internal = self._internal(call, error)
+            stream.blame(internal, call)
             await self._record_refusal(call, internal)
             raise internal from None
         return reply
@@ -212,14 +214,8 @@ class Guard(grpc.GenericRpcHandler):
         refusal.leaf_index = entry.index
 
     def _internal(self, call: Call, error: Exception) -> Refusal:
-        """Return INTERNAL, or STORE_AWAY where that is what happened.
-
-        The log gets the place and the kind of the error, never its text, which may quote data.
-        """
-        frames = traceback.extract_tb(error.__traceback__)
-        where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        kind = type(error).__name__
-        _LOG.error("call.failed", request_id=call.request_id, error=kind, where=where)
+        """Return INTERNAL, or STORE_AWAY where that is what happened."""
+        tell(error, call.request_id)
         away = isinstance(error, StoreAwayError)
         return refuse(Reason.STORE_AWAY if away else Reason.INTERNAL)
 
@@ -246,7 +242,7 @@ class Guard(grpc.GenericRpcHandler):
         if refusal is None:
             context.set_trailing_metadata(trailers(None, checkpoint))
             return
-        status = status_of(refusal, call.request_id, self._domain)
+        status = status_of(refusal, call.blamed(refusal), self._domain)
         context.set_trailing_metadata(trailers(status, checkpoint))
         context.set_code(grpc.StatusCode[refusal.code])
         context.set_details(status.message)

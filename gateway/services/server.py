@@ -29,6 +29,7 @@ from gateway.services.guard import Guard
 from gateway.services.limits import Limits
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
+from gateway.services.recording import DoorRecorder
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
 
@@ -86,7 +87,7 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
     conninfo = roles.conninfo(home, own, door)
     database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
     link = SignerLink(home.signer_socket)
-    recorder = await Recorder.open(database, link, door=door, clock=clock)
+    recorder = await DoorRecorder.open(database, link, door=door, clock=clock)
     current = await Current.open(database, clock)
     permits = Permits(engine, weak_origin_allowed=own.origin.allow_weak_origin)
     pages = Pages(clock)

@@ -26,6 +26,9 @@ def provision(home: Home, dsn: str, password: str) -> str:
     Returns the DSN for the settings, without user and password. Raises ForeignDatabaseError when
     the database holds a gateway's log already, StoreError when it is away or the user may not.
     """
+    with translated():
+        if "password" in conninfo_to_dict(dsn):
+            raise ForeignDatabaseError("no password in the DSN: give it by --password-file")
     secret = {"password": password} if password else {}
     with translated(), psycopg.connect(make_conninfo(dsn, **secret)) as connection:
         database = connection.info.dbname

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, Process
 from pathlib import Path
 
-import gateway
 from gateway.config import home as places
 from gateway.config.confinement import PARENT_VARIABLE
 from gateway.config.readiness import READY_VARIABLE
+from gateway.config.users import separate, user_of
+from gateway.supervise.launch import launch
 
 # Imports on a busy small machine take a second or two; a process that needs more is stuck.
 READY_TIMEOUT_S = 60.0
@@ -32,17 +32,24 @@ class Child:
     @classmethod
     async def start(cls, home: places.Home, name: places.Process) -> "Child":
         """Start a process of this HOME; its output goes to its log file."""
+        user = user_of(name)
+        # Root gives each child its user; anybody else's children are his own.
+        apart = separate()
         reading, writing = os.pipe()
         try:
-            with log_path(home, name).open("ab") as log:
+            with log_path(home, name).open("ab") as log, launch(user) as way:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "gateway", "run", name, str(home.root)),
+                    *(way.interpreter, "-P", "-m", "gateway", "run", name, str(home.root)),
                     stdin=DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=_environment(writing),
-                    pass_fds=(writing,),
+                    cwd="/",
+                    env=os.environ | way.environment | _told(writing),
+                    pass_fds=(writing, *way.descriptors),
                     start_new_session=True,  # ^C is for the supervisor, which drains
+                    user=user.uid if apart else None,
+                    group=user.gid if apart else None,
+                    extra_groups=user.groups if apart else None,
                 )
         finally:
             os.close(writing)
@@ -82,14 +89,11 @@ def log_path(home: places.Home, name: str) -> Path:
     return home.logs / f"{name}.log"
 
 
-def _environment(ready: int) -> dict[str, str]:
-    # The package is found where ours was, whatever folder and environment we were started from.
-    paths = [str(Path(gateway.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "PYTHONSAFEPATH": "1",
+def _told(ready: int) -> dict[str, str]:
+    return {
         PARENT_VARIABLE: str(os.getpid()),
         READY_VARIABLE: str(ready),
+        "PYTHONNOUSERSITE": "1",
     }
 
 

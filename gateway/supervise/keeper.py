@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
+from gateway import log
 from gateway.clock import SYSTEM
 
 # Pause before a restart: doubled each time, and back to the first after a run this long.
@@ -12,6 +13,8 @@ LONGEST_PAUSE_S = 5.0
 GOOD_RUN_S = 10.0
 # A process that never served and died this often will not serve: its settings are wrong.
 ATTEMPTS = 5
+
+_LOG = log.get("keeper")
 
 State = Literal["starting", "ready", "restarting", "stopped"]
 
@@ -64,7 +67,11 @@ class Keeper:
         pause = FIRST_PAUSE_S
         while not self._finishing.is_set():
             began = SYSTEM.monotonic()
-            status = await self._once()
+            try:
+                status = await self._once()
+            except OSError as error:  # no memory or descriptors for a process: it may pass
+                _LOG.error("not started", process=self.name, why=str(error))
+                status = 1
             if self._finishing.is_set():
                 break
             self.serving.clear()

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.clock import SYSTEM
-from gateway.config.confinement import check_runner
+from gateway.config.confinement import check_runner, harden
 from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import load_policies
 from gateway.config.settings import Settings
@@ -51,6 +51,7 @@ class Supervisor:
     async def serve(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; raises StartError or AlreadyServedError."""
         check_runner(self._home)
+        harden()
         digest = load_policies(self._home.policies).sha256
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,10 +91,10 @@ class Supervisor:
         owner = roles.conninfo(self._home, self._settings, "owner")
         if await asyncio.to_thread(versions.current, owner) != versions.newest():
             self._tell("migrating", {"version": versions.newest()})
-            migrate = importlib.import_module(
-                "gateway.store.migrate"
-            )  # alembic takes half a second
-            await asyncio.to_thread(migrate.migrate, owner)
+            # Loaded only here: alembic takes half a second.
+            migrate = importlib.import_module("gateway.store.migrate").migrate
+            await asyncio.to_thread(migrate, owner)
+            self._journal.note("schema.updated", {"version": versions.newest()})
 
     async def _keep_revocations(self) -> None:
         current = asyncio.Event()

@@ -7,12 +7,15 @@
 Only `grown` changes anything. A log that was shortened or rewritten is never `grown`.
 """
 
+import base64
+import binascii
 import hmac
+import json
 from dataclasses import dataclass
 from typing import Literal
 
 from gateway.tlog.frontier import Frontier
-from gateway.tlog.merkle import HASH_LENGTH
+from gateway.tlog.merkle import HASH_LENGTH, SIZE_MAX
 
 Verdict = Literal["grown", "known", "elsewhere", "inconsistent"]
 
@@ -67,3 +70,23 @@ class Growth:
         """Go back to an earlier frontier, because the growth since could not be kept."""
         self.frontier = frontier
         self._recent = {size: root for size, root in self._recent.items() if size <= frontier.size}
+
+
+def read_claim(line: bytes) -> Claim | None:
+    """Return the claim in a JSON line, None for "newest"; raises ValueError when it is neither."""
+    document = json.loads(line)
+    if document == {"newest": True}:
+        return None
+    if not isinstance(document, dict) or document.keys() != {"from", "size", "root", "hashes"}:
+        raise ValueError("not a claim")
+    begin, size = document["from"], document["size"]
+    if type(begin) is not int or type(size) is not int or not 0 <= begin <= size <= SIZE_MAX:
+        raise ValueError("not a range")
+    try:
+        root = bytes.fromhex(document["root"])
+        hashes = base64.b64decode(document["hashes"], validate=True)
+    except (TypeError, binascii.Error) as error:
+        raise ValueError("not hashes") from error
+    if len(root) != HASH_LENGTH or len(hashes) != (size - begin) * HASH_LENGTH:
+        raise ValueError("not the hashes of the range")
+    return Claim(begin, size, root, hashes)

@@ -1,6 +1,4 @@
-"""Takes batches: judge, store and audit as one, answer with evidence; hands receipts out again.
-
-Lists what was held.
+"""Takes batches: judged, stored and on the log as one, answered with evidence, also later again.
 
     1 prepare   everything that needs no database: form, pure rules, tags, sealing (no await:
     batches keep their order)
@@ -42,6 +40,7 @@ from gateway.v1.upload_service_pb2 import (
     ITEM_STATE_FLAGGED,
     ITEM_STATE_QUARANTINED,
     ITEM_STATE_REJECTED,
+    BatchReceipt,
     QuarantinedItem,
     UploadBatchesRequest,
 )
@@ -53,6 +52,7 @@ _COUNTED: dict[int, str] = {
     ITEM_STATE_QUARANTINED: "quarantined",
     ITEM_STATE_REJECTED: "rejected",
 }
+_NO_KEYS: frozenset[UUID] = frozenset()
 
 
 @dataclass(slots=True)
@@ -65,9 +65,10 @@ class _Taking:
 
 
 class Intake:
-    """The flow of uploads of one process. Its recorder runs effects one after another (one lane).
+    """The flow of uploads of one process.
 
-    See `sweep` for others.
+    Its recorder runs effects one after another (one lane). With more lanes or processes a dose and
+    its card can pass each other unseen: the sweep then releases the dose.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class Intake:
         self._tables = tables
         self._units = units
         self._clock = clock
-        self._stored_keys: set[UUID] = set()
+        # The newest content key of each organisation that is known to be committed.
+        self._stored_keys: dict[str, frozenset[UUID]] = {}
 
     async def accept(
         self, principal: Principal, event: Event, raw: bytes, batch: UploadBatchesRequest
@@ -106,16 +108,13 @@ class Intake:
         except Refusal as refusal:
             if refusal.reason is not Reason.REVISION_STALE:
                 raise
-        # Another process stored one of these records between our reading and our writing: judge
-        # again beside it.
-        return await self._take(
-            prepare(raw, UploadBatchesRequest.FromString(raw), desk, self._keys), event
-        )
+        # Another process stored one of these records meanwhile: judge again beside it.
+        batch = UploadBatchesRequest.FromString(raw)
+        return await self._take(prepare(raw, batch, desk, self._keys), event)
 
     async def _take(self, prepared: Prepared, event: Event) -> bytes:
         taking = _Taking(prepared)
-        # The principal may be named on the event already; what is evidence of the batch is set
-        # here.
+        # Who sends is on the event already; what is evidence of the batch is added here.
         event = event.with_(
             kind=UPLOAD,
             organisation=prepared.desk.organisation,
@@ -132,16 +131,25 @@ class Intake:
         stored = taking.stored
         if stored is not None:
             return await self._evidence(stored)
-        self._stored_keys.update(_key_ids(prepared))
+        self._note_keys(prepared)
         proof = Proof(entry.index, entry.hashes, entry.checkpoint, prepared.salt)
         return with_evidence(taking.answer, entry.leaf, proof.text())
+
+    def _note_keys(self, prepared: Prepared) -> None:
+        """Remember that the batch's keys are committed, and forget those before them."""
+        organisation, used = prepared.desk.organisation, _key_ids(prepared)
+        known_keys = self._stored_keys.get(organisation, _NO_KEYS)
+        if not known_keys.issuperset(used):
+            kept = known_keys if prepared.key.key_id in known_keys else _NO_KEYS
+            self._stored_keys[organisation] = kept | used
 
     async def _effect(self, tx: Transaction, taking: _Taking, event: Event) -> Event:
         prepared = taking.prepared
         beside = await known.load(tx, prepared)
         Judgement(prepared, beside).run()
         taking.answer = stored_answer(prepared)
-        keys_stored = self._stored_keys.issuperset(_key_ids(prepared))
+        committed = self._stored_keys.get(prepared.desk.organisation, _NO_KEYS)
+        keys_stored = committed.issuperset(_key_ids(prepared))
         try:
             batch_id = await writing.write(
                 tx, prepared, beside, taking.answer, keys_stored=keys_stored
@@ -185,9 +193,9 @@ class Intake:
         return await self._evidence(stored)
 
     async def _evidence(self, stored: Stored) -> bytes:
-        return with_evidence(
-            stored.answer, stored.leaf, await self._recorder.proof(stored.leaf_index)
-        )
+        salt = BatchReceipt.FromString(stored.answer).salt
+        proof = await self._recorder.proof(stored.leaf_index, salt)
+        return with_evidence(stored.answer, stored.leaf, proof)
 
     async def held(
         self, organisation: str, unit_code: str, after: Place, size: int

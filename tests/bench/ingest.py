@@ -5,9 +5,7 @@ import contextlib
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import grpc
@@ -48,6 +46,8 @@ async def _rounds(province: Province) -> list[Figure]:
     by_county = {code: [f for f in families if f.unit.organisation_code == code] for code in COUNTIES}
     sender = _Sender()
     streamed, received, copied, singles, latencies = [], [], [], [], []
+    cards = {code: [v1.Item(child=family.child) for family in _rest(mine)] for code, mine in by_county.items()}
+    await _stream(province, {code: sender.portions(code, mine) for code, mine in cards.items()})
     for number in range(ROUNDS):
         portion = {
             code: mine[len(mine) * number // (ROUNDS + 1) : len(mine) * (number + 1) // (ROUNDS + 1)]
@@ -79,9 +79,12 @@ class _Sender:
         return self._envelopes.setdefault(unit, Envelope(unit, 1)).seal(items, number)
 
     def batches(self, code: str, families: Sequence[Family]) -> list[Sent]:
+        return self.portions(code, records(families))
+
+    def portions(self, code: str, items: Iterable[v1.Item]) -> list[Sent]:
         envelope = self._envelopes.setdefault(centre_code(code), Envelope(centre_code(code), 1))
         first = envelope.sequence
-        return [envelope.seal(items, first + n) for n, items in enumerate(portions(records(families)))]
+        return [envelope.seal(portion, first + n) for n, portion in enumerate(portions(items))]
 
 
 async def _stream(province: Province, batches: dict[str, list[Sent]]) -> float:
@@ -106,17 +109,19 @@ async def _stream(province: Province, batches: dict[str, list[Sent]]) -> float:
 async def _single(
     province: Province, sender: _Sender, families: dict[str, list[Family]], number: int
 ) -> tuple[float, list[float]]:
-    """Return one-item uploads/s, and every latency in ms. Children first, then their doses one by one."""
+    """Return one-item uploads/s, and every latency in ms: doses of known children, one by one."""
     async with contextlib.AsyncExitStack() as stack:
         jobs = []
         codes = [COUNTIES[i % len(COUNTIES)] for i in range(CONNECTIONS)]
         clients = [await stack.enter_async_context(client_of(province.members[code])) for code in codes]
         for stream in range(STREAMS):
             code, client = codes[stream % CONNECTIONS], clients[stream % CONNECTIONS]
-            unit = province.members[code].units[stream // CONNECTIONS % len(province.members[code].units) + 1]
-            unit_code = unit.unit_code
-            mine = _singles(families[code], stream, number, unit_code)
-            sent = [sender.seal(unit_code, [item], 1_000_000 + number * 10_000 + stream * 500 + n) for n, item in enumerate(mine)]
+            mates = province.members[code].units
+            # The fourth connection shares its county with the first: it takes the other half of the units.
+            turn = stream // CONNECTIONS if stream % CONNECTIONS < len(COUNTIES) else -1 - stream // CONNECTIONS
+            unit_code = mates[turn].unit_code
+            mine = _singles(families[code], number * STREAMS + stream, ROUNDS * STREAMS)
+            sent = [sender.seal(unit_code, [item], n) for n, item in enumerate(mine, 1_000_000 + (number * STREAMS + stream) * 1000)]
             await client.session.token()
             jobs.append((client, sent))
         began = time.perf_counter()
@@ -125,21 +130,15 @@ async def _single(
     return sum(watch.items for watch in watches) / took, [ms for watch in watches for ms in watch.latencies_ms]
 
 
-def _singles(families: Sequence[Family], stream: int, number: int, unit: str) -> Iterator[v1.Item]:
-    """Yield vaccinations of families that no round has streamed, told by the unit that sends them."""
-    rest = families[len(families) * ROUNDS // (ROUNDS + 1) :]
-    share = rest[(number * STREAMS + stream) % len(rest) :: ROUNDS * STREAMS] or rest
-    items = (v1.Item(vaccination=dose) for family in (*share, *rest) for dose in family.doses)
-    for item in islice(items, SINGLES_PER_STREAM):
-        copy = v1.Item()
-        copy.CopyFrom(item)
-        copy.vaccination.unit_code = unit
-        copy.vaccination.record_id = _fresh_id(number, stream, item.vaccination.record_id)
-        yield copy
+def _rest(families: Sequence[Family]) -> Sequence[Family]:
+    """Return the families whose doses no round streams: their cards are sent first, their doses one by one."""
+    return families[len(families) * ROUNDS // (ROUNDS + 1) :]
 
 
-def _fresh_id(number: int, stream: int, record_id: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number}/{stream}/{record_id}"))
+def _singles(families: Sequence[Family], lane: int, lanes: int) -> Sequence[v1.Item]:
+    """Return this lane's doses: no two lanes and no two rounds send the same one."""
+    doses = [dose for family in _rest(families) if not family.truth for dose in family.doses]
+    return [v1.Item(vaccination=dose) for dose in doses[lane::lanes][:SINGLES_PER_STREAM]]
 
 
 async def _receive(province: Province, batches: Sequence[Sent]) -> float:

@@ -1,5 +1,6 @@
 """`gateway init` as its operator runs it: what it makes, what it refuses, what it leaves behind."""
 
+import asyncio
 import grp
 import json
 import pwd
@@ -74,8 +75,6 @@ def assert_registered(home: Home, password: str) -> None:
         assert certificate.fetchall() == [("officer", "admin", 1)]
         leaves = connection.execute("SELECT idx, kind FROM audit_entry").fetchall()
         assert leaves == [(0, "log.start")]
-    import asyncio
-
     asyncio.run(Passwords().verify(stored, password))
 
 

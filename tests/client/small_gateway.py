@@ -38,7 +38,7 @@ from gateway.v1 import upload_service_pb2 as up
 ORGANISATION, ACCOUNT, PASSWORD = "140105", "uploader", "correct horse battery 1A"
 SERVER_NAME = "gateway.test"
 NUMBERS = {
-    "CANCELLED": 1, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7,
+    "CANCELLED": 1, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7,
     "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "INTERNAL": 13, "UNAVAILABLE": 14, "UNAUTHENTICATED": 16,
 }  # fmt: skip
 
@@ -105,6 +105,8 @@ class SmallGateway:
     batches: list[up.UploadBatchesRequest] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    # Called when a batch is stored.
+    committed: Callable[[], None] | None = None
     audit_away: bool = False
     receipts_log: Log | None = None
     streams: int = 0
@@ -157,18 +159,18 @@ class SmallGateway:
         return {
             "/gateway.v1.IdentityService/Login": (self.login, ident.LoginRequest),
             "/gateway.v1.IdentityService/RefreshToken": (
-                gateway.refresh,
+                self.refresh,
                 ident.RefreshTokenRequest,
             ),
             "/gateway.v1.IdentityService/Logout": (self.logout, ident.LogoutRequest),
             "/gateway.v1.IdentityService/ChangePassword": (
-                gateway.change,
+                self.change,
                 ident.ChangePasswordRequest,
             ),
             "/gateway.v1.IdentityService/WhoAmI": (self.who, ident.WhoAmIRequest),
             "/gateway.v1.AuditService/GetCheckpoint": (self.checkpoint, au.GetCheckpointRequest),
             "/gateway.v1.AuditService/GetConsistencyProof": (
-                gateway.consistency,
+                self.consistency,
                 au.GetConsistencyProofRequest,
             ),
         }
@@ -230,6 +232,8 @@ class SmallGateway:
         if known is None:
             self.stored[request.request_id] = (digest, self._commit(request, raw))
             self.batches.append(request)
+            if self.committed is not None:
+                self.committed()
         receipt = up.BatchReceipt()
         receipt.CopyFrom(self.stored[request.request_id][1])
         log = self.receipts_log or self.log

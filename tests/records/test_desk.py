@@ -36,3 +36,10 @@ def test_the_register_is_asked_once():
     assert Counting.asked == 2
     assert place.in_scope(UNIT)
     assert not place.in_scope(FOREIGN_UNIT)
+
+
+def test_delegated_units_are_in_scope():
+    register = Register()
+    register.delegates = frozenset({"140105"})
+    assert desk(units=register).in_scope(FOREIGN_UNIT)
+    assert not desk(units=register).in_scope("1401069999")

@@ -1,5 +1,6 @@
 """Tables: read strictly, dated, and what the rules ask of them."""
 
+import itertools
 import shutil
 from datetime import date
 
@@ -48,7 +49,7 @@ def test_schedules_are_chosen_by_the_day():
 
 def test_no_two_rules_hold_on_one_day():
     for rules in tables().schedule.values():
-        for earlier, after in zip(rules, rules[1:], strict=False):
+        for earlier, after in itertools.pairwise(rules):
             assert earlier.valid_to < after.valid_from
 
 

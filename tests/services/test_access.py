@@ -17,7 +17,12 @@ def service(**given):
     rpc.client_streaming, rpc.server_streaming = streams
     if given.pop("has", True):
         option = rpc.options.Extensions[options_pb2.access]
-        for name, value in {"audit_kind": "x", "max_bytes": 1, "needs_token": True, **given}.items():
+        for name, value in {
+            "audit_kind": "x",
+            "max_bytes": 1,
+            "needs_token": True,
+            **given,
+        }.items():
             if name == "roles":
                 option.roles.extend(value)
             else:
@@ -46,7 +51,9 @@ def test_an_rpc_without_usable_access_stops_the_start(given, fault):
 
 
 def test_access_is_read_from_the_contract():
-    [login, *_] = access.read([identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]]).values()
+    [login, *_] = access.read(
+        [identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]]
+    ).values()
     assert login.method == "/gateway.v1.IdentityService/Login"
     assert login.request is identity_service_pb2.LoginRequest
     assert not login.access.needs_token
@@ -59,7 +66,9 @@ def test_access_is_read_from_the_contract():
 
 
 def test_every_rpc_of_the_contract_stands_at_one_door():
-    methods = [method for door in DOORS for method in doors.rpcs(door) if "grpc.health" not in method]
+    methods = [
+        method for door in DOORS for method in doors.rpcs(door) if "grpc.health" not in method
+    ]
     assert len(methods) == len(set(methods))
     assert len(methods) == 5 + 3 + 9 + 4
 

@@ -48,9 +48,14 @@ def test_buckets_are_bounded(monkeypatch):
 
 def test_streams_of_a_connection():
     streams = Streams(2)
-    with streams.one("a"), streams.one("a"):
-        with streams.one("b"), pytest.raises(ExhaustedError), streams.one("a"):
-            pass
+    with (
+        streams.one("a"),
+        streams.one("a"),
+        streams.one("b"),
+        pytest.raises(ExhaustedError),
+        streams.one("a"),
+    ):
+        pass
     with streams.one("a"):
         pass
     assert streams._open == {}

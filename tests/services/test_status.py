@@ -67,7 +67,9 @@ def test_internal_says_nothing_but_the_request_id():
 
 
 def test_violations_are_cut_to_what_every_client_takes():
-    long = [Violation(f"items[{n}]." + "x" * 200, f"EN-{n}", "e" * 500, "中" * 500) for n in range(200)]
+    long = [
+        Violation(f"items[{n}]." + "x" * 200, f"EN-{n}", "e" * 500, "中" * 500) for n in range(200)
+    ]
     status = status_of(refuse(Reason.FIELD_INVALID, violations=tuple(long)), ID, DOMAIN)
     shown = unpacked(status)[details.BadRequest].field_violations
     assert 1 <= len(shown) < VIOLATIONS_MAX
@@ -90,7 +92,9 @@ def test_a_violation_carries_rule_and_both_texts():
 
 def test_metadata_keys_and_lengths_are_kept():
     given = {"maxBytes": "4", "Bad Key": "x", "k": "too short", "long": "y" * 999}
-    info = unpacked(status_of(refuse(Reason.MESSAGE_TOO_LARGE, metadata=given), ID, DOMAIN))[details.ErrorInfo]
+    info = unpacked(status_of(refuse(Reason.MESSAGE_TOO_LARGE, metadata=given), ID, DOMAIN))[
+        details.ErrorInfo
+    ]
     assert set(info.metadata) == {"maxBytes", "long"}
     assert len(info.metadata["long"]) == 200
 
@@ -108,7 +112,10 @@ def test_all_trailing_metadata_together():
     status = status_of(refuse(Reason.FIELD_INVALID, violations=long), ID, DOMAIN)
     parts = trailers(status, "c" * 1024)
     assert [key for key, _ in parts] == ["gateway-checkpoint-bin", "grpc-status-details-bin"]
-    assert sum(len(key) + len(value) for key, value in parts) + len(status.message) <= TRAILERS_MAX_BYTES
+    assert (
+        sum(len(key) + len(value) for key, value in parts) + len(status.message)
+        <= TRAILERS_MAX_BYTES
+    )
 
 
 def test_a_checkpoint_beyond_its_limit_stays_away():

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.errors import Reason, Refusal, refuse
 from gateway.services.stream import Window
+from tests.coverage.rpcs import eventually
 
 
 class Wire:
@@ -108,8 +109,7 @@ def test_a_cancelled_stream_leaves_its_batches_running():
         under_way = set()
         wire = Wire(b"\x01", b"\x02")
         running = asyncio.create_task(wire.window(8, under_way).run())
-        while len(under_way) < 2:
-            await asyncio.sleep(0)
+        await eventually(lambda: len(under_way) == 2)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -132,14 +132,14 @@ def test_a_stopped_stream_takes_no_more(begun):
             if wire.batches:
                 return wire.batches.pop()
             await waiting.wait()
+            return None
 
         window = Window(wire, read, wire.serve, 8, set())
         if not begun:
             window.stop(refuse(Reason.SHUTTING_DOWN))
         running = asyncio.create_task(window.run())
         if begun:
-            while not wire.serving:
-                await asyncio.sleep(0)
+            await eventually(lambda: wire.serving)
             window.stop(refuse(Reason.SHUTTING_DOWN))
             wire.release.set()
         with pytest.raises(Refusal) as raised:

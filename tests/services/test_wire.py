@@ -12,7 +12,9 @@ NAME = "0123456789abcdef" * 2
 
 
 class Context:
-    def __init__(self, peer=f"unix-abstract:gateway-{NAME}", metadata=(), remaining=None, messages=()):
+    def __init__(
+        self, peer=f"unix-abstract:gateway-{NAME}", metadata=(), remaining=None, messages=()
+    ):
         self._peer, self._metadata, self._remaining = peer, metadata, remaining
         self._messages = [*messages]
 
@@ -33,11 +35,13 @@ class Context:
 
 
 def reason_of(callable_, *args):
-    with pytest.raises(Refusal) as raised:
+    try:
         found = callable_(*args)
         if asyncio.iscoroutine(found):
             asyncio.run(found)
-    return raised.value.reason.value
+    except Refusal as refusal:
+        return refusal.reason.value
+    return None
 
 
 def test_the_connections_name():
@@ -83,7 +87,8 @@ def test_the_token():
 
 
 @pytest.mark.parametrize(
-    ("remaining", "reason"), [(None, "DEADLINE_MISSING"), (0.0, "DEADLINE_TOO_SHORT"), (0.0999, "DEADLINE_TOO_SHORT")]
+    ("remaining", "reason"),
+    [(None, "DEADLINE_MISSING"), (0.0, "DEADLINE_TOO_SHORT"), (0.0999, "DEADLINE_TOO_SHORT")],
 )
 def test_a_deadline_is_needed(remaining, reason):
     assert reason_of(wire.deadline, Context(remaining=remaining), 100) == reason

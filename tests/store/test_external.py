@@ -10,7 +10,7 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings, parse
 from gateway.store import external, roles, versions
 from gateway.store.embedded import Cluster
-from gateway.store.errors import StoreAwayError
+from gateway.store.errors import StoreAwayError, StoreError
 from gateway.store.external import ForeignDatabaseError
 from gateway.store.migrate import migrate
 
@@ -82,3 +82,10 @@ def test_a_gateways_database_is_not_taken_over(home: Home, dsn: str, tmp_path) -
 def test_a_wrong_password_is_away(home: Home, dsn: str) -> None:
     with pytest.raises(StoreAwayError):
         external.provision(home, make_conninfo(dsn, passfile="/dev/null"), "wrong")
+
+
+def test_a_password_in_the_dsn_is_refused_before_it_is_used(home: Home) -> None:
+    with pytest.raises(ForeignDatabaseError, match="--password-file"):
+        external.provision(home, "host=/nonexistent password=guess", "")
+    with pytest.raises(StoreError):
+        external.provision(home, "no dsn at all", "")

@@ -119,3 +119,23 @@ def test_finishing_during_a_pause_starts_nothing(monkeypatch) -> None:
         assert len(scene.runs) == 1
 
     asyncio.run(run())
+
+
+def test_a_process_for_which_there_is_no_room_is_tried_again(monkeypatch) -> None:
+    async def run() -> None:
+        scene = Scene()
+        full = iter([True, True])
+
+        async def start() -> Scripted:
+            if next(full, False):
+                raise OSError(11, "Resource temporarily unavailable")
+            return await scene.start()
+
+        scene.kept = Keeper("front", start, lambda *_: None)
+        task = asyncio.create_task(scene.kept.keep())
+        await until(scene.kept.serving.is_set)
+        assert scene.kept.restarts == 2
+        await scene.kept.finish()
+        await task
+
+    asyncio.run(run())

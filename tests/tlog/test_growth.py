@@ -1,10 +1,14 @@
 """Only what continues the log is taken; everything else leaves the judge as it was."""
 
+import base64
+import json
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.tlog.frontier import Frontier
-from gateway.tlog.growth import RECENT_ROOTS, Claim, Growth
+from gateway.tlog.growth import RECENT_ROOTS, Claim, Growth, read_claim
 from gateway.tlog.merkle import leaf_hash, root_of
 
 HASHES = [leaf_hash(i.to_bytes(4, "big")) for i in range(400)]
@@ -62,3 +66,43 @@ def test_only_so_many_roots_are_remembered() -> None:
         assert growth.judge(Claim(size - 1, size, frontier.root(), leaf)) == "grown"
     assert growth.judge(Claim(0, 2, root_of([leaf] * 2), leaf * 2)) == "elsewhere"
     assert growth.judge(Claim(0, 3, root_of([leaf] * 3), leaf * 3)) == "known"
+
+
+GOOD = {
+    "from": 1,
+    "size": 3,
+    "root": HASHES[0].hex(),
+    "hashes": base64.b64encode(HASHES[1] + HASHES[2]).decode(),
+}
+
+
+def test_a_claim_is_read_from_its_line() -> None:
+    assert read_claim(json.dumps(GOOD).encode()) == Claim(1, 3, HASHES[0], HASHES[1] + HASHES[2])
+    assert read_claim(b'{"newest": true}') is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        1,
+        {},
+        {"newest": False},
+        GOOD | {"more": 1},
+        GOOD | {"from": -1},
+        GOOD | {"from": 4},
+        GOOD | {"from": 1.0},
+        GOOD | {"from": True},
+        GOOD | {"size": "3"},
+        GOOD | {"size": 2**63},
+        GOOD | {"root": "00"},
+        GOOD | {"root": "zz" * 32},
+        GOOD | {"root": 1},
+        GOOD | {"hashes": "AAAA"},
+        GOOD | {"hashes": "not base64"},
+        GOOD | {"hashes": None},
+    ],
+)
+def test_malformed_requests(document: object) -> None:
+    with pytest.raises(ValueError, match=r"no[nt]|Expecting"):
+        read_claim(json.dumps(document).encode())

@@ -1,0 +1,186 @@
+"""The recorder alone: leaves with a trivial effect through one recorder, each signed and proven.
+
+Limit `commit`: bare single-row transactions over as many connections as callers, in the same round.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+
+from gateway import signer
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
+from gateway.clock import SYSTEM
+from gateway.config import folders, users
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.store import roles
+from gateway.store.database import Database, Transaction
+from gateway.store.embedded import Cluster
+from gateway.store.migrate import migrate
+from gateway.tlog import proof
+from gateway.tlog.note import parse_vkey
+from tests.bench.figures import Figure, figure
+
+ROUNDS = 5
+APPENDS = {1: 400, 8: 1600, 64: 3200}
+# A leaf as an upload leaves it.
+EVENT = Event(
+    kind="upload",
+    door="intake",
+    rpc="/gateway.v1.UploadService/UploadBatches",
+    organisation="140105",
+    subject="spiffe://gateway.invalid/org/140105/sys/his",
+    account="county.upload",
+    session="ab" * 16,
+    certificate="cd" * 32,
+    peer="127.0.0.1:50000",
+    listener="127.0.0.11:8443",
+    ingress="127.0.0.11",
+    tunnel="listen/127.0.0.11",
+    strength="weak",
+    request_id="6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+    unit="1401050001",
+    sequence=1,
+    commitment="ef" * 32,
+    policies=("upload-own-unit",),
+    bundle="12" * 32,
+    counts={"accepted": 1},
+)
+# HOME as its one argument; the parent imports, so that root's virtual environment may be private.
+SIGNER = "import sys; from pathlib import Path; from gateway import signer; from gateway.config.home import Home; signer.main(Home(Path(sys.argv[1])))"
+
+
+@contextlib.contextmanager
+def ground() -> Iterator[Home]:
+    """Give a HOME with a running cluster, its schema and a running signer."""
+    root = Path(tempfile.mkdtemp(prefix="gw-"))
+    root.chmod(0o711)
+    home = Home(root / "home")
+    if users.separate():
+        users.make_users()
+    folders.make_folders(home)
+    signer.create(home, "gateway.invalid/audit")
+    cluster = Cluster(home)
+    cluster.create()
+    cluster.start(mortal=True)
+    process = None
+    try:
+        cluster.provision()
+        with psycopg.connect(cluster.superuser(), autocommit=True) as connection:
+            roles.create_database(connection, "bench")
+        with psycopg.connect(cluster.superuser("bench")) as connection:
+            roles.create_schema(connection)
+        migrate(where(home, "owner"))
+        process = subprocess.Popen([sys.executable, "-c", SIGNER, str(home.root)])
+        while not home.signer_socket.exists():
+            time.sleep(0.01)
+        yield home
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait(10)
+        cluster.stop()
+        shutil.rmtree(root)
+
+
+def where(home: Home, role: str) -> str:
+    server = roles.server(home, Settings())
+    return roles.conninfo(
+        home, Settings(dsn=psycopg.conninfo.make_conninfo(server, dbname="bench")), role
+    )
+
+
+@contextlib.asynccontextmanager
+async def recording(home: Home, lanes: int) -> AsyncIterator[Recorder]:
+    database = await Database.open(where(home, "intake"), application="bench")
+    link = SignerLink(home.signer_socket)
+    recorder = await Recorder.open(database, link, door="intake", clock=SYSTEM, lanes=lanes)
+    try:
+        yield recorder
+    finally:
+        await recorder.close()
+        await database.close()
+
+
+async def timed(
+    callers: int, count: int, one: Callable[[], Awaitable[object]]
+) -> tuple[float, list[float]]:
+    """Return calls/s and every latency in ms of `count` calls by so many callers."""
+    latencies: list[float] = []
+
+    async def caller() -> None:
+        for _ in range(count // callers):
+            began = time.perf_counter()
+            await one()
+            latencies.append((time.perf_counter() - began) * 1000)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return len(latencies) / (time.perf_counter() - began), latencies
+
+
+async def effect(transaction: Transaction) -> Event:
+    await transaction.fetch_one("SELECT 1")
+    return EVENT
+
+
+async def commits(home: Home, callers: int, count: int) -> float:
+    """Return bare commits/s of as many connections."""
+    database = await Database.open(where(home, "owner"), application="bench", size=callers)
+    async with database.transaction() as transaction:
+        await transaction.execute("CREATE TABLE IF NOT EXISTS gateway.bench (leaf bytea)")
+    leaf = EVENT.to_leaf(SYSTEM.now_us())
+
+    async def one() -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute("INSERT INTO gateway.bench VALUES (%s)", (leaf,))
+
+    rate, _ = await timed(callers, count, one)
+    await database.close()
+    return rate
+
+
+async def measure(home: Home, lanes: int = 1) -> list[Figure]:
+    rates: dict[int, list[float]] = {callers: [] for callers in APPENDS}
+    limits: dict[int, list[float]] = {callers: [] for callers in APPENDS}
+    latencies: dict[int, list[float]] = {callers: [] for callers in APPENDS}
+    verifier = parse_vkey(home.log_key.read_text().strip())
+    async with recording(home, lanes) as recorder:
+        for _ in range(ROUNDS):
+            for callers, count in APPENDS.items():
+                rate, times = await timed(callers, count, lambda: recorder.append(EVENT, effect))
+                rates[callers].append(rate)
+                latencies[callers] += times
+                limits[callers].append(await commits(home, callers, count))
+        size = (await recorder.log.head()).size
+        assert size >= ROUNDS * sum(APPENDS.values())
+        last = await recorder.append(EVENT)
+        text = await recorder.proof(last.index)
+        assert proof.parse(text).verify(last.leaf, [verifier], verifier.name).size > size
+    return [
+        figure(
+            f"audit.append.{callers}",
+            "leaves/s",
+            rates[callers],
+            {"commit": limits[callers]},
+            latencies[callers],
+            f"{callers} callers, one recorder, trivial effect, {len(EVENT.to_leaf(1))}-byte leaves",
+        )
+        for callers in APPENDS
+    ]
+
+
+def run() -> list[Figure]:
+    """Measure."""
+    with ground() as home:
+        return asyncio.run(measure(home))

@@ -1,0 +1,62 @@
+import pytest
+from cryptography import x509
+
+from gateway.clock import SYSTEM
+from gateway.config import folders
+from gateway.config.home import Home
+from gateway.config.strict import SettingsError
+from gateway.pki import ceremony, crl, der
+
+
+@pytest.fixture
+def home(tmp_path):
+    found = Home(tmp_path / "home")
+    folders.make_folders(found)
+    ceremony.found(found, "gateway.invalid", ["127.0.0.11", "gateway.invalid"], SYSTEM.now_us())
+    return found
+
+
+def test_what_lies_where_and_who_may_read_it(home):
+    files = {str(path.relative_to(home.root)): path.stat().st_mode & 0o777 for path in home.root.rglob("*") if path.is_file()}
+    assert files == {
+        "offline/root.key": 0o600,
+        "offline/server-authority.key": 0o600,
+        "offline/server-authority.pem": 0o600,
+        "authority/client-authority.key": 0o600,
+        "secrets/front/server.key": 0o600,
+        "secrets/front/server.pem": 0o600,
+        "public/root.pem": 0o644,
+        "public/client-authority.pem": 0o644,
+        "public/client-authority.crl": 0o644,
+    }
+
+
+def test_the_list_is_empty_and_current(home):
+    made = der.revocation_list(home.crl.read_bytes())
+    assert (crl.number_of(made), len(list(made))) == (0, 0)
+    assert made.is_signature_valid(ceremony.client_authority(home).certificate.public_key())
+
+
+def test_the_authority_is_read_back_as_a_pair(home):
+    authority = ceremony.client_authority(home)
+    assert authority.key.public_key() == authority.certificate.public_key()
+    (home.authority / "client-authority.key").write_bytes((home.offline / "server-authority.key").read_bytes())
+    with pytest.raises(SettingsError, match="not the key"):
+        ceremony.client_authority(home)
+
+
+def test_nothing_is_founded_twice(home):
+    with pytest.raises(FileExistsError):
+        ceremony.found(home, "gateway.invalid", ["127.0.0.1"], SYSTEM.now_us())
+
+
+def test_a_new_server_certificate_needs_the_safe(home):
+    before = ceremony.server_files(home)[1].read_bytes()
+    made = ceremony.renew_server(home, ["127.0.0.12"], SYSTEM.now_us())
+    chain = der.certificates(ceremony.server_files(home)[1].read_bytes())
+    assert chain[0] == made and len(chain) == 2
+    assert ceremony.server_files(home)[1].read_bytes() != before
+    chain[1].verify_directly_issued_by(x509.load_pem_x509_certificate(home.root_certificate.read_bytes()))
+    (home.offline / "server-authority.key").unlink()
+    with pytest.raises(FileNotFoundError):
+        ceremony.renew_server(home, ["127.0.0.12"], SYSTEM.now_us())

@@ -1,0 +1,151 @@
+import json
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.tlog import checkpoint, merkle, note, proof
+from gateway.v1 import audit_service_pb2 as audit
+from tests.coverage.rpcs import Watch, refused
+from tests.world import CITY, COUNTY, OTHER_CITY
+
+SERVICE = "/gateway.v1.AuditService/"
+
+
+async def ask(world, person, name, request, response):
+    token = world.tokens.get(str(person.subject)) or await world.login(person)
+    world.tokens[str(person.subject)] = token
+    return response.FromString(await world.call(person, SERVICE + name, request, token=token))
+
+
+async def search(world, person, **filters):
+    request = audit.SearchLeavesRequest(**filters)
+    return await ask(world, person, "SearchLeaves", request, audit.SearchLeavesResponse)
+
+
+def verifier(world):
+    return note.parse_vkey(world.home.log_key.read_text().strip())
+
+
+def test_search(province):
+    async def work(world):
+        await world.login(world.county)
+        await refused(world.login(world.county, "wrong"))
+        found = await search(world, world.auditor, reason="LOGIN_FAILED", organisation_code=COUNTY)
+        [leaf] = [json.loads(one.leaf) for one in found.leaves]
+        assert leaf["kind"] == "identity.login"
+        assert [leaf for leaf in world.leaves() if leaf["index"] == found.leaves[0].index][0][
+            "time_us"
+        ] == leaf["time_us"]
+        moment = Timestamp()
+        moment.FromMicroseconds(leaf["time_us"])
+        later = await search(
+            world, world.auditor, from_time=moment, kind="identity.login", decision="deny"
+        )
+        assert len(later.leaves) == 1
+        before = await search(world, world.auditor, until_time=moment, decision="deny")
+        assert len(before.leaves) == 0
+        one = await search(world, world.auditor, request_id=leaf["request_id"])
+        assert len(one.leaves) == 1
+        watch = Watch(world)
+        await search(world, world.auditor)
+        own = await watch.only_leaf()
+        assert own["kind"] == "audit.search"
+        assert own["counts"] == {"leaves": min(own["index"], 50)}
+
+    province.run(work(province.world))
+
+
+def test_pages_of_the_log_are_not_shifted_by_what_comes_in(province):
+    async def work(world):
+        seen, token = [], ""
+        size = world.size()
+        while True:
+            page = await search(
+                world, world.auditor, page_size=3, page_token=token, until_time=None
+            )
+            seen += [one.index for one in page.leaves]
+            token = page.next_page_token
+            if not token:
+                break
+        assert seen == list(range(seen[0], -1, -1))
+        assert seen[0] >= size - 1
+
+    province.run(work(province.world))
+
+
+def test_a_citys_auditor_sees_its_part(province):
+    async def work(world):
+        person = world.city_auditor
+        await search(world, person, organisation_code=COUNTY)
+        for filters in ({}, {"organisation_code": OTHER_CITY}, {"organisation_code": "999999"}):
+            assert (await refused(search(world, person, **filters))).reason == "POLICY_DENIED"
+        await world.login(world.county)
+        [mine] = [leaf["index"] for leaf in world.leaves() if leaf.get("organisation") == COUNTY][
+            -1:
+        ]
+        await ask(world, person, "GetLeaf", audit.GetLeafRequest(index=mine), audit.GetLeafResponse)
+        watch = Watch(world)
+        for index in (0, 10**9, 2**64 - 1):
+            request = audit.GetLeafRequest(index=index)
+            assert (
+                await refused(ask(world, person, "GetLeaf", request, None))
+            ).reason == "POLICY_DENIED"
+        assert {leaf["reason"] for leaf in await watch.leaves()} == {"POLICY_DENIED"}
+        assert [leaf for leaf in world.leaves() if leaf.get("organisation") == CITY]
+
+    province.run(work(province.world))
+
+
+def test_a_leaf_and_its_proof(province):
+    async def work(world):
+        for index in (0, 1, world.size() - 1):
+            request = audit.GetLeafRequest(index=index)
+            answer = await ask(world, world.auditor, "GetLeaf", request, audit.GetLeafResponse)
+            found = proof.parse(answer.proof)
+            assert found.index == answer.leaf.index == index
+            signed = checkpoint.open_checkpoint(
+                found.checkpoint, [verifier(world)], verifier(world).name
+            )
+            leaf_hash = merkle.leaf_hash(answer.leaf.leaf)
+            merkle.check_inclusion(index, signed.size, leaf_hash, list(found.hashes), signed.root)
+        error = await refused(
+            ask(world, world.auditor, "GetLeaf", audit.GetLeafRequest(index=10**9), None)
+        )
+        assert (error.code, error.reason) == ("NOT_FOUND", "NOT_FOUND")
+
+    province.run(work(province.world))
+
+
+def test_checkpoints_and_consistency_are_for_everyone(province):
+    async def work(world):
+        old = await ask(
+            world,
+            world.county,
+            "GetCheckpoint",
+            audit.GetCheckpointRequest(),
+            audit.GetCheckpointResponse,
+        )
+        first = checkpoint.open_checkpoint(old.checkpoint, [verifier(world)], verifier(world).name)
+        await world.login(world.county)
+        request = audit.GetConsistencyProofRequest(old_size=first.size)
+        answer = await ask(
+            world, world.county, "GetConsistencyProof", request, audit.GetConsistencyProofResponse
+        )
+        second = checkpoint.open_checkpoint(
+            answer.checkpoint, [verifier(world)], verifier(world).name
+        )
+        assert second.size == answer.new_size > first.size
+        merkle.check_consistency(
+            first.size, second.size, first.root, second.root, list(answer.hashes)
+        )
+        between = audit.GetConsistencyProofRequest(old_size=1, new_size=first.size)
+        answer = await ask(
+            world, world.county, "GetConsistencyProof", between, audit.GetConsistencyProofResponse
+        )
+        assert answer.checkpoint == ""
+        for wrong in ((2, 1), (1, 10**12), (10**12, 0)):
+            request = audit.GetConsistencyProofRequest(old_size=wrong[0], new_size=wrong[1])
+            assert (
+                await refused(ask(world, world.county, "GetConsistencyProof", request, None))
+            ).reason == "FIELD_INVALID"
+
+    province.run(work(province.world))

@@ -1,0 +1,147 @@
+import asyncio
+
+import pytest
+
+from gateway.clock import TurnedClock
+from gateway.errors import UnavailableError
+from gateway.services import current as module
+from gateway.services.current import Current
+from gateway.store import roles
+from gateway.store.database import Database
+from tests.coverage.rpcs import eventually
+from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
+
+
+def test_what_is_known_is_read_once(province):
+    async def work(world):
+        database = await counted(world)
+        current = await Current.open(database, world.clock)
+        assert (await current.registry()).chain(COUNTY) == (COUNTY, CITY, PROVINCE)
+        serial = world.county.serial
+        begin = database.begun
+        certificate = await current.certificate(serial)
+        assert certificate.active
+        assert len(certificate.sha256) == 32
+        assert await current.certificate(serial) is certificate
+        assert database.begun == begin + 1
+        assert await current.certificate("00") is None
+        assert await current.certificate("00") is None
+        assert database.begun == begin + 3, "absence is not remembered"
+        await current.close()
+        await database.close()
+
+    province.run(work(province.world))
+
+
+def test_a_change_is_seen_at_once(province):
+    async def work(world):
+        database = await counted(world)
+        current = await Current.open(database, world.clock)
+        serial = world.county.serial
+        await current.certificate(serial)
+        loop = asyncio.get_running_loop()
+        for state, revoked in ((2, 1), (1, None)):
+            begin = loop.time()
+            world.sql(
+                "UPDATE gateway.certificate SET state = %s, revoked_us = %s WHERE serial = %s",
+                state,
+                revoked,
+                serial,
+            )
+            while (await current.certificate(serial)).active is not (state == 1):
+                await asyncio.sleep(0.005)
+            assert loop.time() - begin < 1
+        world.sql("UPDATE gateway.organisation SET state = 2 WHERE code = %s", CITY)
+        await current.renew()
+        assert not current.known.organisation_active(CITY)
+        world.sql("UPDATE gateway.organisation SET state = 1 WHERE code = %s", CITY)
+        while not (await current.registry()).organisation_active(CITY):
+            await asyncio.sleep(0.005)
+        await current.close()
+        await database.close()
+
+    province.run(work(province.world))
+
+
+def test_a_session_is_forgotten_when_it_ends(province):
+    async def work(world):
+        guard = world.doors["identity"].guard
+        current = guard._checks._current
+        token = await world.login(world.county)
+        sid = world.sql("SELECT sid FROM gateway.session ORDER BY created_us DESC LIMIT 1")[0][0]
+        assert (await current.standing(sid)).session.ended_us is None
+        await world.call(world.county, "/gateway.v1.IdentityService/Logout", b"", token=token)
+
+        async def ended():
+            while (await current.standing(sid)).session.ended_us is None:
+                await asyncio.sleep(0.005)
+
+        await asyncio.wait_for(ended(), 1)
+        assert await current.standing(bytes(16)) is None
+
+    province.run(work(province.world))
+
+
+def test_the_memory_is_bounded(province, monkeypatch):
+    async def work(world):
+        monkeypatch.setattr(module, "REMEMBERED_MAX", 2)
+        database = await counted(world)
+        current = await Current.open(database, world.clock)
+        for person in (world.county, world.city, world.auditor):
+            await current.certificate(person.serial)
+        assert list(current._certificates) == [world.auditor.serial]
+        await current.close()
+        await database.close()
+
+    province.run(work(province.world))
+
+
+@pytest.mark.parametrize("turned", [0.3, -5.0])
+def test_without_the_counters_nothing_is_known(cluster, turned):
+    """Fail closed: what was known a moment ago is no answer; a clock that runs back makes nothing fresh."""
+
+    async def work(ground):
+        async with World.open(ground, ()) as world:
+            clock = TurnedClock(world.clock.now_us())
+            database = await counted(world)
+            current = await Current.open(database, clock)
+            await current.certificate(world.county.serial)
+            world.take_store_away()
+            clock.turn(seconds=turned)
+            for question in (
+                current.registry(),
+                current.certificate(world.county.serial),
+                current.standing(bytes(16)),
+            ):
+                with pytest.raises(UnavailableError) as raised:
+                    await question
+                assert raised.value.reason == "STORE_AWAY"
+            await current.renew()
+            world.give_store_back()
+            await eventually(lambda: current._read_at == clock.monotonic())
+            assert (await current.certificate(world.county.serial)).active
+            await current.close()
+            await database.close()
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+class Counted:
+    """A database that counts its transactions."""
+
+    def __init__(self, database):
+        self._database = database
+        self.begun = 0
+
+    def transaction(self):
+        self.begun += 1
+        return self._database.transaction()
+
+    def __getattr__(self, name):
+        return getattr(self._database, name)
+
+
+async def counted(world):
+    conninfo = roles.conninfo(world.home, world.settings, "identity")
+    return Counted(await Database.open(conninfo, application="test"))
