@@ -57,7 +57,7 @@ serial: $(STAMP)
 
 coverage: $(STAMP) ## the tests again, with branch coverage and its floor
 	@mkdir -p build && rm -f build/coverage*
-	@COVERAGE_FILE=build/coverage $(BIN)/coverage run -m pytest -q --ignore=tests/bench -m "$(DEFAULT)"
+	@$(BIN)/coverage run -m pytest -q --ignore=tests/bench -m "$(DEFAULT)"
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from gateway.audit.event import Event, EventError
@@ -15,6 +14,8 @@ from gateway.tlog.leaf import LeafError
 # transaction that is undone afterwards: what it keeps outside the database must stand that.
 Effect = Callable[[Transaction], Awaitable[Event]]
 
+_SAVEPOINT = "SAVEPOINT effect"
+_ROLLBACK = "ROLLBACK TO SAVEPOINT effect"
 _APPEND = "SELECT first, size, root, hashes FROM gateway.audit_append(%s, %s)"
 # After these only the statement failed, not the connection: rollback (40), lock timeout (55P03),
 # cancelled by timeout (57014).
@@ -97,8 +98,8 @@ class Append:
             self.future.set_exception(error)
 
 
-class _AloneError(Exception):
-    """The only effect of a group failed: its transaction is rolled back whole."""
+class _UndoneError(Exception):
+    """An effect failed without a savepoint: the group's transaction is rolled back whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +118,21 @@ async def commit(database: Database, group: Sequence[Append], terms: Terms) -> C
     StoreError: in all three no caller may be told that anything happened.
     """
     try:
-        return await _attempt(database, group, terms)
-    except _AloneError:
-        # A group of one needs no savepoint: its transaction is gone, its refusal is recorded now.
-        return await _attempt(database, group, terms)
+        # Effects seldom fail, and the round trip for a savepoint costs as much as a small effect.
+        return await _attempt(database, group, terms, savepoints=False)
+    except _UndoneError:
+        # The failed one is recorded as refused now; the others run again, each for itself.
+        return await _attempt(database, group, terms, savepoints=True)
 
 
-async def _attempt(database: Database, group: Sequence[Append], terms: Terms) -> Committed:
+async def _attempt(
+    database: Database, group: Sequence[Append], terms: Terms, *, savepoints: bool
+) -> Committed:
     appended = False
     try:
         async with database.transaction() as transaction:
             for each in group:
-                await _perform(transaction, each, terms, alone=len(group) == 1)
+                await _perform(transaction, each, terms, savepoints=savepoints)
             if not terms.signer_there():
                 raise SignerAwayError("the signer is away")
             since = terms.since()
@@ -147,35 +151,42 @@ async def _attempt(database: Database, group: Sequence[Append], terms: Terms) ->
     return Committed(first, size, bytes(root), since, None if hashes is None else bytes(hashes))
 
 
-async def _perform(transaction: Transaction, append: Append, terms: Terms, *, alone: bool) -> None:
+async def _perform(
+    transaction: Transaction, append: Append, terms: Terms, *, savepoints: bool
+) -> None:
     """Run an append's effect and make its leaf.
 
     Whatever the effect raises becomes the leaf's reason.
     """
-    place: AbstractAsyncContextManager[None] = nullcontext()
-    if append.effect is not None and not alone:
-        place = transaction.savepoint()
+    marked = append.effect is not None and savepoints
+    if marked:
+        # Never released: a deeper savepoint of the same name costs less than a round trip.
+        await transaction.execute(_SAVEPOINT)
     try:
-        async with place:
-            event = append.event
-            if append.effect is not None:
-                event = await append.effect(transaction)
-            append.leaf = event.to_leaf(terms.time_us())
+        event = append.event
+        if append.effect is not None:
+            event = await append.effect(transaction)
+        append.leaf = event.to_leaf(terms.time_us())
+        return
     except StoreAwayError as error:
         if not error.sqlstate.startswith(_STATEMENT_ONLY):
             raise
-        _undo(append, error, terms, alone=alone)
+        failure: Exception = error
     except Exception as error:  # noqa: BLE001  an effect's failure is its caller's, the group goes on
-        _undo(append, error, terms, alone=alone)
-
-
-def _undo(append: Append, error: Exception, terms: Terms, *, alone: bool) -> None:
+        failure = error
     had_effect = append.effect is not None
-    append.undone(error)
-    if had_effect and alone:
-        raise _AloneError
+    append.undone(failure)
+    if marked:
+        await transaction.execute(_ROLLBACK)
+    elif had_effect:
+        raise _UndoneError
+    append.leaf = _leaf(append, terms.time_us())
+
+
+def _leaf(append: Append, time_us: int) -> bytes:
+    """Return the leaf of an event whose effect is undone, or of what can be told of it."""
     try:
-        append.leaf = append.event.to_leaf(terms.time_us())
-    except (EventError, LeafError):
-        append.event = append.event.bare().with_(decision="error", reason=Reason.INTERNAL.value)
-        append.leaf = append.event.to_leaf(terms.time_us())
+        return append.event.to_leaf(time_us)
+    except (EventError, LeafError) as error:
+        append.undone(error)
+        return append.event.to_leaf(time_us)

@@ -4,8 +4,10 @@ Only what breaks the log's own promises is a failure; what an officer should loo
 Verifiers that fail on clock steps get switched off (reference/audit.md 1), so those are notices.
 """
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from gateway.clock import US_PER_S
 from gateway.tlog import leaf
@@ -38,7 +40,9 @@ class Judging:
     first_us: int | None = None
     last_us: int = 0
     _stepped: bool = False
-    _seen: dict[bytes, int] = field(default_factory=dict)
+    # 16 bytes an entry: the hashes' first 8 and the indexes, so that a log of millions fits.
+    _prefixes: "array[int]" = field(default_factory=lambda: array("Q"))
+    _indexes: "array[int]" = field(default_factory=lambda: array("Q"))
     _begun: dict[tuple[str, str], int] = field(default_factory=dict)
     _noticed: Counter[str] = field(default_factory=Counter)
 
@@ -63,11 +67,13 @@ class Judging:
         self.decisions[str(decision)] += 1
         self.kinds[kind] += 1
         self._time(index, kind, time_us)
-        self._repeat(index, entry_hash)
+        self._prefixes.append(int.from_bytes(entry_hash[:8], "big"))
+        self._indexes.append(index)
         self._pair(index, kind, str(document.get("request_id", "")))
 
     def finish(self) -> None:
-        """Say what is still open at the log's end."""
+        """Say what only the whole log shows."""
+        self._repeats()
         for (kind, _), index in self._begun.items():
             self._notice("BEGIN_WITHOUT_END", index, f"{kind}.begin has no {kind}.end")
         for code, count in self._noticed.items():
@@ -87,11 +93,13 @@ class Judging:
             self._notice("CLOCK_STEP", index, f"{behind // US_PER_S} s behind, {told}")
         self.last_us = max(self.last_us, time_us)
 
-    def _repeat(self, index: int, entry_hash: bytes) -> None:
-        """Notice the same bytes twice; half a hash tells them apart well enough for a notice."""
-        earlier = self._seen.setdefault(entry_hash[:16], index)
-        if earlier != index:
-            self._notice("LEAF_REPEATED", index, f"the same bytes as entry {earlier}")
+    def _repeats(self) -> None:
+        """Notice the same bytes twice; 8 bytes of a hash tell leaves apart well enough for that."""
+        twice = {one for one, other in pairwise(sorted(self._prefixes)) if one == other}
+        first: dict[int, int] = {}
+        for prefix, index in zip(self._prefixes, self._indexes, strict=True):
+            if prefix in twice and first.setdefault(prefix, index) != index:
+                self._notice("LEAF_REPEATED", index, f"the same bytes as entry {first[prefix]}")
 
     def _pair(self, index: int, kind: str, request_id: str) -> None:
         base, _, last = kind.rpartition(".")

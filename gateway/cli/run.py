@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     process: Annotated[str, typer.Argument(metavar="PROCESS")],
-    home: Annotated[Path, typer.Argument(metavar="HOME")],
+    # A HOME that root made can be passed through, not listed.
+    home: Annotated[Path, typer.Argument(metavar="HOME", readable=False)],
 ) -> None:
     """Run a process until it is told to end."""
     if process not in _MODULES:

@@ -31,7 +31,7 @@ class ControlServer:
     def __init__(self, lookup: Lookup) -> None:
         """Answer from this look-up."""
         self._lookup = lookup
-        self._doors: set[asyncio.StreamWriter] = set()
+        self._doors: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, path: Path) -> None:
@@ -57,12 +57,14 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
+        serving = [task for task in self._doors.values() if task is not None]
         for door in list(self._doors):
             door.close()
+        await asyncio.gather(*serving)
         await self._server.wait_closed()
 
     async def _door(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._doors.add(writer)
+        self._doors[writer] = asyncio.current_task()
         try:
             while line := await reader.readline():
                 writer.write(self._answer(line))
@@ -70,7 +72,7 @@ class ControlServer:
         except (OSError, ValueError, RecursionError):  # gone, or it speaks something else: cut it
             pass
         finally:
-            self._doors.discard(writer)
+            del self._doors[writer]
             writer.close()
 
     def _answer(self, line: bytes) -> bytes:

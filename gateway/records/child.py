@@ -3,16 +3,14 @@
 The rules that need nothing but the card, the tables and the register (CH-01 to CH-18, CH-21).
 """
 
-from collections.abc import Callable
-from datetime import date
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
+from gateway.records.card import BETWEEN, Card, unit_of
 from gateway.records.desk import Desk
-from gateway.records.form import empty_items, form_findings, to_day
+from gateway.records.form import FULL_WIDTH, empty_items, form_findings, text_is_fit
 from gateway.records.ids import (
     CHILD_CODE,
     SENTINEL,
-    identity_number_day,
     identity_number_is_male,
     is_birth_certificate,
     is_phone,
@@ -30,44 +28,89 @@ _NOT_YET = c.IDENTITY_DOCUMENT_NOT_YET_OBTAINED
 _UNIT_DIGITS = 10
 # Items whose emptiness another rule tells.
 _OWN_RULE = frozenset(f"{PATH}.{name}" for name in ("child_code", "sex", "birth_date", "guardians"))
+# Enum fields of a card and their numbers; 0 is known and means "not sent".
+_KNOWN: Mapping[str, frozenset[int]] = {
+    field.name: frozenset(field.enum_type.values_by_number)
+    for field in c.Child.DESCRIPTOR.fields
+    if field.enum_type is not None
+}
+_DOCUMENTS, _RELATIONS = _KNOWN["document"], frozenset(c.Guardian.Relation.values())
+_RESULTS = frozenset(c.TestResult.values())
+# The required items that `plain` looks at, or that have their own rule.
+_PLAIN_ITEMS = frozenset(
+    [
+        "child_code",
+        "name",
+        "sex",
+        "birth_date",
+        "guardians",
+        "household.division_code",
+        "household.detail",
+        "residence.division_code",
+        "residence.detail",
+        "household_category",
+        "residence_type",
+        "status",
+        "file_unit_code",
+        "filed_date",
+    ]
+)
 
 
-class Card(NamedTuple):
-    """A card read once.
+def judge(card: Card, desk: Desk, *, strange: bool = False) -> Findings:
+    """Return every finding that needs no stored record, in the order of RULES.
 
-    Days are None where there is no such day. `number` is upper-case, "" for a sentinel not yet
-    obtained.
+    `strange`: there may be unknown fields.
     """
-
-    record: c.Child
-    birth: date | None
-    filed: date | None
-    status_date: date | None
-    number: str
+    rules = RULES if strange or not plain(card, desk) else _ABOUT_VALUES
+    return [finding for rule in rules for finding in rule(card, desk)]
 
 
-def read(record: c.Child) -> Card:
-    """Return the card with its days made and its identity number normalised."""
-    number = record.document_number.strip().upper()
-    if number == SENTINEL and record.document == _NOT_YET:
-        number = ""
-    return Card(
-        record,
-        to_day(record.birth_date),
-        to_day(record.filed_date),
-        to_day(record.status_date),
-        number,
+def plain(card: Card, desk: Desk) -> bool:
+    """Return whether certainly neither `form` nor `complete` finds anything.
+
+    Unknown fields are not looked for.
+    """
+    record, reason = card.record, card.record.correction_reason
+    if card.texts.count(BETWEEN) != card.parts - 1 or FULL_WIDTH.search(card.texts):
+        return False
+    if not text_is_fit(card.texts.replace(BETWEEN, "")) or not (not reason or text_is_fit(reason)):
+        return False
+    if card.filed is None or (card.status_date is None and record.HasField("status_date")):
+        return False
+    return _plain_codes(record) and _filled(record, desk)
+
+
+def _plain_codes(record: c.Child) -> bool:
+    restricted = record.restricted
+    return (
+        all(getattr(record, name) in known for name, known in _KNOWN.items())
+        and all(
+            one.relation in _RELATIONS and one.document in _DOCUMENTS for one in record.guardians
+        )
+        and restricted.mother_hbsag in _RESULTS
+        and restricted.mother_hiv in _RESULTS
+        and record.revision < MOST_REVISIONS
     )
 
 
-def unit_of(record: c.Child) -> str:
-    """Return the unit that manages the card: the current one, else the one that filed it."""
-    return record.current_unit_code or record.file_unit_code
-
-
-def judge(card: Card, desk: Desk) -> Findings:
-    """Return every finding that needs no stored record, in the order of RULES."""
-    return [finding for rule in RULES for finding in rule(card, desk)]
+def _filled(record: c.Child, desk: Desk) -> bool:
+    household, residence = record.household, record.residence
+    texts = (
+        record.name,
+        record.file_unit_code,
+        household.division_code,
+        household.detail,
+        residence.division_code,
+        residence.detail,
+    )
+    return (
+        all(text and not text.isspace() for text in texts)
+        and record.household_category != 0
+        and record.residence_type != 0
+        and record.status != 0
+        and _PLAIN_ITEMS.issuperset(desk.tables.required.child)
+    )
 
 
 def _at(rule_id: str, field: str) -> Findings:
@@ -127,7 +170,7 @@ def identity_number(card: Card, desk: Desk) -> Findings:
         return _at("CH-06", "document_number")
     if document != _RESIDENT_CARD:
         return []
-    day = identity_number_day(number)
+    day = card.number_day
     if day is None:
         return _at("CH-06", "document_number")
     found: Findings = []
@@ -138,10 +181,8 @@ def identity_number(card: Card, desk: Desk) -> Findings:
     ):
         found += _at("CH-08", "document_number")
     division = number[:6]
-    if (
-        not desk.tables.division_known(division)
-        or division in desk.tables.abolished_divisions - desk.tables.divisions
-    ):
+    abolished = division in desk.tables.abolished_divisions
+    if abolished or not desk.tables.division_known(division):
         found += _at("CH-09", "document_number")
     return found
 
@@ -229,3 +270,4 @@ RULES: tuple[Callable[[Card, Desk], Findings], ...] = (
     status,
     complete,
 )
+_ABOUT_VALUES = tuple(rule for rule in RULES if rule not in (form, complete))

@@ -18,7 +18,7 @@ from gateway.v1.types_pb2 import Date
 # Fields whose value is a code: full-width characters there are digits that look right and never
 # match.
 _CODE_SUFFIXES = ("_code", "_codes", "_id", "_number", "phone")
-_FULL_WIDTH = re.compile("[\uff00-\uffef\u3000]")
+FULL_WIDTH = re.compile("[\uff00-\uffef\u3000]")
 # Unicode: Cc control, Cf format (bidi marks, zero width), Cs surrogate, Zl and Zp line and
 # paragraph separators.
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -86,7 +86,7 @@ def _string_is_fit(field: FieldDescriptor, text: str) -> bool:
         return True
     if not text_is_fit(text):
         return False
-    return text.isascii() or not (field.name.endswith(_CODE_SUFFIXES) and _FULL_WIDTH.search(text))
+    return text.isascii() or not (field.name.endswith(_CODE_SUFFIXES) and FULL_WIDTH.search(text))
 
 
 def content(record: Message, without: frozenset[str]) -> str:

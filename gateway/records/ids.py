@@ -7,6 +7,7 @@ Patterns are ASCII only: Python's `\d` and `str.isdigit` take full-width digits.
 
 import re
 from datetime import date
+from operator import mul
 
 CHILD_CODE = re.compile(r"[0-9]{18}", re.ASCII)
 DIVISION_CODE = re.compile(r"[0-9]{6}", re.ASCII)
@@ -72,7 +73,7 @@ def identity_number_day(number: str) -> date | None:
     """
     if not _IDENTITY_NUMBER.fullmatch(number):
         return None
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number, strict=False))
+    total = sum(map(mul, _WEIGHTS, map(int, number[:17])))
     if _CHECKS[total % 11] != number[17]:
         return None
     try:

@@ -29,6 +29,7 @@ _ROUTES: Mapping[str, int] = {
     "PO": Vaccination.ROUTE_ORAL,
     "NA": Vaccination.ROUTE_NASAL,
 }
+_HISTORY = "divisions-history.csv"
 _SEVERITIES: Mapping[str, Severity] = {severity.name.lower(): severity for severity in Severity}
 
 
@@ -134,6 +135,7 @@ class Tables:
         rules = build(_RulesFile, table, "rules.toml: ")
         tables = folder / "tables"
         vaccines = _vaccines(tables / "vaccines.csv")
+        divisions = frozenset(row["code"] for row in _rows(tables / "divisions.csv"))
         return cls(
             schema_versions=frozenset(rules.schema_versions),
             province=rules.province,
@@ -141,10 +143,9 @@ class Tables:
             severities=_severities(severity),
             texts=_texts(rules.thresholds),
             required=_required(tables / f"required-items-{rules.required_items}.toml"),
-            divisions=frozenset(row["code"] for row in _rows(tables / "divisions.csv")),
-            abolished_divisions=frozenset(
-                row["code"] for row in _rows(tables / "divisions-history.csv")
-            ),
+            divisions=divisions,
+            abolished_divisions=frozenset(row["code"] for row in _rows(tables / _HISTORY))
+            - divisions,
             vaccines=vaccines,
             related=_related(vaccines),
             schedule=_schedule(tables / "schedule.csv"),

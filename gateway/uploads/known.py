@@ -1,6 +1,6 @@
-"""What the store knows about the records of one batch, read in one statement.
+"""What the store knows about the records of one batch: read in one statement, kept up to date.
 
-And kept up to date while the batch is judged.
+Judging adds what it takes, so that the items of one batch see each other.
 """
 
 from collections import defaultdict
@@ -8,71 +8,68 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.records.card_history import CardKey
+from gateway.records.card import CardKey
 from gateway.records.keys import ChildKey, DocumentKey, DoseKey, PastDose
 from gateway.store.database import Transaction
 from gateway.uploads.held import Waiting, waiting_of
 from gateway.uploads.received import CARD, DOSE, Prepared
 
 # One round trip for everything: rows of several kinds laid over the columns of DoseKey, told apart
-# by the column `what`.
+# by the column `what`; what a kind has no use for is NULL.
 _SEQUENCE, _CHILD, _PAST, _RECORD, _RETIRED, _HELD, _WAITING, _IDENTITY, _DOCUMENT = range(9)
 _RECORD_ID, _WHAT, _DAY2, _MORE = 1, 13, 14, 15
 _FIRST = """
 SELECT NULL::bytea AS tag, NULL::bytea AS record, NULL::text AS code, NULL::int AS number,
-  NULL::date AS day, NULL::int AS route,
-       NULL::int AS site, NULL::bytea AS content, NULL::text AS unit, NULL::text AS series,
-       sequence AS revision,
-       NULL::bigint AS batch_id, NULL::int AS item_index, 0 AS what, NULL::date AS day2,
-       NULL::jsonb AS more
+       NULL::date AS day, NULL::int AS route, NULL::int AS site, NULL::bytea AS content,
+       NULL::text AS unit, NULL::text AS series, sequence AS revision, NULL::bigint AS batch_id,
+       NULL::int AS item_index, 0 AS what, NULL::date AS day2, NULL::jsonb AS more
   FROM gateway.batch_sequence WHERE unit_code = %s
 """
 _OF_CHILDREN = """
 UNION ALL
 SELECT child_tag, name_tag, NULL, sex, birth_date, status, NULL, content_tag, unit_code, NULL,
-  revision, batch_id, item_index,
-       1, status_date, NULL FROM gateway.child WHERE child_tag = ANY(%b::bytea[])
+       revision, batch_id, item_index, 1, status_date, NULL
+  FROM gateway.child WHERE child_tag = ANY(%b::bytea[])
 UNION ALL
-SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site,
-  content_tag, NULL, NULL, NULL, NULL, NULL,
-       2, NULL, NULL FROM gateway.dose WHERE child_tag = ANY(%b::bytea[])
+SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag,
+       NULL, NULL, NULL, NULL, NULL, 2, NULL, NULL
+  FROM gateway.dose WHERE child_tag = ANY(%b::bytea[])
 UNION ALL
 SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 4,
-  NULL, NULL
+       NULL, NULL
   FROM gateway.retired_child WHERE child_tag = ANY(%b::bytea[])
 """
 _OF_RECORDS = """
 UNION ALL
-SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site,
-  content_tag, unit_code, series, revision,
-       batch_id, item_index, 3, NULL, NULL FROM gateway.dose WHERE record_id = ANY(%b::bytea[])
+SELECT child_tag, record_id, vaccine_code, dose_number, vaccinated_date, route, site, content_tag,
+       unit_code, series, revision, batch_id, item_index, 3, NULL, NULL
+  FROM gateway.dose WHERE record_id = ANY(%b::bytea[])
 """
 _OF_HELD = """
 UNION ALL
-SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch_id,
-  item_index, 5, NULL, NULL
-  FROM gateway.held WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = %s
+SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       batch_id, item_index, 5, NULL, NULL
+  FROM gateway.held
+ WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = %s
 """
 _OF_WAITING = """
 UNION ALL
-SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us, batch_id,
-  item_index, 6, NULL,
-       jsonb_build_object('key', key_columns, 'findings', findings)
+SELECT child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, deadline_us,
+       batch_id, item_index, 6, NULL, jsonb_build_object('key', key_columns, 'findings', findings)
   FROM gateway.held WHERE child_tag = ANY(%b::bytea[]) AND deadline_us IS NOT NULL
 """
 _OF_IDENTITIES = """
 UNION ALL
-SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7, NULL,
-  NULL
+SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7,
+       NULL, NULL
   FROM gateway.child_identity WHERE tag = ANY(%b::bytea[]) AND child_tag IS NOT NULL
 """
 _OF_DOCUMENTS = """
 UNION ALL
 SELECT NULL, NULL, d.document_id, d.kind, NULL, NULL, NULL, d.content_tag, d.unit_code, NULL,
-  d.revision, d.batch_id, d.item_index,
-       8, NULL, NULL
-  FROM gateway.document AS d JOIN unnest(%b::smallint[], %b::text[], %b::text[]) AS w (kind,
-    unit_code, document_id)
+       d.revision, d.batch_id, d.item_index, 8, NULL, NULL
+  FROM gateway.document AS d
+  JOIN unnest(%b::smallint[], %b::text[], %b::text[]) AS w (kind, unit_code, document_id)
     ON d.kind = w.kind AND d.unit_code = w.unit_code AND d.document_id = w.document_id
 """
 _ARRAY = "ANY(%b::bytea[])"
@@ -81,6 +78,7 @@ _SINGLE = {
     part: part.replace(_ARRAY, "%b::bytea")
     for part in (_OF_CHILDREN, _OF_RECORDS, _OF_HELD, _OF_WAITING, _OF_IDENTITIES)
 }
+_Row = tuple[Any, ...]  # Any: columns of the union, their types stand in the statement
 
 
 class Earlier(NamedTuple):
@@ -95,10 +93,7 @@ class Earlier(NamedTuple):
 
 @dataclass(slots=True)
 class Taken:
-    """What a batch adds to the stored key columns, one entry per record.
-
-    The newest revision of the batch.
-    """
+    """What a batch adds to the stored key columns: of each record its newest revision."""
 
     cards: dict[bytes, CardKey] = field(default_factory=dict)
     doses: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
@@ -109,10 +104,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Known:
-    """The stored key columns that bear on a batch. Judging adds what it accepts.
-
-    So that items of one batch see each other.
-    """
+    """The stored key columns that bear on a batch, and what the batch itself adds to them."""
 
     sequence: int = 0
     cards: dict[bytes, ChildKey] = field(default_factory=dict)
@@ -169,32 +161,18 @@ class Known:
             return [dose for dose in doses if dose[_RECORD_ID] != key.record_id]
         return doses
 
-    def add_row(
-        self, row: tuple[Any, ...]
-    ) -> None:  # Any: columns of the union, their types stand in the statement
+    def add_row(self, row: _Row) -> None:
         """Take one row of the statement that is not a past dose."""
         what = row[_WHAT]
         if what == _CHILD:
-            tag, name, _, sex, birth, status, _, content, unit, _, revision, batch, index = row[
-                :_WHAT
-            ]
-            self.cards[tag] = ChildKey(
-                tag,
-                birth,
-                sex,
-                status,
-                row[_DAY2],
-                revision,
-                unit,
-                name,
-                None,
-                content,
-                batch,
-                index,
-            )
+            tag, name, _, sex, birth, status, _, content, unit, _, *place = row[:_WHAT]
+            dated = (birth, sex, status, row[_DAY2])
+            revision, batch_id, item_index = place
+            key = (tag, *dated, revision, unit, name, None, content, batch_id, item_index)
+            self.cards[tag] = ChildKey._make(key)
         elif what == _RECORD:
-            key = DoseKey._make(row[:_WHAT])
-            self.records[key.record_id, key.unit_code] = key
+            dose = DoseKey._make(row[:_WHAT])
+            self.records[dose.record_id, dose.unit_code] = dose
         elif what == _SEQUENCE:
             self.sequence = row[10]
         elif what == _HELD:

@@ -15,14 +15,15 @@ from uuid import UUID
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from gateway.records import aefi, card_history, child, dose, merge, stock, vaccination
-from gateway.records.card_history import CardKey
+from gateway.records import aefi, card, child, dose, merge, stock, vaccination
+from gateway.records.card import CardKey
 from gateway.records.desk import Desk
 from gateway.records.form import content
 from gateway.records.keys import HERE, DocumentKey, DoseKey
 from gateway.records.rulebook import Finding, Findings
 from gateway.store.seal import ContentKey, ContentKeys
 from gateway.uploads import envelope
+from gateway.v1.child_pb2 import Child
 from gateway.v1.upload_service_pb2 import Item, UploadBatchesRequest
 from gateway.v1.vaccination_pb2 import Vaccination
 
@@ -120,13 +121,14 @@ def prepare(raw: bytes, batch: UploadBatchesRequest, desk: Desk, keys: ContentKe
 def _receive(index: int, item: Item, desk: Desk, *, strange: bool) -> Received:
     kind = item.WhichOneof("record")
     if kind == "vaccination":
-        return _dose(index, item.vaccination, desk, strange=strange)
-    if kind is None:
-        # A record of a later version is an unknown field here.
-        unknown = len(UnknownFieldSet(item)) > 0
-        found = [Finding("EN-08" if unknown else "EN-10", "items.record")]
-        return Received(index, NOTHING, "", found)
-    received = _RECEIVERS[kind](index, item, desk)
+        received = _dose(index, item.vaccination, desk, strange=strange)
+    elif kind == "child":
+        received = _card(index, item.child, desk, strange=strange)
+    elif kind is not None:
+        received = _RECEIVERS[kind](index, item, desk)
+    else:
+        received = Received(index, NOTHING, "", [Finding("EN-10", "items.record")])
+    # A record of a later version is an unknown field of its item.
     if strange and len(UnknownFieldSet(item)):
         received.found.append(Finding("EN-08", "items"))
     return received
@@ -144,12 +146,12 @@ def _dose(index: int, record: Vaccination, desk: Desk, *, strange: bool) -> Rece
     return received
 
 
-def _card(index: int, item: Item, desk: Desk) -> Received:
-    card = child.read(item.child)
-    key = card_history.key_of(card, desk, index)
+def _card(index: int, record: Child, desk: Desk, *, strange: bool) -> Received:
+    read = card.read(record)
+    key = card.key_of(read, desk, index)
     tag = None if key is None else key.child.child_tag
     # A child code is personal: answers and lists name a card by its place in the batch.
-    return Received(index, CARD, "", child.judge(card, desk), tag, card=key)
+    return Received(index, CARD, "", child.judge(read, desk, strange=strange), tag, card=key)
 
 
 def _movement(index: int, item: Item, desk: Desk) -> Received:
@@ -200,7 +202,6 @@ def _document(
 
 
 _RECEIVERS: Mapping[str, Callable[[int, Item, Desk], Received]] = {
-    "child": _card,
     "stock_movement": _movement,
     "stock_balance": _balance,
     "aefi_report": _report,

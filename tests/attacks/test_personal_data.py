@@ -1,8 +1,7 @@
 """[P12] Personal data, in whatever field a careless or hostile sender puts them, reach no status, finding, leaf or log.
 
-Every string field of every call of the contract and of records of the two kinds that hold people is filled with planted
-canaries, one field at a time. What comes back, what is written to the audit log and what the processes log is searched
-for them; for fields of identified people the tables that intake writes are searched as well.
+Every string field of every call and of every kind of record is filled with planted canaries, one field at a time. What
+comes back, the audit log, the process log and the tables that intake writes are searched for them.
 """
 
 import io
@@ -12,7 +11,6 @@ import pytest
 from google.protobuf.message import Message
 
 from gateway import log
-from gateway.v1 import options_pb2 as options
 from gateway.v1 import upload_service_pb2 as upload
 from tests.coverage.rpcs import (
     IDS,
@@ -44,6 +42,12 @@ INTAKE_TABLES = (
 )
 
 
+# What an administrator names a system or an account, in the grammar of names, is its name, on the log too.
+NAMES = {("system_name", CANARIES[2]), ("account_name", CANARIES[2])}
+# A record's own id in the grammar of ids is in clear, as the contract says; digits and Chinese are not in that grammar.
+OWN_IDS = {"report_id", "merge_id", "device_id", "document_id"}
+
+
 @pytest.fixture(scope="module")
 def province(cluster):
     with held(cluster) as stands:
@@ -59,12 +63,11 @@ def process_log(monkeypatch):
 
 
 def places(message: Message, path: str = ""):
-    """(path, data class, a function that writes into it) of every string field, nested ones too."""
+    """(path, a function that writes into it) of every string field, nested ones too."""
     for field in message.DESCRIPTOR.fields:
         where = f"{path}.{field.name}".lstrip(".")
-        level = field.GetOptions().Extensions[options.data_class]
         if field.type == field.TYPE_STRING:
-            yield where, level, lambda text, field=field: write(message, field, text)
+            yield where, lambda text, field=field: write(message, field, text)
         elif field.type == field.TYPE_MESSAGE and field.full_name.startswith("gateway."):
             if field.is_repeated:
                 yield from places(
@@ -128,49 +131,61 @@ def test_no_call_repeats_what_it_was_given(province, process_log, door, method):
     for index in range(len(list(places(case.message(world))))):
         for canary in CANARIES:
             message = case.message(world)
-            where, _, plant = list(places(message))[index]
+            where, plant = list(places(message))[index]
             plant(canary)
             token = province.run(token_for(world, method, person))
             found = check(province, process_log, door, method, person, message, token)
+            if method.startswith("/gateway.v1.AdminService/") and (where, canary) in NAMES:
+                continue
             leaks += [(where, canary, place, words) for place, words in found.items() if words]
     assert leaks == []
 
 
 def records():
+    """One record of every kind; the last five are as good as empty but for the field that is planted."""
     child = a_child(7)
     child.restricted.allergies = "none"
-    return {"child": child, "vaccination": a_dose(a_child(8))}
+    others = {
+        field.name: field.message_type._concrete_class() for field in upload.Item.DESCRIPTOR.fields
+    }
+    return others | {"child": child, "vaccination": a_dose(a_child(8))}
+
+
+def rows_of(world):
+    """What intake has written, as text; bytes in hexadecimal."""
+    return {
+        str(row)
+        for table in INTAKE_TABLES
+        for row in world.sql(f"SELECT t::text FROM gateway.{table} t")
+    }
 
 
 def planted_items():
     for kind, record in records().items():
-        for index, (where, level, _) in enumerate(places(record)):
-            yield pytest.param(kind, index, level, id=f"{kind}.{where}")
+        for index, (where, _) in enumerate(places(record)):
+            yield pytest.param(kind, index, id=f"{kind}.{where}")
 
 
-@pytest.mark.parametrize(("kind", "index", "level"), list(planted_items()))
-def test_no_record_shows_through(province, process_log, kind, index, level):
+@pytest.mark.parametrize(("kind", "index"), list(planted_items()))
+def test_no_record_shows_through(province, process_log, kind, index):
     world = province.world
     person = world.county
     token = province.run(token_for(world, UPLOAD, person))
     leaks = []
     for canary in CANARIES:
         record = records()[kind]
-        list(places(record))[index][2](canary)
+        where, plant = list(places(record))[index]
+        plant(canary)
         batch = a_batch(world, person, upload.Item(**{kind: record}))
+        before = rows_of(world)
         found = check(province, process_log, "intake", UPLOAD, person, batch, token)
-        if level >= options.DATA_CLASS_IDENTIFIED:
-            rows = [
-                str(row)
-                for table in INTAKE_TABLES
-                for row in world.sql(f"SELECT t::text FROM gateway.{table} t")
-            ]
-            found["tables"] = found_in("\n".join(rows))
+        if not (where in OWN_IDS and canary == CANARIES[2]):
+            found["tables"] = found_in("\n".join(rows_of(world) - before))
         leaks += [(canary, place, words) for place, words in found.items() if words]
     assert leaks == []
 
 
-ENVELOPE = [where for where, _, _ in places(upload.UploadBatchesRequest()) if "." not in where]
+ENVELOPE = [where for where, _ in places(upload.UploadBatchesRequest()) if "." not in where]
 
 
 @pytest.mark.parametrize("name", ENVELOPE)

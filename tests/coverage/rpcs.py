@@ -290,7 +290,11 @@ async def refused(coroutine: Any) -> RefusedError:
     raise AssertionError(f"was answered: {reply!r}")
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def eventually(condition: Callable[[], Any], seconds: float = 5) -> None:
+    """Wait until a condition, or what a coroutine function returns, is true: a foreign state tells nobody."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  a foreign state, which tells nobody
+        while True:
+            found = condition()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
             await asyncio.sleep(0.005)

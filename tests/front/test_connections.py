@@ -183,10 +183,11 @@ def test_a_door_that_restarts_is_waited_for(cluster: Any, database_settings: Set
             await asyncio.sleep(0.1)
 
             async def answer(inner: asyncio.StreamReader, inner_writer: asyncio.StreamWriter) -> None:
-                inner_writer.write(await inner.read(100))
-                await inner_writer.drain()
-                await inner.read()
-                inner_writer.close()
+                try:
+                    inner_writer.write(await inner.read(100))
+                    await inner.read()
+                finally:
+                    inner_writer.close()
 
             door = await asyncio.start_unix_server(answer, path=str(at.home.door_socket("identity")))
             assert await reader.readexactly(5) == HELLO

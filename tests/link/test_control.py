@@ -116,8 +116,10 @@ def test_a_front_that_hangs_is_away(monkeypatch):
     monkeypatch.setattr(control, "ANSWER_S", 0.05)
 
     async def hang(reader, writer):
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
 
     async def run(path):
         server = await asyncio.start_unix_server(hang, path=str(path))
@@ -152,8 +154,10 @@ def test_a_front_that_speaks_otherwise_is_away(answer):
         await reader.readline()
         writer.write(answer)
         await writer.drain()
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
 
     async def run(path):
         server = await asyncio.start_unix_server(babble, path=str(path))

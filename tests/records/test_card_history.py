@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.records import card_history, child
+from gateway.records import card, card_history
 from gateway.v1.child_pb2 import IDENTITY_DOCUMENT_RESIDENT_CARD, SEX_MALE
 from tests.records.office import desk, ids, paths
 from tests.records.test_child import number
@@ -10,7 +10,7 @@ from tests.uploads.county import BORN, TODAY, a_child
 
 
 def key(record, index=0):
-    return card_history.key_of(child.read(record), desk(), index)
+    return card.key_of(card.read(record), desk(), index)
 
 
 def judged(record, stored=None, *, retired=False, owners=None):
@@ -68,35 +68,3 @@ def test_ch_23_birth_certificate_of_another_card():
     mine = {"birth_certificate_number": "V140000001"}
     tag = key(a_child(**mine)).identities[0]
     assert ids(judged(a_child(**mine), owners={tag: b"another"})) == ["CH-23"]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"document": 88, "document_number": "888888888888888888"},
-        {"document": IDENTITY_DOCUMENT_RESIDENT_CARD, "document_number": "140105202401010000"},
-        {"document": 3, "document_number": number()},
-        {"birth_certificate_number": "不详"},
-    ],
-)
-def test_what_names_nobody_is_no_identity(changes):
-    assert key(a_child(**changes)).identities == ()
-
-
-def test_key_columns():
-    record = a_child(status=2, status_date=TODAY)
-    found = key(record, 5).child
-    assert (found.birth_date, found.status_date, found.item_index) == (BORN, TODAY, 5)
-    assert found.mother_tag == desk().tag("mother", "李秀英")
-    assert found.name_tag == desk().tag("name", "王小明")
-    assert key(a_child(guardians=[])).child.mother_tag is None
-
-
-@pytest.mark.parametrize("changes", [{"child_code": "1"}, {"birth_date": None}])
-def test_what_cannot_be_stored_has_no_key(changes):
-    assert key(a_child(**changes)) is None
-
-
-def test_names_are_compared_without_spaces_width_and_case():
-    assert card_history.normal_name(" Ａli　 bek ") == "ALIBEK"

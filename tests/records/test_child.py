@@ -1,14 +1,17 @@
 """Every rule of a card, broken and kept."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gateway.records import child
+from gateway.records import card, child
 from gateway.records.ids import SENTINEL
 from gateway.v1 import child_pb2 as c
 from gateway.v1.child_pb2 import Guardian
-from tests.records.office import desk, ids
+from tests.records.office import desk, ids, tables
 from tests.uploads.county import BORN, FOREIGN_UNIT, SECOND_UNIT, TODAY, a_child
 
 CARD, BOOK, NOT_YET = c.IDENTITY_DOCUMENT_RESIDENT_CARD, c.IDENTITY_DOCUMENT_HOUSEHOLD_BOOK, 88
@@ -101,15 +104,67 @@ CASES = [
 
 @pytest.mark.parametrize(("changes", "broken"), CASES)
 def test_rules(changes, broken):
-    assert ids(child.judge(child.read(a_child(**changes)), desk())) == broken
+    assert ids(child.judge(card.read(a_child(**changes)), desk())) == broken
 
 
 def test_every_missing_item_is_told_with_its_place():
     record = a_child(name="", residence_type=0)
-    found = child.judge(child.read(record), desk())
+    found = child.judge(card.read(record), desk())
     assert [finding.path for finding in found] == ["child.name", "child.residence_type"]
 
 
-def test_the_managing_unit():
-    assert child.unit_of(a_child(current_unit_code="")) == a_child().file_unit_code
-    assert child.unit_of(a_child(current_unit_code=SECOND_UNIT)) == SECOND_UNIT
+@pytest.mark.parametrize(("changes", "broken"), CASES)
+def test_both_ways_find_the_same(changes, broken):
+    assert ids(child.judge(card.read(a_child(**changes)), desk(), strange=True)) == broken
+
+
+def test_what_is_usual_takes_the_fast_way():
+    assert child.plain(card.read(a_child()), desk())
+    assert child.plain(
+        card.read(a_child(status_date=TODAY, status_reason="迁出", name="买买提·吐尔逊")), desk()
+    )
+
+
+TEXTS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(["", " ", "王小明", "a\x1fb", "\u3000", "１", "e\u0301", "140105"]),
+)
+NUMBERS = st.one_of(st.integers(0, 12), st.sampled_from([88, 99]))
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            "name nationality_code ethnicity_code document_number birth_certificate_number birth_facility_code "
+            "household__division_code household__town_code household__detail residence__detail status_reason "
+            "file_unit_code current_unit_code correction_reason restricted__allergies".split(),
+            TEXTS,
+        ),
+        **dict.fromkeys(
+            "sex document household_category residence_type status restricted__mother_hiv status_date__day "
+            "filed_date__month birth_date__day".split(),
+            NUMBERS,
+        ),
+        "guardians": st.lists(
+            st.builds(Guardian, relation=NUMBERS, document=NUMBERS, name=TEXTS, phone=TEXTS),
+            max_size=2,
+        ),
+        "revision": st.sampled_from([0, 1, 2**31, 2**64 - 1]),
+        "household": st.none(),
+        "filed_date": st.none(),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHANGES)
+def test_the_fast_way_never_overlooks(changes):
+    read, place = card.read(a_child(**changes)), desk()
+    found = [finding for rule in child.RULES for finding in rule(read, place)]
+    assert sorted(child.judge(read, place)) == sorted(found)
+
+
+def test_a_policy_with_more_required_items_is_heeded():
+    more = replace(tables().required, child=(*tables().required.child, "ethnicity_code"))
+    strict = desk(tables=replace(tables(), required=more))
+    assert ids(child.judge(card.read(a_child()), strict)) == ["CH-21"]
+    assert child.judge(card.read(a_child(ethnicity_code="01")), strict) == []

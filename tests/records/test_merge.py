@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.records import card_history, child, merge
+from gateway.records import card, merge
 from gateway.v1.child_pb2 import ChildMerge
 from gateway.v1.types_pb2 import Device
 from tests.records.office import desk, ids
@@ -57,8 +57,7 @@ def test_merges(changes, broken):
 def test_me_02_cards_are_known_in_use_and_ones_own():
     tags = merge.merge_tags(a_merge(), desk())
     cards = {
-        tag: card_history.key_of(child.read(a_child(n)), desk(), 0).child
-        for n, tag in enumerate(tags, 1)
+        tag: card.key_of(card.read(a_child(n)), desk(), 0).child for n, tag in enumerate(tags, 1)
     }
     assert merge.judge_merge_known(tags, cards, (), desk()) == []
     assert ids(merge.judge_merge_known(tags, {tags[0]: cards[tags[0]]}, (), desk())) == ["ME-02"]

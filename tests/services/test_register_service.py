@@ -9,7 +9,8 @@ SERVICE = "/gateway.v1.AdminService/"
 async def ask(world, person, name, request, response):
     token = world.tokens.get(str(person.subject)) or await world.login(person)
     world.tokens[str(person.subject)] = token
-    return response.FromString(await world.call(person, SERVICE + name, request, token=token))
+    reply = await world.call(person, SERVICE + name, request, token=token)
+    return reply if response is None else response.FromString(reply)
 
 
 def organisation(code, parent, **changes):

@@ -1,6 +1,7 @@
 """Canonical JSON: one encoding per value, and only that is read."""
 
 import contextlib
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,11 @@ def test_what_has_no_canonical_form(document: dict[str, leaf.Json]) -> None:
     with pytest.raises(LeafError) as error:
         leaf.encode(document)
     assert error.value.code == "LEAF_FORM"
+
+
+def test_mappings_of_any_type() -> None:
+    inner = MappingProxyType({"b": 1})
+    assert leaf.encode(MappingProxyType({"a": inner})) == b'{"a":{"b":1}}'
 
 
 def test_printable_strangers_are_kept() -> None:

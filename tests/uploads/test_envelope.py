@@ -124,8 +124,10 @@ def test_unknown_fields_of_an_item_reject_the_item(conninfo: Callable[[str], str
             batch = one.batch(a_child(1), a_child(2), a_dose(a_child(1)))
             batch.items[1].child.MergeFromString(b"\xc0\x3e\x01")
             batch.items[2].vaccination.lot.MergeFromString(b"\xc0\x3e\x01")
+            batch.items.add().CopyFrom(batch.items[0])
+            batch.items[3].MergeFromString(b"\xc0\x3e\x01")
             receipt = await one.send(batch)
             found = [[f.rule_id for f in item.findings] for item in receipt.items]
-            assert found == [[], ["EN-08"], ["EN-08"]]
+            assert found == [[], ["EN-08"], ["EN-08"], ["EN-08"]]
 
     run(play())

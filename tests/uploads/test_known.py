@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.records import card_history, child, dose
+from gateway.records import card, dose
 from gateway.records.desk import Desk
 from gateway.uploads.known import Known, load
 from gateway.uploads.received import prepare
@@ -47,9 +47,9 @@ def test_only_what_bears_on_the_batch_is_read(conninfo: Callable[[str], str]) ->
                 assert known.sequence == 1
                 again = await beside(one, doses[0], *more)
                 assert len(again.records) == 1
-                card = await beside(one, a_child(7, **mine), *more)
-                assert [one.dose.child_tag for one in card.waiting] == [tags[7]]
-                assert list(card.owners.values()) == [tags[1]]
+                cards = await beside(one, a_child(7, **mine), *more)
+                assert [one.dose.child_tag for one in cards.waiting] == [tags[7]]
+                assert list(cards.owners.values()) == [tags[1]]
                 document = await beside(one, a_movement(), *more)
                 assert len(document.documents) == 1
                 held = await beside(one, waiting, *more)
@@ -96,12 +96,10 @@ def test_a_correction_takes_the_place_of_what_it_corrects() -> None:
 
 def test_a_taken_card_owns_its_numbers() -> None:
     known = Known()
-    card = card_history.key_of(
-        child.read(a_child(birth_certificate_number="V140000001")), desk(), 0
-    )
-    assert card is not None
-    known.take_card(card)
-    assert known.owners == {card.identities[0]: card.child.child_tag}
+    taken = card.key_of(card.read(a_child(birth_certificate_number="V140000001")), desk(), 0)
+    assert taken is not None
+    known.take_card(taken)
+    assert known.owners == {taken.identities[0]: taken.child.child_tag}
     assert known.taken.earlier == []
-    known.take_card(card)
+    known.take_card(taken)
     assert len(known.taken.earlier) == 1

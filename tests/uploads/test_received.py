@@ -116,7 +116,7 @@ def test_a_record_of_a_later_version_is_rejected(conninfo: Conninfo) -> None:
             batch = one.batch(a_child())
             batch.items.add().MergeFromString(b"\xc2\x3e\x00")
             receipt = await one.send(batch)
-            assert [f.rule_id for f in receipt.items[1].findings] == ["EN-08"]
+            assert [f.rule_id for f in receipt.items[1].findings] == ["EN-10", "EN-08"]
 
     run(play())
 

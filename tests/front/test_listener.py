@@ -1,0 +1,78 @@
+"""The front as a process: started like the supervisor starts it, ready, drained by SIGTERM."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from gateway.config.settings import OriginSettings, Settings, StaticTunnel
+from gateway.front import listener
+
+from tests.front.stage import CITY, CITY_AT, HELLO, NOBODY_AT, OTHER, OTHER_AT, Stage, stage
+
+
+def _write_settings(at: Stage) -> None:
+    ports = at.settings.ports
+    at.home.settings.write_text(
+        f'dsn = {json.dumps(at.settings.dsn)}\n[front]\nlisten = ["{NOBODY_AT}"]\n'
+        f"[ports]\nidentity = {ports.identity}\nintake = {ports.intake}\n"
+        f"disclosure = {ports.disclosure}\nadministration = {ports.administration}\n"
+        "[origin]\nallow_weak_origin = true\n"
+        f'[[origin.static]]\norganisation = "{CITY.organisation}"\nlisten = "{CITY_AT}"\n'
+        f'[[origin.static]]\norganisation = "{OTHER.organisation}"\nlisten = "{OTHER_AT}"\n'
+    )
+
+
+def test_the_process(cluster: Any, database_settings: Settings) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            await at.front.close(drain_s=0)
+            _write_settings(at)
+            reading, writing = os.pipe()
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                "import pathlib, sys; from gateway.config.home import Home; from gateway.front.listener import main;"
+                " main(Home(pathlib.Path(sys.argv[1])))",
+                str(at.home.root),
+                pass_fds=(writing,),
+                env={**os.environ, "GATEWAY_READY_FD": str(writing)},
+                stderr=asyncio.subprocess.PIPE,
+            )
+            os.close(writing)
+            async with asyncio.timeout(60):
+                assert await asyncio.to_thread(os.read, reading, 1) == b"1"
+            os.close(reading)
+            reader, writer = await at.connect(papers)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            assert not await at.served(None)
+            assert (await at.leaf())["reason"] == "CERT_MISSING"
+            process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            writer.close()
+            async with asyncio.timeout(20):
+                _, said = await process.communicate()
+            assert process.returncode == 0, said
+            assert b'"serving"' in said and b"PRIVATE KEY" not in said
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("listen", [("127.0.0.1",), ("127.0.0.1", "127.0.0.11")])
+def test_it_listens_where_the_settings_and_the_tunnels_say(listen: tuple[str, ...]) -> None:
+    from dataclasses import replace
+
+    settings = Settings()
+    tunnels = (StaticTunnel("140100", listen="127.0.0.11"), StaticTunnel("140200", source="10.0.0.0/8"))
+    settings = replace(
+        settings, front=replace(settings.front, listen=listen), origin=OriginSettings("static", True, tunnels)
+    )
+    assert listener.addresses(settings) == ["127.0.0.1", "127.0.0.11"]
