@@ -24,8 +24,6 @@ def register(app: typer.Typer) -> None:
 
 def demo(keep: Keep = None, children: Children = CHILDREN, lang: Lang = "") -> None:
     """Tell the story; exit status 1 when one promise was not kept."""
-    # A stranger who is thrown out makes grpc print; the table tells it better.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     language = messages.language({"LANG": lang} if lang else os.environ)
     teller = Teller(language, Console(stderr=True), Console())
     # Short and outside of a private home: socket paths are limited, and service users must get in.

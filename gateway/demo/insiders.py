@@ -129,23 +129,23 @@ async def edited_leaf(province: Province, index: int, folder: Path) -> tuple[boo
     Returns whether the plain UPDATE was refused, and what the verifier says after the owner
     switched the trigger off and edited it all the same. The leaf is put back afterwards.
     """
-    edit = (
-        "UPDATE gateway.audit_entry SET leaf ="
-        " convert_to(replace(convert_from(leaf, 'UTF8'), %s, %s), 'UTF8') WHERE idx = %s"
+    edit = ("UPDATE gateway.audit_entry SET leaf = leaf || %s WHERE idx = %s", (b" ", index))
+    back = (
+        "UPDATE gateway.audit_entry SET leaf = substr(leaf, 1, length(leaf) - 1) WHERE idx = %s",
+        (index,),
     )
-    forward, back = ("upload", "Upload", index), ("Upload", "upload", index)
     try:
-        await _as_owner(province, (edit, forward))
+        await _as_owner(province, edit)
         refused = False
     except StoreError:
         refused = True
     off = ("ALTER TABLE gateway.audit_entry DISABLE TRIGGER audit_entry_append_only", ())
     on = ("ALTER TABLE gateway.audit_entry ENABLE TRIGGER audit_entry_append_only", ())
-    await _as_owner(province, off, (edit, forward), on)
+    await _as_owner(province, off, edit, on)
     try:
         found = await asyncio.to_thread(export_and_verify, province, folder)
     finally:
-        await _as_owner(province, off, (edit, back), on)
+        await _as_owner(province, off, back, on)
     return refused, found
 
 
@@ -182,7 +182,8 @@ def _code(*arguments: str) -> str:
         document = json.loads(done.stdout)
     except ValueError:
         raise HostError(f"gateway {arguments[0]}: {done.stdout}{done.stderr}") from None
-    return str(document.get("refused", document))
+    failures = document.get("failures") or [{}]
+    return str(document.get("refused") or failures[0].get("code"))
 
 
 async def _send(member: Member, unit: str, families: list[Family]) -> Findings:

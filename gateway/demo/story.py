@@ -50,7 +50,7 @@ async def tell(teller: Teller, folder: Path, children: int = CHILDREN) -> bool:
         rows = [await _uploads(teller, there, load), await _waiting(there, load)]
         teller.say("demo.attempts")
         rows += await _attempts(there, load)
-        rows += await _damage(there, folder)
+        rows += await _damage(there, folder, rows[0].leaf or 0)
     finally:
         host.stop()
     show(rows, teller.language, teller.out)
@@ -161,10 +161,10 @@ async def _misuses(there: Province, load: Load, tried: "_Tried") -> None:
     await tried.cut(insiders.revoked_meanwhile(there, county, load.families[county]))
 
 
-async def _damage(there: Province, folder: Path) -> list[Row]:
-    """Verify the whole log, then copies and a log that were tampered with."""
+async def _damage(there: Province, folder: Path, upload: int) -> list[Row]:
+    """Verify the whole log, then one whose leaf `upload` was edited, and one cut short."""
     whole = insiders.export_and_verify(there, folder / "log")
-    refused, edited = await insiders.edited_leaf(there, 0, folder / "log-edited")
+    refused, edited = await insiders.edited_leaf(there, upload, folder / "log-edited")
     truncated = insiders.truncated_log(folder / "log", folder / "log-truncated")
     again = insiders.export_and_verify(there, folder / "log-again")
     return [
@@ -174,7 +174,9 @@ async def _damage(there: Province, folder: Path) -> list[Row]:
             "refused by the database" if refused else "done",
             None,
         ),
-        Row("demo.row.forced-edit", "found", "found" if edited != VERIFIED else "not found", 0),
+        Row(
+            "demo.row.forced-edit", "found", "found" if edited != VERIFIED else "not found", upload
+        ),
         Row("demo.row.truncated", "found", "found" if truncated != VERIFIED else "not found", None),
         Row("demo.row.whole", VERIFIED, whole if whole != VERIFIED else again, None),
     ]

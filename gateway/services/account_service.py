@@ -16,7 +16,7 @@ from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.pages import Pages
 from gateway.services.repeats import is_repeat
-from gateway.services.requests import invalid, require_reason
+from gateway.services.requests import invalid, require_impersonal, require_reason
 from gateway.services.times import timestamp
 from gateway.store.database import Database, Transaction
 from gateway.v1 import admin_service_pb2 as pb
@@ -50,6 +50,7 @@ class AccountService:
 
         Raises ALREADY_EXISTS.
         """
+        require_impersonal(request.account_name, "account_name")
         given = frozenset(request.roles)
         if not given <= set(options_pb2.Role.values()) or options_pb2.ROLE_UNSPECIFIED in given:
             raise invalid("roles", "ROLES", "Roles of the contract.", "须为接口约定的角色。")

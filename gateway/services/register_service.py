@@ -19,7 +19,7 @@ from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.pages import Pages
 from gateway.services.repeats import is_repeat
-from gateway.services.requests import require_reason
+from gateway.services.requests import require_impersonal, require_reason
 from gateway.store.database import Transaction
 from gateway.v1 import admin_service_pb2 as pb
 from gateway.v1 import types_pb2
@@ -100,6 +100,7 @@ class RegisterService:
         self, call: Call, request: pb.CreateSystemRequest
     ) -> pb.CreateSystemResponse:
         """Register the bearer of a certificate; raises FIELD_INVALID."""
+        require_impersonal(request.system_name, "system_name")
         kind: Literal["officer", "sys"] = "officer" if request.officer else "sys"
         wanted = System(request.organisation_code, kind, request.system_name)
 

@@ -14,6 +14,8 @@ from gateway.services.call import Call
 Parsed = TypeVar("Parsed", bound=Message)
 
 REASON_MAX = 200
+# A landline number without area code has seven.
+_PERSONAL_NUMBER = re.compile(r"[0-9]{7}", re.ASCII)
 # The one textual form of a UUID (RFC 9562 section 4, lower case): the same id has the same bytes
 # on the log.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
@@ -65,3 +67,13 @@ def adopt_id(call: Call, given: str) -> None:
     if _UUID.fullmatch(given) is not None:
         call.request_id = given
         call.note(request_id=given)
+
+
+def require_impersonal(name: str, field: str) -> None:
+    """Pass a name to be given that cannot be a person's number; raises FIELD_INVALID.
+
+    Names of systems and accounts stand in every leaf of theirs, for ever.
+    """
+    if _PERSONAL_NUMBER.search(name):
+        english = "Without a phone or identity number: at most six digits in a row."
+        raise invalid(field, "NAME-NUMBER", english, "不得含电话或证件号码：连续数字至多六位。")

@@ -62,7 +62,7 @@ _OF_IDENTITIES = """
 UNION ALL
 SELECT tag, child_tag, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 7,
        NULL, NULL
-  FROM gateway.child_identity WHERE tag = ANY(%b::bytea[]) AND child_tag IS NOT NULL
+  FROM gateway.child_identity WHERE tag = ANY(%b::bytea[])
 """
 _OF_DOCUMENTS = """
 UNION ALL
@@ -113,6 +113,8 @@ class Known:
     retired: set[bytes] = field(default_factory=set)
     held: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
+    # Identity tags that have a row, also those that a correction freed; and whose they are.
+    identities: set[bytes] = field(default_factory=set)
     owners: dict[bytes, bytes] = field(default_factory=dict)
     documents: dict[tuple[int, str, str], DocumentKey] = field(default_factory=dict)
     taken: Taken = field(default_factory=Taken)
@@ -180,7 +182,9 @@ class Known:
         elif what == _RETIRED:
             self.retired.add(row[0])
         elif what == _IDENTITY:
-            self.owners[row[0]] = row[1]
+            self.identities.add(row[0])
+            if row[1] is not None:
+                self.owners[row[0]] = row[1]
         elif what == _DOCUMENT:
             document = DocumentKey(row[3], row[8], row[2], row[7], row[10], row[11], row[12])
             self.documents[document.kind, document.unit_code, document.document_id] = document

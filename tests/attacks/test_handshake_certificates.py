@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from gateway.config.settings import Settings
-
 from tests.front.stage import CITY, CITY_AT, Stage, serial, stage
 from tests.pki.forgeries import FORGERIES
 
@@ -26,7 +25,11 @@ def test_each_forgery_leaves_one_leaf_with_its_reason(
                 papers = forgery.make(at.ca)
                 assert not await at.served(papers), forgery.name
                 leaf = await at.leaf(count)
-                if (leaf["kind"], leaf["decision"], leaf["reason"]) != ("tls.refused", "deny", forgery.reason):
+                if (leaf["kind"], leaf["decision"], leaf["reason"]) != (
+                    "tls.refused",
+                    "deny",
+                    forgery.reason,
+                ):
                     wrong.append(f"{forgery.name}: {leaf}")
                 _check(leaf, at, forgery.name)
             assert not wrong, "\n".join(wrong)
@@ -46,12 +49,24 @@ def _check(leaf: dict[str, Any], at: Stage, name: str) -> None:
     assert len(leaf["certificate"]) == 64, name
     # What a certificate says of itself is told only in our own grammar.
     assert set(leaf) <= {
-        *("certificate", "decision", "detail", "door", "ingress", "kind", "listener", "organisation", "peer"),
+        *(
+            "certificate",
+            "decision",
+            "detail",
+            "door",
+            "ingress",
+            "kind",
+            "listener",
+            "organisation",
+            "peer",
+        ),
         *("reason", "serial", "strength", "subject", "time_us", "tunnel", "version"),
     }
 
 
-def test_what_a_foreign_certificate_claims_is_told_but_not_believed(cluster: Any, database_settings: Settings) -> None:
+def test_what_a_foreign_certificate_claims_is_told_but_not_believed(
+    cluster: Any, database_settings: Settings
+) -> None:
     async def attack() -> None:
         async with stage(cluster, database_settings) as at:
             papers = SHOWN[0].make(at.ca)

@@ -14,7 +14,6 @@ from OpenSSL import SSL
 
 from gateway.config.settings import Settings
 from gateway.front import context, handshake
-
 from tests.front.stage import CITY_AT, HELLO, NOBODY_AT, OTHER, OTHER_AT, Stage, stage
 from tests.pki.forge import Ca, Papers
 from tests.pki.forgeries import DAY_US
@@ -35,7 +34,9 @@ async def _raw(at: Stage, said: bytes, address: str = CITY_AT) -> bytes:
         writer.close()
 
 
-async def _refused(at: Stage, client: ssl.SSLContext | Papers | None, address: str = CITY_AT) -> None:
+async def _refused(
+    at: Stage, client: ssl.SSLContext | Papers | None, address: str = CITY_AT
+) -> None:
     assert not await at.served(client, address)
 
 
@@ -166,10 +167,13 @@ def test_each_attack_leaves_one_leaf(
                 await attack(at)
                 leaf = await at.leaf(count)
                 found = [leaf["kind"], leaf["reason"], leaf.get("detail", {}).get("cause", "")]
-                found = ["*" if one == "*" else other for one, other in zip(wanted, found, strict=True)]
+                found = [
+                    "*" if one == "*" else other for one, other in zip(wanted, found, strict=True)
+                ]
                 if found != wanted or leaf["decision"] != "deny":
                     wrong.append((attack.__name__, leaf))
-                assert leaf["listener"].startswith("127.0.0.") and leaf["door"] == "intake"
+                assert leaf["listener"].startswith("127.0.0.")
+                assert leaf["door"] == "intake"
                 _mend(at, 2 * count)
                 assert await at.served(honest, OTHER_AT), attack
                 assert len(at.leaves()) == count
@@ -190,7 +194,10 @@ def _mend(at: Stage, number: int) -> None:
     at.recorder._floods._buckets.clear()
 
 
-@pytest.mark.parametrize(("seconds", "reasons"), [(86_400 + 3_600, {"CRL_STALE"}), (-86_400, {"CRL_STALE", "CERT_NOT_YET_VALID"})])
+@pytest.mark.parametrize(
+    ("seconds", "reasons"),
+    [(86_400 + 3_600, {"CRL_STALE"}), (-86_400, {"CRL_STALE", "CERT_NOT_YET_VALID"})],
+)
 def test_a_clock_that_jumped_lets_nobody_in(
     cluster: Any, database_settings: Settings, seconds: int, reasons: set[str]
 ) -> None:
@@ -218,7 +225,11 @@ def test_a_callback_that_raises_lets_nobody_in(
         async with stage(cluster, database_settings) as at:
             assert not await at.served(at.good())
             leaf = await at.leaf()
-            assert (leaf["kind"], leaf["decision"], leaf["reason"]) == ("tls.refused", "error", "INTERNAL")
+            assert (leaf["kind"], leaf["decision"], leaf["reason"]) == (
+                "tls.refused",
+                "error",
+                "INTERNAL",
+            )
             monkeypatch.setattr(at.front._terms, "_callback", handshake.observe)
             at.write_crl(number=2)
             at.front.refresh()
@@ -231,7 +242,9 @@ def test_a_callback_that_raises_lets_nobody_in(
 def test_a_session_is_never_resumed(cluster: Any, database_settings: Settings) -> None:
     """31, 32: a ticket of an earlier session does not spare a revoked certificate its refusal."""
 
-    def connect(at: Stage, client: ssl.SSLContext, session: ssl.SSLSession | None) -> tuple[bool, ssl.SSLSession | None]:
+    def connect(
+        at: Stage, client: ssl.SSLContext, session: ssl.SSLSession | None
+    ) -> tuple[bool, ssl.SSLSession | None]:
         with socket.create_connection((CITY_AT, at.settings.ports.intake)) as plain:
             with client.wrap_socket(plain, session=session) as tls:
                 tls.sendall(HELLO)
@@ -258,10 +271,15 @@ def test_slow_handshakes_block_nobody(cluster: Any, database_settings: Settings)
 
     async def run() -> None:
         async with stage(
-            cluster, database_settings, limits={"handshakes_per_peer": 50, "new_per_peer_burst": 100}, handshake_timeout_s=1.5
+            cluster,
+            database_settings,
+            limits={"handshakes_per_peer": 50, "new_per_peer_burst": 100},
+            handshake_timeout_s=1.5,
         ) as at:
             papers = at.good()
-            half_open = [await asyncio.open_connection(CITY_AT, at.settings.ports.intake) for _ in range(40)]
+            half_open = [
+                await asyncio.open_connection(CITY_AT, at.settings.ports.intake) for _ in range(40)
+            ]
             half_open[0][1].write(b"\x16\x03\x01")
             began = time.monotonic()
             assert await at.served(papers)
@@ -270,9 +288,7 @@ def test_slow_handshakes_block_nobody(cluster: Any, database_settings: Settings)
                 with contextlib.suppress(OSError):
                     assert await reader.read() == b""
                 writer.close()
-            async with asyncio.timeout(10):
-                while _told(at.leaves()) < 40:
-                    await asyncio.sleep(0.05)
+            await until(lambda: _told(at.leaves()) >= 40)
             leaves = at.leaves()
             assert _told(leaves) == 40
             assert {leaf.get("reason", "TLS_TIMEOUT") for leaf in leaves} == {"TLS_TIMEOUT"}
@@ -282,22 +298,28 @@ def test_slow_handshakes_block_nobody(cluster: Any, database_settings: Settings)
 
 
 def _told(leaves: list[dict[str, Any]]) -> int:
-    return sum(leaf["counts"]["suppressed"] if leaf["kind"] == "suppressed" else 1 for leaf in leaves)
+    return sum(
+        leaf["counts"]["suppressed"] if leaf["kind"] == "suppressed" else 1 for leaf in leaves
+    )
 
 
 def test_a_flood_is_counted_exactly(cluster: Any, database_settings: Settings) -> None:
     """Three hundred refusals from one source: some leaves, the rest in `suppressed` leaves, none lost."""
 
     async def run() -> None:
-        async with stage(cluster, database_settings, limits={"new_per_peer_burst": 1000, "per_peer": 500}) as at:
+        async with stage(
+            cluster, database_settings, limits={"new_per_peer_burst": 1000, "per_peer": 500}
+        ) as at:
             await asyncio.gather(*[_raw(at, b"x", NOBODY_AT) for _ in range(300)])
-            async with asyncio.timeout(20):
-                while _told(at.leaves()) < 300:
-                    await asyncio.sleep(0.05)
+            await until(lambda: _told(at.leaves()) >= 300)
             leaves = at.leaves()
             assert _told(leaves) == 300
             assert len(leaves) < 100
-            assert all(leaf["detail"]["source"] == "127.0.0.0/24" for leaf in leaves if leaf["kind"] == "suppressed")
+            assert all(
+                leaf["detail"]["source"] == "127.0.0.0/24"
+                for leaf in leaves
+                if leaf["kind"] == "suppressed"
+            )
 
     asyncio.run(run())
 
@@ -327,9 +349,7 @@ def test_a_limit_refuses_before_tls(
             for _, writer in held:
                 writer.close()
             at.clock.turn(seconds=10_000)
-            async with asyncio.timeout(10):
-                while len(at.front.connections):
-                    await asyncio.sleep(0.01)
+            await until(lambda: not at.front.connections)
             assert await at.served(papers)
 
     asyncio.run(run())

@@ -108,7 +108,10 @@ def main() -> None:
         authority = ceremony.found(home, "gateway.invalid", ["127.0.0.1"], now_us)
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = issue.client_certificate(
-            authority, Subject("gateway.invalid", "140100", "sys", "bench"), key.public_key(), now_us
+            authority,
+            Subject("gateway.invalid", "140100", "sys", "bench"),
+            key.public_key(),
+            now_us,
         )
         pem = Path(folder) / "client.pem"
         pem.write_bytes(leaf.public_bytes(Encoding.PEM) + ceremony.key_pem(key))
@@ -120,7 +123,9 @@ def main() -> None:
         used: multiprocessing.Queue[float] = multiprocessing.Queue()
         children = [
             multiprocessing.Process(target=_door, args=(door,), daemon=True),
-            multiprocessing.Process(target=_front, args=(str(home.root), door, port, used), daemon=True),
+            multiprocessing.Process(
+                target=_front, args=(str(home.root), door, port, used), daemon=True
+            ),
         ]
         for child in children:
             child.start()
@@ -131,7 +136,9 @@ def main() -> None:
                 with socket.socket(socket.AF_UNIX) as plain:
                     plain.connect(door)
                     figures.setdefault(f"{name} socket", []).append(measure(plain))
-                with client.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1") as tls:
+                with client.wrap_socket(
+                    socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1"
+                ) as tls:
                     tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     figures.setdefault(f"{name} relay", []).append(measure(tls))
                 figures.setdefault(f"{name} cpu", []).append(used.get(timeout=10))
@@ -140,8 +147,12 @@ def main() -> None:
             child.join()
         median = {name: statistics.median(values) for name, values in figures.items()}
         gib = BULK_BYTES / (1 << 30)
-        print(f"bulk  {median['bulk relay']:7.0f} MiB/s   (plain socket {median['bulk socket']:.0f})   relay CPU {median['bulk cpu'] / gib:.2f} s/GiB")
-        print(f"trip  {median['trip relay']:7.1f} us      (plain socket {median['trip socket']:.1f})   relay CPU {median['trip cpu'] / TRIPS * 1e6:.1f} us")
+        print(
+            f"bulk  {median['bulk relay']:7.0f} MiB/s   (plain socket {median['bulk socket']:.0f})   relay CPU {median['bulk cpu'] / gib:.2f} s/GiB"
+        )
+        print(
+            f"trip  {median['trip relay']:7.1f} us      (plain socket {median['trip socket']:.1f})   relay CPU {median['trip cpu'] / TRIPS * 1e6:.1f} us"
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from gateway.cli.main import application, run
 from gateway.config.settings import Settings
 from gateway.pki import crl, der
 from gateway.supervise import state
-
 from tests.front.stage import CITY_AT, Stage, stage
 from tests.front.test_listener import _write_settings
 from tests.pki.forge import Papers
@@ -59,7 +58,9 @@ def _papers(folder: Path) -> Papers:
     return Papers((leaf.public_bytes(serialization.Encoding.DER),), key)
 
 
-def test_issued_is_let_in_and_revoked_is_cut(cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path) -> None:
+def test_issued_is_let_in_and_revoked_is_cut(
+    cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path
+) -> None:
     async def work(host: Host, at: Stage) -> None:
         told = await host.issue(tmp_path, "--system", "his")
         assert told["subject"] == "spiffe://gateway.invalid/org/140100/sys/his"
@@ -67,9 +68,21 @@ def test_issued_is_let_in_and_revoked_is_cut(cluster: Any, database_settings: Se
         papers = _papers(tmp_path)
         reader, writer = await at.connect(papers)
         issued = await at.leaf(1)
-        assert (issued["kind"], issued["decision"], issued["door"]) == ("admin.certificate.issue", "allow", "host")
+        assert (issued["kind"], issued["decision"], issued["door"]) == (
+            "admin.certificate.issue",
+            "allow",
+            "host",
+        )
         assert issued["detail"]["target_serial"] == told["serial"]
-        words = ("certificate", "revoke", str(at.home.root), "--serial", told["serial"].upper(), "--reason", "key-compromise")
+        words = (
+            "certificate",
+            "revoke",
+            str(at.home.root),
+            "--serial",
+            told["serial"].upper(),
+            "--reason",
+            "key-compromise",
+        )
         revoked = await host.told(*words)
         async with asyncio.timeout(2):
             assert await reader.read() == b""
@@ -79,19 +92,34 @@ def test_issued_is_let_in_and_revoked_is_cut(cluster: Any, database_settings: Se
         assert made.get_revoked_certificate_by_serial_number(int(told["serial"], 16)) is not None
         assert not await at.served(papers, CITY_AT)
         kinds = [leaf["kind"] for leaf in at.leaves()]
-        assert sorted(kinds) == ["admin.certificate.issue", "admin.certificate.revoke", "connection.cut", "tls.refused"]
+        assert sorted(kinds) == [
+            "admin.certificate.issue",
+            "admin.certificate.revoke",
+            "connection.cut",
+            "tls.refused",
+        ]
         assert (await host.told(*words, status=1))["refused"] == "ALREADY_EXISTS"
-        assert [one["decision"] for one in at.leaves() if one["kind"] == "admin.certificate.revoke"] == ["allow", "deny"]
+        assert [
+            one["decision"] for one in at.leaves() if one["kind"] == "admin.certificate.revoke"
+        ] == ["allow", "deny"]
 
     hosted(cluster, database_settings, capsys, work)
 
 
-def test_a_request_keeps_its_key_at_home(cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path) -> None:
+def test_a_request_keeps_its_key_at_home(
+    cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path
+) -> None:
     async def work(host: Host, at: Stage) -> None:
         key = ec.generate_private_key(ec.SECP384R1())
-        asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        asked = (
+            x509.CertificateSigningRequestBuilder()
+            .subject_name(x509.Name([]))
+            .sign(key, hashes.SHA256())
+        )
         (tmp_path / "request.pem").write_bytes(asked.public_bytes(serialization.Encoding.PEM))
-        await host.issue(tmp_path, "--system", "his", "--csr", str(tmp_path / "request.pem"), "--days", "3")
+        await host.issue(
+            tmp_path, "--system", "his", "--csr", str(tmp_path / "request.pem"), "--days", "3"
+        )
         assert not (tmp_path / "key.pem").exists()
         leaf = x509.load_pem_x509_certificate((tmp_path / "certificate.pem").read_bytes())
         assert leaf.public_key() == key.public_key()
@@ -100,7 +128,9 @@ def test_a_request_keeps_its_key_at_home(cluster: Any, database_settings: Settin
     hosted(cluster, database_settings, capsys, work)
 
 
-def test_what_is_not_issued(cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path) -> None:
+def test_what_is_not_issued(
+    cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path
+) -> None:
     """Each refusal that reached the register has its leaf; nothing is entered."""
 
     async def work(host: Host, at: Stage) -> None:
@@ -114,16 +144,30 @@ def test_what_is_not_issued(cluster: Any, database_settings: Settings, capsys: A
         assert await refused("--system", "his") == "SYSTEM_SUSPENDED"
         at.sql("UPDATE gateway.organisation SET state = 2")
         assert await refused("--system", "his") == "ORGANISATION_SUSPENDED"
-        assert [leaf["reason"] for leaf in at.leaves()] == ["NOT_FOUND", "SYSTEM_SUSPENDED", "ORGANISATION_SUSPENDED"]
+        assert [leaf["reason"] for leaf in at.leaves()] == [
+            "NOT_FOUND",
+            "SYSTEM_SUSPENDED",
+            "ORGANISATION_SUSPENDED",
+        ]
         assert at.sql("SELECT count(*) FROM gateway.certificate") == [(0,)]
         assert not (tmp_path / "out" / "certificate.pem").exists()
 
     hosted(cluster, database_settings, capsys, work)
 
 
-def test_one_bearer_is_named(cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path) -> None:
+def test_one_bearer_is_named(
+    cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path
+) -> None:
     async def work(host: Host, at: Stage) -> None:
-        where = ("certificate", "issue", str(at.home.root), "--out", str(tmp_path), "--organisation", "140100")
+        where = (
+            "certificate",
+            "issue",
+            str(at.home.root),
+            "--out",
+            str(tmp_path),
+            "--organisation",
+            "140100",
+        )
         for words in ((), ("--system", "his", "--officer", "li")):
             assert await asyncio.to_thread(_cli, *where, *words) == 2
         assert at.leaves() == []
@@ -131,11 +175,15 @@ def test_one_bearer_is_named(cluster: Any, database_settings: Settings, capsys: 
     hosted(cluster, database_settings, capsys, work)
 
 
-def test_the_list_and_a_new_server_certificate(cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path) -> None:
+def test_the_list_and_a_new_server_certificate(
+    cluster: Any, database_settings: Settings, capsys: Any, tmp_path: Path
+) -> None:
     async def work(host: Host, at: Stage) -> None:
         issued = await host.issue(tmp_path, "--system", "his")
         listed = await host.told("certificate", "list", str(at.home.root))
-        assert [(one["serial"], one["state"]) for one in listed["certificates"]] == [(issued["serial"], "active")]
+        assert [(one["serial"], one["state"]) for one in listed["certificates"]] == [
+            (issued["serial"], "active")
+        ]
         renewed = await host.told("certificate", "renew-server", str(at.home.root))
         at.front.refresh()
         _, writer = await at.connect(_papers(tmp_path))

@@ -35,7 +35,6 @@ from gateway.pki.verify import serial_text
 from gateway.store import roles
 from gateway.store.database import Database
 from gateway.tlog import note
-
 from tests.pki.forge import CITY, DOMAIN, Ca, Papers
 
 OTHER = replace(CITY, organisation="140200")
@@ -104,18 +103,21 @@ class Stage:
 
     async def leaf(self, count: int = 1) -> dict[str, Any]:
         """Return the last leaf once there are exactly `count`."""
-        async with asyncio.timeout(10):
-            while len(self.leaves()) < count:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.leaves()) >= count)
         found = self.leaves()
         assert len(found) == count, found
         return found[-1]
 
     def revoke(self, papers: Papers) -> None:
         """Revoke in the register only, as another process would."""
-        self.sql("UPDATE gateway.certificate SET state = 2, revoked_us = 1, reason = 'superseded' WHERE serial = %s", serial(papers))
+        self.sql(
+            "UPDATE gateway.certificate SET state = 2, revoked_us = 1, reason = 'superseded' WHERE serial = %s",
+            serial(papers),
+        )
 
-    def write_crl(self, *papers: Papers, number: int = 1, now_us: int = 0, ca: Ca | None = None) -> None:
+    def write_crl(
+        self, *papers: Papers, number: int = 1, now_us: int = 0, ca: Ca | None = None
+    ) -> None:
         """Put a revocation list in place that names these."""
         entries = [crl.Revoked(serial(one), self.ca.now_us, "superseded") for one in papers]
         made = crl.build((ca or self.ca).client, entries, number, now_us or self.ca.now_us)
@@ -147,7 +149,9 @@ class Stage:
         context = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
         return await asyncio.open_connection(address, self.settings.ports.of(door), ssl=context)
 
-    async def served(self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake") -> bool:
+    async def served(
+        self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake"
+    ) -> bool:
         """Whether a client is let in as far as the door, which echoes."""
         papers = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
         try:
@@ -190,7 +194,9 @@ async def stage(
         made.database = await Database.open(made.conninfo("front"), application="test")
         link = SignerLink(home.signer_socket)
         made.recorder = await Recorder.open(made.database, link, door="front", clock=made.clock)
-        made.front = Front(home, made.settings, made.limits, made.database, made.recorder, made.clock)
+        made.front = Front(
+            home, made.settings, made.limits, made.database, made.recorder, made.clock
+        )
         await made.front.open()
         try:
             yield made
@@ -203,7 +209,9 @@ async def stage(
             await signer_task
 
 
-def _prepare(home: Home, cluster: Any, settings: Settings, limits: dict[str, Any], front: dict[str, float]) -> Stage:
+def _prepare(
+    home: Home, cluster: Any, settings: Settings, limits: dict[str, Any], front: dict[str, float]
+) -> Stage:
     shipped = policies.load_limits(policies.shipped("policies") / "limits.toml")
     tunnels = (StaticTunnel(CITY.organisation, CITY_AT), StaticTunnel(OTHER.organisation, OTHER_AT))
     settings = replace(
@@ -215,7 +223,9 @@ def _prepare(home: Home, cluster: Any, settings: Settings, limits: dict[str, Any
     now_us = SYSTEM.now_us()
     client = ceremony.found(home, DOMAIN, [CITY_AT, DOMAIN], now_us)
     root = ceremony._load(home.root_certificate, home.offline / "root.key")
-    server = ceremony._load(home.offline / "server-authority.pem", home.offline / "server-authority.key")
+    server = ceremony._load(
+        home.offline / "server-authority.pem", home.offline / "server-authority.key"
+    )
     signer.create(home, settings.log_origin)
     name = psycopg.conninfo.conninfo_to_dict(settings.dsn)["dbname"]
     made = Stage(
@@ -228,8 +238,14 @@ def _prepare(home: Home, cluster: Any, settings: Settings, limits: dict[str, Any
         lambda role: roles.conninfo(cluster.home, settings, role),
     )
     for code in (CITY.organisation, OTHER.organisation):
-        made.sql("INSERT INTO gateway.organisation (code, name, kind, state, created_us) VALUES (%s, 'x', 2, 1, 1)", code)
-        made.sql("INSERT INTO gateway.system (organisation, kind, name, state, created_us) VALUES (%s, 'sys', 'his', 1, 1)", code)
+        made.sql(
+            "INSERT INTO gateway.organisation (code, name, kind, state, created_us) VALUES (%s, 'x', 2, 1, 1)",
+            code,
+        )
+        made.sql(
+            "INSERT INTO gateway.system (organisation, kind, name, state, created_us) VALUES (%s, 'sys', 'his', 1, 1)",
+            code,
+        )
     return made
 
 
@@ -272,4 +288,16 @@ def _run(make: Callable[[], Any]) -> None:
     thread.join()
 
 
-__all__ = ["CITY", "CITY_AT", "DOORS", "HELLO", "NOBODY_AT", "OTHER", "OTHER_AT", "Stage", "revoke", "serial", "stage"]
+__all__ = [
+    "CITY",
+    "CITY_AT",
+    "DOORS",
+    "HELLO",
+    "NOBODY_AT",
+    "OTHER",
+    "OTHER_AT",
+    "Stage",
+    "revoke",
+    "serial",
+    "stage",
+]

@@ -9,7 +9,6 @@ import pytest
 from gateway.config.settings import OriginSettings, Settings
 from gateway.config.strict import SettingsError
 from gateway.front import admission
-
 from tests.front.stage import CITY_AT, NOBODY_AT, OTHER_AT, Stage, stage
 
 
@@ -45,7 +44,10 @@ def test_the_provider_is_the_settings() -> None:
         admission.tunnels(Settings())
     with pytest.raises(SettingsError, match="hearsay"):
         admission.tunnels(replace(Settings(), origin=OriginSettings("hearsay", True)))
-    assert admission.tunnels(replace(Settings(), origin=OriginSettings("static", True))).strength == "weak"
+    assert (
+        admission.tunnels(replace(Settings(), origin=OriginSettings("static", True))).strength
+        == "weak"
+    )
 
 
 def test_places_are_given_back_whatever_happens(cluster: Any, database_settings: Settings) -> None:
@@ -56,9 +58,7 @@ def test_places_are_given_back_whatever_happens(cluster: Any, database_settings:
             assert not await at.served(None)
             assert not await at.served(at.ca.good())
             assert not await at.served(at.good(), NOBODY_AT)
-            async with asyncio.timeout(5):
-                while places.total or len(at.front.connections):
-                    await asyncio.sleep(0.01)
+            await until(lambda: not (places.total or len(at.front.connections)))
             assert not places._shaking
 
     asyncio.run(run())

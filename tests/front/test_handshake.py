@@ -14,7 +14,18 @@ CAUSE = re.compile(r"(?=.{1,64}\Z)[a-z]+(?:[._-][a-z]+){0,7}")
 
 @pytest.mark.parametrize(
     "text",
-    ["", "5", "http request", "tlsv13 alert certificate required", "Unexpected EOF", "名字", "a" * 300, " ".join(["long"] * 30), None, "x\ny"],
+    [
+        "",
+        "5",
+        "http request",
+        "tlsv13 alert certificate required",
+        "Unexpected EOF",
+        "名字",
+        "a" * 300,
+        " ".join(["long"] * 30),
+        None,
+        "x\ny",
+    ],
 )
 def test_a_cause_is_always_in_the_logs_grammar(text):
     assert CAUSE.fullmatch(handshake.cause(text))
@@ -24,11 +35,31 @@ def test_a_cause_is_always_in_the_logs_grammar(text):
     ("queue", "presented", "reason"),
     [
         ([("SSL routines", "", "unsupported protocol")], Presented(), Reason.TLS_VERSION),
-        ([("SSL routines", "", "peer did not return a certificate")], Presented(), Reason.CERT_MISSING),
-        ([("SSL routines", "", "certificate verify failed")], Presented(b"x", 10, 0), Reason.CERT_EXPIRED),
-        ([("SSL routines", "", "certificate verify failed")], Presented(b"x", 10, 1), Reason.CERT_UNTRUSTED),
-        ([("SSL routines", "", "certificate verify failed")], Presented(b"x", 12, 0), Reason.CRL_STALE),
-        ([("SSL routines", "", "certificate verify failed")], Presented(b"x", 77777, 0), Reason.CERT_UNTRUSTED),
+        (
+            [("SSL routines", "", "peer did not return a certificate")],
+            Presented(),
+            Reason.CERT_MISSING,
+        ),
+        (
+            [("SSL routines", "", "certificate verify failed")],
+            Presented(b"x", 10, 0),
+            Reason.CERT_EXPIRED,
+        ),
+        (
+            [("SSL routines", "", "certificate verify failed")],
+            Presented(b"x", 10, 1),
+            Reason.CERT_UNTRUSTED,
+        ),
+        (
+            [("SSL routines", "", "certificate verify failed")],
+            Presented(b"x", 12, 0),
+            Reason.CRL_STALE,
+        ),
+        (
+            [("SSL routines", "", "certificate verify failed")],
+            Presented(b"x", 77777, 0),
+            Reason.CERT_UNTRUSTED,
+        ),
         ([("SSL routines", "", "http request")], Presented(), Reason.TLS_FAILED),
         ([], Presented(), Reason.TLS_FAILED),
     ],

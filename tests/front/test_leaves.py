@@ -9,7 +9,6 @@ from gateway.front.handshake import Presented
 from gateway.front.leaves import Visit
 from gateway.names import Subject
 from gateway.vpn.origin import Origin
-
 from tests.link.test_connection import ONE
 from tests.pki.forge import CITY, Ca, common_name
 
@@ -31,8 +30,13 @@ def test_before_and_during_the_handshake():
     assert (told["kind"], told["detail"]) == ("connection.refused", {"limit": 64})
     visit.begun, visit.origin = True, ORIGIN
     told = leaf(visit, refuse(Reason.TLS_TIMEOUT))
-    assert (told["kind"], told["tunnel"], told["strength"]) == ("tls.refused", "listen/127.0.0.11", "weak")
-    assert "organisation" not in told and "certificate" not in told
+    assert (told["kind"], told["tunnel"], told["strength"]) == (
+        "tls.refused",
+        "listen/127.0.0.11",
+        "weak",
+    )
+    assert "organisation" not in told
+    assert "certificate" not in told
 
 
 def test_addresses_of_version_six():
@@ -45,17 +49,31 @@ def test_addresses_of_version_six():
 
 def test_a_foreign_text_is_never_told(ca):
     papers = ca.changed(subject=common_name("王小明 canary 140105201901011234".encode()))
-    visit = Visit("intake", "127.0.0.1", 5, "127.0.0.11", 8443, Presented(papers.chain[0], 20, 0), True, ORIGIN)
-    told = leaf(visit, refuse(Reason.CERT_UNTRUSTED, metadata={"cause": "certificate-verify-failed"}))
+    visit = Visit(
+        "intake",
+        "127.0.0.1",
+        5,
+        "127.0.0.11",
+        8443,
+        Presented(papers.chain[0], 20, 0),
+        True,
+        ORIGIN,
+    )
+    told = leaf(
+        visit, refuse(Reason.CERT_UNTRUSTED, metadata={"cause": "certificate-verify-failed"})
+    )
     assert told["subject"] == str(CITY)
     assert "canary" not in json.dumps(told)
 
 
 def test_a_name_that_could_be_an_identity_number_is_not_told(ca):
     papers = ca.good(Subject(CITY.trust_domain, "140100", "sys", "140105201901011234"))
-    visit = Visit("intake", "127.0.0.1", 5, "127.0.0.11", 8443, Presented(papers.chain[0]), True, ORIGIN)
+    visit = Visit(
+        "intake", "127.0.0.1", 5, "127.0.0.11", 8443, Presented(papers.chain[0]), True, ORIGIN
+    )
     told = leaf(visit, refuse(Reason.CERT_UNKNOWN))
-    assert "subject" not in told and told["certificate"]
+    assert "subject" not in told
+    assert told["certificate"]
 
 
 def test_bytes_that_are_no_certificate_still_have_a_digest():
@@ -71,5 +89,10 @@ def test_every_reason_fits_the_log(reason):
 
 def test_a_cut():
     told = json.loads(leaves.cut(ONE, Reason.CERT_REVOKED).to_leaf(1))
-    assert (told["kind"], told["reason"], told["connection"], told["door"]) == ("connection.cut", "CERT_REVOKED", ONE.name, "intake")
+    assert (told["kind"], told["reason"], told["connection"], told["door"]) == (
+        "connection.cut",
+        "CERT_REVOKED",
+        ONE.name,
+        "intake",
+    )
     assert (told["organisation"], told["serial"]) == ("140100", "ab")

@@ -11,7 +11,6 @@ import pytest
 
 from gateway.config.settings import OriginSettings, Settings, StaticTunnel
 from gateway.front import listener
-
 from tests.front.stage import CITY, CITY_AT, HELLO, NOBODY_AT, OTHER, OTHER_AT, Stage, stage
 
 
@@ -61,7 +60,8 @@ def test_the_process(cluster: Any, database_settings: Settings) -> None:
             async with asyncio.timeout(20):
                 _, said = await process.communicate()
             assert process.returncode == 0, said
-            assert b'"serving"' in said and b"PRIVATE KEY" not in said
+            assert b'"serving"' in said
+            assert b"PRIVATE KEY" not in said
 
     asyncio.run(run())
 
@@ -71,8 +71,13 @@ def test_it_listens_where_the_settings_and_the_tunnels_say(listen: tuple[str, ..
     from dataclasses import replace
 
     settings = Settings()
-    tunnels = (StaticTunnel("140100", listen="127.0.0.11"), StaticTunnel("140200", source="10.0.0.0/8"))
+    tunnels = (
+        StaticTunnel("140100", listen="127.0.0.11"),
+        StaticTunnel("140200", source="10.0.0.0/8"),
+    )
     settings = replace(
-        settings, front=replace(settings.front, listen=listen), origin=OriginSettings("static", True, tunnels)
+        settings,
+        front=replace(settings.front, listen=listen),
+        origin=OriginSettings("static", True, tunnels),
     )
     assert listener.addresses(settings) == ["127.0.0.1", "127.0.0.11"]

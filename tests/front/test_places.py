@@ -7,7 +7,13 @@ from gateway.front import places
 from gateway.front.places import Places
 
 LIMITS = ConnectionLimits(
-    total=4, per_peer=3, new_per_peer_per_s=1.0, new_per_peer_burst=10, handshakes=3, handshakes_per_peer=2, longest_hours=8.0
+    total=4,
+    per_peer=3,
+    new_per_peer_per_s=1.0,
+    new_per_peer_burst=10,
+    handshakes=3,
+    handshakes_per_peer=2,
+    longest_hours=8.0,
 )
 
 
@@ -73,4 +79,5 @@ def test_memory_is_bounded(monkeypatch):
         standing(counted, str(peer))
         counted.leave(str(peer))
     assert len(counted._buckets) <= 5
-    assert not counted._open and not counted._shaking
+    assert not counted._open
+    assert not counted._shaking

@@ -17,7 +17,6 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.front import context, handshake
 from gateway.front.relay import Relay
-
 from tests.pki.forge import Ca, Papers
 
 
@@ -46,7 +45,9 @@ async def relayed(ground):
     loop = asyncio.get_running_loop()
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
-    connecting = asyncio.create_task(asyncio.open_connection("127.0.0.1", listening.getsockname()[1], ssl=client))
+    connecting = asyncio.create_task(
+        asyncio.open_connection("127.0.0.1", listening.getsockname()[1], ssl=client)
+    )
     sock, _ = await loop.sock_accept(listening)
     sock.setblocking(False)
     tls = await handshake.shake(sock, terms.context, handshake.Presented())
@@ -91,7 +92,10 @@ def test_every_byte_both_ways_at_once(ground, piece):
         up, down = secrets.token_bytes(size), secrets.token_bytes(size)
         async with relayed(ground) as ((reader, writer), (door_reader, door_writer), _, _):
             _, _, received_up, received_down = await asyncio.gather(
-                _send(writer, up, piece), _send(door_writer, down, piece), _receive(door_reader, size), _receive(reader, size)
+                _send(writer, up, piece),
+                _send(door_writer, down, piece),
+                _receive(door_reader, size),
+                _receive(reader, size),
             )
             assert received_up == hashlib.sha256(up).digest()
             assert received_down == hashlib.sha256(down).digest()

@@ -8,7 +8,6 @@ import pytest
 from gateway.config.settings import Settings
 from gateway.errors import Reason, Refusal
 from gateway.front import standing
-
 from tests.front.stage import CITY, OTHER, Stage, serial, stage
 
 TROUBLES = {
@@ -19,7 +18,9 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("reason", list(TROUBLES))
-def test_trouble_is_found_at_admission_and_afterwards(cluster: Any, database_settings: Settings, reason: Reason) -> None:
+def test_trouble_is_found_at_admission_and_afterwards(
+    cluster: Any, database_settings: Settings, reason: Reason
+) -> None:
     async def run() -> None:
         async with stage(cluster, database_settings) as at:
             papers = at.good()
@@ -29,7 +30,10 @@ def test_trouble_is_found_at_admission_and_afterwards(cluster: Any, database_set
             before = await standing.epochs(at.database)
             at.sql(TROUBLES[reason])
             assert await standing.epochs(at.database) != before
-            assert await standing.fallen(at.database, [number, "ab"]) == {number: reason, "ab": Reason.CERT_UNKNOWN}
+            assert await standing.fallen(at.database, [number, "ab"]) == {
+                number: reason,
+                "ab": Reason.CERT_UNKNOWN,
+            }
             with pytest.raises(Refusal) as refusal:
                 await _admit(at, number)
             assert refusal.value.reason is reason

@@ -11,7 +11,6 @@ from gateway.errors import Reason, Refusal
 from gateway.link import control
 from gateway.link.connection import new_name
 from gateway.link.control import ControlClient, ControlServer
-
 from tests.link.test_connection import ONE
 
 
@@ -98,9 +97,7 @@ def test_a_dead_front_is_away_and_forgotten():
         one = add(table)
         assert await client.who(one.name) == one
         await server.stop()
-        async with asyncio.timeout(5):
-            while client._known:
-                await asyncio.sleep(0.001)
+        await until(lambda: not client._known)
         with pytest.raises(Refusal) as refusal:
             await client.who(one.name)
         assert refusal.value.reason is Reason.FRONT_AWAY
@@ -134,7 +131,18 @@ def test_a_front_that_hangs_is_away(monkeypatch):
         asyncio.run(run(Path(folder) / "control.sock"))
 
 
-@pytest.mark.parametrize("said", [b"hello\n", b"{}\n", b"[]\n", b'{"who": 5}\n', b'{"who": "x"}\n', b"x" * 20_000, b"[" * 5_000 + b"\n"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"hello\n",
+        b"{}\n",
+        b"[]\n",
+        b'{"who": 5}\n',
+        b'{"who": "x"}\n',
+        b"x" * 20_000,
+        b"[" * 5_000 + b"\n",
+    ],
+)
 def test_who_speaks_otherwise_is_cut(said):
     async def work(server, client, table, path):
         reader, writer = await asyncio.open_unix_connection(str(path))
@@ -148,7 +156,9 @@ def test_who_speaks_otherwise_is_cut(said):
     between(work)
 
 
-@pytest.mark.parametrize("answer", [b"hello\n", b"{}\n", b"[]\n", b'{"name": 5}\n', b'{"name": "x", "connection": {}}\n'])
+@pytest.mark.parametrize(
+    "answer", [b"hello\n", b"{}\n", b"[]\n", b'{"name": 5}\n', b'{"name": "x", "connection": {}}\n']
+)
 def test_a_front_that_speaks_otherwise_is_away(answer):
     async def babble(reader, writer):
         await reader.readline()

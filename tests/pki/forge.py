@@ -9,7 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from gateway.clock import to_datetime
 from gateway.names import Subject
@@ -19,7 +24,13 @@ from gateway.pki.issue import Authority
 DOMAIN = "gateway.invalid"
 CITY = Subject(DOMAIN, "140100", "sys", "his")
 SEQUENCE, INTEGER, OID, BOOLEAN, OCTETS, BITS = 0x30, 0x02, 0x06, 0x01, 0x04, 0x03
-SAN, EKU, BASIC, USAGE, NAME_CONSTRAINTS = "2.5.29.17", "2.5.29.37", "2.5.29.19", "2.5.29.15", "2.5.29.30"
+SAN, EKU, BASIC, USAGE, NAME_CONSTRAINTS = (
+    "2.5.29.17",
+    "2.5.29.37",
+    "2.5.29.19",
+    "2.5.29.15",
+    "2.5.29.30",
+)
 CLIENT_AUTH, SERVER_AUTH, ANY_USAGE = "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1", "2.5.29.37.0"
 ECDSA_SHA1 = "1.2.840.10045.4.1"
 
@@ -63,10 +74,14 @@ class Ca:
     def good(self, subject: Subject = CITY, days: int = 0, now_us: int = 0) -> Papers:
         """Return papers that are as they must be."""
         key = ec.generate_private_key(ec.SECP256R1())
-        leaf = issue.client_certificate(self.client, subject, key.public_key(), now_us or self.now_us, days)
+        leaf = issue.client_certificate(
+            self.client, subject, key.public_key(), now_us or self.now_us, days
+        )
         return Papers((leaf.public_bytes(Encoding.DER),), key)
 
-    def changed(self, extensions: Callable[[Extensions], Extensions] | None = None, **fields: bytes) -> Papers:
+    def changed(
+        self, extensions: Callable[[Extensions], Extensions] | None = None, **fields: bytes
+    ) -> Papers:
         """Return good papers with other extensions or other fields of the TBSCertificate, signed by the client authority."""
         papers = self.good()
         return Papers((forge(papers.chain[0], self.client.key, extensions, **fields),), papers.key)
@@ -99,7 +114,16 @@ def forge(
     """Return a certificate changed and signed anew. Fields are whole DER elements: version, serial, algorithm, issuer,
     validity, subject, spki."""
     tbs, algorithm, _ = children(der)
-    names = ("version", "serial", "algorithm", "issuer", "validity", "subject", "spki", "extensions")
+    names = (
+        "version",
+        "serial",
+        "algorithm",
+        "issuer",
+        "validity",
+        "subject",
+        "spki",
+        "extensions",
+    )
     parts = dict(zip(names, children(tbs), strict=True))
     parts.update(fields)
     if extensions is not None:

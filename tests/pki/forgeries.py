@@ -13,7 +13,6 @@ from gateway.errors import Reason
 from gateway.names import Subject
 from gateway.pki import issue
 from gateway.pki.issue import Authority
-
 from tests.pki.forge import (
     ANY_USAGE,
     BASIC,
@@ -122,9 +121,17 @@ _SIGNS = extension(USAGE, tlv(0x03, b"\x02\x04"), critical=True)
 FORGERIES = (
     Forgery("2 unknown authority", _foreign, UNTRUSTED),
     Forgery("3 authority of the same name", _same_named, UNTRUSTED),
-    Forgery("3 authority of the same name and key identifier", _same_named_and_identified, UNTRUSTED),
-    Forgery("4 expired", lambda ca: ca.changed(validity=validity(ca.now_us - 30 * DAY_US, 14)), Reason.CERT_EXPIRED),
-    Forgery("5 not yet valid", lambda ca: ca.good(now_us=ca.now_us + DAY_US), Reason.CERT_NOT_YET_VALID),
+    Forgery(
+        "3 authority of the same name and key identifier", _same_named_and_identified, UNTRUSTED
+    ),
+    Forgery(
+        "4 expired",
+        lambda ca: ca.changed(validity=validity(ca.now_us - 30 * DAY_US, 14)),
+        Reason.CERT_EXPIRED,
+    ),
+    Forgery(
+        "5 not yet valid", lambda ca: ca.good(now_us=ca.now_us + DAY_US), Reason.CERT_NOT_YET_VALID
+    ),
     Forgery("7 usage of a server", _eku(SERVER_AUTH), PROFILE),
     Forgery("8 no extended usage", lambda ca: ca.changed(replaced(EKU, None)), PROFILE),
     Forgery("9 any usage", _eku(ANY_USAGE), PROFILE),
@@ -132,7 +139,9 @@ FORGERIES = (
     Forgery("10 client and server", _eku(CLIENT_AUTH, SERVER_AUTH), PROFILE),
     Forgery("11 no alternative name", lambda ca: ca.changed(replaced(SAN, None)), PROFILE),
     Forgery("12 two URIs", _san(uri(ID, ID)), PROFILE),
-    Forgery("12 two URIs, the second another's", _san(uri(ID, ID.replace("140100", "140200"))), PROFILE),
+    Forgery(
+        "12 two URIs, the second another's", _san(uri(ID, ID.replace("140100", "140200"))), PROFILE
+    ),
     Forgery(
         "13 the id in the common name only",
         lambda ca: ca.changed(replaced(SAN, None), subject=common_name(ID.encode())),
@@ -149,37 +158,96 @@ FORGERIES = (
     Forgery("15 trailing newline", _san(uri(ID + "\n")), PROFILE),
     Forgery("15 trailing slash", _san(uri(ID + "/")), PROFILE),
     Forgery("15 query", _san(uri(ID + "?x")), PROFILE),
-    Forgery("15 user and port", _san(uri(ID.replace("//", "//me@").replace("invalid", "invalid:1"))), PROFILE),
-    Forgery("15 full-width digits", _san(uri(ID.replace("140100", "１４０１００").encode())), PROFILE),
-    Forgery("15 another trust domain", _san(uri(ID.replace("gateway.invalid", "evil.invalid"))), UNTRUSTED),
-    Forgery("16 a DNS name beside the URI", _san(tlv(SEQUENCE, uri(ID)[2:] + tlv(0x82, b"evil.invalid"))), PROFILE),
-    Forgery("16 a DNS name instead of the URI", _san(tlv(SEQUENCE, tlv(0x82, b"gateway.invalid"))), PROFILE),
-    Forgery("16 an alternative name marked critical", lambda ca: ca.changed(replaced(SAN, extension(SAN, uri(ID), critical=True))), PROFILE),
+    Forgery(
+        "15 user and port",
+        _san(uri(ID.replace("//", "//me@").replace("invalid", "invalid:1"))),
+        PROFILE,
+    ),
+    Forgery(
+        "15 full-width digits", _san(uri(ID.replace("140100", "１４０１００").encode())), PROFILE
+    ),
+    Forgery(
+        "15 another trust domain",
+        _san(uri(ID.replace("gateway.invalid", "evil.invalid"))),
+        UNTRUSTED,
+    ),
+    Forgery(
+        "16 a DNS name beside the URI",
+        _san(tlv(SEQUENCE, uri(ID)[2:] + tlv(0x82, b"evil.invalid"))),
+        PROFILE,
+    ),
+    Forgery(
+        "16 a DNS name instead of the URI",
+        _san(tlv(SEQUENCE, tlv(0x82, b"gateway.invalid"))),
+        PROFILE,
+    ),
+    Forgery(
+        "16 an alternative name marked critical",
+        lambda ca: ca.changed(replaced(SAN, extension(SAN, uri(ID), critical=True))),
+        PROFILE,
+    ),
     Forgery("17 an authority as leaf", lambda ca: ca.changed(replaced(BASIC, _AUTHORITY)), PROFILE),
-    Forgery("17 key usage that signs certificates", lambda ca: ca.changed(replaced(USAGE, _SIGNS)), PROFILE),
+    Forgery(
+        "17 key usage that signs certificates",
+        lambda ca: ca.changed(replaced(USAGE, _SIGNS)),
+        PROFILE,
+    ),
     Forgery("17 no key usage", lambda ca: ca.changed(replaced(USAGE, None)), PROFILE),
     Forgery("18 a further authority below", _below_sub_authority, UNTRUSTED),
     Forgery("19 signed by a leaf", _below_leaf, UNTRUSTED),
     Forgery("20 the server's certificate", _server, UNTRUSTED),
     Forgery("21 signed by the root itself", lambda ca: ca.below(ca.root), UNTRUSTED),
-    Forgery("21 signed by the server authority", lambda ca: ca.below(ca.server, (ca.server.certificate.public_bytes(Encoding.DER),)), UNTRUSTED),
+    Forgery(
+        "21 signed by the server authority",
+        lambda ca: ca.below(ca.server, (ca.server.certificate.public_bytes(Encoding.DER),)),
+        UNTRUSTED,
+    ),
     Forgery("22 RSA 1024", _rsa(1024), PROFILE),
     Forgery("22 RSA 2048", _rsa(2048), PROFILE),
     Forgery("22 RSA exponent 3", _rsa(3072, 3), PROFILE),
     Forgery("22 P-521", lambda ca: ca.keyed(ec.generate_private_key(ec.SECP521R1())), PROFILE),
-    Forgery("22 P-192", lambda ca: ca.keyed(ec.generate_private_key(ec.SECP192R1())), PROFILE, showable=False),
+    Forgery(
+        "22 P-192",
+        lambda ca: ca.keyed(ec.generate_private_key(ec.SECP192R1())),
+        PROFILE,
+        showable=False,
+    ),
     Forgery("22 Ed25519", lambda ca: ca.keyed(ed25519.Ed25519PrivateKey.generate()), PROFILE),
     Forgery("23 signed with SHA-1", _sha1, PROFILE),
     Forgery("24 serial 0", lambda ca: ca.changed(serial=integer(b"\0")), PROFILE),
     Forgery("24 serial 1", lambda ca: ca.changed(serial=integer(b"\1")), PROFILE),
     Forgery("24 negative serial", lambda ca: ca.changed(serial=integer(b"\x91" * 16)), PROFILE),
     Forgery("24 serial of 21 octets", lambda ca: ca.changed(serial=integer(b"\x11" * 21)), PROFILE),
-    Forgery("25 unknown critical extension", lambda ca: ca.changed(added(extension("1.3.6.1.4.1.99999.1", b"\5\0", critical=True))), PROFILE),
-    Forgery("25 unknown extension", lambda ca: ca.changed(added(extension("1.3.6.1.4.1.99999.1", b"\5\0"))), PROFILE),
-    Forgery("26 the alternative name twice", lambda ca: ca.changed(added(extension(SAN, uri(ID)))), UNTRUSTED, showable=False),
-    Forgery("26 the extended usage twice", lambda ca: ca.changed(added(extension(EKU, usages(SERVER_AUTH)))), UNTRUSTED, showable=False),
-    Forgery("28 an alternative name that is not DER", _san(b"\x30\x05garba"), UNTRUSTED, showable=False),
-    Forgery("a life of ten years", lambda ca: ca.changed(validity=validity(ca.now_us - DAY_US, 3650)), PROFILE),
+    Forgery(
+        "25 unknown critical extension",
+        lambda ca: ca.changed(added(extension("1.3.6.1.4.1.99999.1", b"\5\0", critical=True))),
+        PROFILE,
+    ),
+    Forgery(
+        "25 unknown extension",
+        lambda ca: ca.changed(added(extension("1.3.6.1.4.1.99999.1", b"\5\0"))),
+        PROFILE,
+    ),
+    Forgery(
+        "26 the alternative name twice",
+        lambda ca: ca.changed(added(extension(SAN, uri(ID)))),
+        UNTRUSTED,
+        showable=False,
+    ),
+    Forgery(
+        "26 the extended usage twice",
+        lambda ca: ca.changed(added(extension(EKU, usages(SERVER_AUTH)))),
+        UNTRUSTED,
+        showable=False,
+    ),
+    Forgery(
+        "28 an alternative name that is not DER", _san(b"\x30\x05garba"), UNTRUSTED, showable=False
+    ),
+    Forgery(
+        "a life of ten years",
+        lambda ca: ca.changed(validity=validity(ca.now_us - DAY_US, 3650)),
+        PROFILE,
+    ),
 )
 
 

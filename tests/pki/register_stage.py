@@ -10,7 +10,6 @@ from gateway.config import folders
 from gateway.config.home import Home
 from gateway.pki import ceremony
 from gateway.store.database import Database
-
 from tests.pki.forge import CITY
 
 
@@ -30,7 +29,10 @@ def on(conninfo, role, work):
         owner = await Database.open(conninfo("owner"), application="test", size=1)
         async with owner.transaction() as tx:
             for code in (CITY.organisation, "140200"):
-                await tx.execute("INSERT INTO gateway.organisation (code, name, kind, created_us) VALUES (%s, 'x', 2, 1) ON CONFLICT DO NOTHING", (code,))
+                await tx.execute(
+                    "INSERT INTO gateway.organisation (code, name, kind, created_us) VALUES (%s, 'x', 2, 1) ON CONFLICT DO NOTHING",
+                    (code,),
+                )
         await owner.close()
         database = await Database.open(conninfo(role), application="test", size=2)
         try:

@@ -17,7 +17,11 @@ def home(tmp_path):
 
 
 def test_what_lies_where_and_who_may_read_it(home):
-    files = {str(path.relative_to(home.root)): path.stat().st_mode & 0o777 for path in home.root.rglob("*") if path.is_file()}
+    files = {
+        str(path.relative_to(home.root)): path.stat().st_mode & 0o777
+        for path in home.root.rglob("*")
+        if path.is_file()
+    }
     assert files == {
         "offline/root.key": 0o600,
         "offline/server-authority.key": 0o600,
@@ -40,7 +44,9 @@ def test_the_list_is_empty_and_current(home):
 def test_the_authority_is_read_back_as_a_pair(home):
     authority = ceremony.client_authority(home)
     assert authority.key.public_key() == authority.certificate.public_key()
-    (home.authority / "client-authority.key").write_bytes((home.offline / "server-authority.key").read_bytes())
+    (home.authority / "client-authority.key").write_bytes(
+        (home.offline / "server-authority.key").read_bytes()
+    )
     with pytest.raises(SettingsError, match="not the key"):
         ceremony.client_authority(home)
 
@@ -54,9 +60,12 @@ def test_a_new_server_certificate_needs_the_safe(home):
     before = ceremony.server_files(home)[1].read_bytes()
     made = ceremony.renew_server(home, ["127.0.0.12"], SYSTEM.now_us())
     chain = der.certificates(ceremony.server_files(home)[1].read_bytes())
-    assert chain[0] == made and len(chain) == 2
+    assert chain[0] == made
+    assert len(chain) == 2
     assert ceremony.server_files(home)[1].read_bytes() != before
-    chain[1].verify_directly_issued_by(x509.load_pem_x509_certificate(home.root_certificate.read_bytes()))
+    chain[1].verify_directly_issued_by(
+        x509.load_pem_x509_certificate(home.root_certificate.read_bytes())
+    )
     (home.offline / "server-authority.key").unlink()
     with pytest.raises(FileNotFoundError):
         ceremony.renew_server(home, ["127.0.0.12"], SYSTEM.now_us())

@@ -6,7 +6,6 @@ from gateway.clock import SYSTEM, to_datetime
 from gateway.errors import Reason, Refusal
 from gateway.pki import check, crl
 from gateway.pki.verify import serial_text
-
 from tests.pki.forge import CITY, Ca
 from tests.pki.forgeries import DAY_US, FORGERIES
 
@@ -19,7 +18,12 @@ def ca():
 def ask(ca, papers, *, anchors=None, intermediates=(), crls=(), at_us=0, domain=""):
     leaf = x509.load_der_x509_certificate(papers.chain[0])
     return check.Question(
-        leaf, anchors or (ca.client.certificate,), intermediates, crls, to_datetime(at_us or ca.now_us), domain
+        leaf,
+        anchors or (ca.client.certificate,),
+        intermediates,
+        crls,
+        to_datetime(at_us or ca.now_us),
+        domain,
     )
 
 
@@ -38,7 +42,9 @@ def root_list(ca, *certificates):
     )
     for certificate in certificates:
         entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
-        builder = builder.add_revoked_certificate(entry.revocation_date(to_datetime(ca.now_us)).build())
+        builder = builder.add_revoked_certificate(
+            entry.revocation_date(to_datetime(ca.now_us)).build()
+        )
     return builder.sign(ca.root.key, hashes.SHA384())
 
 
@@ -47,7 +53,10 @@ def test_by_either_anchor(ca):
     assert check.judge(ask(ca, papers)).subject == CITY
     above = {"anchors": (ca.root.certificate,), "intermediates": (ca.client.certificate,)}
     assert check.judge(ask(ca, papers, **above)).subject == CITY
-    assert refused(ask(ca, papers, anchors=(ca.root.certificate,))) == (Reason.CERT_UNTRUSTED, "openssl")
+    assert refused(ask(ca, papers, anchors=(ca.root.certificate,))) == (
+        Reason.CERT_UNTRUSTED,
+        "openssl",
+    )
 
 
 def test_lists_are_asked_where_given(ca):
@@ -58,7 +67,9 @@ def test_lists_are_asked_where_given(ca):
     assert check.judge(ask(ca, papers, crls=(clean,)))
     assert refused(ask(ca, papers, crls=(naming,))) == (Reason.CERT_REVOKED, "openssl")
     assert refused(ask(ca, papers, crls=(root_list(ca),)))[0] is Reason.CRL_STALE
-    assert refused(ask(ca, papers, crls=(clean,), at_us=ca.now_us + 2 * DAY_US))[0] is Reason.CRL_STALE
+    assert (
+        refused(ask(ca, papers, crls=(clean,), at_us=ca.now_us + 2 * DAY_US))[0] is Reason.CRL_STALE
+    )
 
 
 def test_a_revoked_authority_is_found_by_its_own_list(ca):
@@ -66,17 +77,25 @@ def test_a_revoked_authority_is_found_by_its_own_list(ca):
     clean = crl.build(ca.client, [], 1, ca.now_us)
     assert check.judge(ask(ca, ca.good(), crls=(clean, root_list(ca)), **above))
     told = root_list(ca, ca.client.certificate)
-    assert refused(ask(ca, ca.good(), crls=(clean, told), **above)) == (Reason.CERT_UNTRUSTED, "openssl")
+    assert refused(ask(ca, ca.good(), crls=(clean, told), **above)) == (
+        Reason.CERT_UNTRUSTED,
+        "openssl",
+    )
 
 
 def test_time_and_trust_domain(ca):
     assert refused(ask(ca, ca.good(), at_us=ca.now_us + 15 * DAY_US))[0] is Reason.CERT_EXPIRED
-    assert refused(ask(ca, ca.good(), domain="other.invalid")) == (Reason.CERT_UNTRUSTED, "trust-domain")
+    assert refused(ask(ca, ca.good(), domain="other.invalid")) == (
+        Reason.CERT_UNTRUSTED,
+        "trust-domain",
+    )
     assert check.judge(ask(ca, ca.good(), domain=CITY.trust_domain))
 
 
 @pytest.mark.parametrize(
-    "forgery", [one for one in FORGERIES if "serial" not in one.name and "trust domain" not in one.name], ids=lambda one: one.name
+    "forgery",
+    [one for one in FORGERIES if "serial" not in one.name and "trust domain" not in one.name],
+    ids=lambda one: one.name,
 )
 def test_a_forgery_is_refused_here_as_at_the_front(ca, forgery):
     papers = forgery.make(ca)

@@ -3,7 +3,6 @@ from cryptography import x509
 
 from gateway.clock import SYSTEM
 from gateway.pki import crl, der
-
 from tests.pki.forge import Ca
 
 
@@ -13,7 +12,9 @@ def ca():
 
 
 def test_a_list_names_serials_and_reasons(ca):
-    entries = [crl.Revoked(f"{n:032x}", ca.now_us, reason) for n, reason in enumerate(crl.REASONS, start=1)]
+    entries = [
+        crl.Revoked(f"{n:032x}", ca.now_us, reason) for n, reason in enumerate(crl.REASONS, start=1)
+    ]
     made = crl.build(ca.client, entries, 42, ca.now_us)
     assert crl.number_of(made) == 42
     assert made.is_signature_valid(ca.client.certificate.public_key())

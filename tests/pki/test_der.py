@@ -3,7 +3,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.clock import SYSTEM
 from gateway.pki import crl, der
-
 from tests.pki.forge import Ca, integer, x509_pem
 
 
@@ -20,7 +19,13 @@ def test_pem_and_der_one_and_several(ca):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN CERTIFICATE-----\n@@@\n-----END CERTIFICATE-----\n", b"hello", b"\x30\x00"],
+    [
+        b"",
+        b"-----BEGIN CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE-----\n@@@\n-----END CERTIFICATE-----\n",
+        b"hello",
+        b"\x30\x00",
+    ],
 )
 def test_what_is_no_certificate(content):
     with pytest.raises(der.MalformedError):
@@ -55,6 +60,8 @@ def test_each_prefix_is_malformed_and_nothing_else_is_raised(ca):
 def test_lists(ca):
     made = crl.build(ca.client, [], 3, ca.now_us)
     for encoding in (Encoding.PEM, Encoding.DER):
-        assert der.revocation_list(made.public_bytes(encoding)).issuer == ca.client.certificate.subject
+        assert (
+            der.revocation_list(made.public_bytes(encoding)).issuer == ca.client.certificate.subject
+        )
     with pytest.raises(der.MalformedError):
         der.revocation_list(b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")

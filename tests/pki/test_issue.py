@@ -6,7 +6,6 @@ from gateway.clock import SYSTEM, from_datetime
 from gateway.names import Subject
 from gateway.pki import issue
 from gateway.pki.issue import Authority, IssueError, Wanted
-
 from tests.pki.forge import CITY, Ca
 from tests.pki.forgeries import DAY_US
 
@@ -32,7 +31,9 @@ def test_authorities_are_as_the_picture_says(ca):
 
 
 def test_serials_are_random_positive_and_short(ca):
-    found = {issue.client_certificate(ca.client, CITY, key(), ca.now_us).serial_number for _ in range(20)}
+    found = {
+        issue.client_certificate(ca.client, CITY, key(), ca.now_us).serial_number for _ in range(20)
+    }
     assert len(found) == 20
     assert all(128 < serial.bit_length() <= 129 for serial in found)
 
@@ -49,9 +50,13 @@ def test_a_life_as_wanted_and_never_beyond_the_issuer(ca):
 
 def test_nothing_outside_the_profile_is_signed(ca):
     with pytest.raises(IssueError, match="key"):
-        issue.client_certificate(ca.client, CITY, rsa.generate_private_key(65537, 2048).public_key(), ca.now_us)
+        issue.client_certificate(
+            ca.client, CITY, rsa.generate_private_key(65537, 2048).public_key(), ca.now_us
+        )
     with pytest.raises(IssueError, match="names"):
-        issue.client_certificate(ca.client, Subject("gateway.invalid", "140100", "sys", "A B"), key(), ca.now_us)
+        issue.client_certificate(
+            ca.client, Subject("gateway.invalid", "140100", "sys", "A B"), key(), ca.now_us
+        )
     two = (x509.UniformResourceIdentifier(str(CITY)), x509.DNSName("x.invalid"))
     with pytest.raises(IssueError, match="names"):
         issue.issue(Wanted("client", "x", key(), two), ca.client, ca.now_us)

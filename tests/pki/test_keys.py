@@ -8,7 +8,14 @@ from gateway.pki import keys
 ALL = ("P-256", "P-384", "RSA")
 
 
-@pytest.mark.parametrize("key", [ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 3072)])
+@pytest.mark.parametrize(
+    "key",
+    [
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP384R1()),
+        rsa.generate_private_key(65537, 3072),
+    ],
+)
 def test_sound_keys_pass(key):
     keys.check(key.public_key(), ALL)
 
@@ -43,7 +50,9 @@ def _next_prime(n):
 
 
 def _is_prime(n):
-    return all(n % small for small in (3, 5, 7, 11, 13, 17, 19, 23)) and all(pow(base, n - 1, n) == 1 for base in (2, 3, 5, 7))
+    return all(n % small for small in (3, 5, 7, 11, 13, 17, 19, 23)) and all(
+        pow(base, n - 1, n) == 1 for base in (2, 3, 5, 7)
+    )
 
 
 def _public(n):

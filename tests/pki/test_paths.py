@@ -5,7 +5,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.clock import SYSTEM, to_datetime
 from gateway.pki import crl, paths
 from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
-
 from tests.pki.forge import Ca
 
 
@@ -28,14 +27,20 @@ def test_each_verifier_by_itself(ca, verifier):
     with pytest.raises(PathError):
         verifier(Trust((Ca.make(ca.now_us).client.certificate,), (), "none")).check(good, (), at)
     with pytest.raises(PathError):
-        verifier(Trust((ca.client.certificate,), (), "none")).check(good, (), to_datetime(ca.now_us + 10**15))
+        verifier(Trust((ca.client.certificate,), (), "none")).check(
+            good, (), to_datetime(ca.now_us + 10**15)
+        )
 
 
 def test_openssl_tells_numbers(ca):
     at = to_datetime(ca.now_us)
     with pytest.raises(PathError) as error:
         OpenSslPath(Trust((ca.client.certificate,))).check(leaf(ca.good()), (), at)
-    assert (error.value.verifier, error.value.number, error.value.depth) == (paths.OPENSSL, paths.CRL_MISSING, 0)
+    assert (error.value.verifier, error.value.number, error.value.depth) == (
+        paths.OPENSSL,
+        paths.CRL_MISSING,
+        0,
+    )
 
 
 def test_a_path_is_told_from_leaf_to_anchor(ca):
@@ -50,7 +55,9 @@ def test_the_words_of_a_verifier_do_not_quote_the_certificate(ca):
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "canary")])
     papers = ca.changed(subject=name.public_bytes())
     with pytest.raises(PathError) as error:
-        RustPath(Trust((ca.server.certificate,), (), "none")).check(leaf(papers), (), to_datetime(ca.now_us))
+        RustPath(Trust((ca.server.certificate,), (), "none")).check(
+            leaf(papers), (), to_datetime(ca.now_us)
+        )
     assert "canary" not in str(error.value)
 
 
@@ -59,7 +66,9 @@ def test_servers_by_name(ca):
 
     from gateway.pki import issue
 
-    made = issue.server_certificate(ca.server, ec.generate_private_key(ec.SECP256R1()).public_key(), ["a.invalid"], ca.now_us)
+    made = issue.server_certificate(
+        ca.server, ec.generate_private_key(ec.SECP256R1()).public_key(), ["a.invalid"], ca.now_us
+    )
     trust, at = Trust((ca.server.certificate,), (), "none"), to_datetime(ca.now_us)
     RustPath(trust).check_server(made, x509.DNSName("a.invalid"), at)
     with pytest.raises(PathError):

@@ -24,7 +24,13 @@ def test_the_client_profile_is_the_closed_one():
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("days = 14", "days = 100"), ('names = "spiffe"', 'names = "any"'), ('"RSA"]', '"DSA"]'), ("days = 14", "dayz = 14"), ("authority = false", 'authority = "no"')],
+    [
+        ("days = 14", "days = 100"),
+        ('names = "spiffe"', 'names = "any"'),
+        ('"RSA"]', '"DSA"]'),
+        ("days = 14", "dayz = 14"),
+        ("authority = false", 'authority = "no"'),
+    ],
 )
 def test_a_wrong_profile_is_not_loaded(tmp_path, old, new):
     folder = tmp_path / "certs"

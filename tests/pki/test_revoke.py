@@ -1,16 +1,15 @@
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.clock import US_PER_S, TurnedClock
 from gateway.errors import Reason, Refusal
 from gateway.pki import ceremony, crl, der, issue, register, revoke
 from gateway.pki.verify import Verifier
 from gateway.store.database import Database
-
 from tests.pki.forge import CITY
 from tests.pki.register_stage import founded_home, on
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 NOW_US = 1_790_000_000_000_000
 
@@ -20,7 +19,9 @@ def test_from_the_row_to_the_list(conninfo):
     with founded_home() as home:
         authority = ceremony.client_authority(home)
         now_us = x509_time(home)
-        leaf = issue.client_certificate(authority, CITY, ec.generate_private_key(ec.SECP256R1()).public_key(), now_us)
+        leaf = issue.client_certificate(
+            authority, CITY, ec.generate_private_key(ec.SECP256R1()).public_key(), now_us
+        )
         serial = f"{leaf.serial_number:x}"
 
         async def enter(database):

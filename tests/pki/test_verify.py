@@ -7,7 +7,6 @@ from gateway.clock import SYSTEM, TurnedClock
 from gateway.errors import Reason, Refusal
 from gateway.pki import crl
 from gateway.pki.verify import Verifier, serial_text
-
 from tests.pki.forge import CITY, DOMAIN, Ca, Papers
 from tests.pki.forgeries import DAY_US, FORGERIES, Forgery
 
@@ -74,5 +73,11 @@ def test_malformed_bytes(ca: Ca, cut: int) -> None:
 
 def test_bytes_after_the_end_and_endless_lengths(ca: Ca) -> None:
     good = ca.good().chain[0]
-    for der in (good + b"\0", b"\x30\x84\xff\xff\xff\xff", b"\x30\x80", b"\x30\x81\x05hello", b"x" * 100_000):
+    for der in (
+        good + b"\0",
+        b"\x30\x84\xff\xff\xff\xff",
+        b"\x30\x80",
+        b"\x30\x81\x05hello",
+        b"x" * 100_000,
+    ):
         assert reason(verifier(ca), Papers((der,), ca.client.key)) is Reason.CERT_PROFILE

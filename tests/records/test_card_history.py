@@ -6,7 +6,7 @@ from gateway.records import card, card_history
 from gateway.v1.child_pb2 import IDENTITY_DOCUMENT_RESIDENT_CARD, SEX_MALE
 from tests.records.office import desk, ids, paths
 from tests.records.test_child import number
-from tests.uploads.county import BORN, TODAY, a_child
+from tests.uploads.county import TODAY, a_child
 
 
 def key(record, index=0):

@@ -134,14 +134,37 @@ CHANGES = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(
-            "name nationality_code ethnicity_code document_number birth_certificate_number birth_facility_code "
-            "household__division_code household__town_code household__detail residence__detail status_reason "
-            "file_unit_code current_unit_code correction_reason restricted__allergies".split(),
+            [
+                "name",
+                "nationality_code",
+                "ethnicity_code",
+                "document_number",
+                "birth_certificate_number",
+                "birth_facility_code",
+                "household__division_code",
+                "household__town_code",
+                "household__detail",
+                "residence__detail",
+                "status_reason",
+                "file_unit_code",
+                "current_unit_code",
+                "correction_reason",
+                "restricted__allergies",
+            ],
             TEXTS,
         ),
         **dict.fromkeys(
-            "sex document household_category residence_type status restricted__mother_hiv status_date__day "
-            "filed_date__month birth_date__day".split(),
+            [
+                "sex",
+                "document",
+                "household_category",
+                "residence_type",
+                "status",
+                "restricted__mother_hiv",
+                "status_date__day",
+                "filed_date__month",
+                "birth_date__day",
+            ],
             NUMBERS,
         ),
         "guardians": st.lists(

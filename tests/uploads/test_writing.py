@@ -1,12 +1,10 @@
-"""The rows: exactly the columns that may be readable, and refusal of what changed meanwhile."""
+"""The rows: exactly the columns that may be readable, and what intake cannot do with them."""
 
 from collections.abc import Callable
 
 import pytest
 
-from gateway.errors import Reason, Refusal
 from gateway.store.database import StoreError
-from gateway.uploads.writing import _expect
 from tests.uploads.county import a_child, a_dose, county, run
 
 # Everything of a record that intake can read back; a column more is a decision (docs/decisions/0005).
@@ -64,10 +62,3 @@ def test_what_intake_cannot_do(conninfo: Callable[[str], str], sql: str) -> None
             assert error.value.sqlstate == "42501"
 
     run(play())
-
-
-def test_a_row_that_another_process_changed_is_refused() -> None:
-    _expect(2, 2)
-    with pytest.raises(Refusal) as refused:
-        _expect(1, 2)
-    assert refused.value.reason is Reason.REVISION_STALE

@@ -15,7 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
-
 from tests.pki.forge import children
 
 DATA = Path(cryptography_vectors.__file__).parent / "x509" / "PKITS_data"
@@ -31,7 +30,9 @@ def messages():
         name = path.stem.removeprefix("Signed")
         if name.startswith(("Valid", "Invalid")):
             parts = email.message_from_bytes(path.read_bytes()).walk()
-            (signature,) = [part for part in parts if part.get_content_type() == "application/pkcs7-signature"]
+            (signature,) = [
+                part for part in parts if part.get_content_type() == "application/pkcs7-signature"
+            ]
             yield name, signature.get_payload(decode=True)
 
 
@@ -42,7 +43,10 @@ def leaf_first(der):
     signer = children(children(signed_data)[-1])[0]
     issuer, serial = children(children(signer)[1])
     (leaf,) = [
-        one for one in found if one.issuer.public_bytes() == issuer and one.serial_number == int.from_bytes(serial[2:], "big")
+        one
+        for one in found
+        if one.issuer.public_bytes() == issuer
+        and one.serial_number == int.from_bytes(serial[2:], "big")
     ]
     return [leaf, *(one for one in found if one is not leaf)]
 
@@ -56,8 +60,12 @@ def accepts(verifier, chain):
 
 
 def test_both_verifiers_together():
-    root = x509.load_der_x509_certificate((DATA / "certs" / "TrustAnchorRootCertificate.crt").read_bytes())
-    crls = tuple(x509.load_der_x509_crl(path.read_bytes()) for path in sorted((DATA / "crls").glob("*.crl")))
+    root = x509.load_der_x509_certificate(
+        (DATA / "certs" / "TrustAnchorRootCertificate.crt").read_bytes()
+    )
+    crls = tuple(
+        x509.load_der_x509_crl(path.read_bytes()) for path in sorted((DATA / "crls").glob("*.crl"))
+    )
     openssl, rust = OpenSslPath(Trust((root,), crls, "all")), RustPath(Trust((root,)), 8)
     outcome, wrong = Counter(), set()
     for name, der in messages():
@@ -74,4 +82,9 @@ def test_both_verifiers_together():
     assert outcome.total() > 200
     assert wrong <= ACCEPTED_WRONGLY
     assert outcome[True, False] <= REFUSED_WRONGLY_MAX
-    print({("valid" if valid else "invalid", "accepted" if taken else "refused"): count for (valid, taken), count in outcome.items()})
+    print(
+        {
+            ("valid" if valid else "invalid", "accepted" if taken else "refused"): count
+            for (valid, taken), count in outcome.items()
+        }
+    )

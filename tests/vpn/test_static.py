@@ -29,15 +29,24 @@ def test_refused_unless_the_settings_allow_it():
 
 
 def test_by_listening_address():
-    provider = tunnels(StaticTunnel("140100", listen="127.0.0.11"), StaticTunnel("140200", listen="127.0.0.12"))
+    provider = tunnels(
+        StaticTunnel("140100", listen="127.0.0.11"), StaticTunnel("140200", listen="127.0.0.12")
+    )
     found = whois(provider, "127.0.0.1", "127.0.0.12")
-    assert (found.organisation, found.strength, found.kind, found.ingress) == ("140200", "weak", "static", "127.0.0.12")
+    assert (found.organisation, found.strength, found.kind, found.ingress) == (
+        "140200",
+        "weak",
+        "static",
+        "127.0.0.12",
+    )
     nobody(provider, "127.0.0.1", "127.0.0.13")
     nobody(provider, "127.0.0.11", "127.0.0.1")
 
 
 def test_by_source_network():
-    provider = tunnels(StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140200", source="fd00::/64"))
+    provider = tunnels(
+        StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140200", source="fd00::/64")
+    )
     assert whois(provider, "10.8.0.255").organisation == "140100"
     assert whois(provider, "fd00::7").organisation == "140200"
     nobody(provider, "10.8.1.0")
@@ -46,15 +55,21 @@ def test_by_source_network():
 
 def test_an_address_in_another_writing_is_the_same_address():
     """67: an IPv4 peer that is shown as v4-mapped IPv6."""
-    provider = tunnels(StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140200", listen="127.0.0.12"))
+    provider = tunnels(
+        StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140200", listen="127.0.0.12")
+    )
     assert whois(provider, "::ffff:10.8.0.9").organisation == "140100"
     assert whois(provider, "::ffff:127.0.0.1", "::ffff:127.0.0.12").organisation == "140200"
 
 
 def test_listener_and_source_must_agree():
-    provider = tunnels(StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140200", listen="127.0.0.12"))
+    provider = tunnels(
+        StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140200", listen="127.0.0.12")
+    )
     nobody(provider, "10.8.0.9", "127.0.0.12")
-    same = tunnels(StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140100", listen="127.0.0.12"))
+    same = tunnels(
+        StaticTunnel("140100", source="10.8.0.0/24"), StaticTunnel("140100", listen="127.0.0.12")
+    )
     assert whois(same, "10.8.0.9", "127.0.0.12").organisation == "140100"
 
 
@@ -62,7 +77,10 @@ def test_listener_and_source_must_agree():
     "static",
     [
         (StaticTunnel("140100", listen="127.0.0.11"), StaticTunnel("140200", listen="127.0.0.11")),
-        (StaticTunnel("140100", source="10.8.0.0/16"), StaticTunnel("140200", source="10.8.3.0/24")),
+        (
+            StaticTunnel("140100", source="10.8.0.0/16"),
+            StaticTunnel("140200", source="10.8.3.0/24"),
+        ),
     ],
 )
 def test_one_tunnel_has_one_owner(static):
@@ -71,7 +89,11 @@ def test_one_tunnel_has_one_owner(static):
 
 
 def test_what_it_tells_fits_the_log():
-    provider = tunnels(StaticTunnel("140100", source="fd00::/64"), StaticTunnel("140200", listen="127.0.0.12"))
+    provider = tunnels(
+        StaticTunnel("140100", source="fd00::/64"), StaticTunnel("140200", listen="127.0.0.12")
+    )
     for found in (whois(provider, "fd00::1"), whois(provider, "127.0.0.1", "127.0.0.12")):
-        event = Event(kind="tls.refused", tunnel=found.tunnel, ingress=found.ingress, strength=found.strength)
+        event = Event(
+            kind="tls.refused", tunnel=found.tunnel, ingress=found.ingress, strength=found.strength
+        )
         assert event.to_leaf(1)

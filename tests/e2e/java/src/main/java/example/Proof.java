@@ -1,4 +1,4 @@
-package invalid.gateway.stranger;
+package example;
 
 import gateway.v1.UploadServiceOuterClass.BatchReceipt;
 import java.io.ByteArrayOutputStream;
