@@ -67,8 +67,8 @@ bench: $(STAMP) ## measure (ONLY=ingest for one family); writes build/bench.json
 demo: $(STAMP) ## the whole province on loopback in under a minute
 	@$(BIN)/gateway demo
 
-e2e-java: $(STAMP) ## a stranger's Java client; skipped with a line where there is no JDK or Maven
-	@$(BIN)/pytest -q -rs tests/e2e/test_java.py
+e2e-java: $(STAMP) ## strangers in Java and grpcurl; skipped with a line where the tools are missing
+	@$(BIN)/pytest -q -rs tests/e2e/test_java.py tests/e2e/test_grpcurl.py
 
 e2e-vpn: $(STAMP) ## tests that build tunnels in own network namespaces; needs root
 	@$(BIN)/pytest -q -rs --ignore=tests/bench -m needs_netns || test $$? -eq 5

@@ -1,8 +1,9 @@
 """A province to test against: one database, a signer, three doors and their people, in one event loop.
 
 Everything is real but the way in: `World.channel` reaches a door through a plain relay that says of each connection
-what the front would have found out (certificate, organisation, tunnel), so that a test need not handshake. Tests of
-TLS itself start the real front on `World.home`. Time runs as it does outside, and `World.clock.turn` moves its hands.
+what the front would have found out (certificate, organisation, tunnel), so that a test need not handshake. With
+`World.open_front` the real front takes its place, and `World.secure_channel` goes through it. Time runs as it does
+outside, and `World.clock.turn` moves its hands.
 
 A test opens one with `World.open(ground)`, or shares one with its module by `held(cluster)`; then `login`, `call`,
 `upload`, and `leaves` to see what the log says of it.
@@ -11,67 +12,81 @@ A test opens one with `World.open(ground)`, or shares one with its module by `he
 import asyncio
 import contextlib
 import json
-import secrets
-import shutil
-import socket
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import psycopg
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from gateway import signer
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, US_PER_S
-from gateway.config import folders, policies
+from gateway.config import policies
 from gateway.config.home import DOORS, Door, Home
 from gateway.config.settings import Settings
-from gateway.identity import keys
-from gateway.identity.passwords import Passwords
-from gateway.identity.rules import DAY_US
-from gateway.link.connection import Connection, abstract_address, new_name
-from gateway.link.control import ControlServer
-from gateway.names import DEFAULT_TRUST_DOMAIN, Subject, SubjectKind
-from gateway.pki import ceremony, issue, register
+from gateway.front.listener import Front
+from gateway.names import DEFAULT_TRUST_DOMAIN
+from gateway.pki import ceremony
 from gateway.pki.issue import Authority
-from gateway.pki.verify import verified
 from gateway.services.server import Running, open_door
-from gateway.store import roles, seal
+from gateway.store import roles
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.tlog import note
 from gateway.v1 import identity_service_pb2
-from gateway.vpn.origin import Origin
-
-PASSWORD = "Grey-Kettle-Opens-48"
-PROVINCE, CITY, OTHER_CITY = "140000", "140100", "140200"
-COUNTY, SECOND_COUNTY, OTHER_COUNTY = "140105", "140106", "140212"
-# Each: its code, what it is (registry.organisations.Kind), the one above it.
-ORGANISATIONS: tuple[tuple[str, int, str | None], ...] = (
-    (PROVINCE, 1, None),
-    (CITY, 2, PROVINCE),
-    (OTHER_CITY, 2, PROVINCE),
-    (COUNTY, 3, CITY),
-    (SECOND_COUNTY, 3, CITY),
-    (OTHER_COUNTY, 3, OTHER_CITY),
+from tests.entrance import Entrance, relay
+from tests.grounds import Ground, founded, fresh_ground, ground_of
+from tests.people import (
+    CITY,
+    COUNTY,
+    ORGANISATIONS,
+    OTHER_CITY,
+    OTHER_COUNTY,
+    PASSWORD,
+    PROVINCE,
+    SECOND_COUNTY,
+    UNITS,
+    Person,
+    populate,
 )
-# Each county has one vaccination unit, each city a disease control centre.
-UNITS = {
-    CITY: "1401000001",
-    OTHER_CITY: "1402000001",
-    COUNTY: "1401050001",
-    SECOND_COUNTY: "1401060001",
-    OTHER_COUNTY: "1402120001",
-}
+
+__all__ = [
+    "CITY",
+    "COUNTY",
+    "ORGANISATIONS",
+    "OTHER_CITY",
+    "OTHER_COUNTY",
+    "PASSWORD",
+    "PROVINCE",
+    "SECOND_COUNTY",
+    "UNITS",
+    "Ground",
+    "Hands",
+    "Held",
+    "Person",
+    "RefusedError",
+    "World",
+    "door_of",
+    "fresh_ground",
+    "ground_of",
+    "held",
+    "relay",
+]
+
 CALL_TIMEOUT_S = 20.0
+# One connection each, whatever other channels of this process have; no silent retry of a call.
+OPTIONS = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.max_send_message_length", -1),
+)
 _SERVICE_OF_DOOR: dict[str, Door] = {
     "gateway.v1.IdentityService": "identity",
     "gateway.v1.UploadService": "intake",
@@ -97,32 +112,6 @@ class Hands:
     def turn(self, *, seconds: float) -> None:
         """Move both clocks."""
         self._moved_us += round(seconds * US_PER_S)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who comes in: a certificate with its key, and an account of PASSWORD."""
-
-    subject: Subject
-    account: str
-    roles: tuple[str, ...]
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    certificate: x509.Certificate
-
-    @property
-    def organisation(self) -> str:
-        """The organisation of the certificate."""
-        return self.subject.organisation
-
-    @property
-    def unit(self) -> str:
-        """The organisation's own unit."""
-        return UNITS[self.organisation]
-
-    @property
-    def serial(self) -> str:
-        """The certificate's serial as the register has it."""
-        return verified(self.certificate, self.subject).serial
 
 
 class RefusedError(Exception):
@@ -153,47 +142,39 @@ class RefusedError(Exception):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What a world stands on: a fresh migrated database of a running cluster."""
-
-    cluster_home: Home
-    dsn: str
-    superuser: str = ""
-
-
 class World:
     """The province; made by `open`."""
 
     def __init__(self, home: Home, settings: Settings, superuser: str) -> None:
+        """Prepare; `open` is how to make one."""
         self.home = home
-        self._superuser = superuser
         self.settings = settings
         self.clock = Hands()
+        self.authority: Authority = ceremony.client_authority(home)
         self.people: dict[tuple[str, str], Person] = {}
         self.doors: dict[Door, Running] = {}
-        self._connections: dict[str, Connection] = {}
-        self._control = ControlServer(self._connections.get)
-        self._signing: asyncio.Task[None] | None = None
-        self._stop_signer = asyncio.Event()
-        self._entrances: list[asyncio.Server] = []
-        self._pumps: dict[str, asyncio.Task[None]] = {}
-        self._channels: dict[tuple[str, Door], Any] = {}
-        self._owner: psycopg.Connection | None = None
-        self.authority: Authority | None = None
-        # What a test keeps for later ones: tokens by subject.
+        self.entrance = Entrance(home)
+        self.front: Front | None = None
+        # What a test keeps for later ones: tokens by subject, a batch to ask for.
         self.tokens: dict[str, str] = {}
         self.receipt_id = ""
+        self._superuser = superuser
+        self._owner: psycopg.Connection | None = None
+        self._channels: dict[tuple[str, str, Door], Any] = {}
+        self._signing: asyncio.Task[None] | None = None
+        self._stop_signer = asyncio.Event()
+        self._opened = contextlib.AsyncExitStack()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, ground: Ground, doors: tuple[Door, ...] = DOORS) -> AsyncIterator["World"]:
         """Found the province, start signer and doors; all of it ends with the block."""
-        with _founded(ground) as (home, settings):
+        with founded(ground) as (home, settings):
             world = cls(home, settings, ground.superuser)
-            await world._populate()
+            owner = roles.conninfo(home, settings, "owner")
+            world.people = await populate(owner, world.authority)
             await world.start_signer()
-            await world._control.start(home.control_socket)
+            await world.entrance.start()
             try:
                 for door in doors:
                     world.doors[door] = await open_door(home, door, world.clock)
@@ -241,24 +222,47 @@ class World:
     # --- calls ------------------------------------------------------------------------------------
 
     async def channel(self, person: Person, door: Door, **found: Any) -> Any:
-        """Return a channel of a person to a door; `found` replaces what the front found out (Connection's fields)."""
-        key = (str(person.subject) + repr(sorted(found.items())), door)
+        """Return a channel of a person to a door.
+
+        `found` replaces what the front found out (fields of link.Connection).
+        """
+        key = (str(person.subject), repr(sorted(found.items())), door)
         if key not in self._channels:
-            server = await asyncio.start_server(
-                lambda r, w: self._let_in(person, door, found, r, w), "127.0.0.1", 0
-            )
-            self._entrances.append(server)
-            port = server.sockets[0].getsockname()[1]
-            self._channels[key] = grpc.aio.insecure_channel(
-                f"127.0.0.1:{port}",
-                # One connection each, whatever other channels of this process have; no silent retry of a call.
-                options=(
-                    ("grpc.use_local_subchannel_pool", 1),
-                    ("grpc.enable_retries", 0),
-                    ("grpc.max_send_message_length", -1),
-                ),
-            )
+            port = await self.entrance.listen(person, door, found)
+            self._channels[key] = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS)
         return self._channels[key]
+
+    async def open_front(self) -> Front:
+        """Put the real front in the entrance's place; connections of the entrance are void."""
+        await self.entrance.close()
+        conninfo = roles.conninfo(self.home, self.settings, "front")
+        database = await Database.open(conninfo, application="front")
+        self._opened.push_async_callback(database.close)
+        link = SignerLink(self.home.signer_socket)
+        recorder = await Recorder.open(database, link, door="front", clock=self.clock)
+        self._opened.push_async_callback(recorder.close)
+        limits = policies.load_limits(self.home.policies / "limits.toml")
+        self.front = Front(self.home, self.settings, limits, database, recorder, self.clock)
+        await self.front.open()
+        self._opened.push_async_callback(self.front.close, 0.1)
+        return self.front
+
+    def address_of(self, organisation: str) -> str:
+        """Return the listening address that stands for an organisation's tunnel."""
+        return next(
+            one.listen for one in self.settings.origin.static if one.organisation == organisation
+        )
+
+    def secure_channel(self, person: Person, door: Door, address: str = "") -> Any:
+        """Return a channel over TLS to the real front, at the person's own tunnel or elsewhere."""
+        host = address or self.address_of(person.organisation)
+        key = person.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        credentials = grpc.ssl_channel_credentials(
+            self.home.root_certificate.read_bytes(), key, ceremony.pem(person.certificate)
+        )
+        name = ("grpc.ssl_target_name_override", DEFAULT_TRUST_DOMAIN)
+        target = f"{host}:{self.settings.ports.of(door)}"
+        return grpc.aio.secure_channel(target, credentials, options=(*OPTIONS, name))
 
     async def call(
         self,
@@ -321,9 +325,7 @@ class World:
 
     def cut(self, person: Person) -> None:
         """End every connection of a person, as the front does after a revocation."""
-        for name, connection in list(self._connections.items()):
-            if connection.subject == str(person.subject):
-                self._pumps[name].cancel()
+        self.entrance.cut(str(person.subject))
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -393,125 +395,13 @@ class World:
             self._owner.close()
             self._owner = None
 
-    async def stop_front(self) -> None:
-        """End the control socket: the doors can ask nobody any more."""
-        await self._control.stop()
-        self.home.control_socket.unlink(missing_ok=True)
-
-    async def start_front(self) -> None:
-        """Serve the control socket again."""
-        await self._control.start(self.home.control_socket)
-
-    # --- making it --------------------------------------------------------------------------------
-
-    async def _populate(self) -> None:
-        self.authority = ceremony.client_authority(self.home)
-        database = await Database.open(
-            roles.conninfo(self.home, self.settings, "owner"), application="world", size=1
-        )
-        hashed = await Passwords().hash(PASSWORD)
-        now_us = SYSTEM.now_us()
-        async with database.transaction() as tx:
-            for code, kind, parent in ORGANISATIONS:
-                await tx.execute(
-                    "INSERT INTO gateway.organisation (code, name, kind, parent, state, created_us)"
-                    " VALUES (%s, %s, %s, %s, 1, %s)",
-                    (code, f"organisation {code}", kind, parent, now_us),
-                )
-            for organisation, unit in UNITS.items():
-                await tx.execute(
-                    "INSERT INTO gateway.unit (unit_code, organisation, division, level, name, active_from)"
-                    " VALUES (%s, %s, %s, 4, %s, '2020-01-01')",
-                    (unit, organisation, organisation, f"unit {unit}"),
-                )
-            for organisation, kind_of, account, role in _people():
-                person = self._person(organisation, kind_of, account, role)
-                subject = person.subject
-                await tx.execute(
-                    "INSERT INTO gateway.system (organisation, kind, name, state, created_us) VALUES (%s, %s, %s, 1, %s)",
-                    (organisation, subject.kind, subject.name, now_us),
-                )
-                await register.insert(tx, person.certificate, subject)
-                await tx.execute(
-                    "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name, password_hash,"
-                    " password_set_us, password_expires_us, must_change, history, created_us)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, false, %s, %s)",
-                    (
-                        *(organisation, account, [role], subject.kind, subject.name, hashed),
-                        *(now_us - 2 * DAY_US, now_us + 88 * DAY_US, [hashed], now_us),
-                    ),
-                )
-        await database.close()
-
-    def _person(self, organisation: str, kind: SubjectKind, account: str, role: str) -> Person:
-        assert self.authority is not None
-        subject = Subject(DEFAULT_TRUST_DOMAIN, organisation, kind, account)
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = issue.client_certificate(
-            self.authority, subject, key.public_key(), SYSTEM.now_us()
-        )
-        person = Person(subject, account, (role,), key, certificate)
-        self.people[organisation, account] = person
-        return person
-
-    async def _let_in(
-        self,
-        person: Person,
-        door: Door,
-        found: dict[str, Any],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        """Do what the front does once it is satisfied: name the connection, remember it, relay."""
-        name = new_name()
-        peer, listener = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        value = verified(person.certificate, person.subject)
-        fields: dict[str, Any] = {
-            "name": name,
-            "door": door,
-            "peer": f"{peer[0]}:{peer[1]}",
-            "listener": f"{listener[0]}:{listener[1]}",
-            "organisation": person.organisation,
-            "subject": str(person.subject),
-            "serial": value.serial,
-            "certificate_sha256": value.sha256.hex(),
-            "spki_sha256": value.spki_sha256.hex(),
-            "not_after_us": value.not_after_us,
-            "origin": Origin(
-                person.organisation, f"listen:{listener[0]}", "static", "weak", listener[0]
-            ),
-        }
-        self._connections[name] = Connection(**{**fields, **found})
-        ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
-        ours.bind(abstract_address(name))
-        task = asyncio.current_task()
-        assert task is not None
-        self._pumps[name] = task
-        try:
-            await asyncio.get_running_loop().sock_connect(ours, str(self.home.door_socket(door)))
-            # From here on the socket is the transport's to close.
-            await _relay(reader, writer, *await asyncio.open_unix_connection(sock=ours))
-        except OSError:
-            ours.close()  # there is no such door
-        except asyncio.CancelledError:
-            pass  # cut, or the world ends
-        finally:
-            writer.close()
-            del self._connections[name], self._pumps[name]
-            self._control.closed(name)
-
     async def _close(self) -> None:
         for channel in self._channels.values():
             await channel.close()
-        for entrance in self._entrances:
-            entrance.close()
-        for pump in list(self._pumps.values()):
-            pump.cancel()
-        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
+        await self._opened.aclose()
+        await self.entrance.close()
         for door in self.doors.values():
             await door.stop(1.0)
-        await self._control.stop()
         await self.kill_signer()
         self.close_owner()
 
@@ -519,77 +409,6 @@ class World:
 def door_of(method: str) -> Door:
     """Return the door at which a method's service stands."""
     return _SERVICE_OF_DOOR.get(method.split("/")[1], "identity")
-
-
-def _people() -> Iterator[tuple[str, SubjectKind, str, str]]:
-    for organisation in UNITS:
-        yield organisation, "sys", "uploader", "uploader"
-    for organisation in (PROVINCE, CITY):
-        yield organisation, "officer", "admin", "admin"
-        yield organisation, "officer", "auditor", "auditor"
-
-
-@contextlib.contextmanager
-def _founded(ground: Ground) -> Iterator[tuple[Home, Settings]]:
-    """Give a HOME with keys, settings, policies and password files, whose database is the ground's."""
-    # A short path: a unix socket's has 108 bytes.
-    root = Path(tempfile.mkdtemp(prefix="gw-"))
-    root.chmod(0o711)
-    home = Home(root / "home")
-    try:
-        folders.make_folders(home)
-        settings = Settings(dsn=ground.dsn)
-        home.settings.write_text(
-            f"dsn = {json.dumps(ground.dsn)}\n[origin]\nallow_weak_origin = true\n",
-            encoding="utf-8",
-        )
-        shutil.copytree(policies.shipped("policies"), home.policies, dirs_exist_ok=True)
-        for role in roles.ROLES:
-            shutil.copy(ground.cluster_home.password_file(role), home.password_file(role))
-        ceremony.found(
-            home, DEFAULT_TRUST_DOMAIN, ["127.0.0.1", DEFAULT_TRUST_DOMAIN], SYSTEM.now_us()
-        )
-        token = keys.make()
-        folders.write_private(
-            home.secrets("identity") / keys.PRIVATE_FILE, token.private_jwk.encode()
-        )
-        folders.write_public(home.token_keys, token.public_set.encode())
-        signer.create(home, settings.log_origin)
-        seal.make_keys(home)
-        yield home, settings
-    finally:
-        shutil.rmtree(root)
-
-
-async def _relay(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    inner_reader: asyncio.StreamReader,
-    inner_writer: asyncio.StreamWriter,
-) -> None:
-    """Move bytes both ways until one side ends, then end the other."""
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65_536):
-                sink.write(data)
-                await sink.drain()
-        except ConnectionError:
-            pass
-        finally:
-            sink.close()
-
-    pumps = [
-        asyncio.create_task(pump(reader, inner_writer)),
-        asyncio.create_task(pump(inner_reader, writer)),
-    ]
-    try:
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in pumps:
-            task.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        inner_writer.close()
 
 
 async def _error(stream: Any) -> grpc.aio.AioRpcError:
@@ -600,26 +419,6 @@ async def _error(stream: Any) -> grpc.aio.AioRpcError:
     except grpc.aio.AioRpcError as error:
         return error
     raise AssertionError("the stream ended without an error")
-
-
-def ground_of(cluster_home: Home, settings: Settings) -> Ground:
-    """Return the ground of a test's own database (fixtures `database_home`, `database_settings`)."""
-    return Ground(cluster_home, settings.dsn)
-
-
-@contextlib.contextmanager
-def fresh_ground(cluster: Cluster, template: str = "gateway_template") -> Iterator[Ground]:
-    """Give a database of one's own in the fixture `cluster`, for tests that share a world."""
-    name = f"world_{secrets.token_hex(8)}"
-    with psycopg.connect(cluster.superuser(), autocommit=True) as connection:
-        roles.create_database(connection, name, template=template)
-        try:
-            server = roles.server(cluster.home, Settings())
-            dsn = make_conninfo(server, dbname=name)
-            yield Ground(cluster.home, dsn, cluster.superuser())
-        finally:
-            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
-            connection.execute(drop.format(sql.Identifier(name)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,10 @@ async def recover(recorder: Degradable) -> None:
                 continue
             try:
                 await _attempt(recorder)
-            except FAILURES as error:
-                recorder.degrade(error)
             except UnavailableError:
                 continue  # the recovery leaf's own group failed and degraded the recorder again
+            except Exception as error:  # noqa: BLE001  the outermost handler: recovery must not die
+                recorder.degrade(error)
         recorder.outage.clear()
         _LOG.warning("recovered", door=recorder.door, size=recorder.tree.size)
 

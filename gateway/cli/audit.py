@@ -102,6 +102,8 @@ def tail(
 
     async def work(client: Client) -> None:
         await watch.look(client, count)
+        if follow:
+            output.result({}, "\n".join(map(_line, watch.seen)))
         while follow:
             await asyncio.sleep(FOLLOW_S)
             await watch.look(client, _PAGE)

@@ -88,18 +88,26 @@ async def knock(
     with _loaded(context, papers):
         try:
             async with asyncio.timeout(WAIT_S):
-                port = province.host.ports.intake
-                reader, writer = await asyncio.open_connection(address, port, ssl=context)
-                # In TLS 1.3 the client's certificate is judged after its own handshake ended: only
-                # HTTP/2's first frame from the server shows that it was let in.
-                writer.write(
-                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-                )
-                first = await reader.read(9)
-                writer.close()
-        except (OSError, ssl.SSLError, TimeoutError):
+                first = await _first_frame(address, province.host.ports.intake, context)
+        except (OSError, TimeoutError):
             return "thrown out"
     return "served" if first else "thrown out"
+
+
+async def _first_frame(address: str, port: int, context: ssl.SSLContext) -> bytes:
+    """Return the head of HTTP/2's first frame from the server, b"" when it hangs up.
+
+    In TLS 1.3 the client's certificate is judged after the client's own handshake has ended: only
+    this frame shows that it was let in.
+    """
+    reader, writer = await asyncio.open_connection(address, port, ssl=context)
+    try:
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        return await reader.read(9)
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 @contextlib.contextmanager

@@ -87,6 +87,7 @@ class AccountService:
             )
 
         found = await call.effect(work, _target)
+        await self._current.renew()
         return pb.ResetPasswordResponse(
             one_time_password=one_time.text, expire_time=timestamp(found.password_expires_us)
         )

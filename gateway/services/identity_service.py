@@ -48,6 +48,7 @@ class IdentityService:
     async def Logout(self, call: Call, _request: pb.LogoutRequest) -> pb.LogoutResponse:
         """End the session; raises SESSION_UNKNOWN."""
         await call.effect(lambda tx: login.logout(self._desk, tx, call.caller))
+        await self._current.renew()
         return pb.LogoutResponse()
 
     async def ChangePassword(
@@ -64,6 +65,7 @@ class IdentityService:
             self._desk, call.caller, name, request.old_password, request.new_password
         )
         grant = await call.effect(lambda tx: change.apply(self._desk, tx, prepared), _session)
+        await self._current.renew()
         return pb.ChangePasswordResponse(
             access_token=grant.token,
             expire_time=timestamp(grant.expires_us),

@@ -14,8 +14,8 @@ from gateway.services.call import Call
 Parsed = TypeVar("Parsed", bound=Message)
 
 REASON_MAX = 200
-# A landline number without area code has seven.
-_PERSONAL_NUMBER = re.compile(r"[0-9]{7}", re.ASCII)
+# A mobile number, or as many digits as an identity number has; codes of ours have at most twelve.
+_PERSONAL_NUMBER = re.compile(r"(?<![0-9])(86)?1[3-9][0-9]{9}(?![0-9])|[0-9]{15}", re.ASCII)
 # The one textual form of a UUID (RFC 9562 section 4, lower case): the same id has the same bytes
 # on the log.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
@@ -75,5 +75,5 @@ def require_impersonal(name: str, field: str) -> None:
     Names of systems and accounts stand in every leaf of theirs, for ever.
     """
     if _PERSONAL_NUMBER.search(name):
-        english = "Without a phone or identity number: at most six digits in a row."
-        raise invalid(field, "NAME-NUMBER", english, "不得含电话或证件号码：连续数字至多六位。")
+        english = "Without a phone number or an identity number."
+        raise invalid(field, "NAME-NUMBER", english, "不得含电话号码或证件号码。")

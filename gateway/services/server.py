@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
-from gateway.config.confinement import confine
 from gateway.config.home import Door, Home
 from gateway.errors import UnavailableError
 from gateway.identity import keys as token_keys
@@ -136,8 +136,8 @@ def _checks(door: Door, parts: Parts, opened: AsyncExitStack) -> Checks:
 
 
 def main(home: Home, door: Door) -> None:
-    """Run a door until SIGTERM or SIGINT; confines the process first."""
-    confine(home, door)
+    """Run a door until SIGTERM or SIGINT, confined already."""
+    log.configure(door, sys.stderr)
     asyncio.run(_run(home, door))
 
 

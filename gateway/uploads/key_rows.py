@@ -18,22 +18,20 @@ COPY gateway.dose (child_tag, record_id, vaccine_code, dose_number, vaccinated_d
                    content_tag, unit_code, series, revision, batch_id, item_index)
 FROM STDIN (FORMAT BINARY)
 """
-_DOSE_TYPES = tuple(
-    [
-        "bytea",
-        "bytea",
-        "text",
-        "int2",
-        "date",
-        "int2",
-        "int2",
-        "bytea",
-        "text",
-        "text",
-        "int8",
-        "int8",
-        "int4",
-    ]
+_DOSE_TYPES = (
+    "bytea",
+    "bytea",
+    "text",
+    "int2",
+    "date",
+    "int2",
+    "int2",
+    "bytea",
+    "text",
+    "text",
+    "int8",
+    "int8",
+    "int4",
 )
 _CORRECT_DOSES = """
 UPDATE gateway.dose AS d
@@ -53,21 +51,19 @@ COPY gateway.child (child_tag, birth_date, sex, status, status_date, revision, u
                     mother_tag, content_tag, batch_id, item_index)
 FROM STDIN (FORMAT BINARY)
 """
-_CARD_TYPES = tuple(
-    [
-        "bytea",
-        "date",
-        "int2",
-        "int2",
-        "date",
-        "int8",
-        "text",
-        "bytea",
-        "bytea",
-        "bytea",
-        "int8",
-        "int4",
-    ]
+_CARD_TYPES = (
+    "bytea",
+    "date",
+    "int2",
+    "int2",
+    "date",
+    "int8",
+    "text",
+    "bytea",
+    "bytea",
+    "bytea",
+    "int8",
+    "int4",
 )
 _CORRECT_CARDS = """
 UPDATE gateway.child AS c

@@ -14,6 +14,7 @@ from OpenSSL import SSL
 
 from gateway.config.settings import Settings
 from gateway.front import context, handshake
+from tests.audit.stage import until
 from tests.front.stage import CITY_AT, HELLO, NOBODY_AT, OTHER, OTHER_AT, Stage, stage
 from tests.pki.forge import Ca, Papers
 from tests.pki.forgeries import DAY_US
@@ -71,7 +72,7 @@ async def _tls12(at: Stage) -> None:
 
 async def _tls11(at: Stage) -> None:
     client = at.context(at.good())
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         client.minimum_version = client.maximum_version = ssl.TLSVersion.TLSv1_1
     await _refused(at, client)
 
@@ -245,11 +246,11 @@ def test_a_session_is_never_resumed(cluster: Any, database_settings: Settings) -
     def connect(
         at: Stage, client: ssl.SSLContext, session: ssl.SSLSession | None
     ) -> tuple[bool, ssl.SSLSession | None]:
-        with socket.create_connection((CITY_AT, at.settings.ports.intake)) as plain:
-            with client.wrap_socket(plain, session=session) as tls:
-                tls.sendall(HELLO)
-                assert tls.recv(5) == HELLO
-                return tls.session_reused or False, tls.session
+        plain = socket.create_connection((CITY_AT, at.settings.ports.intake))
+        with plain, client.wrap_socket(plain, session=session) as tls:
+            tls.sendall(HELLO)
+            assert tls.recv(5) == HELLO
+            return tls.session_reused or False, tls.session
 
     async def run() -> None:
         async with stage(cluster, database_settings) as at:

@@ -236,6 +236,7 @@ def restore_password(world: World, person: Person) -> None:
         " WHERE organisation = %s AND name = %s",
         *(stored, person.organisation, person.account),
     )
+    world.clock.turn(seconds=0.3)
 
 
 async def a_receipt(world: World) -> str:

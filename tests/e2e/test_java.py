@@ -79,6 +79,8 @@ def test_a_stranger_in_java_uploads_and_holds_a_receipt(folder):
             password,
             "-",
             member.units[0].unit_code,
+            member.code,
+            host.home.log_key,
         ]
         ran = maven(
             folder / "target",
@@ -91,3 +93,4 @@ def test_a_stranger_in_java_uploads_and_holds_a_receipt(folder):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "0 ITEM_STATE_" in ran.stdout
     assert '"kind":"upload"' in ran.stdout
+    assert "proven: entry " in ran.stdout

@@ -35,6 +35,7 @@ from gateway.pki.verify import serial_text
 from gateway.store import roles
 from gateway.store.database import Database
 from gateway.tlog import note
+from tests.audit.stage import until
 from tests.pki.forge import CITY, DOMAIN, Ca, Papers
 
 OTHER = replace(CITY, organisation="140200")
@@ -188,8 +189,7 @@ async def stage(
         key = note.parse_skey((home.secrets("signer") / signer.KEY_FILE).read_text())
         signing = signer.Signer(signer.Memory.load(home.secrets("signer"), key))
         signer_task = asyncio.create_task(signing.serve(home.signer_socket, stop_signer))
-        while not home.signer_socket.exists():
-            await asyncio.sleep(0)
+        await until(home.signer_socket.exists)
         door = await asyncio.start_unix_server(_echo, path=str(home.door_socket("intake")))
         made.database = await Database.open(made.conninfo("front"), application="test")
         link = SignerLink(home.signer_socket)

@@ -9,6 +9,7 @@ import pytest
 from gateway.config.settings import OriginSettings, Settings
 from gateway.config.strict import SettingsError
 from gateway.front import admission
+from tests.audit.stage import until
 from tests.front.stage import CITY_AT, NOBODY_AT, OTHER_AT, Stage, stage
 
 

@@ -42,6 +42,7 @@ def test_from_a_one_time_password_to_an_upload(province):
         reply = await world.call(world.county, CHANGE, change, token=opened.access_token)
         changed = identity.ChangePasswordResponse.FromString(reply)
         assert await world.upload(world.county, changed.access_token, batch)
+        world.clock.turn(seconds=0.3)
         error = await refused(world.upload(world.county, opened.access_token, batch))
         assert error.reason == "SESSION_UNKNOWN"
 

@@ -13,7 +13,7 @@ from gateway.link.connection import abstract_address
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.vpn.origin import Origin
 from tests.coverage.rpcs import WHOAMI, Watch, a_batch, eventually, refused
-from tests.world import COUNTY, OTHER_CITY, SECOND_COUNTY, RefusedError, _relay
+from tests.world import COUNTY, OTHER_CITY, SECOND_COUNTY, RefusedError, relay
 
 CHECK = "/grpc.health.v1.Health/Check"
 
@@ -92,7 +92,7 @@ def test_1_a_name_that_the_front_does_not_know(province, name):
 async def _through(ours, path, reader, writer):
     await asyncio.get_running_loop().sock_connect(ours, path)
     inner = await asyncio.open_unix_connection(sock=ours)
-    await _relay(reader, writer, *inner)
+    await relay(reader, writer, *inner)
     writer.close()
 
 
@@ -100,9 +100,9 @@ def test_1_a_connection_to_another_door(province):
     async def work(world):
         channel = await world.channel(world.county, "identity", peer="127.0.0.1:9")
         await channel.unary_unary(CHECK)(b"", timeout=10)
-        [name] = [n for n, c in world._connections.items() if c.peer == "127.0.0.1:9"]
-        world._connections[name] = replace(world._connections[name], door="intake")
-        world._control.closed(name)
+        [name] = [n for n, c in world.entrance.connections.items() if c.peer == "127.0.0.1:9"]
+        world.entrance.connections[name] = replace(world.entrance.connections[name], door="intake")
+        world.entrance.closed(name)
         watch = Watch(world)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await channel.unary_unary(CHECK)(b"", timeout=10)
@@ -115,14 +115,14 @@ def test_1_a_connection_to_another_door(province):
 def test_1_the_front_is_away(province):
     async def work(world):
         token = await world.login(world.county)
-        await world.stop_front()
+        await world.entrance.stop()
         leaf = await expect(
             world, "FRONT_AWAY", whoami(world, token, listener="127.0.0.1:1"), "UNAVAILABLE"
         )
         assert "organisation" not in leaf
         # Nor is a connection taken that was known before: the front that vouched for it is gone.
         await expect(world, "FRONT_AWAY", whoami(world, token), "UNAVAILABLE")
-        await world.start_front()
+        await world.entrance.start()
         await whoami(world, token)
 
     scenario(province, work)
@@ -155,11 +155,11 @@ def test_2_a_revoked_certificate(province):
         token = await world.login(world.county)
         change = "UPDATE gateway.certificate SET state = %s, revoked_us = %s WHERE serial = %s"
         world.sql(change, 2, 1, world.county.serial)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         leaf = await expect(world, "CERT_REVOKED", whoami(world, token), "UNAUTHENTICATED")
         assert leaf["serial"] == world.county.serial
         world.sql(change, 1, None, world.county.serial)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         await whoami(world, token)
 
     scenario(province, work)
@@ -177,11 +177,11 @@ def test_2_suspended(province, table, column, reason):
         token = await world.login(world.county)
         change = f"UPDATE gateway.{table} SET state = %s WHERE {column} = %s"
         world.sql(change, 2, COUNTY)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         await expect(world, reason, whoami(world, token), "PERMISSION_DENIED")
         await expect(world, reason, world.login(world.county), "PERMISSION_DENIED")
         world.sql(change, 1, COUNTY)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         await whoami(world, token)
 
     scenario(province, work)
@@ -246,10 +246,10 @@ def test_5_a_token_of_an_earlier_epoch(province, column):
         token = await world.login(world.county)
         change = f"UPDATE gateway.account SET {column} = {column} + %s WHERE organisation = %s"
         world.sql(change, 1, COUNTY)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         await expect(world, "SESSION_UNKNOWN", whoami(world, token))
         world.sql(change, -1, COUNTY)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         await whoami(world, token)
 
     scenario(province, work)
@@ -267,7 +267,7 @@ def test_6_a_password_that_must_be_changed(province, change, reason):
     async def work(world):
         token = await world.login(world.county)
         world.sql(f"UPDATE gateway.account SET {change} WHERE organisation = %s", COUNTY)
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         upload = world.upload(world.county, token, a_batch(world, world.county).SerializeToString())
         leaf = await expect(world, reason, upload, "FAILED_PRECONDITION")
         assert leaf["account"] == "uploader"
@@ -279,7 +279,7 @@ def test_6_a_password_that_must_be_changed(province, change, reason):
             88 * 86400 * US_PER_S,
             COUNTY,
         )
-        await asyncio.sleep(0.3)
+        world.clock.turn(seconds=0.3)
         await whoami(world, token)
 
     scenario(province, work)
@@ -404,7 +404,7 @@ def test_again_before_each_batch(province):
                 )
             else:
                 world.sql("UPDATE gateway.organisation SET state = 2 WHERE code = %s", COUNTY)
-            await asyncio.sleep(0.3)
+            world.clock.turn(seconds=0.3)
             watch = Watch(world)
             await stream.write(a_batch(world, world.county).SerializeToString())
             with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -421,6 +421,6 @@ def test_again_before_each_batch(province):
                 world.clock.turn(seconds=-601)
             world.sql("UPDATE gateway.certificate SET state = 1, revoked_us = NULL WHERE state = 2")
             world.sql("UPDATE gateway.organisation SET state = 1 WHERE state = 2")
-            await asyncio.sleep(0.3)
+            world.clock.turn(seconds=0.3)
 
     scenario(province, work)

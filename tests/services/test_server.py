@@ -93,7 +93,7 @@ def test_the_process_starts_serves_and_stops(cluster):
         reading, writing = os.pipe()
         code = (
             "import sys; from pathlib import Path; from gateway.config.home import Home;"
-            "from gateway.services import server; server.confine = lambda *_: None;"
+            "from gateway.services import server;"
             "server.main(Home(Path(sys.argv[1])), 'identity')"
         )
         process = await asyncio.create_subprocess_exec(

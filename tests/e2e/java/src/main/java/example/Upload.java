@@ -1,6 +1,5 @@
 package example;
 
-import com.google.protobuf.ByteString;
 import com.google.protobuf.Timestamp;
 import gateway.v1.ChildOuterClass.Child;
 import gateway.v1.ChildOuterClass.Guardian;
@@ -36,11 +35,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
 import java.time.Instant;
 import java.time.LocalDate;
 import java.time.ZoneId;
-import java.util.HexFormat;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -50,7 +47,8 @@ import java.util.concurrent.TimeUnit;
  *
  * <p>Arguments: identity and intake (host:port each), the name in the server's certificate, root
  * certificate, own certificate, own key (PEM files), account name, password file, file with the
- * password to set where the first is a one-time password, unit code.
+ * password to set where the first is a one-time password, unit code, organisation code, file with
+ * the log's verification key.
  */
 public final class Upload {
   private static final int SECONDS = 30;
@@ -72,7 +70,8 @@ public final class Upload {
       String token = login(identity, args[6], secret(args[7]), args[8]);
       UploadBatchesRequest batch = batch(args[9]);
       BatchReceipt first = upload(intake, token, batch);
-      verify(batch, first);
+      String proven =
+          Proof.verify(first, batch.toByteArray(), args[10], secret(args[11]));
       BatchReceipt again = upload(intake, token, batch);
       if (!again.getLeaf().equals(first.getLeaf())) {
         throw new IllegalStateException("the same batch got another leaf");
@@ -85,6 +84,7 @@ public final class Upload {
         System.out.println(item.getIndex() + " " + item.getState() + " " + item.getFindingsCount());
       }
       System.out.println("leaf " + first.getLeaf().toStringUtf8());
+      System.out.println(proven);
     } finally {
       identity.shutdownNow();
       intake.shutdownNow();
@@ -136,21 +136,6 @@ public final class Upload {
     stream.onNext(batch);
     stream.onCompleted();
     return receipt.get(SECONDS, TimeUnit.SECONDS);
-  }
-
-  /** The leaf commits to the bytes that were sent: SHA-256 of salt and message. */
-  private static void verify(UploadBatchesRequest batch, BatchReceipt receipt) throws Exception {
-    MessageDigest digest = MessageDigest.getInstance("SHA-256");
-    digest.update(receipt.getSalt().toByteArray());
-    digest.update(batch.toByteArray());
-    String commitment = HexFormat.of().formatHex(digest.digest());
-    ByteString leaf = receipt.getLeaf();
-    if (!leaf.toStringUtf8().contains("\"" + commitment + "\"")) {
-      throw new IllegalStateException("the receipt is not about this batch");
-    }
-    if (!receipt.getProof().startsWith("c2sp.org/tlog-proof@v1\n")) {
-      throw new IllegalStateException("the receipt has no proof");
-    }
   }
 
   private static UploadBatchesRequest batch(String unit) {
