@@ -223,6 +223,14 @@ def test_a_state_that_is_lost_or_not_ours_is_an_incident(home: Home, damage: str
         load(home)
 
 
+def test_a_write_in_part_is_no_write(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = load(home)
+    monkeypatch.setattr(os, "pwrite", lambda *_: 100)
+    with pytest.raises(OSError, match="in part"):
+        ask(memory, line(0, 5))
+    assert memory.growth.size == 0
+
+
 def test_a_state_that_is_removed_while_it_runs_is_not_made_again(home: Home) -> None:
     memory = load(home)
     (home.secrets("signer") / STATE_FILE).unlink()

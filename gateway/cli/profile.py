@@ -61,23 +61,23 @@ def add(  # noqa: PLR0913, PLR0917  one parameter per option
         organisation=organisation,
         account=account,
         log_key=log_key.read_text(encoding="utf-8").strip(),
-        # The order in which `gateway init` gives ports out.
-        ports=PortSettings(
-            intake=base_port,
-            disclosure=base_port + 1,
-            administration=base_port + 2,
-            identity=base_port + 3,
-        ),
+        ports=_ports(base_port),
     )
-    written = profiles.write(
-        folder,
-        remote,
-        key=key.read_bytes(),
-        certificate=certificate.read_bytes(),
-        root=root.read_bytes(),
+    _write(folder, remote, key, certificate, root)
+    output.result({"profile": str(folder)}, output.text("profile.added", folder=folder))
+
+
+def _ports(base: int) -> PortSettings:
+    """Return the ports as `gateway init` gives them out."""
+    return PortSettings(
+        intake=base, disclosure=base + 1, administration=base + 2, identity=base + 3
     )
+
+
+def _write(folder: Path, remote: Remote, key: Path, certificate: Path, root: Path) -> None:
+    papers = [paper.read_bytes() for paper in (key, certificate, root)]
+    written = profiles.write(folder, remote, key=papers[0], certificate=papers[1], root=papers[2])
     try:
         Checkpoints(written)
     except LogError as error:
         raise CommandError(error.code, str(error), status=USAGE) from error
-    output.result({"profile": str(folder)}, output.text("profile.added", folder=folder))

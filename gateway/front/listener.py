@@ -12,6 +12,7 @@ import socket
 import sys
 
 from gateway import log
+from gateway.audit.event import EventError
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
@@ -113,6 +114,16 @@ class Front:
     def _find(self, name: str) -> Connection | None:
         return self.connections.find(name)
 
+    async def watched(self, stop: asyncio.Event) -> None:
+        """Return when `stop` is set; raises what ended a watch: unwatched nobody stays connected."""
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait(
+            [stopping, *self._watches], return_when=asyncio.FIRST_COMPLETED
+        )
+        stopping.cancel()
+        for task in done:
+            task.result()
+
     def refresh(self) -> None:
         """Take a new revocation list or server certificate into use, if there is one that fits."""
         try:
@@ -182,9 +193,12 @@ class Front:
             await self._recorder.append_limited(visit.source, visit.refused(refusal))
         except Refusal as unrecorded:
             _LOG.error("refusal without leaf", peer=visit.peer, reason=unrecorded.reason)
+        except EventError as error:  # our fault; what could be told is on the log
+            _LOG.error("leaf unfit", peer=visit.peer, reason=refusal.reason, why=str(error))
         finally:
             try:
-                await _dismiss(sock)
+                if visit.begun:
+                    await _dismiss(sock)
             finally:
                 sock.close()
 
@@ -216,7 +230,7 @@ async def _serve(home: Home, clock: Clock) -> None:
     await front.open()
     readiness.announce()
     _LOG.info("serving", addresses=len(addresses(configured)))
-    await stop.wait()
+    await front.watched(stop)
     await front.close()
     await recorder.close()
     await database.close()

@@ -47,16 +47,14 @@ class Places:
         Raises CONNECTIONS_EXHAUSTED or RATE_LIMITED; then no place is taken.
         """
         limits = self._limits
-        if self.total >= limits.total:
-            raise refuse(Reason.CONNECTIONS_EXHAUSTED, metadata={"limit": str(limits.total)})
-        if self._open[peer] >= limits.per_peer:
-            raise refuse(Reason.CONNECTIONS_EXHAUSTED, metadata={"limit": str(limits.per_peer)})
-        if (
-            self._shaking.total() >= limits.handshakes
-            or self._shaking[peer] >= limits.handshakes_per_peer
+        for count, limit in (
+            (self.total, limits.total),
+            (self._open[peer], limits.per_peer),
+            (self._shaking.total(), limits.handshakes),
+            (self._shaking[peer], limits.handshakes_per_peer),
         ):
-            limit = str(limits.handshakes_per_peer)
-            raise refuse(Reason.CONNECTIONS_EXHAUSTED, metadata={"limit": limit})
+            if count >= limit:
+                raise refuse(Reason.CONNECTIONS_EXHAUSTED, metadata={"limit": str(limit)})
         self._take_token(peer)
         self._open[peer] += 1
         self._shaking[peer] += 1

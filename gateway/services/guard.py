@@ -221,7 +221,7 @@ class Guard(grpc.GenericRpcHandler):
 
     def _gone(self, call: Call, context: wire.Context) -> None:
         """Leave the leaf of a call that its caller, its deadline or our stop ended."""
-        refusal = wire.broken(context) or refuse(Reason.CANCELLED)
+        refusal = wire.broken(context, wire.DEADLINE_SLACK_S) or refuse(Reason.CANCELLED)
         if self._stopping:
             refusal = refuse(Reason.SHUTTING_DOWN)
         leaf = asyncio.create_task(self._last_leaf(call, refusal))

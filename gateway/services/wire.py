@@ -22,6 +22,8 @@ Context: TypeAlias = "ServicerContext[bytes, bytes]"
 
 # How long the true end of a call may lag behind the end of its messages: 20 times what was seen.
 END_GRACE_S = 0.02
+# How much time may remain of a call that its client cancelled at the deadline.
+DEADLINE_SLACK_S = 0.1
 # How long a unary call may keep us waiting for its one message; a handshake has as long.
 FIRST_MESSAGE_S = 5.0
 _PEER = re.compile(r"unix-abstract:gateway-([0-9a-f]{32})", re.ASCII)
@@ -120,9 +122,14 @@ async def end(context: Context) -> None:
     await asyncio.sleep(END_GRACE_S)
 
 
-def broken(context: Context) -> Refusal | None:
-    """Return why a call that ended by itself is over, None when only a cancel can be the cause."""
-    if context.time_remaining() == 0:
+def broken(context: Context, slack_s: float = 0.0) -> Refusal | None:
+    """Return why a call that ended by itself is over, None when only a cancel can be the cause.
+
+    A client gives up at its deadline, a little before the server counts it as passed: so little
+    may remain after a cancel that was one.
+    """
+    remaining = context.time_remaining()
+    if remaining is not None and remaining <= slack_s:
         return refuse(Reason.CANCELLED, metadata={"cause": "deadline"})
     if not context.peer():
         return refuse(Reason.MESSAGE_TOO_LARGE)

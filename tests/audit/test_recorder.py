@@ -178,13 +178,21 @@ def test_an_event_that_is_not_fit_for_the_log_undoes_its_effect(conninfo: Connin
     run(conninfo, play)
 
 
-def test_an_unfit_event_with_a_refusing_effect_still_leaves_a_leaf(conninfo: Conninfo) -> None:
+@pytest.mark.parametrize("others", [0, 3])
+def test_an_unfit_event_with_a_refusing_effect_still_leaves_a_leaf(
+    conninfo: Conninfo, others: int
+) -> None:
     async def play(s: Stage) -> None:
-        with pytest.raises(ValueError, match="account"):
-            await s.recorder.append(
-                UPLOAD.with_(account="张三"), writes("1401050001", refuse(Reason.NOT_FOUND))
-            )
-        assert [each["reason"] for each in await leaves(s)] == ["INTERNAL"]
+        unfit = UPLOAD.with_(account="张三")
+        outcomes = await asyncio.gather(
+            s.recorder.append(unfit, writes("1401059999", refuse(Reason.NOT_FOUND))),
+            *(s.recorder.append(UPLOAD, writes(f"14010{i:05}")) for i in range(others)),
+            return_exceptions=True,
+        )
+        assert isinstance(outcomes[0], ValueError)
+        told = await leaves(s)
+        assert (told[0]["decision"], told[0]["reason"]) == ("error", "INTERNAL")
+        assert len(told) == len(await units(s.database)) + 1 == others + 1
 
     run(conninfo, play)
 
@@ -369,6 +377,20 @@ def test_a_log_far_ahead_is_read_anew(conninfo: Conninfo) -> None:
         entry = await s.recorder.append(UPLOAD)
         assert entry.index == 67_000
         proven(s, entry)
+
+    run(conninfo, play)
+
+
+def test_a_tree_that_is_not_the_databases_is_noticed(conninfo: Conninfo) -> None:
+    async def play(s: Stage) -> None:
+        await s.recorder.append(UPLOAD)
+        s.recorder.tree._nodes[0][0] = bytes(32)
+        with pytest.raises(Refusal) as error:
+            await s.recorder.append(UPLOAD)
+        assert error.value.reason is Reason.AUDIT_DEGRADED
+        await until(lambda: s.recorder.state.phase == "normal")
+        assert (await leaves(s))[-1]["counts"] == {"refused": 0, "unknown": 1}
+        proven(s, await s.recorder.append(UPLOAD))
 
     run(conninfo, play)
 

@@ -305,6 +305,50 @@ def test_a_lost_state_of_the_signer_stops_everything(conninfo: Conninfo) -> None
     run(conninfo, play)
 
 
+def test_an_error_that_nobody_foresaw_does_not_end_the_recovery(
+    conninfo: Conninfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play(s: Stage) -> None:
+        async def surprises() -> object:
+            raise KeyError("unforeseen")
+
+        monkeypatch.setattr(s.recorder.log, "tree", surprises)
+        s.recorder.degrade(ValueError("for once"))
+        await asyncio.sleep(0.5)
+        assert await refused(s.recorder.append(UPLOAD)) is Reason.AUDIT_DEGRADED
+        monkeypatch.undo()
+        assert (await back(s))["counts"] == {"refused": 1, "unknown": 0}
+
+    run(conninfo, play)
+
+
+def test_callers_in_line_when_the_loops_are_cut_off_hear_of_it(
+    conninfo: Conninfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play(s: Stage) -> None:
+        signing = asyncio.Event()
+
+        async def never(self: SignerLink, *_: object) -> object:
+            signing.set()
+            await asyncio.sleep(60)
+            return None
+
+        monkeypatch.setattr(SignerLink, "sign", never)
+        waiting = asyncio.create_task(s.recorder.append(UPLOAD))
+        await signing.wait()
+        for task in s.recorder._tasks:
+            task.cancel()
+        assert await refused_bare(waiting) is Reason.SHUTTING_DOWN
+
+    run(conninfo, play)
+
+
+async def refused_bare(wait: Awaitable[Entry]) -> Reason:
+    with pytest.raises(Refusal) as error:
+        await wait
+    return error.value.reason
+
+
 def test_floods_during_an_outage_are_told_after_it(conninfo: Conninfo) -> None:
     async def play(s: Stage) -> None:
         event = Event(kind="tls.refused", decision="deny", reason="TLS_FAILED", door="front")

@@ -36,6 +36,13 @@ def test_a_whole_log_passes(tmp_path: Path, size: int) -> None:
     assert steps[-1:] == ([(size, size)] if size else [])
 
 
+def test_what_the_leaves_say_together_is_in_the_report(tmp_path: Path) -> None:
+    entries = [leaf(0, kind="export.begin", request_id="r"), leaf(1), leaf(1), b"{}"]
+    report = verify_folder(write(tmp_path / "log", entries), SIGNER.verifier)
+    assert [each.code for each in report.failures] == ["LEAF_FIELDS"]
+    assert {each.code for each in report.notices} == {"LEAF_REPEATED", "BEGIN_WITHOUT_END"}
+
+
 def test_a_log_with_two_levels_of_tiles(tmp_path: Path) -> None:
     entries = [leaf(i) for i in range(65_536 + 256 + 3)]
     folder = write(tmp_path / "log", entries)

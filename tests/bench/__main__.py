@@ -21,7 +21,9 @@ def main() -> None:
     ]
     publish(figures, civil_day(SYSTEM.now_us()).isoformat())
     for found in figures:
-        beside = ", ".join(f"{name} {value:,.0f} (x{found.ratios[name]})" for name, value in found.limits.items())
+        beside = ", ".join(
+            f"{name} {value:,.0f} (x{found.ratios[name]})" for name, value in found.limits.items()
+        )
         times = "" if found.p50_ms is None else f"  p50 {found.p50_ms} ms, p99 {found.p99_ms} ms"
         print(f"{found.name}: {found.value:,.0f} {found.unit}{times}  {beside}")
 

@@ -19,29 +19,28 @@ async def copy_rate(province: Province, records: int) -> float:
     async with await psycopg.AsyncConnection.connect(where, autocommit=True) as connection:
         await connection.execute("DROP SCHEMA IF EXISTS bench CASCADE")
         await connection.execute("CREATE SCHEMA bench")
-        rows: dict[str, list[list[tuple]]] = {}
+        cursor = await connection.execute("SELECT count(*) FROM gateway.item")
+        stored = (await cursor.fetchone())[0]
+        rows: dict[str, list] = {}
         for table in TABLES:
-            await connection.execute(f"CREATE TABLE bench.{table} (LIKE gateway.{table} INCLUDING ALL)")
+            await connection.execute(
+                f"CREATE TABLE bench.{table} (LIKE gateway.{table} INCLUDING ALL)"
+            )
             cursor = await connection.execute(f"SELECT * FROM gateway.{table}", binary=True)
             types = [column.type_code for column in cursor.description or ()]
             found = await cursor.fetchall()
-            share = found[-records:] if table == "item" else found[-(records * len(found) // max(1, await _items(connection))) :]
-            rows[table] = [share[at : at + BATCH] for at in range(0, len(share), BATCH)]
-            rows[table].insert(0, types)  # type: ignore[arg-type]
+            # Of each table the share that this many records have of all that are stored.
+            share = found[len(found) - records * len(found) // stored :]
+            rows[table] = [types, *(share[at : at + BATCH] for at in range(0, len(share), BATCH))]
         began = time.perf_counter()
         for table in TABLES:
             types, *batches = rows[table]
             for batch in batches:
-                async with connection.cursor() as cursor:
-                    async with cursor.copy(f"COPY bench.{table} FROM STDIN (FORMAT BINARY)") as copy:
-                        copy.set_types(types)
-                        for row in batch:
-                            await copy.write_row(row)
+                statement = f"COPY bench.{table} FROM STDIN (FORMAT BINARY)"
+                async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                    copy.set_types(types)
+                    for row in batch:
+                        await copy.write_row(row)
         took = time.perf_counter() - began
         await connection.execute("DROP SCHEMA bench CASCADE")
     return records / took
-
-
-async def _items(connection) -> int:
-    cursor = await connection.execute("SELECT count(*) FROM gateway.item")
-    return (await cursor.fetchone())[0]

@@ -28,7 +28,7 @@ class Figure:
     conditions: str = ""
 
 
-def figure(  # noqa: PLR0913  a figure has this many parts
+def figure(
     name: str,
     unit: str,
     values: Sequence[float],
@@ -82,7 +82,9 @@ def _table(rows: Sequence[Mapping[str, object]], day: str) -> str:
         limits, ratios = row["limits"], row["ratios"]
         assert isinstance(limits, Mapping)
         assert isinstance(ratios, Mapping)
-        beside = ", ".join(f"`{name}` {found:,.0f} ({ratios[name]})" for name, found in limits.items())
+        beside = ", ".join(
+            f"`{name}` {found:,.0f} ({ratios[name]})" for name, found in limits.items()
+        )
         times = f"{row['p50_ms']} / {row['p99_ms']}" if row["p50_ms"] is not None else "–"
         lines.append(
             f"| `{row['name']}` | {row['value']:,.1f} {row['unit']} | {times} | {beside or '–'} "

@@ -43,14 +43,21 @@ async def _rounds(province: Province) -> list[Figure]:
     tables = sample_tables.load(province.host.home.policies)
     sample = Sample(tables, units, seed=7, children=CHILDREN_PER_ROUND * ROUNDS + 400)
     families = list(sample.families())
-    by_county = {code: [f for f in families if f.unit.organisation_code == code] for code in COUNTIES}
+    by_county = {
+        code: [f for f in families if f.unit.organisation_code == code] for code in COUNTIES
+    }
     sender = _Sender()
     streamed, received, copied, singles, latencies = [], [], [], [], []
-    cards = {code: [v1.Item(child=family.child) for family in _rest(mine)] for code, mine in by_county.items()}
+    cards = {
+        code: [v1.Item(child=family.child) for family in _rest(mine)]
+        for code, mine in by_county.items()
+    }
     await _stream(province, {code: sender.portions(code, mine) for code, mine in cards.items()})
     for number in range(ROUNDS):
         portion = {
-            code: mine[len(mine) * number // (ROUNDS + 1) : len(mine) * (number + 1) // (ROUNDS + 1)]
+            code: mine[
+                len(mine) * number // (ROUNDS + 1) : len(mine) * (number + 1) // (ROUNDS + 1)
+            ]
             for code, mine in by_county.items()
         }
         batches = {code: sender.batches(code, mine) for code, mine in portion.items()}
@@ -62,10 +69,20 @@ async def _rounds(province: Province) -> list[Figure]:
         singles.append(rate)
         latencies += found
     return [
-        figure("ingest.stream", "records/s", streamed, {"grpc.receive": received, "copy": copied},
-               conditions=f"3 counties, 1 stream each, window {WINDOW}, batches of 1,000, sample with its defects"),
-        figure("ingest.single", "uploads/s", singles, latencies_ms=latencies,
-               conditions=f"one-item batches, {STREAMS} streams over {CONNECTIONS} connections, one in flight each"),
+        figure(
+            "ingest.stream",
+            "records/s",
+            streamed,
+            {"grpc.receive": received, "copy": copied},
+            conditions=f"3 counties, 1 stream each, window {WINDOW}, batches of 1,000, sample with its defects",
+        ),
+        figure(
+            "ingest.single",
+            "uploads/s",
+            singles,
+            latencies_ms=latencies,
+            conditions=f"one-item batches, {STREAMS} streams over {CONNECTIONS} connections, one in flight each",
+        ),
     ]
 
 
@@ -92,7 +109,8 @@ async def _stream(province: Province, batches: dict[str, list[Sent]]) -> float:
     before = await stored_items(province)
     async with contextlib.AsyncExitStack() as stack:
         clients = {
-            code: await stack.enter_async_context(client_of(province.members[code])) for code in batches
+            code: await stack.enter_async_context(client_of(province.members[code]))
+            for code in batches
         }
         for client in clients.values():
             await client.session.token()
@@ -113,21 +131,32 @@ async def _single(
     async with contextlib.AsyncExitStack() as stack:
         jobs = []
         codes = [COUNTIES[i % len(COUNTIES)] for i in range(CONNECTIONS)]
-        clients = [await stack.enter_async_context(client_of(province.members[code])) for code in codes]
+        clients = [
+            await stack.enter_async_context(client_of(province.members[code])) for code in codes
+        ]
         for stream in range(STREAMS):
             code, client = codes[stream % CONNECTIONS], clients[stream % CONNECTIONS]
             mates = province.members[code].units
             # The fourth connection shares its county with the first: it takes the other half of the units.
-            turn = stream // CONNECTIONS if stream % CONNECTIONS < len(COUNTIES) else -1 - stream // CONNECTIONS
+            turn = (
+                stream // CONNECTIONS
+                if stream % CONNECTIONS < len(COUNTIES)
+                else -1 - stream // CONNECTIONS
+            )
             unit_code = mates[turn].unit_code
             mine = _singles(families[code], number * STREAMS + stream, ROUNDS * STREAMS)
-            sent = [sender.seal(unit_code, [item], n) for n, item in enumerate(mine, 1_000_000 + (number * STREAMS + stream) * 1000)]
+            sent = [
+                sender.seal(unit_code, [item], n)
+                for n, item in enumerate(mine, 1_000_000 + (number * STREAMS + stream) * 1000)
+            ]
             await client.session.token()
             jobs.append((client, sent))
         began = time.perf_counter()
         watches = await asyncio.gather(*(upload(client, sent, 1) for client, sent in jobs))
         took = time.perf_counter() - began
-    return sum(watch.items for watch in watches) / took, [ms for watch in watches for ms in watch.latencies_ms]
+    return sum(watch.items for watch in watches) / took, [
+        ms for watch in watches for ms in watch.latencies_ms
+    ]
 
 
 def _rest(families: Sequence[Family]) -> Sequence[Family]:
@@ -147,9 +176,10 @@ async def _receive(province: Province, batches: Sequence[Sent]) -> float:
     folder.mkdir(exist_ok=True)
     papers = write(folder)
     address = f"{province.host.address(1)}:{province.host.base_port + 9}"
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # noqa: ASYNC220  the limit's own process
         [sys.executable, "-m", "tests.bench.receive", str(folder), address],
-        stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
     )
     try:
         assert child.stdout is not None
@@ -172,4 +202,3 @@ async def _receive(province: Province, batches: Sequence[Sent]) -> float:
         child.wait()
     assert sum(counts) == sum(sent.item_count for sent in batches)
     return sum(counts) / took
-

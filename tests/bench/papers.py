@@ -32,6 +32,10 @@ def write(folder: Path) -> tuple[bytes, bytes, bytes]:
         .public_bytes(Encoding.PEM)
     )
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    for file, content in (("root.pem", certificate), ("server.pem", certificate), ("server.key", secret)):
+    for file, content in (
+        ("root.pem", certificate),
+        ("server.pem", certificate),
+        ("server.key", secret),
+    ):
         (folder / file).write_bytes(content)
     return certificate, secret, certificate

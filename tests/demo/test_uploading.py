@@ -12,7 +12,7 @@ from gateway.v1 import upload_service_pb2 as v1
 @pytest.fixture(scope="module")
 def families():
     tables = sample_tables.load(shipped("policies"))
-    return list(Sample(tables, units_of(tables, ("140105",)), seed=5, children=400).families())
+    return list(Sample(tables, units_of(tables, ("140105",)), seed=5, children=1500).families())
 
 
 def test_a_late_card_is_in_no_batch_with_its_doses(families):

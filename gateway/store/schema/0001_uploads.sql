@@ -159,19 +159,6 @@ CREATE TABLE gateway.earlier_revision (
 );
 CREATE INDEX earlier_revision_record ON gateway.earlier_revision (record_key);
 
--- Rights of gateway_intake (0001_grants.sql makes them):
---   batch             SELECT, INSERT
---   batch_sequence    SELECT, INSERT, UPDATE
---   content_key       SELECT (key_id), INSERT          -- SELECT (key_id): ON CONFLICT (key_id) DO NOTHING
---   item              INSERT                           -- no SELECT on any column: intake reads back no body
---   held              SELECT, INSERT, UPDATE (state, findings, deadline_us, settled_us)
---   child             SELECT, INSERT, UPDATE
---   child_identity    SELECT, INSERT, UPDATE
---   retired_child     SELECT, INSERT
---   dose              SELECT, INSERT, UPDATE
---   document          SELECT, INSERT, UPDATE
---   earlier_revision  INSERT
---   audit_entry       SELECT (the leaf of a batch that is sent again)
--- and: ALTER ROLE gateway_intake SET enable_seqscan = off;  -- prepared plans are made while the tables are empty and must not
---   keep a sequential scan while they grow; every statement of intake is by key.
--- gateway_disclosure later: SELECT on all of them. Nobody: DELETE, TRUNCATE.
+-- Rights stand in 0001_grants.sql: intake has INSERT and nothing else on `item`; nobody may DELETE or TRUNCATE.
+-- Every statement of intake goes by key, and its role has enable_seqscan = off (roles.py): a plan that was prepared while the
+-- tables were small must not scan them when they are large.
