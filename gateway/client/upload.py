@@ -31,6 +31,8 @@ METHOD = "/gateway.v1.UploadService/UploadBatches"
 WINDOW = 8
 # Without any answer for so long the upload gives up; long enough for a gateway to be restarted.
 PATIENCE_S = 300.0
+# INTERNAL again and again is no outage but a fault that this batch meets each time.
+INTERNAL_PATIENCE_S = 60.0
 # A full batch is answered within a second; a gateway that takes longer is asked again.
 ANSWER_TIMEOUT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
@@ -191,7 +193,10 @@ class Upload:
     async def _pause(self, refusal: Refusal) -> None:
         """Wait, longer each time, with jitter, so that a whole province does not knock at once."""
         waited_s = self._client.clock.monotonic() - self._progress_at
-        if waited_s > self._patience_s:
+        internal = refusal.reason is Reason.INTERNAL
+        if waited_s > (
+            min(self._patience_s, INTERNAL_PATIENCE_S) if internal else self._patience_s
+        ):
             raise refusal
         jitter = secrets.randbelow(1000) / 1000
         await asyncio.sleep((refusal.retry_after_s or 0.0) + self._pause_s * jitter)

@@ -8,7 +8,6 @@ certificate makes a new one; connections that stand keep theirs. Contexts are ma
     the server's key and chain           root-issued; renewed while the gateway runs
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from OpenSSL import SSL, crypto
 from gateway.clock import Clock
 from gateway.config.home import Home
 from gateway.config.settings import Settings
+from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
 from gateway.pki import ceremony, crl, der
 from gateway.pki.paths import Trust, fill
@@ -64,7 +64,6 @@ class Terms:
     context: SSL.Context
     verifier: Verifier
     crl_number: int
-    crl_sha256: str
 
 
 class CurrentTerms:
@@ -125,17 +124,16 @@ def terms(
         raise ContextError(f"the revocation list has number {number}, after {least_crl_number}")
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != chain[0].public_key():
         raise ContextError("the server's key is not its certificate's")
-    context = _context(anchor, revoked, callback)
-    context.use_privatekey(key)
-    context.use_certificate(chain[0])
-    for above in chain[1:]:
-        context.add_extra_chain_cert(above)
-    return Terms(
-        context,
-        Verifier(anchor, revoked, settings.trust_domain, clock),
-        number,
-        hashlib.sha256(files.crl).hexdigest(),
-    )
+    try:
+        context = _context(anchor, revoked, callback)
+        context.use_privatekey(key)
+        context.use_certificate(chain[0])
+        for above in chain[1:]:
+            context.add_extra_chain_cert(above)
+        verifier = Verifier(anchor, revoked, settings.trust_domain, clock)
+    except (SSL.Error, crypto.Error, SettingsError) as error:
+        raise ContextError(f"OpenSSL does not take the files: {error}") from None
+    return Terms(context, verifier, number)
 
 
 def _context(

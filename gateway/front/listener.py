@@ -9,7 +9,6 @@ import contextlib
 import resource
 import signal
 import socket
-import sys
 
 from gateway import log
 from gateway.audit.event import EventError
@@ -115,7 +114,10 @@ class Front:
         return self.connections.find(name)
 
     async def watched(self, stop: asyncio.Event) -> None:
-        """Return when `stop` is set; raises what ended a watch: unwatched nobody stays connected."""
+        """Return when `stop` is set.
+
+        Raises what ended a watch: unwatched nobody stays connected.
+        """
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait(
             [stopping, *self._watches], return_when=asyncio.FIRST_COMPLETED
@@ -211,7 +213,6 @@ def addresses(settings: Settings) -> list[str]:
 
 def main(home: Home) -> None:
     """Serve as the front of this HOME until SIGTERM, confined already."""
-    log.configure("front", sys.stderr)
     asyncio.run(_serve(home, SYSTEM))
 
 

@@ -46,7 +46,8 @@ def build(
     start = to_datetime(now_us).replace(microsecond=0)
     own = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
-        x509.CertificateRevocationListBuilder()
+        # At once: adding them one by one copies the list each time.
+        x509.CertificateRevocationListBuilder(revoked_certificates=[_entry(one) for one in revoked])
         .issuer_name(authority.certificate.subject)
         .last_update(start - BACKDATE)
         .next_update(start + NEXT_UPDATE)
@@ -55,8 +56,6 @@ def build(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own), critical=False
         )
     )
-    for one in revoked:
-        builder = builder.add_revoked_certificate(_entry(one))
     return builder.sign(authority.key, hashes.SHA256())
 
 

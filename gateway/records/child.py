@@ -36,25 +36,6 @@ _KNOWN: Mapping[str, frozenset[int]] = {
 }
 _DOCUMENTS, _RELATIONS = _KNOWN["document"], frozenset(c.Guardian.Relation.values())
 _RESULTS = frozenset(c.TestResult.values())
-# The required items that `plain` looks at, or that have their own rule.
-_PLAIN_ITEMS = frozenset(
-    [
-        "child_code",
-        "name",
-        "sex",
-        "birth_date",
-        "guardians",
-        "household.division_code",
-        "household.detail",
-        "residence.division_code",
-        "residence.detail",
-        "household_category",
-        "residence_type",
-        "status",
-        "file_unit_code",
-        "filed_date",
-    ]
-)
 
 
 def judge(card: Card, desk: Desk, *, strange: bool = False) -> Findings:
@@ -109,7 +90,7 @@ def _filled(record: c.Child, desk: Desk) -> bool:
         and record.household_category != 0
         and record.residence_type != 0
         and record.status != 0
-        and _PLAIN_ITEMS.issuperset(desk.tables.required.child)
+        and desk.usual_cards
     )
 
 

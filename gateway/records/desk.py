@@ -9,6 +9,45 @@ from gateway.clock import SHANGHAI, civil_day
 from gateway.records.keys import RegisteredUnit, Tagger, Units
 from gateway.records.tables import Tables
 
+# The required items that the fast judgements of cards and doses look at, or that have rules of
+# their own; a policy that asks for more sends every record through all the rules.
+_CARD_ITEMS = frozenset(
+    [
+        "child_code",
+        "name",
+        "sex",
+        "birth_date",
+        "guardians",
+        "household.division_code",
+        "household.detail",
+        "residence.division_code",
+        "residence.detail",
+        "household_category",
+        "residence_type",
+        "status",
+        "file_unit_code",
+        "filed_date",
+    ]
+)
+_DOSE_ITEMS = frozenset(
+    [
+        "record_id",
+        "child_code",
+        "lot.vaccine_code",
+        "lot.manufacturer_code",
+        "lot.lot_number",
+        "dose_number",
+        "property",
+        "vaccinated_date",
+        "source",
+        "site",
+        "route",
+        "vaccinator_id",
+        "unit_code",
+        "entered_time",
+    ]
+)
+
 
 class Desk:
     """The fixed context of one batch's pure rules.
@@ -26,6 +65,8 @@ class Desk:
         "tables",
         "today",
         "units",
+        "usual_cards",
+        "usual_doses",
     )
 
     def __init__(
@@ -37,6 +78,8 @@ class Desk:
         self.organisation = organisation
         self.now_us = now_us
         self.today: date = civil_day(now_us)
+        self.usual_cards = _CARD_ITEMS.issuperset(tables.required.child)
+        self.usual_doses = _DOSE_ITEMS.issuperset(tables.required.vaccination)
         self._tagger = tagger
         self._tags: dict[str, bytes] = {}
         self._units: dict[str, RegisteredUnit | None] = {}

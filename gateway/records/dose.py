@@ -25,10 +25,7 @@ class Dose(NamedTuple):
     id_bytes: bytes | None
     child_code: str
     vaccine_code: str
-    lot_number: str
-    manufacturer_code: str
     unit_code: str
-    vaccinator_id: str
     dose_number: int
     day: date | None
     expiry: date | None
@@ -40,7 +37,6 @@ class Dose(NamedTuple):
     consent: bool
     packaged: int
     level: int
-    nmpa_code: str
     iso_code: str
     entered_seconds: int
     revision: int
@@ -61,10 +57,7 @@ def read(record: Vaccination) -> Dose:
         record_id_bytes(record_id),
         child_code,
         vaccine_code,
-        lot_number,
-        maker,
         unit_code,
-        vaccinator_id,
         record.dose_number,
         to_day(record.vaccinated_date),
         to_day(lot.expiry_date),
@@ -76,7 +69,6 @@ def read(record: Vaccination) -> Dose:
         record.consent_recorded,
         lot.doses_per_package_count,
         trace.level,
-        nmpa_code,
         trace.iso_code,
         record.entered_time.seconds,
         record.revision,

@@ -41,26 +41,6 @@ _PLAIN_NOTES = re.compile(r"[ -~]*\x1f[ -~]*\x1f[ -~]*", re.ASCII)
 _MOST_DOSES = 9
 # Fits a bigint of the store, and is far beyond any real count of corrections.
 MOST_REVISIONS = 2**31
-# The required items that `plain` looks at; a policy that asks for more sends every dose through the
-# rules.
-_PLAIN_ITEMS = frozenset(
-    [
-        "record_id",
-        "child_code",
-        "lot.vaccine_code",
-        "lot.manufacturer_code",
-        "lot.lot_number",
-        "dose_number",
-        "property",
-        "vaccinated_date",
-        "source",
-        "site",
-        "route",
-        "vaccinator_id",
-        "unit_code",
-        "entered_time",
-    ]
-)
 _OWN_RULE = frozenset(
     f"{PATH}.{name}"
     for name in ("record_id", "child_code", "vaccinated_date", "unit_code", "lot.vaccine_code")
@@ -118,7 +98,7 @@ def _plain_lot(dose: Dose, desk: Desk) -> bool:
         and 1 <= dose.dose_number <= _MOST_DOSES
         and (dose.free or not vaccine.programme)
         and dose.level in (TraceCode.LEVEL_UNSPECIFIED, TraceCode.LEVEL_MINIMUM_PACKAGE)
-        and _PLAIN_ITEMS.issuperset(desk.tables.required.vaccination)
+        and desk.usual_doses
     )
 
 
@@ -241,7 +221,8 @@ def complete(dose: Dose, desk: Desk) -> Findings:
     """VA-23: the required items are filled; a lot number has its form."""
     required = desk.tables.required.vaccination
     empty = [path for path in empty_items(dose.record, required, PATH) if path not in _OWN_RULE]
-    if dose.lot_number and not _LOT_NUMBER.fullmatch(dose.lot_number):
+    lot_number = dose.record.lot.lot_number
+    if lot_number and not _LOT_NUMBER.fullmatch(lot_number):
         empty.append(f"{PATH}.lot.lot_number")
     return [Finding("VA-23", path) for path in empty]
 
@@ -251,9 +232,8 @@ def traceable(dose: Dose, _desk: Desk) -> Findings:
     if not dose.record.HasField("trace"):
         return []
     found: Findings = []
-    fit = _NMPA_CODE.fullmatch(dose.nmpa_code) or (
-        not dose.nmpa_code and is_iso_code(dose.iso_code)
-    )
+    nmpa_code = dose.record.trace.nmpa_code
+    fit = _NMPA_CODE.fullmatch(nmpa_code) or (not nmpa_code and is_iso_code(dose.iso_code))
     if not fit:
         found += _at("TR-01", "trace")
     if dose.level > TraceCode.LEVEL_MINIMUM_PACKAGE:

@@ -2,6 +2,7 @@
 
 import calendar
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -15,7 +16,7 @@ def months_later(day: date, months: int) -> date:
     """Return the day `months` later, clamped: 2024-12-31 and two months is 2025-02-28."""
     index = day.month - 1 + months
     year, month = day.year + index // _MONTHS, index % _MONTHS + 1
-    return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+    return date(year, month, min(day.day, _last_day(year, month)))
 
 
 def as_date(day: date) -> t.Date:
@@ -36,4 +37,9 @@ def moment(day: date, minute: int) -> Timestamp:
 
 def month_end(day: date) -> date:
     """Return the last day of the month."""
-    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
+    return day.replace(day=_last_day(day.year, day.month))
+
+
+@cache
+def _last_day(year: int, month: int) -> int:
+    return calendar.monthrange(year, month)[1]

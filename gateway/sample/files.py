@@ -80,12 +80,12 @@ def write(folder: Path, records: Records, units: Sequence[t.Unit]) -> list[Path]
 
 def table(messages: Iterable[Message]) -> str:
     """Return CSV with a header of field paths, in the order in which they first occur."""
-    rows = [dict(cells(message)) for message in messages]
+    rows = [cells(message) for message in messages]
     header = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([row.get(column, "") for column in header] for row in rows)
     return text.getvalue()
 
 

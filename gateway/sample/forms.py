@@ -1,19 +1,24 @@
-"""Messages as ProtoJSON (as google.protobuf.json_format writes it) and as cells of a CSV row."""
+"""Messages as ProtoJSON (as google.protobuf.json_format writes it) and as cells of a CSV row.
 
-from collections.abc import Iterator
+What each field needs is worked out once per message type, and for cells once per column prefix.
+"""
+
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeAlias
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.v1 import options_pb2, types_pb2
+from gateway.v1 import options_pb2
 
 # A field's value as ListFields gives it: of whatever type the field has.
 Value: TypeAlias = Any
 SEPARATOR = "|"
-_TIMESTAMP = "google.protobuf.Timestamp"
+_DATE, _TIMESTAMP = "gateway.v1.Date", "google.protobuf.Timestamp"
+# Small messages of a list whose fields stand side by side in one cell.
+_DEALT = "gateway.v1.TraceCode"
 # ProtoJSON writes 64-bit numbers as strings.
 _WIDE = frozenset(
     {
@@ -23,71 +28,112 @@ _WIDE = frozenset(
     }
 )
 
+Row = dict[str, str]
+_Json = Callable[[Value], object]
+_Put = Callable[[Value, Row], None]
+
 
 def as_json(message: Message) -> dict[str, object]:
     """Return the JSON object of a message, fields in the order of their numbers."""
-    return {field.json_name: _json(field, value) for field, value in message.ListFields()}
-
-
-def cells(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield column and cell of every field that is set; the columns are field paths."""
+    plan = _json_plan(message.DESCRIPTOR)
+    found: dict[str, object] = {}
     for field, value in message.ListFields():
-        path = f"{prefix}{field.name}"
-        if not field.is_repeated:
-            yield from _cells(field, value, path)
-        elif field.message_type is None:
-            yield path, SEPARATOR.join(_cell(field, each) for each in value)
-        elif field.message_type.full_name == "gateway.v1.TraceCode":
-            yield from _dealt(value, path)
-        else:
-            for number, each in enumerate(value, 1):
-                yield from cells(each, f"{path}.{number}.")
+        name, convert = plan[field]
+        found[name] = convert(value)
+    return found
 
 
-def _dealt(messages: Value, path: str) -> Iterator[tuple[str, str]]:
-    """Yield one cell per field of small messages, their values side by side."""
-    rows = [dict(cells(each)) for each in messages]
-    for column in rows[0]:
-        yield f"{path}.{column}", SEPARATOR.join(row[column] for row in rows)
+def cells(message: Message) -> Row:
+    """Return the cell of every field that is set by its column, a field path."""
+    row: Row = {}
+    _fill(message, "", row)
+    return row
 
 
-def _cells(
-    field: FieldDescriptor,
-    value: Value,
-    path: str,
-) -> Iterator[tuple[str, str]]:
-    if field.message_type is None:
-        yield path, _cell(field, value)
-    elif isinstance(value, types_pb2.Date):
-        yield path, f"{value.year:04d}-{value.month:02d}-{value.day:02d}"
-    elif field.message_type.full_name == _TIMESTAMP:
-        yield path, _moment(value.seconds)
-    else:
-        yield from cells(value, f"{path}.")
+def _fill(message: Message, prefix: str, row: Row) -> None:
+    plan = _cell_plan(message.DESCRIPTOR, prefix)
+    for field, value in message.ListFields():
+        plan[field](value, row)
 
 
-def _json(field: FieldDescriptor, value: Value) -> object:
+@cache
+def _json_plan(message: Descriptor) -> Mapping[FieldDescriptor, tuple[str, _Json]]:
+    return {field: (field.json_name, _json(field)) for field in message.fields}
+
+
+def _json(field: FieldDescriptor) -> _Json:
+    one = _one(field)
     if field.is_repeated:
-        return [_one(field, each) for each in value]
-    return _one(field, value)
+        return lambda values: [one(each) for each in values]
+    return one
 
 
-def _one(field: FieldDescriptor, value: Value) -> object:
+def _one(field: FieldDescriptor) -> _Json:
+    """Return what makes JSON of one value."""
     if field.message_type is not None:
         if field.message_type.full_name == _TIMESTAMP:
-            return _moment(value.seconds)
-        return as_json(value)
+            return lambda value: _moment(value.seconds)
+        return as_json
     if field.enum_type is not None:
-        return field.enum_type.values_by_number[value].name
-    return str(value) if field.type in _WIDE else value
+        names = {value.number: value.name for value in field.enum_type.values}
+        return names.__getitem__
+    return str if field.type in _WIDE else _itself
 
 
-def _cell(field: FieldDescriptor, value: Value) -> str:
+def _itself(value: Value) -> object:
+    return value
+
+
+@cache
+def _cell_plan(message: Descriptor, prefix: str) -> Mapping[FieldDescriptor, _Put]:
+    return {field: _put(field, f"{prefix}{field.name}") for field in message.fields}
+
+
+def _put(field: FieldDescriptor, column: str) -> _Put:
+    """Return what puts a field's value into a row."""
+    kind = "" if field.message_type is None else field.message_type.full_name
+    if not field.is_repeated:
+        if kind and kind not in (_DATE, _TIMESTAMP):
+            return lambda value, row: _fill(value, f"{column}.", row)
+        text = _text(field)
+        return lambda value, row: row.__setitem__(column, text(value))
+    if not kind:
+        text = _text(field)
+        return lambda values, row: row.__setitem__(column, SEPARATOR.join(map(text, values)))
+    return (_dealt if kind == _DEALT else _counted)(column)
+
+
+def _counted(column: str) -> _Put:
+    def put(messages: Value, row: Row) -> None:
+        for number, each in enumerate(messages, 1):
+            _fill(each, f"{column}.{number}.", row)
+
+    return put
+
+
+def _dealt(column: str) -> _Put:
+    """Return what writes small messages of one shape, field by field."""
+
+    def put(messages: Value, row: Row) -> None:
+        for field, _ in messages[0].ListFields():
+            name, text = field.name, _text(field)
+            values = (text(getattr(each, name)) for each in messages)
+            row[f"{column}.{name}"] = SEPARATOR.join(values)
+
+    return put
+
+
+def _text(field: FieldDescriptor) -> Callable[[Value], str]:
+    """Return what makes a cell of one value."""
+    if field.message_type is not None:
+        if field.message_type.full_name == _TIMESTAMP:
+            return lambda value: _moment(value.seconds)
+        return lambda value: f"{value.year:04d}-{value.month:02d}-{value.day:02d}"
     if field.enum_type is not None:
-        return _codes(field.enum_type)[value]
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    return str(value)
+        return _codes(field.enum_type).__getitem__
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return lambda value: "1" if value else "0"
+    return str
 
 
 @cache

@@ -59,7 +59,8 @@ class Province:
     ) -> None:
         """Prepare; `units` are those where the children live, centres are passed over."""
         self._random = Random(seed)
-        self._tables, self._shares = tables, shares
+        self._shares = shares
+        self._counties = [county.code for county in tables.counties()]
         self._clinics = clinics_of(units)
         self._children, self._as_of = children, as_of
         self._calendar = Calendar.of(tables)
@@ -97,8 +98,8 @@ class Province:
     def _family(self, unit: t.Unit) -> Family:
         born = birthday(self._random, self._as_of)
         sex = sex_of(self._random)
-        others = [d.code for d in self._tables.counties() if d.code != unit.division_code]
-        child = card(self._random, self._registry, unit, (born, self._as_of), sex, others)
+        days = (born, self._as_of)
+        child = card(self._random, self._registry, unit, days, sex, self._counties)
         give_document(self._random, self._registry, child, born, self._as_of)
         doses = [
             record(self._random, child, unit, dose, self._shelf)

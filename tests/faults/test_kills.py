@@ -74,7 +74,9 @@ def _until(stopped: asyncio.Event, province: Province) -> Iterator[Sent]:
     tables = sample_tables.load(province.host.home.policies)
     sample = Sample(tables, province.members[COUNTY].units, seed=11, children=20_000)
     items = records(sample.families())  # type: ignore[arg-type]
-    return itertools.takewhile(lambda _: not stopped.is_set(), batches(centre_code(COUNTY), items, items_max=25))
+    return itertools.takewhile(
+        lambda _: not stopped.is_set(), batches(centre_code(COUNTY), items, items_max=25)
+    )
 
 
 async def _progress(findings: Findings, uploading: asyncio.Task[None]) -> None:

@@ -36,7 +36,8 @@ def test_the_process(cluster: Any, database_settings: Settings) -> None:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-c",
-                "import pathlib, sys; from gateway.config.home import Home; from gateway.front.listener import main;"
+                "import pathlib, sys; from gateway import log; from gateway.config.home import Home;"
+                " from gateway.front.listener import main; log.configure('front', sys.stderr);"
                 " main(Home(pathlib.Path(sys.argv[1])))",
                 str(at.home.root),
                 pass_fds=(writing,),
@@ -81,3 +82,24 @@ def test_it_listens_where_the_settings_and_the_tunnels_say(listen: tuple[str, ..
         origin=OriginSettings("static", True, tunnels),
     )
     assert listener.addresses(settings) == ["127.0.0.1", "127.0.0.11"]
+
+
+def test_a_watch_that_fails_ends_the_process(cluster: Any, database_settings: Settings) -> None:
+    """Unwatched nobody stays connected: the supervisor starts the front anew."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+
+            async def broken() -> None:
+                raise RuntimeError("broken")
+
+            at.front._watches.append(asyncio.create_task(broken()))
+            async with asyncio.timeout(5):
+                with pytest.raises(RuntimeError):
+                    await at.front.watched(asyncio.Event())
+            at.front._watches.pop()
+            stop = asyncio.Event()
+            stop.set()
+            await at.front.watched(stop)
+
+    asyncio.run(run())

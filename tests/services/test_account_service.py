@@ -1,6 +1,6 @@
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import identity_service_pb2 as identity
-from tests.coverage.rpcs import UPLOAD, Watch, a_batch, new_id, refused
+from tests.coverage.rpcs import UPLOAD, Watch, a_batch, kept_token, new_id, refused
 from tests.services.test_register_service import ask
 from tests.world import COUNTY, OTHER_COUNTY, PROVINCE
 
@@ -21,6 +21,7 @@ def account(name="clerk", organisation=COUNTY, roles=(1,), system="uploader"):
 def test_from_a_one_time_password_to_an_upload(province):
     async def work(world):
         person = world.province_admin
+        await kept_token(world, person)
         watch = Watch(world)
         made = await ask(world, person, "CreateAccount", account(), admin.CreateAccountResponse)
         leaf = (await watch.leaves())[-1]
@@ -74,6 +75,7 @@ def test_a_lost_answer_is_answered_with_a_fresh_password(province):
 def test_what_is_no_account(province):
     async def work(world):
         person = world.province_admin
+        await kept_token(world, person)
         for wrong in (
             account("X"),
             account(roles=()),
@@ -96,6 +98,7 @@ def test_what_is_no_account(province):
 def test_a_reset_ends_the_sessions(province):
     async def work(world):
         person = world.province_admin
+        await kept_token(world, person)
         token = await world.login(world.other_county)
         request = admin.ResetPasswordRequest(
             request_id=new_id(),

@@ -4,15 +4,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.tlog import checkpoint, merkle, note, proof
 from gateway.v1 import audit_service_pb2 as audit
-from tests.coverage.rpcs import Watch, refused
+from tests.coverage.rpcs import Watch, kept_token, refused
 from tests.world import CITY, COUNTY, OTHER_CITY
 
 SERVICE = "/gateway.v1.AuditService/"
 
 
 async def ask(world, person, name, request, response):
-    token = world.tokens.get(str(person.subject)) or await world.login(person)
-    world.tokens[str(person.subject)] = token
+    token = await kept_token(world, person)
     reply = await world.call(person, SERVICE + name, request, token=token)
     return reply if response is None else response.FromString(reply)
 
@@ -74,6 +73,7 @@ def test_pages_of_the_log_are_not_shifted_by_what_comes_in(province):
 def test_a_citys_auditor_sees_its_part(province):
     async def work(world):
         person = world.city_auditor
+        await kept_token(world, person)
         await search(world, person, organisation_code=COUNTY)
         for filters in ({}, {"organisation_code": OTHER_CITY}, {"organisation_code": "999999"}):
             assert (await refused(search(world, person, **filters))).reason == "POLICY_DENIED"

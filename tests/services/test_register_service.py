@@ -1,14 +1,13 @@
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1.types_pb2 import Date, Unit
-from tests.coverage.rpcs import Watch, new_id, refused
+from tests.coverage.rpcs import Watch, kept_token, new_id, refused
 from tests.world import CITY, COUNTY, OTHER_CITY, OTHER_COUNTY, PROVINCE, SECOND_COUNTY, UNITS
 
 SERVICE = "/gateway.v1.AdminService/"
 
 
 async def ask(world, person, name, request, response):
-    token = world.tokens.get(str(person.subject)) or await world.login(person)
-    world.tokens[str(person.subject)] = token
+    token = await kept_token(world, person)
     reply = await world.call(person, SERVICE + name, request, token=token)
     return reply if response is None else response.FromString(reply)
 
@@ -29,6 +28,7 @@ def organisation(code, parent, **changes):
 def test_organisations(province):
     async def work(world):
         person = world.province_admin
+        await kept_token(world, person)
         watch = Watch(world)
         made = await ask(
             world,
@@ -74,6 +74,7 @@ def test_organisations(province):
 def test_a_city_administers_itself_and_what_is_below(province):
     async def work(world):
         person = world.city_admin
+        await kept_token(world, person)
         listed = await ask(
             world,
             person,
@@ -149,6 +150,7 @@ def test_organisations_by_pages(province):
 def test_a_suspended_organisation_and_back(province):
     async def work(world):
         person = world.province_admin
+        await kept_token(world, person)
 
         def request(state, code=OTHER_COUNTY, reason="a reason"):
             return admin.SetOrganisationStateRequest(
@@ -195,6 +197,7 @@ def unit(code, organisation_code, **changes):
 def test_units(province):
     async def work(world):
         person = world.city_admin
+        await kept_token(world, person)
         until = Date(year=2030, month=12, day=31)
         given = [
             unit("1401050007", COUNTY, active_until_date=until),
@@ -232,6 +235,7 @@ def test_units(province):
 def test_systems(province):
     async def work(world):
         person = world.province_admin
+        await kept_token(world, person)
         request = admin.CreateSystemRequest(
             request_id=new_id(), organisation_code=COUNTY, system_name="lab", officer=True
         )

@@ -1,13 +1,20 @@
 """Whole batches through a real database, recorder and signer."""
 
+import asyncio
 import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
+from gateway.audit.recorder import Recorder
+from gateway.audit.signing import SignerLink
 from gateway.errors import Reason
+from gateway.store.database import Database
+from gateway.store.seal import ContentKeys
 from gateway.tlog import proof
+from gateway.uploads.batch import Intake
 from gateway.v1.child_pb2 import SEX_MALE
 from gateway.v1.upload_service_pb2 import UploadBatchesRequest
 from tests.records.test_aefi import a_report
@@ -372,5 +379,49 @@ def test_a_refusal_names_no_value(conninfo: Conninfo) -> None:
             assert isinstance(bad, UploadBatchesRequest)
             for canary in CANARIES:
                 assert canary not in repr((refusal.args, refusal.metadata, refusal.violations))
+
+    run(play())
+
+
+def test_two_intakes_take_everything_once(conninfo: Conninfo) -> None:
+    """The same batch, and the same record in two batches, through two processes' flows at once."""
+
+    async def play() -> None:
+        async with county(conninfo) as one:
+            database = await Database.open(conninfo("intake"), application="test")
+            link = SignerLink(one.stage.home.signer_socket)
+            recorder = await Recorder.open(database, link, door="intake", clock=one.stage.clock)
+            second = Intake(
+                database,
+                recorder,
+                ContentKeys(one.recipients, one.stage.clock),
+                one.index,
+                one.tables,
+                lambda: one.register,
+                one.stage.clock,
+            )
+            other = replace(one, intake=second)
+            await one.upload(a_child())
+            try:
+                for _ in range(10):
+                    raw = one.batch(a_dose(a_child())).SerializeToString()
+                    first, again = await asyncio.gather(one.send_bytes(raw), other.send_bytes(raw))
+                    assert (first.leaf, first.salt) == (again.leaf, again.salt)
+                    dose = a_dose(a_child())
+                    batches = [one.batch(dose), one.batch(dose, a_dose("1"))]
+                    receipts = await asyncio.gather(one.send(batches[0]), other.send(batches[1]))
+                    found = sorted(states(receipt)[0] for receipt in receipts)
+                    assert found in (
+                        ["accepted", "duplicate"],
+                        ["duplicate", "flagged"],
+                        ["duplicate", "quarantined"],
+                    )
+                stored = await one.rows(
+                    "SELECT count(*), count(DISTINCT record_id) FROM gateway.dose"
+                )
+                assert stored[0][0] == stored[0][1]
+            finally:
+                await recorder.close()
+                await database.close()
 
     run(play())
