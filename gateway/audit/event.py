@@ -239,7 +239,7 @@ _JUDGE: Mapping[str, Judge] = MappingProxyType(
     {
         "kind": _text(_DOTTED),
         "decision": _one_of("allow", "deny", "error"),
-        "reason": _text(re.compile(r"[A-Z][A-Z_]{1,39}", re.ASCII)),
+        "reason": _text(re.compile(r"[A-Z][A-Z0-9_]{1,39}", re.ASCII)),
         "door": _text(_WORD),
         # Only services of this contract; a method that a stranger invented is not named.
         "rpc": _text(re.compile(r"/?(?:gateway|grpc\.health)\.v1\.[A-Za-z]{1,40}/[A-Za-z]{1,40}")),

@@ -51,7 +51,7 @@ def token(context: Context) -> str:
 
 def deadline(context: Context, least_ms: int) -> None:
     """Pass a call that leaves enough time; raises DEADLINE_MISSING or DEADLINE_TOO_SHORT."""
-    remaining = context.time_remaining()
+    remaining = _remaining(context)
     if remaining is None:
         raise refuse(Reason.DEADLINE_MISSING)
     if remaining * 1000 < least_ms:
@@ -128,12 +128,17 @@ def broken(context: Context, slack_s: float = 0.0) -> Refusal | None:
     A client gives up at its deadline, a little before the server counts it as passed: so little
     may remain after a cancel that was one.
     """
-    remaining = context.time_remaining()
+    remaining = _remaining(context)
     if remaining is not None and remaining <= slack_s:
         return refuse(Reason.CANCELLED, metadata={"cause": "deadline"})
     if not context.peer():
         return refuse(Reason.MESSAGE_TOO_LARGE)
     return None
+
+
+def _remaining(context: Context) -> float | None:
+    remaining: float | None = context.time_remaining()  # the stubs forget None
+    return remaining
 
 
 async def _read(context: Context) -> bytes | None:

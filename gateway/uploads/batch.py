@@ -25,7 +25,7 @@ from gateway.records.desk import Desk
 from gateway.records.ids import record_id_bytes
 from gateway.records.keys import Tagger, Units
 from gateway.records.tables import Tables
-from gateway.store.database import Database, Transaction, UniqueViolationError
+from gateway.store.database import Database, StoreError, Transaction, UniqueViolationError
 from gateway.store.seal import ContentKeys
 from gateway.tlog.proof import Proof
 from gateway.uploads import known, quarantine, sweep, writing
@@ -52,6 +52,10 @@ _COUNTED: dict[int, str] = {
     ITEM_STATE_QUARANTINED: "quarantined",
     ITEM_STATE_REJECTED: "rejected",
 }
+# A deadlock and a row that came first, twice over, for one who meets a busier process.
+_RETRIES = 3
+# Two processes that wait for each other's rows; PostgreSQL has undone ours.
+_DEADLOCK = "40P01"
 _NO_KEYS: frozenset[UUID] = frozenset()
 
 
@@ -97,19 +101,19 @@ class Intake:
     ) -> bytes:
         """Return the serialised BatchReceipt of a batch, taken now or before; takes `batch` over.
 
-        Raises BATCH_MALFORMED (no leaf yet), REQUEST_ID_REUSED and what the recorder raises (both
-        with their leaf).
+        Raises BATCH_MALFORMED (no leaf yet); REQUEST_ID_REUSED, REVISION_STALE and what the recorder
+        raises (with their leaf).
         """
         now_us = self._clock.now_us()
         desk = Desk(self._tables, self._units(), self._tagger, principal.organisation, now_us)
-        prepared = prepare(raw, batch, desk, self._keys)
-        try:
-            return await self._take(prepared, event)
-        except Refusal as refusal:
-            if refusal.reason is not Reason.REVISION_STALE:
-                raise
-        # Another process stored one of these records meanwhile: judge again beside it.
-        batch = UploadBatchesRequest.FromString(raw)
+        for _ in range(_RETRIES):
+            try:
+                return await self._take(prepare(raw, batch, desk, self._keys), event)
+            except Refusal as refusal:
+                if refusal.reason is not Reason.REVISION_STALE:
+                    raise
+            # Another process stored one of these records meanwhile: judge again beside it.
+            batch = UploadBatchesRequest.FromString(raw)
         return await self._take(prepare(raw, batch, desk, self._keys), event)
 
     async def _take(self, prepared: Prepared, event: Event) -> bytes:
@@ -154,8 +158,10 @@ class Intake:
             batch_id = await writing.write(
                 tx, prepared, beside, taking.answer, keys_stored=keys_stored
             )
-        except UniqueViolationError:
-            raise refuse(Reason.REVISION_STALE) from None
+        except StoreError as error:
+            if isinstance(error, UniqueViolationError) or error.sqlstate == _DEADLOCK:
+                raise refuse(Reason.REVISION_STALE) from None
+            raise
         if batch_id is None:
             return await self._again(tx, taking, event)
         await quarantine.hold(tx, prepared, batch_id)

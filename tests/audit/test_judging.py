@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.audit.judging import NOTICES_MAX, Failure, Judging
+from gateway.audit.judging import NOTICES_MAX, TIME_SLACK_US, Failure, Judging
 from gateway.tlog.merkle import leaf_hash
 from tests.audit.folder import NOW_US, leaf
 
@@ -72,7 +72,13 @@ def test_a_begin_without_end() -> None:
     ]
 
 
+def test_time_within_the_slack_is_nothing() -> None:
+    assert judged(leaf(TIME_SLACK_US), leaf(0)).notices == []
+    assert len(judged(leaf(TIME_SLACK_US + 1), leaf(0)).notices) == 1
+
+
 def test_many_notices_are_counted() -> None:
+    assert len(judged(*[leaf(0)] * (NOTICES_MAX + 1)).notices) == NOTICES_MAX
     judging = judged(*[leaf(0)] * (NOTICES_MAX + 6))
     assert len(judging.notices) == NOTICES_MAX + 1
     assert judging.notices[-1].message == "and 5 more of LEAF_REPEATED"

@@ -11,7 +11,6 @@ import resource
 import socket
 import ssl
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.clock import SYSTEM
-from gateway.config import folders
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.front import context, handshake, relay
 from gateway.link.connection import abstract_address, new_name
 from gateway.names import Subject
 from gateway.pki import ceremony, issue
+from tests.pki.ground import founded_home
 
 BULK_BYTES = 512 << 20
 PIECE = bytes(1 << 20)
@@ -101,11 +100,9 @@ def _trips(sock: socket.socket) -> float:
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder) / "home")
-        folders.make_folders(home)
+    with founded_home() as home:
         now_us = SYSTEM.now_us()
-        authority = ceremony.found(home, "gateway.invalid", ["127.0.0.1"], now_us)
+        authority = ceremony.client_authority(home)
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = issue.client_certificate(
             authority,
@@ -113,13 +110,13 @@ def main() -> None:
             key.public_key(),
             now_us,
         )
-        pem = Path(folder) / "client.pem"
+        pem = home.root / "client.pem"
         pem.write_bytes(leaf.public_bytes(Encoding.PEM) + ceremony.key_pem(key))
         client = ssl.create_default_context(cafile=str(home.root_certificate))
         client.load_cert_chain(pem)
         client.set_alpn_protocols(["h2"])
         port = 20_000 + os.getpid() % 10_000
-        door = str(Path(folder) / "door.sock")
+        door = str(home.run("intake") / "door.sock")
         used: multiprocessing.Queue[float] = multiprocessing.Queue()
         children = [
             multiprocessing.Process(target=_door, args=(door,), daemon=True),

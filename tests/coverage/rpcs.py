@@ -203,7 +203,8 @@ class Watch:
         for door in self._world.doors.values():
             await door.guard.idle(5)
             await door.guard.settle()
-        return self._world.leaves(self._begin)
+        # A test that turned the clock back has the recorder say so.
+        return [leaf for leaf in self._world.leaves(self._begin) if leaf["kind"] != "log.clock"]
 
     async def only_leaf(self) -> dict[str, Any]:
         leaves = await self.leaves()

@@ -1,26 +1,20 @@
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 from OpenSSL import SSL
 
 from gateway.clock import SYSTEM
-from gateway.config import folders
-from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.front import context, handshake
 from gateway.front.context import ContextError, CurrentTerms
 from gateway.pki import ceremony, crl
+from tests.pki.ground import founded_home
 
 
 @pytest.fixture
 def home():
-    with tempfile.TemporaryDirectory(prefix="gw-") as folder:
-        home = Home(Path(folder) / "home")
-        folders.make_folders(home)
-        ceremony.found(home, "gateway.invalid", ["127.0.0.1"], SYSTEM.now_us())
-        yield home
+    with founded_home() as found:
+        yield found
 
 
 def terms(home):

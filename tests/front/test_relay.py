@@ -5,34 +5,28 @@ import hashlib
 import secrets
 import socket
 import ssl
-import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from gateway.clock import SYSTEM
-from gateway.config import folders
-from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.front import context, handshake
 from gateway.front.relay import Relay
+from gateway.pki import ceremony
 from tests.pki.forge import Ca, Papers
+from tests.pki.ground import founded_home
 
 
 @pytest.fixture(scope="module")
 def ground():
     """Terms, and a client's context that they let in."""
-    from gateway.pki import ceremony
-
-    with tempfile.TemporaryDirectory(prefix="gw-") as folder:
-        home = Home(Path(folder) / "home")
-        folders.make_folders(home)
-        authority = ceremony.found(home, "gateway.invalid", ["127.0.0.1"], SYSTEM.now_us())
+    with founded_home() as home:
+        authority = ceremony.client_authority(home)
         papers: Papers = Ca(authority, authority, authority, SYSTEM.now_us()).good()
         client = ssl.create_default_context(cafile=str(home.root_certificate))
         client.set_alpn_protocols(["h2"])
-        file = Path(folder) / "client.pem"
+        file = home.root / "client.pem"
         file.write_bytes(papers.pem())
         client.load_cert_chain(file)
         yield context.CurrentTerms(home, Settings(), SYSTEM, handshake.observe).current, client

@@ -1,25 +1,9 @@
-"""A register in a real database, with one registered system, and a HOME with its authority."""
+"""A register in a real database, with the organisations of the tests."""
 
 import asyncio
-import contextlib
-import tempfile
-from pathlib import Path
 
-from gateway.clock import SYSTEM
-from gateway.config import folders
-from gateway.config.home import Home
-from gateway.pki import ceremony
 from gateway.store.database import Database
 from tests.pki.forge import CITY
-
-
-@contextlib.contextmanager
-def founded_home():
-    with tempfile.TemporaryDirectory(prefix="gw-") as folder:
-        home = Home(Path(folder) / "home")
-        folders.make_folders(home)
-        ceremony.found(home, "gateway.invalid", ["127.0.0.1"], SYSTEM.now_us())
-        yield home
 
 
 def on(conninfo, role, work):

@@ -2,18 +2,15 @@ import pytest
 from cryptography import x509
 
 from gateway.clock import SYSTEM
-from gateway.config import folders
-from gateway.config.home import Home
 from gateway.config.strict import SettingsError
 from gateway.pki import ceremony, crl, der
+from tests.pki.ground import founded_home
 
 
 @pytest.fixture
-def home(tmp_path):
-    found = Home(tmp_path / "home")
-    folders.make_folders(found)
-    ceremony.found(found, "gateway.invalid", ["127.0.0.11", "gateway.invalid"], SYSTEM.now_us())
-    return found
+def home():
+    with founded_home() as found:
+        yield found
 
 
 def test_what_lies_where_and_who_may_read_it(home):

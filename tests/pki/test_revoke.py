@@ -9,7 +9,8 @@ from gateway.pki import ceremony, crl, der, issue, register, revoke
 from gateway.pki.verify import Verifier
 from gateway.store.database import Database
 from tests.pki.forge import CITY
-from tests.pki.register_stage import founded_home, on
+from tests.pki.ground import founded_home
+from tests.pki.register_stage import on
 
 NOW_US = 1_790_000_000_000_000
 

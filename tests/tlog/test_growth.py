@@ -79,6 +79,10 @@ GOOD = {
 def test_a_claim_is_read_from_its_line() -> None:
     assert read_claim(json.dumps(GOOD).encode()) == Claim(1, 3, HASHES[0], HASHES[1] + HASHES[2])
     assert read_claim(b'{"newest": true}') is None
+    none = {"from": 0, "size": 0, "root": HASHES[0].hex(), "hashes": ""}
+    assert read_claim(json.dumps(none).encode()) == Claim(0, 0, HASHES[0], b"")
+    largest = none | {"from": 2**63 - 1, "size": 2**63 - 1}
+    assert read_claim(json.dumps(largest).encode()) == Claim(2**63 - 1, 2**63 - 1, HASHES[0], b"")
 
 
 @pytest.mark.parametrize(

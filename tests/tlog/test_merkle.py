@@ -210,6 +210,17 @@ def test_bounds_of_consistency(
     assert error.value.code == code
 
 
+def test_the_largest_sizes_are_within_the_bounds() -> None:
+    """2^63 - 1 is a size; what then fails is the proof."""
+    for verify in (
+        lambda: merkle.verify_inclusion(X, 0, 2**63 - 1, [X] * 63, X),
+        lambda: merkle.verify_consistency(5, 2**63 - 1, [X] * 66, X, X),
+    ):
+        with pytest.raises(MerkleError) as error:
+            verify()
+        assert error.value.code in ("ROOT_DIFFERS", "PATH_LENGTH")
+
+
 def test_no_proof_is_made_out_of_range() -> None:
     with pytest.raises(MerkleError, match="no leaf"):
         merkle.inclusion_path(node_over(HASHES), 8, 8)

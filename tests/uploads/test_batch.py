@@ -403,23 +403,18 @@ def test_two_intakes_take_everything_once(conninfo: Conninfo) -> None:
             other = replace(one, intake=second)
             await one.upload(a_child())
             try:
-                for _ in range(10):
-                    raw = one.batch(a_dose(a_child())).SerializeToString()
+                for days in range(0, 20, 2):
+                    first_dose, dose = (
+                        a_dose(a_child(), day=BORN + timedelta(days=days + n)) for n in (0, 1)
+                    )
+                    raw = one.batch(first_dose).SerializeToString()
                     first, again = await asyncio.gather(one.send_bytes(raw), other.send_bytes(raw))
                     assert (first.leaf, first.salt) == (again.leaf, again.salt)
-                    dose = a_dose(a_child())
                     batches = [one.batch(dose), one.batch(dose, a_dose("1"))]
                     receipts = await asyncio.gather(one.send(batches[0]), other.send(batches[1]))
-                    found = sorted(states(receipt)[0] for receipt in receipts)
-                    assert found in (
-                        ["accepted", "duplicate"],
-                        ["duplicate", "flagged"],
-                        ["duplicate", "quarantined"],
-                    )
-                stored = await one.rows(
-                    "SELECT count(*), count(DISTINCT record_id) FROM gateway.dose"
-                )
-                assert stored[0][0] == stored[0][1]
+                    found = {states(receipt)[0] for receipt in receipts}
+                    assert found == {"duplicate", "flagged"}
+                assert await one.rows("SELECT count(*) FROM gateway.dose") == [(20,)]
             finally:
                 await recorder.close()
                 await database.close()
