@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gateway.records.desk import Desk
 from gateway.records.form import to_day
-from gateway.records.ids import CHILD_CODE, record_id_bytes
+from gateway.records.ids import CHILD_CODE, VACCINE_CODE, record_id_bytes
 from gateway.records.keys import HERE, DoseKey
 from gateway.v1.vaccination_pb2 import Vaccination
 
@@ -84,6 +84,8 @@ def key_of(dose: Dose, desk: Desk, index: int) -> DoseKey | None:
     """
     record_id, day = dose.id_bytes, dose.day
     if record_id is None or day is None or not CHILD_CODE.fullmatch(dose.child_code):
+        return None
+    if not VACCINE_CODE.fullmatch(dose.vaccine_code):
         return None
     vaccine = desk.tables.vaccines.get(dose.vaccine_code)
     return DoseKey(

@@ -10,6 +10,8 @@ from datetime import date
 from operator import mul
 
 CHILD_CODE = re.compile(r"[0-9]{18}", re.ASCII)
+# The programme's code; "" is a missing item, which other rules find.
+VACCINE_CODE = re.compile(r"(?:[0-9]{4})?", re.ASCII)
 DIVISION_CODE = re.compile(r"[0-9]{6}", re.ASCII)
 # Our own syntax for document numbers of the units' systems.
 _DOCUMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", re.ASCII)

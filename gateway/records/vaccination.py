@@ -12,7 +12,7 @@ from datetime import date
 from gateway.records.desk import Desk, ordinal_of_seconds
 from gateway.records.dose import BETWEEN, NOTE_PARTS, Dose
 from gateway.records.form import empty_items, form_findings, text_is_fit
-from gateway.records.ids import CHILD_CODE, is_iso_code
+from gateway.records.ids import CHILD_CODE, VACCINE_CODE, is_iso_code
 from gateway.records.rulebook import Finding, Findings
 from gateway.v1.types_pb2 import TraceCode
 from gateway.v1.vaccination_pb2 import Vaccination
@@ -146,6 +146,8 @@ def identity(dose: Dose, _desk: Desk) -> Findings:
         found += _at("EN-10", "record_id")
     if not CHILD_CODE.fullmatch(dose.child_code):
         found += _at("CH-01", "child_code")
+    if not VACCINE_CODE.fullmatch(dose.vaccine_code):
+        found += _at("EN-10", "lot.vaccine_code")
     if dose.dose_number > _MOST_DOSES:
         found += _at("EN-10", "dose_number")
     if dose.revision >= MOST_REVISIONS:

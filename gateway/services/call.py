@@ -38,10 +38,10 @@ class Call:
     __slots__ = (
         "_append",
         "_blamed",
+        "_claims",
         "_connection",
         "_principal",
         "_recorder",
-        "claims",
         "event",
         "permitted",
         "raw",
@@ -57,12 +57,12 @@ class Call:
         self._recorder = recorder
         self._append: asyncio.Task[Entry] | None = None
         self._blamed: dict[Refusal, str] = {}
+        self._claims: Claims | None = None
         self._connection: Connection | None = None
         self._principal: Principal | None = None
         self.rpc = rpc
         self.request_id = new_id()
         self.event = event.with_(request_id=self.request_id)
-        self.claims: Claims | None = None
         self.permitted = False
         self.raw = b""
 
@@ -70,6 +70,11 @@ class Call:
     def recorded(self) -> bool:
         """Whether the call's leaf is written, being written, or was found impossible to write."""
         return self._append is not None
+
+    @property
+    def appending(self) -> asyncio.Task[Entry] | None:
+        """The leaf on its way to the log, once `record` was called."""
+        return self._append
 
     @property
     def known(self) -> Rpc:
@@ -91,6 +96,11 @@ class Call:
         """The authenticated caller, since check 5."""
         return _established(self._principal)
 
+    @property
+    def claims(self) -> Claims:
+        """What the caller's token says, since check 5."""
+        return _established(self._claims)
+
     def connect(self, connection: Connection) -> None:
         """Take what the front knows of the connection, for the leaf too."""
         self._connection = connection
@@ -107,8 +117,9 @@ class Call:
             strength=connection.origin.strength,
         )
 
-    def identify(self, principal: Principal) -> None:
-        """Take the established principal, for the leaf too."""
+    def identify(self, principal: Principal, claims: Claims) -> None:
+        """Take the established principal, for the leaf too, and the claims it follows from."""
+        self._claims = claims
         if self._principal is None:
             self.note(account=principal.account, session=principal.session.hex())
         self._principal = principal
@@ -118,7 +129,7 @@ class Call:
         one = Call(self._recorder, self.event, self.rpc)
         one._connection = self._connection
         one._principal = self._principal
-        one.claims = self.claims
+        one._claims = self._claims
         one.raw = raw
         return one
 

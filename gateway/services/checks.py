@@ -78,7 +78,6 @@ class Checks:
         claims = self._verifier.verify(
             token(), principal.bearer(call.link), self._clock.now_us()
         )  # 5
-        call.claims = claims
         await self._establish(call, claims)
         principal.require_password(
             call.caller, expired_allowed=rpc.access.password_expired_allowed
@@ -95,12 +94,9 @@ class Checks:
         Raises TOKEN_EXPIRED, SESSION_UNKNOWN and the like.
         """
         await self._valid(call.link)
-        claims = call.claims
-        if claims is None:
-            raise refuse(Reason.TOKEN_MISSING)
-        if self._clock.now_us() >= claims.expires_us:
+        if self._clock.now_us() >= call.claims.expires_us:
             raise refuse(Reason.TOKEN_EXPIRED)
-        await self._establish(call, claims)
+        await self._establish(call, call.claims)
         principal.require_password(call.caller, expired_allowed=False)
 
     def stream(self, call: Call) -> AbstractContextManager[None]:
@@ -132,4 +128,5 @@ class Checks:
         """
         standing = await self._current.standing(claims.session)
         now_us = self._clock.now_us()
-        call.identify(principal.establish(claims, standing, call.link, self._profile, now_us))
+        found = principal.establish(claims, standing, call.link, self._profile, now_us)
+        call.identify(found, claims)

@@ -224,7 +224,9 @@ class Guard(grpc.GenericRpcHandler):
         refusal = wire.broken(context, wire.DEADLINE_SLACK_S) or refuse(Reason.CANCELLED)
         if self._stopping:
             refusal = refuse(Reason.SHUTTING_DOWN)
-        leaf = asyncio.create_task(self._last_leaf(call, refusal))
+        leaf: asyncio.Task[Any] = call.appending or asyncio.create_task(
+            self._last_leaf(call, refusal)
+        )
         self._under_way.add(leaf)
         leaf.add_done_callback(self._under_way.discard)
 

@@ -101,8 +101,8 @@ class Intake:
     ) -> bytes:
         """Return the serialised BatchReceipt of a batch, taken now or before; takes `batch` over.
 
-        Raises BATCH_MALFORMED (no leaf yet); REQUEST_ID_REUSED, REVISION_STALE and what the recorder
-        raises (with their leaf).
+        Raises BATCH_MALFORMED (no leaf yet); REQUEST_ID_REUSED, REVISION_STALE and what the
+        recorder raises (with their leaf).
         """
         now_us = self._clock.now_us()
         desk = Desk(self._tables, self._units(), self._tagger, principal.organisation, now_us)

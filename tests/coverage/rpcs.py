@@ -1,12 +1,14 @@
 """Every rpc of the contract with somebody who may call it and a message that it takes; what each call leaves behind."""
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import psycopg
 from google.protobuf.message import Message
 
 from gateway.clock import US_PER_S
@@ -14,6 +16,7 @@ from gateway.config.home import DOORS, Door
 from gateway.services import doors
 from gateway.services.access import Rpc
 from gateway.services.health import HealthCheckRequest
+from gateway.store import roles
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import audit_service_pb2 as audit
 from gateway.v1 import identity_service_pb2 as identity
@@ -305,3 +308,12 @@ async def eventually(condition: Callable[[], Any], seconds: float = 5) -> None:
             if await found if asyncio.iscoroutine(found) else found:
                 return
             await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def locked_head(world: World) -> Iterator[None]:
+    """Hold the head of the log: until the end of the block nothing can be committed."""
+    with psycopg.connect(roles.conninfo(world.home, world.settings, "owner")) as connection:
+        connection.execute("SELECT size FROM gateway.audit_head FOR UPDATE")
+        yield
+        connection.rollback()

@@ -1,14 +1,11 @@
 """Every rpc, called in every way: exactly one leaf, which says what the caller was told, and a checkpoint in every reply."""
 
 import asyncio
-import contextlib
 
 import grpc
-import psycopg
 import pytest
 
 from gateway.services.wire import FIRST_MESSAGE_S
-from gateway.store import roles
 from tests.coverage.rpcs import (
     ALL,
     IDS,
@@ -20,6 +17,7 @@ from tests.coverage.rpcs import (
     call,
     case_of,
     eventually,
+    locked_head,
     refused,
     rpc_of,
     send,
@@ -386,11 +384,3 @@ def replace_method(monkeypatch, world, case, method):
     guard = world.doors[case[0]].guard
     rpc, _ = guard._methods[case[1]]
     monkeypatch.setitem(guard._methods, case[1], (rpc, method))
-
-
-@contextlib.contextmanager
-def locked_head(world):
-    with psycopg.connect(roles.conninfo(world.home, world.settings, "owner")) as connection:
-        connection.execute("SELECT size FROM gateway.audit_head FOR UPDATE")
-        yield
-        connection.rollback()

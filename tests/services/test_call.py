@@ -75,7 +75,7 @@ def test_notes_add_up():
 
 def test_nothing_is_asked_before_it_is_established(province):
     call = a_call(province.world)
-    for name in ("known", "action", "link", "caller"):
+    for name in ("known", "action", "link", "caller", "claims"):
         with pytest.raises(RuntimeError):
             getattr(call, name)
 

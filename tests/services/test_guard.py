@@ -11,7 +11,16 @@ from gateway.audit.event import Event
 from gateway.tlog import checkpoint, note
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
-from tests.coverage.rpcs import UPLOAD, WHOAMI, Watch, a_batch, eventually, refused, send
+from tests.coverage.rpcs import (
+    UPLOAD,
+    WHOAMI,
+    Watch,
+    a_batch,
+    eventually,
+    locked_head,
+    refused,
+    send,
+)
 from tests.world import PASSWORD, RefusedError, World, fresh_ground
 
 CHECK = "/grpc.health.v1.Health/Check"
@@ -212,6 +221,43 @@ def test_the_store_is_away(cluster):
         await asyncio.wait_for(serves(), 20)
 
     in_a_world(cluster, work)
+
+
+def test_a_cancel_while_a_refusal_is_recorded(province):
+    """The refusal is on its way to the log: it is the call's one leaf."""
+
+    async def work(world):
+        channel = await world.channel(world.county, "identity")
+        await channel.unary_unary(CHECK)(b"", timeout=10)
+        guard, watch = world.doors["identity"].guard, Watch(world)
+        with locked_head(world):
+            call = channel.unary_unary(WHOAMI)(b"", timeout=10)
+            await eventually(lambda: guard._running)
+            await asyncio.sleep(0.05)
+            call.cancel()
+            await eventually(lambda: not guard._running)
+        assert (await watch.only_leaf())["reason"] == "TOKEN_MISSING"
+
+    province.run(work(province.world))
+
+
+def test_a_cancel_that_cannot_be_recorded(cluster, capsys):
+    async def work(world):
+        token = await world.login(world.county)
+        stream = await world.open_upload(world.county, token)
+        await stream.write(a_batch(world, world.county).SerializeToString())
+        await stream.read()
+        await world.kill_signer()
+        guard = world.doors["intake"].guard
+        stream.cancel()
+        await eventually(lambda: not guard._running)
+        await guard.settle()
+        begin = world.size()
+        await world.start_signer()
+        await eventually(lambda: refused_by(world, begin) == 1)
+
+    in_a_world(cluster, work)
+    assert "leaf.unrecorded" in capsys.readouterr().err
 
 
 def test_a_stop_finishes_what_was_taken(cluster):
