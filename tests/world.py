@@ -15,6 +15,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import grpc
 import psycopg
@@ -35,6 +36,7 @@ from gateway.front.listener import Front
 from gateway.names import DEFAULT_TRUST_DOMAIN
 from gateway.pki import ceremony
 from gateway.pki.issue import Authority
+from gateway.services import server
 from gateway.services.server import Running, open_door
 from gateway.store import roles
 from gateway.store.database import Database
@@ -432,7 +434,9 @@ class Held:
 @contextlib.contextmanager
 def held(cluster: Cluster, doors: tuple[Door, ...] = DOORS) -> Iterator[Held]:
     """Hold a world open for the synchronous tests of a module."""
-    with fresh_ground(cluster) as ground, asyncio.Runner() as runner:
+    # Between two tests nobody answers a ping: the loop stands still.
+    unhurried = mock.patch.object(server, "KEEPALIVE_S", 3600)
+    with unhurried, fresh_ground(cluster) as ground, asyncio.Runner() as runner:
         opened = World.open(ground, doors)
         world = runner.run(opened.__aenter__())
         try:

@@ -7,19 +7,14 @@ import pytest
 
 from gateway.v1 import identity_service_pb2 as identity
 from tests.coverage.rpcs import LOGIN, UPLOAD, Watch, a_batch, eventually
-from tests.world import CITY, COUNTY, PASSWORD, World, fresh_ground
+from tests.world import CITY, COUNTY, PASSWORD, held
 
 
 @pytest.fixture(scope="module")
 def province(cluster):
-    with fresh_ground(cluster) as ground, asyncio.Runner() as runner:
-        opened = World.open(ground)
-        world = runner.run(opened.__aenter__())
-        runner.run(world.open_front())
-        try:
-            yield world, runner.run
-        finally:
-            runner.run(opened.__aexit__(None, None, None))
+    with held(cluster) as stands:
+        stands.run(stands.world.open_front())
+        yield stands.world, stands.run
 
 
 async def login(world, person):
