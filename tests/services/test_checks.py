@@ -288,6 +288,7 @@ def test_6_a_password_that_must_be_changed(province, change, reason):
 def test_7_too_many_calls_of_an_account(province, monkeypatch):
     async def work(world):
         token = await world.login(world.county)
+        await whoami(world, token)
         limits = world.doors["identity"].guard._checks.limits
         monkeypatch.setattr(limits._accounts, "_rate", 0.001)
         for level in limits._accounts._levels.values():
