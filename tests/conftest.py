@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from gateway import log
 from gateway.cli.founding import Founding
 from gateway.config import folders, users
 from gateway.config.home import Home
@@ -42,6 +43,14 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _log_to_standard_error() -> Iterator[None]:
+    """The log is the process's: a test that sends it elsewhere must not take it from the others."""
+    log._LINES.process, log._LINES.stream, log._LINES._lost = "", None, 0
+    yield
+    log._LINES.process, log._LINES.stream, log._LINES._lost = "", None, 0
 
 
 @pytest.fixture(scope="session")

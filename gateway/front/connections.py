@@ -8,6 +8,7 @@ comes first, its leaf right after: to wait for the log would let the revoked one
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from OpenSSL import SSL
@@ -125,8 +126,9 @@ class Connections:
             await asyncio.wait(self._telling)
 
     async def _listen(self) -> None:
-        async for _ in self._database.listen(CHANNEL):
-            self._moved.set()
+        async with aclosing(self._database.listen(CHANNEL)) as notices:
+            async for _ in notices:
+                self._moved.set()
 
     async def _look(self) -> None:
         """Cut what fell, what expired; end what idles or is too old."""

@@ -9,7 +9,7 @@ nothing is known: every question raises STORE_AWAY.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -173,8 +173,9 @@ class Current:
             await self._try()
 
     async def _listen(self) -> None:
-        async for _channel, _name in self._database.listen(CHANNEL):
-            await self._try()
+        async with aclosing(self._database.listen(CHANNEL)) as notices:
+            async for _channel, _name in notices:
+                await self._try()
 
     async def _try(self) -> None:
         try:

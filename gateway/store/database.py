@@ -6,7 +6,7 @@ StoreError, whose text never holds values of rows.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -124,8 +124,10 @@ class Database:
                 raise
             self._give_back(connection)
 
-    async def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
+    async def listen(self, *channels: str) -> AsyncGenerator[tuple[str, str], None]:
         """Yield (channel, payload) of notifications for ever, on a connection of its own.
+
+        Whoever stops listening closes the generator (contextlib.aclosing), and so the connection.
 
         After each (re)connection every channel is yielded once with payload "": something may have
         been missed.
@@ -173,8 +175,12 @@ class Database:
                 raise
             return connection
         connection = await self._connect()
-        with translated():
-            await connection.execute("BEGIN")
+        try:
+            with translated():
+                await connection.execute("BEGIN")
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def _undo(self, connection: psycopg.AsyncConnection) -> None:
