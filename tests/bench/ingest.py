@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 import sys
 import time
@@ -46,6 +47,9 @@ async def _rounds(province: Province) -> list[Figure]:
     by_county = {
         code: [f for f in families if f.unit.organisation_code == code] for code in COUNTIES
     }
+    # The generated people are not the client's: its collector must not walk them in every round.
+    gc.collect()
+    gc.freeze()
     sender = _Sender()
     streamed, received, copied, singles, latencies = [], [], [], [], []
     cards = {
