@@ -3,11 +3,14 @@
 Without root there is one user for all and `separate` is False.
 """
 
+import fcntl
 import grp
 import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +18,10 @@ from gateway.config.home import PROCESSES, Process
 
 # Every gateway user belongs to it; it opens the sockets that all processes need.
 GROUP = "gateway"
-# Two gateways may be made at once: shadow's lock file makes the second wait at most this long.
 _TOOL_TIMEOUT_S = 20.0
+# Two gateways may be made at once, and two `useradd` at once lose one of their users: whoever makes
+# users holds this folder's lock.
+_LOCKED = Path("/etc")
 
 
 class UserError(Exception):
@@ -59,18 +64,11 @@ def user_of(process: Process) -> SystemUser:
 
 def make_users(processes: tuple[Process, ...] = PROCESSES) -> None:
     """Make the group and the users that are absent, as root; raises UserError."""
-    _make_group(GROUP)
-    for process in processes:
-        name = user_name(process)
-        if _exists(name):
-            continue
-        _run(
-            ["useradd", "--system", "--user-group", f"--groups={GROUP}", "--no-create-home"],
-            ["--home-dir=/nonexistent", "--shell=/usr/sbin/nologin", name],
-        )
-        if not _exists(name):
-            msg = f"useradd did not make {name}: make a system user of this name in group {GROUP}"
-            raise UserError(msg)
+    with _alone():
+        _make_group(GROUP)
+        for process in processes:
+            if not _exists(user_name(process)):
+                _make_user(user_name(process))
 
 
 def unreachable(path: Path, user: SystemUser) -> Path | None:
@@ -107,6 +105,26 @@ def _exists(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    folder = os.open(_LOCKED, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _make_user(name: str) -> None:
+    _run(
+        ["useradd", "--system", "--user-group", f"--groups={GROUP}", "--no-create-home"],
+        ["--home-dir=/nonexistent", "--shell=/usr/sbin/nologin", name],
+    )
+    if not _exists(name):
+        msg = f"useradd did not make {name}: make a system user of this name in group {GROUP}"
+        raise UserError(msg)
 
 
 def _make_group(name: str) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.home import DOORS, Home
+from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings, load
+from gateway.supervise import state
+from gateway.supervise.supervisor import SERVING
 
 # Below Linux's range for outgoing connections (32768-60999), above the well-known ports.
 FIRST_PORT, LAST_PORT, PORTS_EACH = 20_000, 32_000, 10
@@ -98,7 +100,7 @@ class Host:
         )
 
     def start(self) -> None:
-        """Run `gateway serve` and return when every door listens; raises HostError."""
+        """Run `gateway serve` and return when every process serves; raises HostError."""
         log = self.home.root / "serve.out"
         with log.open("ab") as out:
             self._serving = subprocess.Popen(
@@ -108,12 +110,24 @@ class Host:
                 stdin=subprocess.DEVNULL,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        address = self.settings.front.listen[0]
-        while not all(_listens(address, self.ports.of(door)) for door in DOORS):
+        while not self._serves(self._serving.pid):
             if self._serving.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise HostError(f"gateway serve did not start:\n{log.read_text()[-4000:]}")
             time.sleep(_POLL_S)
+
+    def _serves(self, supervisor: int) -> bool:
+        """Return whether this supervisor's processes are all ready.
+
+        That a port listens would prove nothing: a killed supervisor's front may not be gone yet.
+        """
+        known = state.read(self.home) or {}
+        children = known.get("children")
+        return (
+            known.get("supervisor") == supervisor
+            and isinstance(children, dict)
+            and all(children.get(name, {}).get("state") == "ready" for name in SERVING)
+        )
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
         """End the supervisor and wait for it; SIGTERM drains."""

