@@ -140,6 +140,8 @@ class Reason(StrEnum):
     CERT_EXPIRED = "CERT_EXPIRED"
     CERT_NOT_YET_VALID = "CERT_NOT_YET_VALID"
     CERT_REVOKED = "CERT_REVOKED"
+    CERT_SUPERSEDED = "CERT_SUPERSEDED"
+    LINEAGE_LOCKED = "LINEAGE_LOCKED"
     CERT_PROFILE = "CERT_PROFILE"
     CERT_UNKNOWN = "CERT_UNKNOWN"
     CRL_STALE = "CRL_STALE"
@@ -152,6 +154,12 @@ class Reason(StrEnum):
     ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
     ORGANISATION_SUSPENDED = "ORGANISATION_SUSPENDED"
     SYSTEM_SUSPENDED = "SYSTEM_SUSPENDED"
+    # who: the enrolment
+    CODE_INVALID = "CODE_INVALID"
+    CODE_BURNT = "CODE_BURNT"
+    APPROVAL_PENDING = "APPROVAL_PENDING"
+    SECOND_OFFICER_NEEDED = "SECOND_OFFICER_NEEDED"
+    RENEWAL_CLOSED = "RENEWAL_CLOSED"
     # who: the session
     TOKEN_MISSING = "TOKEN_MISSING"
     TOKEN_INVALID = "TOKEN_INVALID"
@@ -215,9 +223,11 @@ _U, _D, _I, _P, _E, _A = (
 REASONS: Mapping[Reason, Meaning] = {
     Reason.CERT_MISSING: Meaning(_U, "No client certificate was presented. Connect with the certificate issued to your system.", "未出示客户端证书。请使用签发给本系统的证书连接。"),
     Reason.CERT_UNTRUSTED: Meaning(_U, "The certificate was not issued by this gateway's authority. Use the certificate issued by the province.", "证书不是本网关的证书机构签发的。请使用省级平台签发的证书。"),
-    Reason.CERT_EXPIRED: Meaning(_U, "The certificate has expired. Ask your administrator for a new one.", "证书已过期。请向管理员申请新证书。"),
+    Reason.CERT_EXPIRED: Meaning(_U, "The certificate has expired. Within 7 days 'gateway certificate renew' still works; later ask your administrator for an invitation.", "证书已过期。7 日内仍可运行 gateway certificate renew 续期；逾期请向管理员申请邀请码。"),
     Reason.CERT_NOT_YET_VALID: Meaning(_U, "The certificate is not valid yet. Check the clock of your system.", "证书尚未生效。请检查本系统时钟。"),
-    Reason.CERT_REVOKED: Meaning(_U, "The certificate was revoked. Ask your administrator.", "证书已被吊销。请联系管理员。"),
+    Reason.CERT_REVOKED: Meaning(_U, "The certificate was revoked. Ask your administrator for an invitation, then run 'gateway enrol'.", "证书已被吊销。请向管理员申请邀请码，再运行 gateway enrol。"),
+    Reason.CERT_SUPERSEDED: Meaning(_U, "A newer certificate of this system is in use. Connect with that one, and close channels of the old one first.", "本系统已启用更新的证书。请先关闭旧证书的通道，改用新证书连接。"),
+    Reason.LINEAGE_LOCKED: Meaning(_P, "An old certificate of this system was used after its successor: two hold its identity, so both are locked. Find out who; then ask your administrator for an invitation and enrol again.", "新证书启用后仍有人使用旧证书：同一身份有两个持有者，均已锁定。请查明原因，再向管理员申请邀请码重新登记。"),
     Reason.CERT_PROFILE: Meaning(_U, "The certificate does not have the form of a client certificate of this gateway.", "证书不符合本网关客户端证书的格式要求。"),
     Reason.CERT_UNKNOWN: Meaning(_U, "The certificate is not in the gateway's register. Ask your administrator.", "证书未在网关登记。请联系管理员。"),
     Reason.CRL_STALE: Meaning(_A, "The revocation list is out of date, so nobody is let in. The gateway's operator must renew it.", "吊销列表已过期，暂停一切接入。请网关运维人员更新。"),
@@ -230,6 +240,11 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.ORIGIN_MISMATCH: Meaning(_D, "The certificate belongs to another organisation than the tunnel.", "证书所属机构与通道所属机构不一致。"),
     Reason.ORGANISATION_SUSPENDED: Meaning(_D, "The organisation is suspended. Ask the province.", "该机构已被暂停接入。请联系省级平台。"),
     Reason.SYSTEM_SUSPENDED: Meaning(_D, "The system is suspended or not registered. Ask your administrator.", "该系统已被暂停或未登记。请联系管理员。"),
+    Reason.CODE_INVALID: Meaning(_U, "There is no such invitation for this tunnel's organisation, or it has expired. Check the code, or ask your administrator for another.", "没有适用于本通道机构的邀请码，或邀请码已过期。请核对，或向管理员重新申请。"),
+    Reason.CODE_BURNT: Meaning(_U, "The code is void: another key was shown for it, or too many attempts failed. If that was not you, tell the province; ask for another code.", "邀请码已作废：曾用于另一密钥，或失败次数过多。如非本人操作请报告省级平台，并重新申请。"),
+    Reason.APPROVAL_PENDING: Meaning(_P, "A second officer must confirm the key's fingerprint. Tell it to the officer, then run the command again.", "须由另一名管理人员确认密钥指纹。请告知指纹，确认后重新运行命令。"),
+    Reason.SECOND_OFFICER_NEEDED: Meaning(_D, "Whoever invited cannot confirm: another officer must.", "邀请人不能自行确认，须由另一名管理人员确认。"),
+    Reason.RENEWAL_CLOSED: Meaning(_P, "This certificate cannot be renewed any more. Ask your administrator for an invitation, then run 'gateway enrol'.", "该证书已不能续期。请向管理员申请邀请码，再运行 gateway enrol。"),
     Reason.TOKEN_MISSING: Meaning(_U, "There is no access token. Call Login first and send the token as 'authorization: Bearer ...'.", "缺少访问令牌。请先登录，并在 authorization 中携带令牌。"),
     Reason.TOKEN_INVALID: Meaning(_U, "The access token is not valid for this connection. Log in again.", "访问令牌对本连接无效。请重新登录。"),
     Reason.TOKEN_EXPIRED: Meaning(_U, "The access token has expired. Call RefreshToken, open the stream again and resume.", "访问令牌已过期。请刷新令牌，重新打开流并续传。"),

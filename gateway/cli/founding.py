@@ -49,6 +49,7 @@ identity = {ports.identity}
 intake = {ports.intake}
 disclosure = {ports.disclosure}
 administration = {ports.administration}
+enrolment = {ports.enrolment}
 
 [origin]
 # "static" believes addresses and is marked weak in every entry of the audit log: refused unless the
@@ -109,7 +110,11 @@ class Founding:
         """The doors' ports, counted from the lowest."""
         base = self.base_port
         return PortSettings(
-            intake=base, disclosure=base + 1, administration=base + 2, identity=base + 3
+            intake=base,
+            disclosure=base + 1,
+            administration=base + 2,
+            identity=base + 3,
+            enrolment=base + 5,
         )
 
     @property

@@ -10,6 +10,9 @@ from typing import Literal
 Door = Literal["identity", "intake", "disclosure", "administration"]
 # The doors that have services so far, in the order in which they start.
 DOORS: tuple[Door, ...] = ("identity", "intake", "administration")
+# Where the front listens. Enrolment is served by the identity process, on a socket of its own.
+Listener = Literal["identity", "intake", "disclosure", "administration", "enrolment"]
+LISTENERS: tuple[Listener, ...] = (*DOORS, "enrolment")
 # Each process that has its own system user where `init` runs as root: "gateway-" and this word.
 Process = Literal[
     "front", "identity", "intake", "disclosure", "administration", "signer", "postgres"
@@ -113,8 +116,10 @@ class Home:
         """Return the folder of a process's sockets."""
         return self.root / "run" / process
 
-    def door_socket(self, door: Door) -> Path:
+    def door_socket(self, door: Listener) -> Path:
         """Return the socket that the front relays a door's connections to."""
+        if door == "enrolment":
+            return self.run("identity") / "enrolment.sock"
         return self.run(door) / "door.sock"
 
     @property

@@ -73,17 +73,73 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalRules:
+    """When certificates are renewed: shares of a life, days, seconds and hours."""
+
+    window_from: float
+    window_until: float
+    after_expiry_days: float
+    grace_s: float
+    list_superseded_after_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRules:
+    """How long an invitation's code lives and how many wrong requests it bears."""
+
+    code_hours: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationListRules:
+    """How often the revocation list is signed, how long it is valid, from what age it alarms."""
+
+    renew_hours: float
+    valid_hours: float
+    alarm_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class WarningRules:
+    """Days before the end of a certificate at which it is told, longest first."""
+
+    days: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DefectiveRules:
+    """How long a connection with a defective certificate may ask what is wrong."""
+
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRules:
+    """All of policies/certificates.toml; each number is explained there."""
+
+    renewal: RenewalRules
+    enrolment: EnrolmentRules
+    revocation_list: RevocationListRules
+    warnings: WarningRules
+    defective: DefectiveRules
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """A policies folder as it was read: its digest (hex) covers every file in it."""
 
     folder: Path
     sha256: str
     limits: Limits
+    certificates: CertificateRules
 
 
 def load_policies(folder: Path) -> Policies:
     """Return the policies in a folder; raises SettingsError naming file and key."""
-    return Policies(folder, digest(folder), load_limits(folder / "limits.toml"))
+    limits = load_limits(folder / "limits.toml")
+    certificates = load_certificate_rules(folder / "certificates.toml")
+    return Policies(folder, digest(folder), limits, certificates)
 
 
 def load_limits(path: Path) -> Limits:
@@ -95,6 +151,41 @@ def load_limits(path: Path) -> Limits:
             if getattr(group, field.name) <= 0:
                 raise SettingsError(f"{path.name}: {section.name}.{field.name}: must be above 0")
     return limits
+
+
+def load_certificate_rules(path: Path) -> CertificateRules:
+    """Return the rules in a file; raises SettingsError naming the key."""
+    rules = build(CertificateRules, read(path), f"{path.name}: ")
+    for key, good, text in _certificate_faults(rules):
+        if not good:
+            raise SettingsError(f"{path.name}: {key}: {text}")
+    return rules
+
+
+def _certificate_faults(rules: CertificateRules) -> list[tuple[str, bool, str]]:
+    renewal, listed, days = rules.renewal, rules.revocation_list, rules.warnings.days
+    ordered = 0 < listed.renew_hours < listed.alarm_hours < listed.valid_hours
+    window = 0 < renewal.window_from < renewal.window_until < 1
+    return [
+        ("renewal.window_from", window, "0 < window_from < window_until < 1"),
+        ("renewal.after_expiry_days", renewal.after_expiry_days >= 0, "not negative"),
+        ("renewal.grace_s", renewal.grace_s > 0, "above 0"),
+        (
+            "renewal.list_superseded_after_hours",
+            renewal.list_superseded_after_hours >= 0,
+            "not negative",
+        ),
+        ("enrolment.code_hours", rules.enrolment.code_hours > 0, "above 0"),
+        ("enrolment.attempts", rules.enrolment.attempts > 0, "above 0"),
+        ("revocation_list.renew_hours", ordered, "0 < renew_hours < alarm_hours < valid_hours"),
+        ("warnings.days", bool(days) and min(days) > 0, "days above 0"),
+        (
+            "warnings.days",
+            list(days) == sorted(set(days), reverse=True),
+            "longest first, none twice",
+        ),
+        ("defective.longest_s", rules.defective.longest_s > 0, "above 0"),
+    ]
 
 
 def digest(folder: Path) -> str:

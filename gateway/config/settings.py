@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.home import Door
+from gateway.config.home import Listener
 from gateway.config.strict import SettingsError, build, read
 from gateway.names import DEFAULT_TRUST_DOMAIN, ORGANISATION_CODE, TRUST_DOMAIN
 
@@ -38,8 +38,9 @@ class PortSettings:
     intake: int = 8443
     disclosure: int = 8444
     administration: int = 8445
+    enrolment: int = 8448
 
-    def of(self, door: Door) -> int:
+    def of(self, door: Listener) -> int:
         """Return the port of a door."""
         return int(getattr(self, door))
 
@@ -106,7 +107,13 @@ def parse(table: dict[str, object], where: str) -> Settings:
 
 def _faults(settings: Settings) -> list[tuple[str, str]]:
     ports = settings.ports
-    numbers = [ports.identity, ports.intake, ports.disclosure, ports.administration]
+    numbers = [
+        ports.identity,
+        ports.intake,
+        ports.disclosure,
+        ports.administration,
+        ports.enrolment,
+    ]
     rules = [
         ("province", _PROVINCE.fullmatch(settings.province), "six digits"),
         (

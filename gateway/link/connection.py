@@ -26,6 +26,9 @@ class Connection:
     """A connection that passed the front; digests and serial are lower hex, times microseconds.
 
     `name` is the 32 hex digits, `peer` and `listener` are "address:port", `subject` the SPIFFE id.
+    `defect` is the reason why its certificate is good for Diagnose and RenewCertificate only, ""
+    for a good one. At the enrolment listener there is no certificate: subject, serial and digests
+    are "", `not_after_us` 0, and the organisation is the tunnel's.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Connection:
     spki_sha256: str
     not_after_us: int
     origin: Origin
+    defect: str = ""
 
     def to_json(self) -> str:
         """Return one line of JSON."""

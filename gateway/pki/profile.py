@@ -7,7 +7,7 @@ from typing import Literal
 from gateway.config.policies import shipped
 from gateway.config.strict import SettingsError, build, read
 
-Kind = Literal["root", "client-authority", "server-authority", "client", "server"]
+Kind = Literal["root", "client-authority", "server-authority", "client", "encryption", "server"]
 
 _NAMES = ("none", "spiffe", "hosts")
 _KEYS = ("P-256", "P-384", "RSA")

@@ -29,6 +29,8 @@ class Access:
     kind: str
     max_bytes: int
     password_expired_allowed: bool = False
+    defective_certificate_allowed: bool = False
+    token_welcome: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def _rpc(method: MethodDescriptor) -> Rpc:
         kind=given.audit_kind,
         max_bytes=given.max_bytes,
         password_expired_allowed=given.password_expired_allowed,
+        defective_certificate_allowed=given.defective_certificate_allowed,
+        token_welcome=given.token_welcome,
     )
     return Rpc(
         method=full,

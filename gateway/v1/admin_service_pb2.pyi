@@ -4,6 +4,7 @@ isort:skip_file
 The administration door: who exists."""
 
 from collections import abc as _abc
+from gateway.v1 import certificate_pb2 as _certificate_pb2
 from gateway.v1 import options_pb2 as _options_pb2
 from gateway.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
@@ -605,3 +606,547 @@ class ListAccountsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
+
+@_typing.final
+class InviteCertificateRequest(_message.Message):
+    """Whom to invite, and for what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    SYSTEM_NAME_FIELD_NUMBER: _builtins.int
+    OFFICER_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    NEEDS_APPROVAL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID; it names the invitation ever after."""
+    organisation_code: _builtins.str
+    system_name: _builtins.str
+    """A registered system or officer of it."""
+    officer: _builtins.bool
+    purpose: _certificate_pb2.CertificatePurpose.ValueType
+    needs_approval: _builtins.bool
+    """A second officer must confirm the key's fingerprint before the certificate is issued."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        system_name: _builtins.str = ...,
+        officer: _builtins.bool = ...,
+        purpose: _certificate_pb2.CertificatePurpose.ValueType = ...,
+        needs_approval: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["needs_approval", b"needs_approval", "officer", b"officer", "organisation_code", b"organisation_code", "purpose", b"purpose", "request_id", b"request_id", "system_name", b"system_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InviteCertificateRequest: _TypeAlias = InviteCertificateRequest  # noqa: Y015
+
+@_typing.final
+class InviteCertificateResponse(_message.Message):
+    """The code: to be handed over outside the system, and shown this once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ROOT_SHA256_FIELD_NUMBER: _builtins.int
+    invitation_id: _builtins.str
+    code: _builtins.str
+    """26 characters of Crockford's base 32."""
+    root_sha256: _builtins.str
+    """SHA-256 of the gateway's root certificate (DER), lower hex: the pin that the enrolling side checks."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        invitation_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        root_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "expire_time", b"expire_time", "invitation_id", b"invitation_id", "root_sha256", b"root_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InviteCertificateResponse: _TypeAlias = InviteCertificateResponse  # noqa: Y015
+
+@_typing.final
+class ApproveEnrolmentRequest(_message.Message):
+    """The invitation, and the fingerprint that was compared with the person who holds the key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    SPKI_SHA256_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    invitation_id: _builtins.str
+    spki_sha256: _builtins.str
+    """SHA-256 of the key's SubjectPublicKeyInfo, lower hex."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        invitation_id: _builtins.str = ...,
+        spki_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation_id", b"invitation_id", "request_id", b"request_id", "spki_sha256", b"spki_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveEnrolmentRequest: _TypeAlias = ApproveEnrolmentRequest  # noqa: Y015
+
+@_typing.final
+class ApproveEnrolmentResponse(_message.Message):
+    """The invitation as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invitation(self) -> Global___Invitation: ...
+    def __init__(
+        self,
+        *,
+        invitation: Global___Invitation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveEnrolmentResponse: _TypeAlias = ApproveEnrolmentResponse  # noqa: Y015
+
+@_typing.final
+class CancelInvitationRequest(_message.Message):
+    """Which invitation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    invitation_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        invitation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation_id", b"invitation_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelInvitationRequest: _TypeAlias = CancelInvitationRequest  # noqa: Y015
+
+@_typing.final
+class CancelInvitationResponse(_message.Message):
+    """The invitation as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invitation(self) -> Global___Invitation: ...
+    def __init__(
+        self,
+        *,
+        invitation: Global___Invitation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelInvitationResponse: _TypeAlias = CancelInvitationResponse  # noqa: Y015
+
+@_typing.final
+class Invitation(_message.Message):
+    """An invitation without its code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Invitation._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Invitation._State.ValueType  # 0
+        STATE_INVITED: Invitation._State.ValueType  # 1
+        STATE_REQUESTED: Invitation._State.ValueType  # 2
+        """A key was shown and waits for a second officer."""
+        STATE_APPROVED: Invitation._State.ValueType  # 3
+        STATE_ISSUED: Invitation._State.ValueType  # 4
+        STATE_BURNT: Invitation._State.ValueType  # 5
+        """Another key was shown for it, or too many attempts failed."""
+        STATE_CANCELLED: Invitation._State.ValueType  # 6
+        STATE_EXPIRED: Invitation._State.ValueType  # 7
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where it stands."""
+
+    STATE_UNSPECIFIED: Invitation.State.ValueType  # 0
+    STATE_INVITED: Invitation.State.ValueType  # 1
+    STATE_REQUESTED: Invitation.State.ValueType  # 2
+    """A key was shown and waits for a second officer."""
+    STATE_APPROVED: Invitation.State.ValueType  # 3
+    STATE_ISSUED: Invitation.State.ValueType  # 4
+    STATE_BURNT: Invitation.State.ValueType  # 5
+    """Another key was shown for it, or too many attempts failed."""
+    STATE_CANCELLED: Invitation.State.ValueType  # 6
+    STATE_EXPIRED: Invitation.State.ValueType  # 7
+
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    SYSTEM_NAME_FIELD_NUMBER: _builtins.int
+    OFFICER_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SPKI_SHA256_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    INVITER_ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    invitation_id: _builtins.str
+    organisation_code: _builtins.str
+    system_name: _builtins.str
+    officer: _builtins.bool
+    purpose: _certificate_pb2.CertificatePurpose.ValueType
+    state: Global___Invitation.State.ValueType
+    spki_sha256: _builtins.str
+    """SHA-256 of the key that was shown, lower hex, once there is one."""
+    serial: _builtins.str
+    """Of the certificate that was issued, lower hex."""
+    inviter_account_name: _builtins.str
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        invitation_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        system_name: _builtins.str = ...,
+        officer: _builtins.bool = ...,
+        purpose: _certificate_pb2.CertificatePurpose.ValueType = ...,
+        state: Global___Invitation.State.ValueType = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        spki_sha256: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        inviter_account_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "invitation_id", b"invitation_id", "inviter_account_name", b"inviter_account_name", "officer", b"officer", "organisation_code", b"organisation_code", "purpose", b"purpose", "serial", b"serial", "spki_sha256", b"spki_sha256", "state", b"state", "system_name", b"system_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Invitation: _TypeAlias = Invitation  # noqa: Y015
+
+@_typing.final
+class ListInvitationsRequest(_message.Message):
+    """Which part of the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    organisation_code: _builtins.str
+    """Empty: the caller's organisation and those below."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_code", b"organisation_code", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInvitationsRequest: _TypeAlias = ListInvitationsRequest  # noqa: Y015
+
+@_typing.final
+class ListInvitationsResponse(_message.Message):
+    """One page, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def invitations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invitation]: ...
+    def __init__(
+        self,
+        *,
+        invitations: _abc.Iterable[Global___Invitation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitations", b"invitations", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInvitationsResponse: _TypeAlias = ListInvitationsResponse  # noqa: Y015
+
+@_typing.final
+class RevokeCertificatesRequest(_message.Message):
+    """What to revoke, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Cause:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RevokeCertificatesRequest._Cause.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: RevokeCertificatesRequest._Cause.ValueType  # 0
+        CAUSE_KEY_COMPROMISE: RevokeCertificatesRequest._Cause.ValueType  # 1
+        CAUSE_AFFILIATION_CHANGED: RevokeCertificatesRequest._Cause.ValueType  # 3
+        CAUSE_SUPERSEDED: RevokeCertificatesRequest._Cause.ValueType  # 4
+        CAUSE_CESSATION: RevokeCertificatesRequest._Cause.ValueType  # 5
+        CAUSE_PRIVILEGE_WITHDRAWN: RevokeCertificatesRequest._Cause.ValueType  # 9
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """RFC 5280 section 5.3.1."""
+
+    CAUSE_UNSPECIFIED: RevokeCertificatesRequest.Cause.ValueType  # 0
+    CAUSE_KEY_COMPROMISE: RevokeCertificatesRequest.Cause.ValueType  # 1
+    CAUSE_AFFILIATION_CHANGED: RevokeCertificatesRequest.Cause.ValueType  # 3
+    CAUSE_SUPERSEDED: RevokeCertificatesRequest.Cause.ValueType  # 4
+    CAUSE_CESSATION: RevokeCertificatesRequest.Cause.ValueType  # 5
+    CAUSE_PRIVILEGE_WITHDRAWN: RevokeCertificatesRequest.Cause.ValueType  # 9
+
+    @_typing.final
+    class Bearer(_message.Message):
+        """A system or an officer of an organisation."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+        SYSTEM_NAME_FIELD_NUMBER: _builtins.int
+        OFFICER_FIELD_NUMBER: _builtins.int
+        organisation_code: _builtins.str
+        system_name: _builtins.str
+        officer: _builtins.bool
+        def __init__(
+            self,
+            *,
+            organisation_code: _builtins.str = ...,
+            system_name: _builtins.str = ...,
+            officer: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["officer", b"officer", "organisation_code", b"organisation_code", "system_name", b"system_name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    BEARER_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    AUTHORITY_SPKI_SHA256_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    serial: _builtins.str
+    """Lower hex."""
+    organisation_code: _builtins.str
+    """All certificates of all systems and officers of an organisation, and its open invitations."""
+    authority_spki_sha256: _builtins.str
+    """All certificates of an authority: SHA-256 of its SubjectPublicKeyInfo, lower hex. The province alone may."""
+    cause: Global___RevokeCertificatesRequest.Cause.ValueType
+    reason: _builtins.str
+    @_builtins.property
+    def bearer(self) -> Global___RevokeCertificatesRequest.Bearer:
+        """All certificates of a system or an officer, and its open invitations."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        bearer: Global___RevokeCertificatesRequest.Bearer | None = ...,
+        organisation_code: _builtins.str = ...,
+        authority_spki_sha256: _builtins.str = ...,
+        cause: Global___RevokeCertificatesRequest.Cause.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority_spki_sha256", b"authority_spki_sha256", "bearer", b"bearer", "organisation_code", b"organisation_code", "serial", b"serial", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_spki_sha256", b"authority_spki_sha256", "bearer", b"bearer", "cause", b"cause", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id", "serial", b"serial", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["serial", "bearer", "organisation_code", "authority_spki_sha256"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___RevokeCertificatesRequest: _TypeAlias = RevokeCertificatesRequest  # noqa: Y015
+
+@_typing.final
+class RevokeCertificatesResponse(_message.Message):
+    """What was revoked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVOKED_COUNT_FIELD_NUMBER: _builtins.int
+    CRL_NUMBER_FIELD_NUMBER: _builtins.int
+    revoked_count: _builtins.int
+    crl_number: _builtins.int
+    """The number of the revocation list that names them; 0 when it was not published in time and follows by itself."""
+    def __init__(
+        self,
+        *,
+        revoked_count: _builtins.int = ...,
+        crl_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crl_number", b"crl_number", "revoked_count", b"revoked_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeCertificatesResponse: _TypeAlias = RevokeCertificatesResponse  # noqa: Y015
+
+@_typing.final
+class RegisteredCertificate(_message.Message):
+    """A certificate of the register."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    SYSTEM_NAME_FIELD_NUMBER: _builtins.int
+    OFFICER_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ISSUE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_USE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_SHA256_FIELD_NUMBER: _builtins.int
+    WARNING_DAYS_FIELD_NUMBER: _builtins.int
+    serial: _builtins.str
+    """Lower hex."""
+    organisation_code: _builtins.str
+    system_name: _builtins.str
+    officer: _builtins.bool
+    purpose: _certificate_pb2.CertificatePurpose.ValueType
+    state: _certificate_pb2.CertificateState.ValueType
+    generation: _builtins.int
+    certificate_sha256: _builtins.str
+    """SHA-256 of the certificate (DER), lower hex."""
+    warning_days: _builtins.int
+    """The step of the expiry ladder that is reached, in days; 0 while none is."""
+    @_builtins.property
+    def issue_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def first_use_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        serial: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        system_name: _builtins.str = ...,
+        officer: _builtins.bool = ...,
+        purpose: _certificate_pb2.CertificatePurpose.ValueType = ...,
+        state: _certificate_pb2.CertificateState.ValueType = ...,
+        issue_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        first_use_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        generation: _builtins.int = ...,
+        certificate_sha256: _builtins.str = ...,
+        warning_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "expire_time", b"expire_time", "first_use_time", b"first_use_time", "issue_time", b"issue_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_sha256", b"certificate_sha256", "end_time", b"end_time", "expire_time", b"expire_time", "first_use_time", b"first_use_time", "generation", b"generation", "issue_time", b"issue_time", "officer", b"officer", "organisation_code", b"organisation_code", "purpose", b"purpose", "serial", b"serial", "state", b"state", "system_name", b"system_name", "warning_days", b"warning_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisteredCertificate: _TypeAlias = RegisteredCertificate  # noqa: Y015
+
+@_typing.final
+class ListCertificatesRequest(_message.Message):
+    """Which part of the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    organisation_code: _builtins.str
+    """Empty: the caller's organisation and those below."""
+    in_force: _builtins.bool
+    """Only those in force: neither expired nor revoked nor superseded."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        in_force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_force", b"in_force", "organisation_code", b"organisation_code", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCertificatesRequest: _TypeAlias = ListCertificatesRequest  # noqa: Y015
+
+@_typing.final
+class ListCertificatesResponse(_message.Message):
+    """One page, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegisteredCertificate]: ...
+    def __init__(
+        self,
+        *,
+        certificates: _abc.Iterable[Global___RegisteredCertificate] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCertificatesResponse: _TypeAlias = ListCertificatesResponse  # noqa: Y015

@@ -80,6 +80,36 @@ class AdminServiceStub:
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
                 _registered_method=True)
+        self.InviteCertificate = channel.unary_unary(
+                '/gateway.v1.AdminService/InviteCertificate',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.InviteCertificateRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.InviteCertificateResponse.FromString,
+                _registered_method=True)
+        self.ApproveEnrolment = channel.unary_unary(
+                '/gateway.v1.AdminService/ApproveEnrolment',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.ApproveEnrolmentRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ApproveEnrolmentResponse.FromString,
+                _registered_method=True)
+        self.CancelInvitation = channel.unary_unary(
+                '/gateway.v1.AdminService/CancelInvitation',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.CancelInvitationRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.CancelInvitationResponse.FromString,
+                _registered_method=True)
+        self.ListInvitations = channel.unary_unary(
+                '/gateway.v1.AdminService/ListInvitations',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.ListInvitationsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListInvitationsResponse.FromString,
+                _registered_method=True)
+        self.RevokeCertificates = channel.unary_unary(
+                '/gateway.v1.AdminService/RevokeCertificates',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.RevokeCertificatesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.RevokeCertificatesResponse.FromString,
+                _registered_method=True)
+        self.ListCertificates = channel.unary_unary(
+                '/gateway.v1.AdminService/ListCertificates',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -149,6 +179,49 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InviteCertificate(self, request, context):
+        """Invites a registered system or officer to enrol, and answers with the one-time code, once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveEnrolment(self, request, context):
+        """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelInvitation(self, request, context):
+        """Makes an invitation void.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvitations(self, request, context):
+        """Lists invitations; never a code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeCertificates(self, request, context):
+        """Revokes a certificate, or all of a system, an organisation or an authority: connections are cut within a second, and the
+        revocation list names them before this is answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCertificates(self, request, context):
+        """Lists certificates with their state and age.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +269,36 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAccounts,
                     request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListAccountsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_admin__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'InviteCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.InviteCertificate,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.InviteCertificateRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.InviteCertificateResponse.SerializeToString,
+            ),
+            'ApproveEnrolment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveEnrolment,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ApproveEnrolmentRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.ApproveEnrolmentResponse.SerializeToString,
+            ),
+            'CancelInvitation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelInvitation,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.CancelInvitationRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.CancelInvitationResponse.SerializeToString,
+            ),
+            'ListInvitations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvitations,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListInvitationsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.ListInvitationsResponse.SerializeToString,
+            ),
+            'RevokeCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeCertificates,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.RevokeCertificatesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.RevokeCertificatesResponse.SerializeToString,
+            ),
+            'ListCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCertificates,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +545,168 @@ class AdminService:
             '/gateway.v1.AdminService/ListAccounts',
             gateway_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
             gateway_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InviteCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/InviteCertificate',
+            gateway_dot_v1_dot_admin__service__pb2.InviteCertificateRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.InviteCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveEnrolment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/ApproveEnrolment',
+            gateway_dot_v1_dot_admin__service__pb2.ApproveEnrolmentRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.ApproveEnrolmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelInvitation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/CancelInvitation',
+            gateway_dot_v1_dot_admin__service__pb2.CancelInvitationRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.CancelInvitationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvitations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/ListInvitations',
+            gateway_dot_v1_dot_admin__service__pb2.ListInvitationsRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.ListInvitationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/RevokeCertificates',
+            gateway_dot_v1_dot_admin__service__pb2.RevokeCertificatesRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.RevokeCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/ListCertificates',
+            gateway_dot_v1_dot_admin__service__pb2.ListCertificatesRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.ListCertificatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

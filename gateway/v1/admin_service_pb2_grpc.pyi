@@ -51,6 +51,20 @@ class AdminServiceStub:
     """Gives an account a new one-time password and clears its throttle."""
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]
     """Lists accounts with the age of their passwords; never a password."""
+    InviteCertificate: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]
+    """Invites a registered system or officer to enrol, and answers with the one-time code, once."""
+    ApproveEnrolment: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ApproveEnrolmentRequest, _admin_service_pb2.ApproveEnrolmentResponse]
+    """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited."""
+    CancelInvitation: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CancelInvitationRequest, _admin_service_pb2.CancelInvitationResponse]
+    """Makes an invitation void."""
+    ListInvitations: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListInvitationsRequest, _admin_service_pb2.ListInvitationsResponse]
+    """Lists invitations; never a code."""
+    RevokeCertificates: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeCertificatesRequest, _admin_service_pb2.RevokeCertificatesResponse]
+    """Revokes a certificate, or all of a system, an organisation or an authority: connections are cut within a second, and the
+    revocation list names them before this is answered.
+    """
+    ListCertificates: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListCertificatesRequest, _admin_service_pb2.ListCertificatesResponse]
+    """Lists certificates with their state and age."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -75,6 +89,20 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Gives an account a new one-time password and clears its throttle."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """Lists accounts with the age of their passwords; never a password."""
+    InviteCertificate: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]  # type: ignore[assignment]
+    """Invites a registered system or officer to enrol, and answers with the one-time code, once."""
+    ApproveEnrolment: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ApproveEnrolmentRequest, _admin_service_pb2.ApproveEnrolmentResponse]  # type: ignore[assignment]
+    """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited."""
+    CancelInvitation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CancelInvitationRequest, _admin_service_pb2.CancelInvitationResponse]  # type: ignore[assignment]
+    """Makes an invitation void."""
+    ListInvitations: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListInvitationsRequest, _admin_service_pb2.ListInvitationsResponse]  # type: ignore[assignment]
+    """Lists invitations; never a code."""
+    RevokeCertificates: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeCertificatesRequest, _admin_service_pb2.RevokeCertificatesResponse]  # type: ignore[assignment]
+    """Revokes a certificate, or all of a system, an organisation or an authority: connections are cut within a second, and the
+    revocation list names them before this is answered.
+    """
+    ListCertificates: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListCertificatesRequest, _admin_service_pb2.ListCertificatesResponse]  # type: ignore[assignment]
+    """Lists certificates with their state and age."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organisations, systems, units and accounts. Never individual data."""
@@ -150,5 +178,55 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListAccountsResponse, _abc.Awaitable[_admin_service_pb2.ListAccountsResponse]]:
         """Lists accounts with the age of their passwords; never a password."""
+
+    @_abc_1.abstractmethod
+    def InviteCertificate(
+        self,
+        request: _admin_service_pb2.InviteCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.InviteCertificateResponse, _abc.Awaitable[_admin_service_pb2.InviteCertificateResponse]]:
+        """Invites a registered system or officer to enrol, and answers with the one-time code, once."""
+
+    @_abc_1.abstractmethod
+    def ApproveEnrolment(
+        self,
+        request: _admin_service_pb2.ApproveEnrolmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ApproveEnrolmentResponse, _abc.Awaitable[_admin_service_pb2.ApproveEnrolmentResponse]]:
+        """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited."""
+
+    @_abc_1.abstractmethod
+    def CancelInvitation(
+        self,
+        request: _admin_service_pb2.CancelInvitationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.CancelInvitationResponse, _abc.Awaitable[_admin_service_pb2.CancelInvitationResponse]]:
+        """Makes an invitation void."""
+
+    @_abc_1.abstractmethod
+    def ListInvitations(
+        self,
+        request: _admin_service_pb2.ListInvitationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListInvitationsResponse, _abc.Awaitable[_admin_service_pb2.ListInvitationsResponse]]:
+        """Lists invitations; never a code."""
+
+    @_abc_1.abstractmethod
+    def RevokeCertificates(
+        self,
+        request: _admin_service_pb2.RevokeCertificatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RevokeCertificatesResponse, _abc.Awaitable[_admin_service_pb2.RevokeCertificatesResponse]]:
+        """Revokes a certificate, or all of a system, an organisation or an authority: connections are cut within a second, and the
+        revocation list names them before this is answered.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCertificates(
+        self,
+        request: _admin_service_pb2.ListCertificatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListCertificatesResponse, _abc.Awaitable[_admin_service_pb2.ListCertificatesResponse]]:
+        """Lists certificates with their state and age."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,6 +4,7 @@ isort:skip_file
 The identity door: who comes in."""
 
 from collections import abc as _abc
+from gateway.v1 import certificate_pb2 as _certificate_pb2
 from gateway.v1 import options_pb2 as _options_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -271,6 +272,7 @@ class WhoAmIResponse(_message.Message):
     PASSWORD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     PASSWORD_STATE_FIELD_NUMBER: _builtins.int
     SESSION_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RENEWAL_WINDOW_FIELD_NUMBER: _builtins.int
     organisation_code: _builtins.str
     organisation_name: _builtins.str
     spiffe_id: _builtins.str
@@ -287,6 +289,10 @@ class WhoAmIResponse(_message.Message):
     def password_expire_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def session_expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def renewal_window(self) -> _certificate_pb2.RenewalWindow:
+        """When to renew the certificate: pick a moment at random in it."""
+
     def __init__(
         self,
         *,
@@ -300,11 +306,150 @@ class WhoAmIResponse(_message.Message):
         password_expire_time: _timestamp_pb2.Timestamp | None = ...,
         password_state: Global___PasswordState.ValueType = ...,
         session_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        renewal_window: _certificate_pb2.RenewalWindow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "password_expire_time", b"password_expire_time", "session_expire_time", b"session_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "password_expire_time", b"password_expire_time", "renewal_window", b"renewal_window", "session_expire_time", b"session_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "certificate_expire_time", b"certificate_expire_time", "organisation_code", b"organisation_code", "organisation_name", b"organisation_name", "origin_strength", b"origin_strength", "password_expire_time", b"password_expire_time", "password_state", b"password_state", "roles", b"roles", "session_expire_time", b"session_expire_time", "spiffe_id", b"spiffe_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "certificate_expire_time", b"certificate_expire_time", "organisation_code", b"organisation_code", "organisation_name", b"organisation_name", "origin_strength", b"origin_strength", "password_expire_time", b"password_expire_time", "password_state", b"password_state", "renewal_window", b"renewal_window", "roles", b"roles", "session_expire_time", b"session_expire_time", "spiffe_id", b"spiffe_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WhoAmIResponse: _TypeAlias = WhoAmIResponse  # noqa: Y015
+
+@_typing.final
+class DiagnoseRequest(_message.Message):
+    """Empty: the certificate is the connection's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiagnoseRequest: _TypeAlias = DiagnoseRequest  # noqa: Y015
+
+@_typing.final
+class DiagnoseResponse(_message.Message):
+    """The certificate of the connection as the gateway sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPIFFE_ID_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_EN_FIELD_NUMBER: _builtins.int
+    TEXT_ZH_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RENEWABLE_FIELD_NUMBER: _builtins.int
+    RENEWAL_WINDOW_FIELD_NUMBER: _builtins.int
+    GATEWAY_TIME_FIELD_NUMBER: _builtins.int
+    TUNNEL_ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ORIGIN_STRENGTH_FIELD_NUMBER: _builtins.int
+    spiffe_id: _builtins.str
+    """The certificate's SPIFFE id."""
+    serial: _builtins.str
+    """Lower hex."""
+    state: _certificate_pb2.CertificateState.ValueType
+    reason: _builtins.str
+    """The reason that other calls are refused with, "" when they are not."""
+    text_en: _builtins.str
+    """What is wrong and what to do."""
+    text_zh: _builtins.str
+    renewable: _builtins.bool
+    """Whether RenewCertificate would be answered now."""
+    tunnel_organisation_code: _builtins.str
+    """Whose tunnel the connection came through, and how sure that is: "weak" or "proven"."""
+    origin_strength: _builtins.str
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def renewal_window(self) -> _certificate_pb2.RenewalWindow: ...
+    @_builtins.property
+    def gateway_time(self) -> _timestamp_pb2.Timestamp:
+        """The gateway's clock, to compare one's own with."""
+
+    def __init__(
+        self,
+        *,
+        spiffe_id: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        state: _certificate_pb2.CertificateState.ValueType = ...,
+        reason: _builtins.str = ...,
+        text_en: _builtins.str = ...,
+        text_zh: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        renewable: _builtins.bool = ...,
+        renewal_window: _certificate_pb2.RenewalWindow | None = ...,
+        gateway_time: _timestamp_pb2.Timestamp | None = ...,
+        tunnel_organisation_code: _builtins.str = ...,
+        origin_strength: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "gateway_time", b"gateway_time", "renewal_window", b"renewal_window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "gateway_time", b"gateway_time", "origin_strength", b"origin_strength", "reason", b"reason", "renewable", b"renewable", "renewal_window", b"renewal_window", "serial", b"serial", "spiffe_id", b"spiffe_id", "state", b"state", "text_en", b"text_en", "text_zh", b"text_zh", "tunnel_organisation_code", b"tunnel_organisation_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiagnoseResponse: _TypeAlias = DiagnoseResponse  # noqa: Y015
+
+@_typing.final
+class RenewCertificateRequest(_message.Message):
+    """A certificate request for a new key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CSR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID."""
+    csr: _builtins.bytes
+    """PKCS #10, DER, signed with the new key; only its public key is taken."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        csr: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["csr", b"csr", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCertificateRequest: _TypeAlias = RenewCertificateRequest  # noqa: Y015
+
+@_typing.final
+class RenewCertificateResponse(_message.Message):
+    """The next certificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    TOKEN_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    access_token: _builtins.str
+    """Where a valid token was sent: the token of the same session over the new certificate."""
+    @_builtins.property
+    def certificate(self) -> _certificate_pb2.IssuedCertificate: ...
+    @_builtins.property
+    def token_expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        certificate: _certificate_pb2.IssuedCertificate | None = ...,
+        access_token: _builtins.str = ...,
+        token_expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "token_expire_time", b"token_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "certificate", b"certificate", "token_expire_time", b"token_expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCertificateResponse: _TypeAlias = RenewCertificateResponse  # noqa: Y015

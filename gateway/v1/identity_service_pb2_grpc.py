@@ -60,6 +60,16 @@ class IdentityServiceStub:
                 request_serializer=gateway_dot_v1_dot_identity__service__pb2.WhoAmIRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_identity__service__pb2.WhoAmIResponse.FromString,
                 _registered_method=True)
+        self.Diagnose = channel.unary_unary(
+                '/gateway.v1.IdentityService/Diagnose',
+                request_serializer=gateway_dot_v1_dot_identity__service__pb2.DiagnoseRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_identity__service__pb2.DiagnoseResponse.FromString,
+                _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/gateway.v1.IdentityService/RenewCertificate',
+                request_serializer=gateway_dot_v1_dot_identity__service__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_identity__service__pb2.RenewCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -101,6 +111,23 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Diagnose(self, request, context):
+        """Tells what the gateway thinks of the certificate of this connection, and what to do about it. Answers also where every
+        other call is refused because the certificate has expired, is not valid yet, was revoked or superseded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewCertificate(self, request, context):
+        """Issues the certificate that follows the one of this connection, to a new key. The present one stays valid until the new
+        one is first used. The same request for the same key is answered with the same certificate. A token that is sent along is
+        exchanged for one of the new certificate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +155,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.WhoAmI,
                     request_deserializer=gateway_dot_v1_dot_identity__service__pb2.WhoAmIRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_identity__service__pb2.WhoAmIResponse.SerializeToString,
+            ),
+            'Diagnose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Diagnose,
+                    request_deserializer=gateway_dot_v1_dot_identity__service__pb2.DiagnoseRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_identity__service__pb2.DiagnoseResponse.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=gateway_dot_v1_dot_identity__service__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_identity__service__pb2.RenewCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +303,60 @@ class IdentityService:
             '/gateway.v1.IdentityService/WhoAmI',
             gateway_dot_v1_dot_identity__service__pb2.WhoAmIRequest.SerializeToString,
             gateway_dot_v1_dot_identity__service__pb2.WhoAmIResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Diagnose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.IdentityService/Diagnose',
+            gateway_dot_v1_dot_identity__service__pb2.DiagnoseRequest.SerializeToString,
+            gateway_dot_v1_dot_identity__service__pb2.DiagnoseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.IdentityService/RenewCertificate',
+            gateway_dot_v1_dot_identity__service__pb2.RenewCertificateRequest.SerializeToString,
+            gateway_dot_v1_dot_identity__service__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

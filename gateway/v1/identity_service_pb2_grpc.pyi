@@ -43,6 +43,15 @@ class IdentityServiceStub:
     """Sets a new password; ends the account's other sessions."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.WhoAmIRequest, _identity_service_pb2.WhoAmIResponse]
     """Tells how the gateway sees the caller."""
+    Diagnose: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DiagnoseRequest, _identity_service_pb2.DiagnoseResponse]
+    """Tells what the gateway thinks of the certificate of this connection, and what to do about it. Answers also where every
+    other call is refused because the certificate has expired, is not valid yet, was revoked or superseded.
+    """
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RenewCertificateRequest, _identity_service_pb2.RenewCertificateResponse]
+    """Issues the certificate that follows the one of this connection, to a new key. The present one stays valid until the new
+    one is first used. The same request for the same key is answered with the same certificate. A token that is sent along is
+    exchanged for one of the new certificate.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -59,6 +68,15 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Sets a new password; ends the account's other sessions."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.WhoAmIRequest, _identity_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Tells how the gateway sees the caller."""
+    Diagnose: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DiagnoseRequest, _identity_service_pb2.DiagnoseResponse]  # type: ignore[assignment]
+    """Tells what the gateway thinks of the certificate of this connection, and what to do about it. Answers also where every
+    other call is refused because the certificate has expired, is not valid yet, was revoked or superseded.
+    """
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RenewCertificateRequest, _identity_service_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    """Issues the certificate that follows the one of this connection, to a new key. The present one stays valid until the new
+    one is first used. The same request for the same key is answered with the same certificate. A token that is sent along is
+    exchanged for one of the new certificate.
+    """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sessions and passwords. The certificate is the first factor, the password the second."""
@@ -102,5 +120,26 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.WhoAmIResponse, _abc.Awaitable[_identity_service_pb2.WhoAmIResponse]]:
         """Tells how the gateway sees the caller."""
+
+    @_abc_1.abstractmethod
+    def Diagnose(
+        self,
+        request: _identity_service_pb2.DiagnoseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.DiagnoseResponse, _abc.Awaitable[_identity_service_pb2.DiagnoseResponse]]:
+        """Tells what the gateway thinks of the certificate of this connection, and what to do about it. Answers also where every
+        other call is refused because the certificate has expired, is not valid yet, was revoked or superseded.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _identity_service_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.RenewCertificateResponse, _abc.Awaitable[_identity_service_pb2.RenewCertificateResponse]]:
+        """Issues the certificate that follows the one of this connection, to a new key. The present one stays valid until the new
+        one is first used. The same request for the same key is answered with the same certificate. A token that is sent along is
+        exchanged for one of the new certificate.
+        """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

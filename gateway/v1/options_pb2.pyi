@@ -83,6 +83,8 @@ class Access(_message.Message):
     MAX_BYTES_FIELD_NUMBER: _builtins.int
     EXPORT_FIELD_NUMBER: _builtins.int
     PASSWORD_EXPIRED_ALLOWED_FIELD_NUMBER: _builtins.int
+    DEFECTIVE_CERTIFICATE_ALLOWED_FIELD_NUMBER: _builtins.int
+    TOKEN_WELCOME_FIELD_NUMBER: _builtins.int
     needs_token: _builtins.bool
     """False only where a certificate alone is enough (Login)."""
     audit_kind: _builtins.str
@@ -93,6 +95,10 @@ class Access(_message.Message):
     """True where records leave the gateway."""
     password_expired_allowed: _builtins.bool
     """True where an expired password does not stand in the way (ChangePassword, WhoAmI, Logout)."""
+    defective_certificate_allowed: _builtins.bool
+    """True where a certificate of ours that is expired, not yet valid, revoked, superseded or of a locked lineage may call too."""
+    token_welcome: _builtins.bool
+    """True where a token is not needed, but is checked and counts where one is sent."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """One of these roles is needed; empty: every authenticated principal."""
@@ -106,10 +112,12 @@ class Access(_message.Message):
         max_bytes: _builtins.int = ...,
         export: _builtins.bool = ...,
         password_expired_allowed: _builtins.bool = ...,
+        defective_certificate_allowed: _builtins.bool = ...,
+        token_welcome: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_kind", b"audit_kind", "export", b"export", "max_bytes", b"max_bytes", "needs_token", b"needs_token", "password_expired_allowed", b"password_expired_allowed", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_kind", b"audit_kind", "defective_certificate_allowed", b"defective_certificate_allowed", "export", b"export", "max_bytes", b"max_bytes", "needs_token", b"needs_token", "password_expired_allowed", b"password_expired_allowed", "roles", b"roles", "token_welcome", b"token_welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

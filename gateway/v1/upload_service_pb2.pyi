@@ -307,16 +307,20 @@ class UploadBatchesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECEIPT_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_WARNING_DAYS_FIELD_NUMBER: _builtins.int
+    certificate_warning_days: _builtins.int
+    """The step of the expiry ladder that the connection's certificate has reached, in days; 0 while none is."""
     @_builtins.property
     def receipt(self) -> Global___BatchReceipt: ...
     def __init__(
         self,
         *,
         receipt: Global___BatchReceipt | None = ...,
+        certificate_warning_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_warning_days", b"certificate_warning_days", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -217,7 +217,7 @@ def _prepare(
     settings = replace(
         settings,
         front=replace(settings.front, listen=(CITY_AT, NOBODY_AT), **front),
-        ports=PortSettings(*_free_ports(4)),
+        ports=PortSettings(*_free_ports(5)),
         origin=OriginSettings("static", True, tunnels),
     )
     now_us = SYSTEM.now_us()

@@ -26,6 +26,8 @@ REQUIRED_CHILD = {
     "file_unit_code",
     "filed_date",
 }
+# A certificate alone is enough for the first three, a one-time code for the last.
+WITHOUT_TOKEN = {"Login", "Diagnose", "RenewCertificate", "Enrol"}
 CREDENTIALS = {
     "LoginRequest.password",
     "ChangePasswordRequest.old_password",
@@ -138,7 +140,9 @@ def test_every_rpc_says_who_may_call_it(files):
         assert re.fullmatch(r"[a-z]+(\.[a-z]+)*", access.audit_kind)
         assert 0 < access.max_bytes <= 4 << 20
         assert options_pb2.ROLE_UNSPECIFIED not in access.roles
-        assert access.needs_token or method.name == "Login"
+        assert access.needs_token or method.name in WITHOUT_TOKEN
+        if access.token_welcome or access.defective_certificate_allowed:
+            assert not access.needs_token
     kinds = [method.options.Extensions[options_pb2.access].audit_kind for *_, method in found]
     assert len(kinds) == len(set(kinds))
 
@@ -176,7 +180,7 @@ def test_there_are_no_maps(files):
 
 def test_a_changing_call_carries_a_request_id(files):
     """Asking and coming in change nothing that a retry could double."""
-    asking = ("Get", "List", "Search", "WhoAmI", "Login", "Logout", "RefreshToken")
+    asking = ("Get", "List", "Search", "WhoAmI", "Diagnose", "Login", "Logout", "RefreshToken")
     by_name = {
         f".gateway.v1.{full}": message for file in files for _, full, message in messages(file)
     }
