@@ -51,7 +51,7 @@ def check_one(
     try:
         chain = der.certificates(leaf[0].read_bytes())
     except der.MalformedError as error:
-        _refused(output, Reason.CERT_PROFILE, "encoding", str(error))
+        _refused(output, Reason.CERT_PROFILE, "encoding", str(error), check.BROKEN)
     question = Question(
         chain[0],
         tuple(one for found in _read([*trust, *leaf[1:]], der.certificates) for one in found),
@@ -67,13 +67,14 @@ def check_one(
         verified = check.judge(question)
     except Refusal as refusal:
         said = refusal.metadata
-        _refused(output, refusal.reason, said["rule"], said["text"])
+        _refused(output, refusal.reason, said["rule"], said["text"], said["path"])
     _accepted(output, verified)
 
 
 def _accepted(output: Output, verified: Verified) -> None:
     document: dict[str, object] = {
         "accepted": True,
+        "path": check.STANDS,
         "subject": str(verified.subject),
         "serial": verified.serial,
         "sha256": verified.sha256.hex(),
@@ -82,7 +83,7 @@ def _accepted(output: Output, verified: Verified) -> None:
     output.result(document, output.text("certificate.check.accepted", **document))
 
 
-def _refused(output: Output, reason: Reason, rule: str, text: str) -> NoReturn:
+def _refused(output: Output, reason: Reason, rule: str, text: str, path: str) -> NoReturn:
     meaning = REASONS[reason]
     said = meaning.chinese if output.language == "zh" else meaning.english
     document: dict[str, object] = {
@@ -90,6 +91,7 @@ def _refused(output: Output, reason: Reason, rule: str, text: str) -> NoReturn:
         "refused": reason,
         "rule": rule,
         "detail": text,
+        "path": path,
         "message": said,
     }
     told = output.text(

@@ -18,6 +18,7 @@ from gateway.pki.verify import Verified, reason_of, told, verified
 
 # Longer paths than this nobody issues, and each step costs.
 DEPTH_MAX = 8
+STANDS, BROKEN = "stands", "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +39,35 @@ class Question:
 def judge(question: Question) -> Verified:
     """Return what the certificate proves; raises the refusal of the first rule that it breaks.
 
-    Its metadata: `rule` (a verifier's or one of lint's), `text`, and for OpenSSL `errno`, `depth`.
+    Its metadata: `rule` (a verifier's or one of lint's), `text`, for OpenSSL `errno`, `depth`, and
+    `path`: STANDS where both verifiers accept the path, whatever our profile says of the leaf.
     """
     trust = Trust(question.anchors, question.crls, "leaf" if question.crls else "none")
     openssl = OpenSslPath(trust)
+    broken: Refusal | None = None
     try:
         path = openssl.path(question.leaf, question.intermediates, question.at)
         for place, above in enumerate(path[1:-1], start=1):
             if _has_list(above, question.crls):
                 _check_above(openssl, above, path[place + 1 :], question.at)
-        _check_profile(question.leaf)
+        broken = _profile_refusal(question.leaf)
         RustPath(trust, DEPTH_MAX).check(question.leaf, question.intermediates, question.at)
     except PathError as error:
-        raise _refusal(error) from None
+        raise broken or _refusal(error) from None
+    if broken:
+        broken.metadata["path"] = STANDS
+        raise broken
     subject = lint.subject_of(question.leaf)
     if question.trust_domain and subject.trust_domain != question.trust_domain:
-        raise _broken(Reason.CERT_UNTRUSTED, "trust-domain", "it names another trust domain")
+        raise _broken(
+            Reason.CERT_UNTRUSTED, "trust-domain", "it names another trust domain", STANDS
+        )
     return verified(question.leaf, subject)
 
 
-def _check_profile(leaf: Certificate) -> None:
+def _profile_refusal(leaf: Certificate) -> Refusal | None:
     found = lint.faults(leaf, profile.load("client"))
-    if found:
-        raise _broken(Reason.CERT_PROFILE, found[0].rule, found[0].text)
+    return _broken(Reason.CERT_PROFILE, found[0].rule, found[0].text) if found else None
 
 
 def _check_above(
@@ -79,9 +86,9 @@ def _has_list(certificate: Certificate, crls: Sequence[CertificateRevocationList
 
 def _refusal(error: PathError) -> Refusal:
     refusal = refuse(reason_of(error.number, error.depth))
-    refusal.metadata = {**told(error), "text": error.text}
+    refusal.metadata = {**told(error), "text": error.text, "path": BROKEN}
     return refusal
 
 
-def _broken(reason: Reason, rule: str, text: str) -> Refusal:
-    return refuse(reason, metadata={"rule": rule, "text": text})
+def _broken(reason: Reason, rule: str, text: str, path: str = BROKEN) -> Refusal:
+    return refuse(reason, metadata={"rule": rule, "text": text, "path": path})
