@@ -71,6 +71,13 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthoritySettings:
+    """The PKCS #11 module (a shared object's path) of a token that holds issuing keys; "": none."""
+
+    pkcs11_module: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings.
 
@@ -84,6 +91,7 @@ class Settings:
     ports: PortSettings = field(default_factory=PortSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    authority: AuthoritySettings = field(default_factory=AuthoritySettings)
 
     @property
     def log_origin(self) -> str:

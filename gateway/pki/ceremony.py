@@ -33,7 +33,7 @@ from cryptography.x509 import Certificate
 from gateway.config.folders import write_private, write_public
 from gateway.config.home import Home
 from gateway.config.strict import SettingsError
-from gateway.pki import crl, issue
+from gateway.pki import authorities, crl, issue
 from gateway.pki.issue import Authority
 
 
@@ -60,7 +60,7 @@ def found(home: Home, name: str, hosts: Sequence[str], now_us: int) -> Authority
 
 def client_authority(home: Home) -> Authority:
     """Return the issuing authority; raises SettingsError when its files are not a pair."""
-    return _load(home.client_authority_certificate, _client_key(home))
+    return authorities.issuing(authorities.load(home))
 
 
 def renew_server(home: Home, hosts: Sequence[str], now_us: int) -> Certificate:
@@ -88,7 +88,7 @@ def key_pem(key: PrivateKeyTypes) -> bytes:
 
 
 def _client_key(home: Home) -> Path:
-    return home.authority / "client-authority.key"
+    return home.authority / authorities.FIRST_KEY
 
 
 def _write_server(home: Home, server: Authority, hosts: Sequence[str], now_us: int) -> Certificate:
