@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from gateway.pki.defect import RANKED
 from gateway.vpn.origin import Origin
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -67,6 +68,8 @@ class Connection:
             raise MalformedConnectionError("not a connection: a field of another type")
         if origin["strength"] not in ("weak", "proven"):
             raise MalformedConnectionError("not a connection: an unknown strength")
+        if values["defect"] not in ("", *RANKED):
+            raise MalformedConnectionError("not a connection: an unknown defect")
         return cls(**values, not_after_us=not_after_us, origin=Origin(**origin))  # type: ignore[arg-type] # texts, as just checked
 
 

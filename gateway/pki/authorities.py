@@ -141,6 +141,13 @@ class Current:
         """Return the authority that issues now; raises what `load` and `issuing` raise."""
         return issuing(self.anchors())
 
+    def rolled_over(self, issuer_sha256: bytes | None) -> bool:
+        """Return whether a certificate's authority (`issuer_sha256` of its row) issues no more."""
+        anchors = self.anchors()
+        first = oldest(anchors)
+        issuer = issuer_sha256 or (first.spki_sha256 if first else None)
+        return not anchors or anchors[0].spki_sha256 != issuer
+
     def _state(self) -> list[tuple[str, int, int]]:
         home = self._home
         files = [home.root_certificate, home.client_authority_certificate]

@@ -5,6 +5,8 @@ Shares and steps are the policy's (policies/certificates.toml); times are micros
 
 from gateway.clock import US_PER_S
 from gateway.config.policies import RenewalRules, WarningRules
+from gateway.errors import Reason
+from gateway.pki.defect import Life
 
 _DAY_US = 86_400 * US_PER_S
 
@@ -31,6 +33,16 @@ def suggested(
 def closes_us(not_after_us: int, rules: RenewalRules) -> int:
     """Return from when on a certificate that has ended can no longer be renewed."""
     return not_after_us + round(rules.after_expiry_days * _DAY_US)
+
+
+def open_to(life: Life, defect: Reason | None, rules: RenewalRules, now_us: int) -> bool:
+    """Return whether a certificate with this defect, or none, is renewed now.
+
+    One that ended still is, for some days; what was taken back, or does not count yet, is not.
+    """
+    if defect is Reason.CERT_EXPIRED:
+        return now_us < closes_us(life.not_after_us, rules)
+    return defect is None
 
 
 def warning_days(not_before_us: int, not_after_us: int, now_us: int, rules: WarningRules) -> int:

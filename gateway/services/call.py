@@ -42,6 +42,7 @@ class Call:
         "_connection",
         "_principal",
         "_recorder",
+        "defect",
         "event",
         "permitted",
         "raw",
@@ -61,6 +62,8 @@ class Call:
         self._connection: Connection | None = None
         self._principal: Principal | None = None
         self.rpc = rpc
+        # What is wrong with the certificate, since check 2; seen by calls that are served all the same.
+        self.defect: Reason | None = None
         self.request_id = new_id()
         self.event = event.with_(request_id=self.request_id)
         self.permitted = False
@@ -97,6 +100,11 @@ class Call:
         return _established(self._principal)
 
     @property
+    def principal(self) -> Principal | None:
+        """The caller where a token was welcome and sent, None where it was not."""
+        return self._principal
+
+    @property
     def claims(self) -> Claims:
         """What the caller's token says, since check 5."""
         return _established(self._claims)
@@ -106,9 +114,10 @@ class Call:
         self._connection = connection
         self.note(
             organisation=connection.organisation,
-            subject=connection.subject,
-            certificate=connection.certificate_sha256,
-            serial=connection.serial,
+            # At the enrolment listener there is no certificate.
+            subject=connection.subject or None,
+            certificate=connection.certificate_sha256 or None,
+            serial=connection.serial or None,
             connection=connection.name,
             peer=connection.peer,
             listener=connection.listener,
@@ -127,6 +136,7 @@ class Call:
     def batch(self, raw: bytes) -> "Call":
         """Return a call for one batch of this stream: the same caller, a leaf of its own."""
         one = Call(self._recorder, self.event, self.rpc)
+        one.defect = self.defect
         one._connection = self._connection
         one._principal = self._principal
         one._claims = self._claims

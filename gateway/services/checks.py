@@ -5,7 +5,8 @@
     3 origin
 
 Each raises the refusal it finds. What a check establishes it notes on the call, so that the leaf of
-a refusal says how far the caller came.
+a refusal says how far the caller came. At the enrolment listener there is no certificate: 2 is left
+out there.
 """
 
 import hmac
@@ -14,15 +15,16 @@ from contextlib import AbstractContextManager
 
 from google.protobuf.message import Message
 
-from gateway.clock import Clock
-from gateway.config.home import Door
-from gateway.errors import Reason, refuse
+from gateway.clock import Clock, iso
+from gateway.config.home import Listener
+from gateway.errors import Reason, Refusal, refuse
 from gateway.identity import principal
 from gateway.identity.rules import Profile
 from gateway.identity.token import Claims, Verifier
 from gateway.link.connection import Connection
 from gateway.link.control import ControlClient
 from gateway.names import parse_subject
+from gateway.pki.defect import Life, worst
 from gateway.services.call import Call
 from gateway.services.current import Current
 from gateway.services.limits import Limits
@@ -34,7 +36,7 @@ class Checks:
 
     def __init__(
         self,
-        door: Door,
+        door: Listener,
         control: ControlClient,
         current: Current,
         verifier: Verifier,
@@ -42,14 +44,16 @@ class Checks:
         limits: Limits,
         permits: Permits,
         clock: Clock,
+        grace_s: float,
     ) -> None:
-        """Judge the calls of this door."""
+        """Judge the calls of this door; `grace_s` is the policy's `renewal.grace_s`."""
         self._door = door
         self._control = control
         self._current = current
         self._verifier = verifier
         self._profile = profile
         self._clock = clock
+        self._grace_s = grace_s
         self.limits = limits
         self.permits = permits
 
@@ -62,7 +66,8 @@ class Checks:
         if found is None or found.door != self._door:
             raise refuse(Reason.CONNECTION_UNKNOWN)
         call.connect(found)
-        await self._valid(found)
+        if found.door != "enrolment":
+            await self._valid(call)  # 2
         if found.origin.organisation != found.organisation:  # 3
             raise refuse(Reason.ORIGIN_MISMATCH)
 
@@ -72,11 +77,12 @@ class Checks:
         `request` is None where a stream begins.
         """
         rpc = call.known
-        if not rpc.access.needs_token:
+        presented = _presented(call, token)
+        if presented is None:
             self.limits.connection(call.link.name)  # 7
             return
         claims = self._verifier.verify(
-            token(), principal.bearer(call.link), self._clock.now_us()
+            presented, principal.bearer(call.link), self._clock.now_us()
         )  # 5
         await self._establish(call, claims)
         principal.require_password(
@@ -93,7 +99,7 @@ class Checks:
 
         Raises TOKEN_EXPIRED, SESSION_UNKNOWN and the like.
         """
-        await self._valid(call.link)
+        await self._valid(call)
         if self._clock.now_us() >= call.claims.expires_us:
             raise refuse(Reason.TOKEN_EXPIRED)
         await self._establish(call, call.claims)
@@ -103,22 +109,43 @@ class Checks:
         """7: hold one stream of the connection open; raises RATE_LIMITED."""
         return self.limits.streams.one(call.link.name)
 
-    async def _valid(self, connection: Connection) -> None:
-        """2: the certificate is in force, and so are its organisation and the system it names."""
-        if self._clock.now_us() >= connection.not_after_us:
-            raise refuse(Reason.CERT_EXPIRED)
+    async def _valid(self, call: Call) -> None:
+        """2: certificate, organisation and system are as they must be.
+
+        With a defect only calls pass that are allowed in spite of it.
+        """
+        connection = call.link
         certificate = await self._current.certificate(connection.serial)
         digest = bytes.fromhex(connection.certificate_sha256)
         if certificate is None or not hmac.compare_digest(certificate.sha256, digest):
             raise refuse(Reason.CERT_UNKNOWN)
-        if not certificate.active:
-            raise refuse(Reason.CERT_REVOKED)
         registry = await self._current.registry()
         if not registry.organisation_active(connection.organisation):
             raise refuse(Reason.ORGANISATION_SUSPENDED)
         subject = parse_subject(connection.subject)
         if not registry.system_active(subject.organisation, subject.kind, subject.name):
             raise refuse(Reason.SYSTEM_SUSPENDED)
+        call.defect = self._defect(connection, certificate.life)
+        allowed = call.rpc is not None and call.rpc.access.defective_certificate_allowed
+        if call.defect is not None and not allowed:
+            raise self._refusal(call.defect, connection, certificate.life)
+
+    def _defect(self, connection: Connection, life: Life) -> Reason | None:
+        """Return what the connection came with, or what befell it; grace is for one that was good."""
+        now_us = self._clock.now_us()
+        graceful = not connection.defect and life.graceful(now_us, self._grace_s)
+        registered = None if graceful else life.registered()
+        ended = Reason.CERT_EXPIRED if now_us >= connection.not_after_us else None
+        return worst(connection.defect, registered, ended)
+
+    def _refusal(self, defect: Reason, connection: Connection, life: Life) -> Refusal:
+        """Return the refusal; where time is what is wrong, with both times to compare."""
+        dates = {
+            Reason.CERT_EXPIRED: {"notAfter": iso(connection.not_after_us)},
+            Reason.CERT_NOT_YET_VALID: {"notBefore": iso(life.not_before_us)},
+        }.get(defect)
+        now = {"gatewayTime": iso(self._clock.now_us())}
+        return refuse(defect, metadata=None if dates is None else dates | now)
 
     async def _establish(self, call: Call, claims: Claims) -> None:
         """5.
@@ -130,3 +157,21 @@ class Checks:
         now_us = self._clock.now_us()
         found = principal.establish(claims, standing, call.link, self._profile, now_us)
         call.identify(found, claims)
+
+
+def _presented(call: Call, token: Callable[[], str]) -> str | None:
+    """Return the token that counts: the one that is needed, or was sent where it is welcome.
+
+    With a defective certificate nobody is anybody, whatever token comes along.
+    """
+    access = call.known.access
+    if access.needs_token:
+        return token()
+    if not access.token_welcome or call.defect is not None:
+        return None
+    try:
+        return token()
+    except Refusal as refusal:
+        if refusal.reason is Reason.TOKEN_MISSING:
+            return None
+        raise

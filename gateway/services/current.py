@@ -16,6 +16,7 @@ from typing import TypeVar
 from gateway.clock import Clock
 from gateway.errors import Reason, refuse
 from gateway.identity.principal import Standing, read_standing
+from gateway.pki.defect import Life
 from gateway.registry import snapshot
 from gateway.registry.snapshot import Registry
 from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
@@ -33,18 +34,22 @@ CHANNEL = "gateway_epoch"
 REMEMBERED_MAX = 10_000
 
 _EPOCHS = "SELECT name, value FROM gateway.epoch"
-_CERTIFICATE = "SELECT state, certificate_sha256 FROM gateway.certificate WHERE serial = %s"
-_ACTIVE = 1
+_CERTIFICATE = (
+    "SELECT c.certificate_sha256, c.state, c.not_before_us, c.not_after_us, c.revoked_us,"
+    " c.first_used_us, l.locked_us, c.lineage, c.generation, c.issuer_sha256"
+    " FROM gateway.certificate AS c JOIN gateway.lineage AS l ON l.id = c.lineage"
+    " WHERE c.serial = %s"
+)
 Found = TypeVar("Found")
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A registered certificate: whether it is in force, and its SHA-256, 32 bytes."""
+    """A registered certificate: its SHA-256, 32 bytes, and where it stands."""
 
-    active: bool
     sha256: bytes
+    life: Life
 
 
 class Current:
@@ -187,4 +192,4 @@ class Current:
 
 async def _read_certificate(tx: Transaction, serial: str) -> Certificate | None:
     row = await tx.fetch_one(_CERTIFICATE, (serial,))
-    return None if row is None else Certificate(row[0] == _ACTIVE, bytes(row[1]))
+    return None if row is None else Certificate(bytes(row[0]), Life(*row[1:]))

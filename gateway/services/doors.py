@@ -16,6 +16,7 @@ from gateway.identity.login import Desk
 from gateway.identity.passwords import Passwords
 from gateway.identity.rules import Rules
 from gateway.identity.token import Minter
+from gateway.pki import authorities
 from gateway.records.tables import Tables
 from gateway.services import access
 from gateway.services.access import Rpc
@@ -101,7 +102,9 @@ def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
     private = keys.read_private(parts.home.secrets("identity") / keys.PRIVATE_FILE)
     minter = Minter(private, parts.settings.trust_domain)
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
-    return [IdentityService(desk, parts.current)], []
+    rolled_over = authorities.Current(parts.home).rolled_over
+    rules = parts.policies.certificates.renewal
+    return [IdentityService(desk, parts.current, rules, rolled_over)], []
 
 
 def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:

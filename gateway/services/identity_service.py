@@ -1,26 +1,52 @@
-"""The identity door's service: sessions and passwords. The work is `identity`'s.
+"""The identity door's service: sessions, passwords, what a certificate is worth.
 
-Here messages become values and back.
+The work is `identity`'s; here messages become values and back.
 """
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 from gateway.audit.event import Event
+from gateway.config.policies import RenewalRules
+from gateway.errors import REASONS, Reason, refuse
 from gateway.identity import change, login
 from gateway.identity.login import Desk, Grant
+from gateway.pki import renewal
+from gateway.pki.defect import Life
 from gateway.services.call import Call
 from gateway.services.current import Current
 from gateway.services.times import timestamp
+from gateway.v1 import certificate_pb2, options_pb2
 from gateway.v1 import identity_service_pb2 as pb
-from gateway.v1 import options_pb2
+
+_STATES: Mapping[Reason | None, certificate_pb2.CertificateState.ValueType] = MappingProxyType(
+    {
+        None: certificate_pb2.CERTIFICATE_STATE_ACTIVE,
+        Reason.LINEAGE_LOCKED: certificate_pb2.CERTIFICATE_STATE_LOCKED,
+        Reason.CERT_REVOKED: certificate_pb2.CERTIFICATE_STATE_REVOKED,
+        Reason.CERT_SUPERSEDED: certificate_pb2.CERTIFICATE_STATE_SUPERSEDED,
+        Reason.CERT_EXPIRED: certificate_pb2.CERTIFICATE_STATE_EXPIRED,
+        Reason.CERT_NOT_YET_VALID: certificate_pb2.CERTIFICATE_STATE_NOT_YET_VALID,
+    }
+)
 
 
 class IdentityService:
     """Serves gateway.v1.IdentityService."""
 
-    def __init__(self, desk: Desk, current: Current) -> None:
-        """Work at this desk."""
+    def __init__(
+        self,
+        desk: Desk,
+        current: Current,
+        rules: RenewalRules,
+        rolled_over: Callable[[bytes | None], bool],
+    ) -> None:
+        """Work at this desk; `rolled_over` is `pki.authorities.Current.rolled_over`."""
         self._desk = desk
         self._current = current
+        self._rules = rules
+        self._rolled_over = rolled_over
 
     async def Login(self, call: Call, request: pb.LoginRequest) -> pb.LoginResponse:
         """Open a session; raises LOGIN_FAILED, LOGIN_THROTTLED, RATE_LIMITED."""
@@ -88,6 +114,46 @@ class IdentityService:
             password_expire_time=timestamp(who.password_expires_us),
             password_state=pb.PasswordState.ValueType(int(who.password_state)),
             session_expire_time=timestamp(who.session_expires_us),
+            renewal_window=self._window(await self._life(call)),
+        )
+
+    async def Diagnose(self, call: Call, _request: pb.DiagnoseRequest) -> pb.DiagnoseResponse:
+        """Tell what the gateway thinks of the connection's certificate, and what to do about it."""
+        link, now_us = call.link, self._desk.clock.now_us()
+        life = await self._life(call)
+        state = _STATES[call.defect]
+        if call.defect is None and life.first_used_us is None:
+            state = certificate_pb2.CERTIFICATE_STATE_ISSUED
+        meaning = None if call.defect is None else REASONS[call.defect]
+        return pb.DiagnoseResponse(
+            spiffe_id=link.subject,
+            serial=link.serial,
+            state=state,
+            reason=call.defect or "",
+            text_en="" if meaning is None else meaning.english,
+            text_zh="" if meaning is None else meaning.chinese,
+            expire_time=timestamp(link.not_after_us),
+            renewable=renewal.open_to(life, call.defect, self._rules, now_us),
+            renewal_window=self._window(life),
+            gateway_time=timestamp(now_us),
+            tunnel_organisation_code=link.origin.organisation,
+            origin_strength=link.origin.strength,
+        )
+
+    async def _life(self, call: Call) -> Life:
+        found = await self._current.certificate(call.link.serial)
+        if found is None:
+            raise refuse(Reason.CERT_UNKNOWN)
+        return found.life
+
+    def _window(self, life: Life) -> certificate_pb2.RenewalWindow:
+        rolled_over = self._rolled_over(life.issuer_sha256)
+        bounds = (life.not_before_us, life.not_after_us)
+        start_us, end_us = renewal.suggested(
+            bounds, self._rules, self._desk.clock.now_us(), rolled_over=rolled_over
+        )
+        return certificate_pb2.RenewalWindow(
+            start_time=timestamp(start_us), end_time=timestamp(end_us)
         )
 
 

@@ -136,6 +136,7 @@ def _checks(door: Door, parts: Parts, opened: AsyncExitStack) -> Checks:
         Limits(limits.calls, limits.streams, parts.clock),
         parts.permits,
         parts.clock,
+        parts.policies.certificates.renewal.grace_s,
     )
 
 

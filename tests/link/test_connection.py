@@ -25,6 +25,8 @@ ONE = Connection(
 def test_there_and_back():
     assert Connection.from_json(ONE.to_json()) == ONE
     assert "\n" not in ONE.to_json()
+    lame = replace(ONE, defect="CERT_EXPIRED")
+    assert Connection.from_json(lame.to_json()) == lame
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,8 @@ def test_there_and_back():
         json.dumps({**json.loads(ONE.to_json()), "serial": 7}),
         json.dumps({**json.loads(ONE.to_json()), "origin": None}),
         replace(ONE, origin=replace(ONE.origin, strength="strong")).to_json(),
+        replace(ONE, defect="CERT_ODD").to_json(),
+        json.dumps({**json.loads(ONE.to_json()), "defect": None}),
     ],
 )
 def test_what_is_no_connection(text):

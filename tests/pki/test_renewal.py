@@ -3,7 +3,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.config import policies
+from gateway.errors import Reason
 from gateway.pki import renewal
+from gateway.pki.defect import Life
 
 DAY_US = 86_400_000_000
 RULES = policies.load_certificate_rules(policies.shipped("policies") / "certificates.toml")
@@ -48,3 +50,23 @@ def test_a_week_after_its_end_renewing_is_closed():
 def test_the_expiry_ladder(life, left_us, step):
     end_us = life * DAY_US
     assert renewal.warning_days(0, end_us, end_us - left_us, RULES.warnings) == step
+
+
+@pytest.mark.parametrize(
+    ("defect", "days_past_end", "open_"),
+    [
+        (None, -1, True),
+        ("CERT_EXPIRED", 0, True),
+        ("CERT_EXPIRED", 6.99, True),
+        ("CERT_EXPIRED", 7, False),
+        ("CERT_NOT_YET_VALID", -20, False),
+        ("CERT_REVOKED", -1, False),
+        ("CERT_SUPERSEDED", -1, False),
+        ("LINEAGE_LOCKED", 1, False),
+    ],
+)
+def test_who_may_renew(defect, days_past_end, open_):
+    life = Life(1, 0, 14 * DAY_US)
+    reason = None if defect is None else Reason(defect)
+    now_us = life.not_after_us + round(days_past_end * DAY_US)
+    assert renewal.open_to(life, reason, RULES.renewal, now_us) is open_
