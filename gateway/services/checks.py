@@ -12,6 +12,7 @@ out there.
 import hmac
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -31,39 +32,30 @@ from gateway.services.limits import Limits
 from gateway.services.permits import Permits
 
 
+@dataclass(frozen=True, slots=True)
 class Checks:
-    """The checks of one door; everything they ask is given."""
+    """The checks of one door; everything they ask is given.
 
-    def __init__(
-        self,
-        door: Listener,
-        control: ControlClient,
-        current: Current,
-        verifier: Verifier,
-        profile: Profile,
-        limits: Limits,
-        permits: Permits,
-        clock: Clock,
-        grace_s: float,
-    ) -> None:
-        """Judge the calls of this door; `grace_s` is the policy's `renewal.grace_s`."""
-        self._door = door
-        self._control = control
-        self._current = current
-        self._verifier = verifier
-        self._profile = profile
-        self._clock = clock
-        self._grace_s = grace_s
-        self.limits = limits
-        self.permits = permits
+    `grace_s` is the policy's `renewal.grace_s`.
+    """
+
+    door: Listener
+    control: ControlClient
+    current: Current
+    verifier: Verifier
+    profile: Profile
+    limits: Limits
+    permits: Permits
+    clock: Clock
+    grace_s: float
 
     async def connection(self, call: Call, name: str) -> None:
         """1, 2, 3: establish the connection.
 
         Raises FRONT_AWAY, STORE_AWAY, CONNECTION_UNKNOWN and below.
         """
-        found = await self._control.who(name)  # 1
-        if found is None or found.door != self._door:
+        found = await self.control.who(name)  # 1
+        if found is None or found.door != self.door:
             raise refuse(Reason.CONNECTION_UNKNOWN)
         call.connect(found)
         if found.door != "enrolment":
@@ -81,8 +73,8 @@ class Checks:
         if presented is None:
             self.limits.connection(call.link.name)  # 7
             return
-        claims = self._verifier.verify(
-            presented, principal.bearer(call.link), self._clock.now_us()
+        claims = self.verifier.verify(
+            presented, principal.bearer(call.link), self.clock.now_us()
         )  # 5
         await self._establish(call, claims)
         principal.require_password(
@@ -92,7 +84,7 @@ class Checks:
         if rpc.access.roles and not rpc.access.roles & call.caller.roles:  # 8
             raise refuse(Reason.ROLE_NOT_ALLOWED)
         if request is not None:
-            self.permits.judge(call, request, await self._current.registry())
+            self.permits.judge(call, request, await self.current.registry())
 
     async def again(self, call: Call) -> None:
         """2, 5, 6 once more, before each batch of a stream.
@@ -100,7 +92,7 @@ class Checks:
         Raises TOKEN_EXPIRED, SESSION_UNKNOWN and the like.
         """
         await self._valid(call)
-        if self._clock.now_us() >= call.claims.expires_us:
+        if self.clock.now_us() >= call.claims.expires_us:
             raise refuse(Reason.TOKEN_EXPIRED)
         await self._establish(call, call.claims)
         principal.require_password(call.caller, expired_allowed=False)
@@ -115,11 +107,11 @@ class Checks:
         With a defect only calls pass that are allowed in spite of it.
         """
         connection = call.link
-        certificate = await self._current.certificate(connection.serial)
+        certificate = await self.current.certificate(connection.serial)
         digest = bytes.fromhex(connection.certificate_sha256)
         if certificate is None or not hmac.compare_digest(certificate.sha256, digest):
             raise refuse(Reason.CERT_UNKNOWN)
-        registry = await self._current.registry()
+        registry = await self.current.registry()
         if not registry.organisation_active(connection.organisation):
             raise refuse(Reason.ORGANISATION_SUSPENDED)
         subject = parse_subject(connection.subject)
@@ -131,9 +123,9 @@ class Checks:
             raise self._refusal(call.defect, connection, certificate.life)
 
     def _defect(self, connection: Connection, life: Life) -> Reason | None:
-        """Return what the connection came with, or what befell it; grace is for one that was good."""
-        now_us = self._clock.now_us()
-        graceful = not connection.defect and life.graceful(now_us, self._grace_s)
+        """Return what it came with or what befell it; grace is for one that was good."""
+        now_us = self.clock.now_us()
+        graceful = not connection.defect and life.graceful(now_us, self.grace_s)
         registered = None if graceful else life.registered()
         ended = Reason.CERT_EXPIRED if now_us >= connection.not_after_us else None
         return worst(connection.defect, registered, ended)
@@ -144,7 +136,7 @@ class Checks:
             Reason.CERT_EXPIRED: {"notAfter": iso(connection.not_after_us)},
             Reason.CERT_NOT_YET_VALID: {"notBefore": iso(life.not_before_us)},
         }.get(defect)
-        now = {"gatewayTime": iso(self._clock.now_us())}
+        now = {"gatewayTime": iso(self.clock.now_us())}
         return refuse(defect, metadata=None if dates is None else dates | now)
 
     async def _establish(self, call: Call, claims: Claims) -> None:
@@ -153,9 +145,9 @@ class Checks:
         The session is alive and is this account's, with the epochs that the token was minted
         under.
         """
-        standing = await self._current.standing(claims.session)
-        now_us = self._clock.now_us()
-        found = principal.establish(claims, standing, call.link, self._profile, now_us)
+        standing = await self.current.standing(claims.session)
+        now_us = self.clock.now_us()
+        found = principal.establish(claims, standing, call.link, self.profile, now_us)
         call.identify(found, claims)
 
 

@@ -66,7 +66,7 @@ def test_a_change_is_seen_at_once(province):
 def test_a_session_is_forgotten_when_it_ends(province):
     async def work(world):
         guard = world.doors["identity"].guard
-        current = guard._checks._current
+        current = guard._checks.current
         token = await world.login(world.county)
         sid = world.sql("SELECT sid FROM gateway.session ORDER BY created_us DESC LIMIT 1")[0][0]
         assert (await current.standing(sid)).session.ended_us is None
