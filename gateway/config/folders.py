@@ -87,3 +87,28 @@ def write_public(path: Path, content: bytes) -> None:
     """Write a file that every process may read."""
     path.write_bytes(content)
     path.chmod(PUBLIC_FILE)
+
+
+def replace_private(path: Path, content: bytes, process: Process | None = None) -> None:
+    """Put a file of mode 0600 in place of the one there, at once, as `write_private` writes it."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    write_private(new, content, process)
+    _put(new, path)
+
+
+def replace_public(path: Path, content: bytes) -> None:
+    """Put a file that every process may read in place of the one there, at once."""
+    new = path.with_name(f"{path.name}.new")
+    write_public(new, content)
+    _put(new, path)
+
+
+def _put(new: Path, path: Path) -> None:
+    """Rename once the content is on the disk: after a crash there is the old or the new file."""
+    descriptor = os.open(new, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    new.replace(path)

@@ -18,6 +18,7 @@ CERTIFICATE_MAX_BYTES = 16_384
 SERIAL_MAX_BYTES = 20
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_LIST_END = b"-----END X509 CRL-----"
 _SEQUENCE = 0x30
 _INTEGER = 0x02
 _VERSION = 0xA0
@@ -41,7 +42,7 @@ def certificate(der: bytes) -> Certificate:
     _check_serial(serial_octets(der))
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise MalformedError("not an X.509 certificate") from error
 
 
@@ -60,6 +61,16 @@ def serial_octets(der: bytes) -> bytes:
         _, fields = _read(fields, _VERSION)
     serial, _ = _read(fields, _INTEGER)
     return serial
+
+
+def tags(der: bytes) -> tuple[int, ...]:
+    """Return the tags of the elements inside a SEQUENCE, in their order; raises MalformedError."""
+    rest, _ = _read(der, _SEQUENCE)
+    found = []
+    while rest:
+        found.append(rest[0])
+        _, rest = _read(rest, rest[0])
+    return tuple(found)
 
 
 def certificates(content: bytes) -> list[Certificate]:
@@ -81,8 +92,19 @@ def revocation_list(content: bytes) -> CertificateRevocationList:
         if b"-----BEGIN" in content:
             return x509.load_pem_x509_crl(content)
         return x509.load_der_x509_crl(content)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise MalformedError("not a revocation list") from error
+
+
+def revocation_lists(content: bytes) -> list[CertificateRevocationList]:
+    """Return the revocation lists of a file, PEM (one or more) or DER (one).
+
+    Raises MalformedError.
+    """
+    blocks = content.split(_LIST_END)
+    if len(blocks) == 1:
+        return [revocation_list(content)]
+    return [revocation_list(block + _LIST_END) for block in blocks[:-1]]
 
 
 def _check_serial(octets: bytes) -> None:

@@ -3,8 +3,8 @@
 The same rules judge what we are about to sign and what is presented to the front. Names of the
 rules, in the order in which they are judged (the first fault is the one that is reported):
 
-    version  serial  signature  key  validity  extensions  basic-constraints  key-usage
-    extended-key-usage names  key-identifiers
+    version  unique-identifiers  serial  signature  key  validity  extensions  basic-constraints
+    key-usage  extended-key-usage  names  key-identifiers
 """
 
 from collections.abc import Callable, Iterator
@@ -18,12 +18,14 @@ from cryptography.x509.oid import ExtensionOID
 
 from gateway import names
 from gateway.clock import US_PER_S, from_datetime
-from gateway.pki import keys
+from gateway.pki import der, keys
 from gateway.pki.profile import Profile
 
 # Fewer bits cannot be random ones (CA/Browser Forum Baseline Requirements section 7.1: at least 64
 # bits).
 SERIAL_BITS_MIN = 64
+# [1] and [2] of a TBSCertificate: nobody issues them (RFC 5280 section 4.1.2.8).
+_UNIQUE_IDENTIFIERS = frozenset({0x81, 0x82})
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 _DAY_US = 86_400 * US_PER_S
 
@@ -102,6 +104,11 @@ def _version(certificate: Certificate, _: Profile) -> Iterator[str]:
         yield "not an X.509 v3 certificate"
 
 
+def _unique_identifiers(certificate: Certificate, _: Profile) -> Iterator[str]:
+    if _UNIQUE_IDENTIFIERS.intersection(der.tags(certificate.tbs_certificate_bytes)):
+        yield "it has a unique identifier of its issuer or its subject"
+
+
 def _serial(certificate: Certificate, _: Profile) -> Iterator[str]:
     if certificate.serial_number.bit_length() <= SERIAL_BITS_MIN:
         yield "the serial number is too short to be random"
@@ -144,9 +151,10 @@ def _extensions(certificate: Certificate, profile: Profile) -> Iterator[str]:
     for oid in wanted - set(present):
         yield f"the extension {oid.dotted_string} is missing"
     for oid, critical in present.items():
-        if oid not in wanted:
+        further = oid.dotted_string in profile.further_extensions
+        if oid not in wanted and not further:
             yield f"the extension {oid.dotted_string} is not of the profile"
-        elif critical != _CRITICAL[oid]:
+        elif critical != (not further and _CRITICAL[oid]):
             yield f"the extension {oid.dotted_string} is {'' if critical else 'not '}critical"
 
 
@@ -209,6 +217,7 @@ def _of(certificate: Certificate, kind: type[Extension]) -> Iterator[Extension]:
 
 _RULES: tuple[tuple[str, Callable[[Certificate, Profile], Iterator[str]]], ...] = (
     ("version", _version),
+    ("unique-identifiers", _unique_identifiers),
     ("serial", _serial),
     ("signature", _signature),
     ("key", _key),

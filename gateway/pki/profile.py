@@ -7,7 +7,15 @@ from typing import Literal
 from gateway.config.policies import shipped
 from gateway.config.strict import SettingsError, build, read
 
-Kind = Literal["root", "client-authority", "server-authority", "client", "encryption", "server"]
+Kind = Literal[
+    "root",
+    "client-authority",
+    "server-authority",
+    "client",
+    "encryption",
+    "server",
+    "external-client",
+]
 
 _NAMES = ("none", "spiffe", "hosts")
 _KEYS = ("P-256", "P-384", "RSA")
@@ -18,7 +26,8 @@ class Profile:
     """One kind of certificate; usages and signatures are dotted OIDs, `days` is the life of ours.
 
     `path_length` counts for authorities only (RFC 5280 section 4.2.1.9); `names` says what the
-    subject alternative names are: none, exactly one SPIFFE URI, or hosts.
+    subject alternative names are: none, exactly one SPIFFE URI, or hosts. `further_extensions` may
+    stand in it and are not looked at; they must not be critical.
     """
 
     title: str
@@ -31,6 +40,7 @@ class Profile:
     extended_key_usage: tuple[str, ...]
     names: str
     path_length: int = 0
+    further_extensions: tuple[str, ...] = ()
 
 
 def load(kind: Kind, folder: Path | None = None) -> Profile:

@@ -62,3 +62,26 @@ def test_public_files_can_be_read_by_all(home: Home) -> None:
     folders.write_public(home.public / "x", b"2")
     assert (home.public / "x").read_bytes() == b"2"
     assert stat.S_IMODE((home.public / "x").stat().st_mode) == 0o644
+
+
+def test_a_file_is_replaced_at_once_with_its_owner_and_mode(home: Home) -> None:
+    path = home.secrets("front") / "key"
+    folders.write_private(path, b"old", "front")
+    with path.open("rb") as before:
+        folders.replace_private(path, b"new", "front")
+        assert before.read() == b"old"
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o600)
+    assert path.stat().st_uid == users.user_of("front").uid
+    folders.replace_public(home.public / "x", b"1")
+    folders.replace_public(home.public / "x", b"2")
+    assert (home.public / "x").read_bytes() == b"2"
+    assert stat.S_IMODE((home.public / "x").stat().st_mode) == 0o644
+    assert [one.name for one in home.public.iterdir()] == ["x"]
+
+
+def test_what_a_crash_left_half_written_is_written_over(home: Home) -> None:
+    path = home.secrets("front") / "key"
+    path.with_name("key.new").write_bytes(b"half")
+    folders.replace_private(path, b"whole", "front")
+    assert path.read_bytes() == b"whole"
+    assert [one.name for one in path.parent.iterdir()] == ["key"]

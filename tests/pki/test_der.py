@@ -65,3 +65,14 @@ def test_lists(ca):
         )
     with pytest.raises(der.MalformedError):
         der.revocation_list(b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
+
+
+def test_several_lists_in_one_file_in_their_order(ca):
+    made = [crl.build(ca.client, [], number, ca.now_us) for number in (3, 4)]
+    both = b"".join(one.public_bytes(Encoding.PEM) for one in made)
+    assert der.revocation_lists(both) == made
+    assert der.revocation_lists(made[0].public_bytes(Encoding.DER)) == made[:1]
+    with pytest.raises(der.MalformedError):
+        der.revocation_lists(both.replace(b"M", b"@", 1))
+    with pytest.raises(der.MalformedError):
+        der.revocation_lists(b"")

@@ -114,3 +114,34 @@ def test_the_subject_is_the_uri_alone(ca):
             )
     with pytest.raises(MalformedNameError):
         lint.subject_of(der.certificate(ca.changed(replaced(SAN, None)).chain[0]))
+
+
+# CRL distribution points, authority information access (one: OCSP at "x"), certificate policies (one).
+FURTHER = {
+    "2.5.29.31": tlv(SEQUENCE, b""),
+    "1.3.6.1.5.5.7.1.1": tlv(
+        SEQUENCE,
+        tlv(SEQUENCE, tlv(6, b"\x2b\x06\x01\x05\x05\x07\x30\x01") + tlv(0x86, b"x")),
+    ),
+    "2.5.29.32": tlv(SEQUENCE, tlv(SEQUENCE, tlv(6, b"\x2a\x03"))),
+}
+
+
+@pytest.mark.parametrize("oid", FURTHER)
+def test_what_only_an_external_authority_may_add_and_never_critically(ca, oid):
+    external, ours = profile.load("external-client"), profile.load("client")
+    for critical in (False, True):
+        added = extension(oid, FURTHER[oid], critical=critical)
+        papers = ca.changed(extensions=lambda found, added=added: [*found, added])
+        leaf = der.certificate(papers.chain[0])
+        assert [fault.rule for fault in lint.faults(leaf, ours)][:1] == ["extensions"]
+        found = [fault.rule for fault in lint.faults(leaf, external)]
+        assert found == (["extensions"] if critical else [])
+
+
+def test_an_external_authority_may_add_nothing_else(ca):
+    external = profile.load("external-client")
+    added = extension("2.5.29.30", tlv(SEQUENCE, b""))
+    leaf = der.certificate(ca.changed(extensions=lambda found: [*found, added]).chain[0])
+    assert [fault.rule for fault in lint.faults(leaf, external)][:1] == ["extensions"]
+    assert lint.faults(der.certificate(ca.good().chain[0]), external) == []

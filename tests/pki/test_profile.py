@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,15 @@ KINDS = ("root", "client-authority", "server-authority", "client", "server")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_profile_loads(kind):
     assert profile.load(kind).title == kind.replace("-", " ")
+
+
+def test_an_external_client_is_a_client_that_lives_longer_and_says_more():
+    """Whatever else were different would let in what ours may not be."""
+    ours, external = profile.load("client"), profile.load("external-client")
+    same = {"days": 0, "days_max": 0, "title": "", "signatures": (), "further_extensions": ()}
+    assert replace(ours, **same) == replace(external, **same)
+    assert set(ours.signatures) < set(external.signatures)
+    assert ours.further_extensions == ()
 
 
 def test_the_client_profile_is_the_closed_one():
