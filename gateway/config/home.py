@@ -55,6 +55,11 @@ class Home:
         return self.public / "root.pem"
 
     @property
+    def server_certificate(self) -> Path:
+        """The front's certificate and its authority's, PEM: their keys are nobody else's."""
+        return self.public / "server.pem"
+
+    @property
     def client_authority_certificate(self) -> Path:
         """The client-issuing CA's certificate, PEM: the front's only trust anchor."""
         return self.public / "client-authority.pem"

@@ -85,10 +85,11 @@ class RenewalRules:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentRules:
-    """How long an invitation's code lives and how many wrong requests it bears."""
+    """How long an invitation's code lives, and how much may go wrong, with it and without one."""
 
     code_hours: float
     attempts: int
+    unknown_codes_per_hour: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,11 @@ def _certificate_faults(rules: CertificateRules) -> list[tuple[str, bool, str]]:
         ),
         ("enrolment.code_hours", rules.enrolment.code_hours > 0, "above 0"),
         ("enrolment.attempts", rules.enrolment.attempts > 0, "above 0"),
+        (
+            "enrolment.unknown_codes_per_hour",
+            rules.enrolment.unknown_codes_per_hour > 0,
+            "above 0",
+        ),
         ("revocation_list.renew_hours", ordered, "0 < renew_hours < alarm_hours < valid_hours"),
         ("warnings.days", bool(days) and min(days) > 0, "days above 0"),
         (

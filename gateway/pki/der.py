@@ -73,16 +73,6 @@ def tags(der: bytes) -> tuple[int, ...]:
     return tuple(found)
 
 
-def tags(der: bytes) -> tuple[int, ...]:
-    """Return the tags of the elements inside a SEQUENCE, in their order; raises MalformedError."""
-    rest, _ = _read(der, _SEQUENCE)
-    found = []
-    while rest:
-        found.append(rest[0])
-        _, rest = _read(rest, rest[0])
-    return tuple(found)
-
-
 def certificates(content: bytes) -> list[Certificate]:
     """Return the certificates of a file, PEM (one or more) or DER (one); raises MalformedError."""
     if b"-----BEGIN" not in content:

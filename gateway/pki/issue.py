@@ -106,14 +106,15 @@ def client_certificate(
     key: CertificatePublicKeyTypes,
     now_us: int,
     days: float = 0,
+    kind: Kind = "client",
 ) -> Certificate:
-    """Return a certificate for a system or an officer.
+    """Return a certificate for a system or an officer: "client" to connect, or "encryption".
 
     Raises IssueError, with the rule it would break.
     """
     name = (x509.UniformResourceIdentifier(str(subject)),)
     return issue(
-        Wanted("client", f"{subject.organisation} {subject.name}", key, name, days),
+        Wanted(kind, f"{subject.organisation} {subject.name}", key, name, days),
         authority,
         now_us,
     )

@@ -26,8 +26,6 @@ from gateway.pki.profile import Profile
 SERIAL_BITS_MIN = 64
 # [1] and [2] of a TBSCertificate: nobody issues them (RFC 5280 section 4.1.2.8).
 _UNIQUE_IDENTIFIERS = frozenset({0x81, 0x82})
-# [1] and [2] of a TBSCertificate: nobody issues them (RFC 5280 section 4.1.2.8).
-_UNIQUE_IDENTIFIERS = frozenset({0x81, 0x82})
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 _DAY_US = 86_400 * US_PER_S
 
@@ -104,11 +102,6 @@ def subject_of(certificate: Certificate) -> names.Subject:
 def _version(certificate: Certificate, _: Profile) -> Iterator[str]:
     if certificate.version is not x509.Version.v3:
         yield "not an X.509 v3 certificate"
-
-
-def _unique_identifiers(certificate: Certificate, _: Profile) -> Iterator[str]:
-    if _UNIQUE_IDENTIFIERS.intersection(der.tags(certificate.tbs_certificate_bytes)):
-        yield "it has a unique identifier of its issuer or its subject"
 
 
 def _unique_identifiers(certificate: Certificate, _: Profile) -> Iterator[str]:
@@ -224,7 +217,6 @@ def _of(certificate: Certificate, kind: type[Extension]) -> Iterator[Extension]:
 
 _RULES: tuple[tuple[str, Callable[[Certificate, Profile], Iterator[str]]], ...] = (
     ("version", _version),
-    ("unique-identifiers", _unique_identifiers),
     ("unique-identifiers", _unique_identifiers),
     ("serial", _serial),
     ("signature", _signature),

@@ -38,6 +38,20 @@ class Buckets:
 
     def take(self, key: object) -> None:
         """Take one; raises RATE_LIMITED with the seconds until there is one again."""
+        self.require(key)
+        self.spend(key)
+
+    def require(self, key: object) -> None:
+        """Pass while there is one to take; raises RATE_LIMITED as `take` does."""
+        level = self._level(key)
+        if level.tokens < 1:
+            raise refuse(Reason.RATE_LIMITED, retry_after_s=(1 - level.tokens) / self._rate)
+
+    def spend(self, key: object) -> None:
+        """Take one whether there is one or not: what was found too late counts all the same."""
+        self._level(key).tokens -= 1
+
+    def _level(self, key: object) -> _Level:
         now = self._clock.monotonic()
         level = self._levels.get(key)
         if level is None:
@@ -50,9 +64,7 @@ class Buckets:
             gained = max(0.0, now - level.at) * self._rate
             level.tokens = min(self._burst, level.tokens + gained)
             level.at = now
-        if level.tokens < 1:
-            raise refuse(Reason.RATE_LIMITED, retry_after_s=(1 - level.tokens) / self._rate)
-        level.tokens -= 1
+        return level
 
 
 class Streams:

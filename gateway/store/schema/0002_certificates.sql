@@ -117,16 +117,16 @@ BEGIN
 END
 $$;
 
--- Certificates of a lineage that were issued and never used make way for another: a client that lost its new key asked again.
--- Returns how many.
-CREATE FUNCTION gateway.certificate_supersede_unused(line bytea, now_us bigint) RETURNS integer
+-- Certificates of a lineage above a generation that were issued and never used make way for another: a client that lost its
+-- new key asked again. The one it asks with may be unused too, and stays. Returns how many.
+CREATE FUNCTION gateway.certificate_supersede_unused(line bytea, above integer, now_us bigint) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_catalog, pg_temp AS $$
 DECLARE
     others integer;
 BEGIN
     UPDATE gateway.certificate AS c
         SET state = 3, revoked_us = certificate_supersede_unused.now_us, reason = 'superseded'
-        WHERE c.lineage = line AND c.state = 1 AND c.first_used_us IS NULL;
+        WHERE c.lineage = line AND c.generation > above AND c.state = 1 AND c.first_used_us IS NULL;
     GET DIAGNOSTICS others = ROW_COUNT;
     RETURN others;
 END
@@ -153,7 +153,7 @@ $$;
 REVOKE ALL ON gateway.lineage, gateway.invitation FROM PUBLIC;
 REVOKE ALL ON FUNCTION gateway.certificate_first_use(text, bigint), gateway.lineage_lock(text, bigint),
                        gateway.revocation_epoch_next(), gateway.certificate_never_returns(),
-                       gateway.certificate_supersede_unused(bytea, bigint) FROM PUBLIC;
+                       gateway.certificate_supersede_unused(bytea, integer, bigint) FROM PUBLIC;
 GRANT SELECT ON gateway.lineage
     TO gateway_identity, gateway_intake, gateway_disclosure, gateway_administration, gateway_front;
 -- The front sees who comes in; the supervisor, under the same role, keeps the list.
@@ -161,7 +161,7 @@ GRANT EXECUTE ON FUNCTION gateway.certificate_first_use(text, bigint), gateway.l
                           gateway.revocation_epoch_next() TO gateway_front;
 -- identity issues: for an invitation, and when a certificate is renewed; what was renewed twice and never used is superseded.
 GRANT SELECT, INSERT ON gateway.lineage TO gateway_identity;
-GRANT EXECUTE ON FUNCTION gateway.certificate_supersede_unused(bytea, bigint) TO gateway_identity;
+GRANT EXECUTE ON FUNCTION gateway.certificate_supersede_unused(bytea, integer, bigint) TO gateway_identity;
 GRANT SELECT ON gateway.invitation TO gateway_identity, gateway_administration;
 GRANT UPDATE (state, attempts, spki_sha256, serial) ON gateway.invitation TO gateway_identity;
 GRANT INSERT, UPDATE (state, code_sha256, expires_us, approver_organisation, approver)
