@@ -1,16 +1,18 @@
 """Revocation lists (RFC 5280 section 5): built, numbered, put in place of the one before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import CertificateRevocationList
+from cryptography.x509 import Certificate, CertificateRevocationList
 
 from gateway.clock import to_datetime
-from gateway.config.folders import PUBLIC_FILE
+from gateway.config.folders import replace_public
 from gateway.pki.der import MalformedError
 from gateway.pki.issue import Authority
 
@@ -67,12 +69,20 @@ def number_of(crl: CertificateRevocationList) -> int:
         raise MalformedError("a revocation list without number") from error
 
 
-def write(path: Path, crl: CertificateRevocationList) -> None:
-    """Put a list in place of the one there, at once: a reader sees the old or the new one."""
-    new = path.with_suffix(".new")
-    new.write_bytes(crl.public_bytes(Encoding.PEM))
-    new.chmod(PUBLIC_FILE)
-    new.replace(path)
+def of(
+    authority: Certificate, lists: Sequence[CertificateRevocationList]
+) -> CertificateRevocationList | None:
+    """Return the first of these lists that an authority signed, or None."""
+    key = authority.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        return None
+    named = (one for one in lists if one.issuer == authority.subject)
+    return next((one for one in named if one.is_signature_valid(key)), None)
+
+
+def write(path: Path, *lists: CertificateRevocationList) -> None:
+    """Put lists in place of those there, at once: a reader sees the old or the new ones."""
+    replace_public(path, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
 
 
 def _entry(one: Revoked) -> x509.RevokedCertificate:

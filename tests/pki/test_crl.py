@@ -3,6 +3,7 @@ from cryptography import x509
 
 from gateway.clock import SYSTEM, TurnedClock
 from gateway.pki import crl, der
+from gateway.pki.paths import Trust
 from gateway.pki.verify import Verifier
 from tests.pki.forge import CITY, DOMAIN, Ca
 
@@ -53,6 +54,15 @@ def test_a_long_list(ca):
     entries = [crl.Revoked(f"{n:x}", ca.now_us, "superseded") for n in range(1, 10_001)]
     made = crl.build(ca.client, entries, 1, ca.now_us)
     papers = ca.good()
-    judge = Verifier(ca.client.certificate, made, DOMAIN, TurnedClock(ca.now_us))
+    judge = Verifier(Trust((ca.client.certificate,), (made,)), DOMAIN, TurnedClock(ca.now_us))
     assert judge.judge(papers.chain).subject == CITY
     assert made.get_revoked_certificate_by_serial_number(10_000) is not None
+
+
+def test_each_authority_has_the_list_that_it_signed_whatever_its_name():
+    ours, same_name = (Ca.make(SYSTEM.now_us()) for _ in range(2))
+    made = [crl.build(one.client, [], 1, one.now_us) for one in (same_name, ours)]
+    assert crl.of(ours.client.certificate, made) == made[1]
+    assert crl.of(same_name.client.certificate, made) == made[0]
+    assert crl.of(ours.client.certificate, made[:1]) is None
+    assert crl.of(ours.server.certificate, made) is None
