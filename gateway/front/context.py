@@ -1,32 +1,33 @@
-"""The TLS context: TLS 1.3 only, no resumption, h2 only, client certificates with revocation list.
+"""The TLS contexts: TLS 1.3 only, no resumption; the doors' ask for a certificate, enrolment's not.
 
 A context is immutable once used (pyOpenSSL refuses to change one), so a new list or a new server
-certificate makes a new one; connections that stand keep theirs. Contexts are made from files:
+certificate makes new ones; connections that stand keep theirs. They are made from files:
 
-    the client authority's certificate   the only anchor
-    the revocation list                  signed by that authority, its number never smaller
-    the server's key and chain           root-issued; renewed while the gateway runs
+    the client authorities' certificates   one or more; each is an anchor, there is no other
+    their revocation lists                 one of each, signed by it, its number never smaller
+    the server's key and chain             root-issued; renewed while the gateway runs
+    the root's certificate                 told to whoever enrols
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, CertificateRevocationList
 from OpenSSL import SSL, crypto
 
-from gateway.clock import Clock
+from gateway.clock import Clock, from_datetime
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
-from gateway.pki import ceremony, crl, der
+from gateway.pki import authorities, ceremony, crl, der, keys
 from gateway.pki.paths import Trust, fill
 from gateway.pki.verify import Verifier
 
 H2 = b"h2"
+HTTP = b"http/1.1"
 # Hybrid first: what is recorded today must stay closed to a quantum computer (FIPS 203).
 CIPHERS = b"TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
 _STRICT = (
@@ -44,12 +45,13 @@ class ContextError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The content of the four files, read together."""
+    """The content of the files, read together."""
 
-    anchor: bytes
-    crl: bytes
+    anchors: bytes
+    crls: bytes
     key: bytes
     chain: bytes
+    root: bytes
 
     @classmethod
     def read(cls, home: Home) -> "Files":
@@ -58,12 +60,45 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """An authority's revocation list: its number, and its times in microseconds.
+
+    `issuer_sha256` is the SHA-256 of the authority's key.
+    """
+
+    issuer_sha256: bytes
+    number: int
+    made_us: int
+    ends_us: int
+
+    def late_us(self, share: float) -> int:
+        """Return from when on it is late: after so much of its life it should be signed anew."""
+        return self.made_us + round((self.ends_us - self.made_us) * share)
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
-    """What judges a handshake and what comes after: a context and a verifier of the same files."""
+    """What judges a handshake and what comes after, all of the same files.
+
+    `context` is the doors', `enrolment` the other listener's, `root` the root's certificate, PEM;
+    `lists` stand in the order of the authorities.
+    """
 
     context: SSL.Context
+    enrolment: SSL.Context
     verifier: Verifier
-    crl_number: int
+    lists: tuple[Listed, ...]
+    root: bytes
+
+    @property
+    def crl_number(self) -> int:
+        """The number of the first authority's list, the one that issues."""
+        return self.lists[0].number
+
+    @property
+    def issuers(self) -> frozenset[bytes]:
+        """The authorities, by the SHA-256 of their keys."""
+        return frozenset(one.issuer_sha256 for one in self.lists)
 
 
 class CurrentTerms:
@@ -78,7 +113,7 @@ class CurrentTerms:
         self._clock = clock
         self._callback = callback
         self._seen = self._state()
-        self.current = terms(Files.read(home), settings, clock, callback)
+        self.current = terms(Files.read(home), home, settings, clock, callback)
 
     def refresh(self) -> bool:
         """Load again when a file changed; returns whether there is new terms.
@@ -89,9 +124,9 @@ class CurrentTerms:
         if state == self._seen:
             return False
         self._seen = state
-        least = self.current.crl_number
         files = Files.read(self._home)
-        self.current = terms(files, self._settings, self._clock, self._callback, least)
+        before = self.current.lists
+        self.current = terms(files, self._home, self._settings, self._clock, self._callback, before)
         return True
 
     def _state(self) -> list[tuple[int, int, int] | None]:
@@ -100,45 +135,91 @@ class CurrentTerms:
 
 def terms(
     files: Files,
+    home: Home,
     settings: Settings,
     clock: Clock,
     callback: VerifyCallback,
-    least_crl_number: int = 0,
+    before: Sequence[Listed] = (),
 ) -> Terms:
     """Return the terms that these files make; raises ContextError.
 
-    A list with a smaller number than `least_crl_number`, of another issuer or with a wrong
-    signature is refused. One that is out of date is not: then every handshake is.
+    A list with a smaller number than the one of `before`, of another issuer or with a wrong
+    signature is refused. One that is out of date is not: then every handshake by it is.
     """
     try:
-        anchor = der.certificates(files.anchor)[0]
-        revoked = der.revocation_list(files.crl)
-        number = crl.number_of(revoked)
+        anchors = der.certificates(files.anchors)
+        found = der.revocation_lists(files.crls)
         chain = der.certificates(files.chain)
-        key = load_pem_private_key(files.key, None)
-    except (der.MalformedError, ValueError, TypeError) as error:
+        key = authorities.fitting(files.key, chain[0], home)
+        crls = _paired(anchors, found)
+        lists = tuple(_listed(*pair) for pair in zip(anchors, crls, strict=True))
+    except (der.MalformedError, SettingsError, ValueError, TypeError) as error:
         raise ContextError(f"a file cannot be read: {error}") from None
-    if revoked.issuer != anchor.subject or not revoked.is_signature_valid(_public(anchor)):
-        raise ContextError("the revocation list is not the client authority's")
-    if number < least_crl_number:
-        raise ContextError(f"the revocation list has number {number}, after {least_crl_number}")
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != chain[0].public_key():
+    _check_numbers(lists, before)
+    if key is None:
         raise ContextError("the server's key is not its certificate's")
+    trust = Trust(tuple(anchors), crls)
     try:
-        context = _context(anchor, revoked, callback)
-        context.use_privatekey(key)
-        context.use_certificate(chain[0])
-        for above in chain[1:]:
-            context.add_extra_chain_cert(above)
-        verifier = Verifier(anchor, revoked, settings.trust_domain, clock)
+        return Terms(
+            _context(_Server(key, chain), trust, callback),
+            _context(_Server(key, chain), None, callback),
+            Verifier(trust, settings.trust_domain, clock),
+            lists,
+            files.root,
+        )
     except (SSL.Error, crypto.Error, SettingsError) as error:
         raise ContextError(f"OpenSSL does not take the files: {error}") from None
-    return Terms(context, verifier, number)
 
 
-def _context(
-    anchor: Certificate, revoked: CertificateRevocationList, callback: VerifyCallback
-) -> SSL.Context:
+def _paired(
+    anchors: Sequence[Certificate], found: Sequence[CertificateRevocationList]
+) -> tuple[CertificateRevocationList, ...]:
+    """Return the list of each anchor: exactly one each, and none left over. Else ContextError."""
+    if len({keys.spki_sha256(one.public_key()) for one in anchors}) != len(anchors):
+        raise ContextError("a client authority stands there twice")
+    if len(found) != len(anchors):
+        raise ContextError(f"{len(anchors)} client authorities, {len(found)} revocation lists")
+    paired = []
+    for anchor in anchors:
+        public = _public(anchor)
+        own = [
+            one for one in found if one.issuer == anchor.subject and one.is_signature_valid(public)
+        ]
+        if len(own) != 1:
+            raise ContextError("a client authority without a revocation list that it signed")
+        paired += own
+    return tuple(paired)
+
+
+def _listed(anchor: Certificate, revoked: CertificateRevocationList) -> Listed:
+    if revoked.next_update_utc is None:
+        raise der.MalformedError("a revocation list without an end")
+    return Listed(
+        keys.spki_sha256(anchor.public_key()),
+        crl.number_of(revoked),
+        from_datetime(revoked.last_update_utc + crl.BACKDATE),
+        from_datetime(revoked.next_update_utc),
+    )
+
+
+def _check_numbers(lists: Sequence[Listed], before: Sequence[Listed]) -> None:
+    least = {one.issuer_sha256: one.number for one in before}
+    for one in lists:
+        if one.number < least.get(one.issuer_sha256, 0):
+            number = least[one.issuer_sha256]
+            raise ContextError(f"the revocation list has number {one.number}, after {number}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What the gateway itself shows: its key, its certificate and what stands above."""
+
+    key: ec.EllipticCurvePrivateKey
+    chain: Sequence[Certificate]
+
+
+def _context(server: _Server, trust: Trust | None, callback: VerifyCallback) -> SSL.Context:
+    """Return a context; without `trust` it asks for no certificate."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_tls13_ciphersuites(CIPHERS)
@@ -147,12 +228,19 @@ def _context(
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     # An idle connection gives its buffers back: 2,000 of them would hold 70 MiB.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.use_privatekey(server.key)
+    context.use_certificate(server.chain[0])
+    for above in server.chain[1:]:
+        context.add_extra_chain_cert(above)
+    if trust is None:
+        context.set_alpn_select_callback(_h2_or_http)
+        return context
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
     context.set_alpn_select_callback(_only_h2)
     store = context.get_cert_store()
     if store is None:
         raise ContextError("no certificate store")
-    fill(store, Trust((anchor,), (revoked,)), _STRICT)
+    fill(store, trust, _STRICT)
     # No list of acceptable authorities is sent: a stranger shows what it has, and the leaf tells.
     return context
 
@@ -162,6 +250,11 @@ def _only_h2(_: SSL.Connection, offered: list[bytes]) -> bytes:
     if H2 not in offered:
         raise refuse(Reason.TLS_NO_H2)
     return H2
+
+
+def _h2_or_http(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Choose h2, else HTTP/1.1: whoever asks for the root's certificate with any tool."""
+    return HTTP if HTTP in offered and H2 not in offered else _only_h2(connection, offered)
 
 
 def _public(anchor: Certificate) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
@@ -178,9 +271,10 @@ def _content(path: Path) -> bytes:
         raise ContextError(f"{path.name}: {error.strerror}") from None
 
 
-def _paths(home: Home) -> tuple[Path, Path, Path, Path]:
-    key, chain = ceremony.server_files(home)
-    return home.client_authority_certificate, home.crl, key, chain
+def _paths(home: Home) -> tuple[Path, ...]:
+    """Return the paths in the order of Files."""
+    server = ceremony.server_files(home)
+    return home.client_authority_certificate, home.crl, *server, home.root_certificate
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

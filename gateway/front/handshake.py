@@ -16,7 +16,7 @@ from gateway.errors import Reason, Refusal, refuse
 from gateway.front.context import H2
 from gateway.names import MalformedNameError
 from gateway.pki import der, lint
-from gateway.pki.verify import reason_of, serial_text
+from gateway.pki.verify import is_soft, reason_of, serial_text
 
 # OpenSSL's own words for what has a reason of its own (ssl/ssl_err.c).
 _WORDS = {
@@ -36,7 +36,8 @@ class Presented:
     """What the verify callback saw of the peer's certificate, and OpenSSL's judgement.
 
     `certificate` is DER: the leaf's, or the one above it that failed; None before one came.
-    `number` and `depth` are OpenSSL's, 0 while all is well.
+    `number` and `depth` are OpenSSL's, 0 while all is well; what is let through to be told of is
+    none of it.
     """
 
     certificate: bytes | None = None
@@ -66,13 +67,18 @@ class Presented:
 def observe(
     connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, ok: int
 ) -> bool:
-    """Note what is presented, for the leaf, and leave OpenSSL's judgement as it is."""
+    """Note what is presented, for the leaf, and leave OpenSSL's judgement as it is.
+
+    But for a leaf that is only past its time, before it, or revoked: OpenSSL goes on, and what else
+    it finds decides. `Verifier.judge` then says what the leaf is good for.
+    """
     presented = connection.get_app_data()
-    if number and not presented.number:
+    soft = is_soft(number, depth)
+    if number and not soft and not presented.number:
         presented.number, presented.depth = number, depth
     if depth == 0 or number:
         presented.certificate = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-    return bool(ok)
+    return soft or bool(ok)
 
 
 async def shake(sock: socket.socket, context: SSL.Context, presented: Presented) -> SSL.Connection:

@@ -1,4 +1,4 @@
-"""Judges a client certificate: two verifiers, revocation list, closed profile, trust domain.
+"""Judges a client certificate: two verifiers, revocation lists, closed profile, trust domain.
 
 The order of the checks, the same here, in the front and in the tests; the first that fails decides:
 
@@ -8,14 +8,19 @@ The order of the checks, the same here, in the front and in the tests; the first
     3 the closed profile (`lint`)             CERT_PROFILE
     4 cryptography: path, time                CERT_UNTRUSTED
     5 the trust domain                        CERT_UNTRUSTED
+
+A leaf that fails 2 for no other cause than SOFT is judged on, at a moment of its own life and
+without the lists, and comes out with that as its defect: its bearer may learn what is wrong, and
+nothing else. Whatever else is wrong with it is a refusal, in the same order.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate, CertificateRevocationList
+from cryptography.x509 import Certificate
 
 from gateway.clock import Clock, from_datetime, to_datetime
 from gateway.errors import Reason, refuse
@@ -42,13 +47,18 @@ _REASONS = {
     68: Reason.CERT_PROFILE,
     **dict.fromkeys(range(76, 97), Reason.CERT_PROFILE),
 }
+# What may be wrong with a leaf, and with it alone, that is let in to be told so.
+SOFT = frozenset({paths.NOT_YET_VALID, paths.EXPIRED, paths.REVOKED})
+# Inside a validity, whichever side of its end a verifier counts the last moment to.
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A client certificate that every check let through.
+    """A client certificate that every check let through, but for its `defect`, None for a good one.
 
-    Digests are SHA-256, the serial is lower hex.
+    Digests are SHA-256 (`issuer_sha256`: of the authority's key, b"" where no path was judged), the
+    serial is lower hex.
     """
 
     subject: Subject
@@ -56,28 +66,25 @@ class Verified:
     sha256: bytes
     spki_sha256: bytes
     not_after_us: int
+    defect: Reason | None = None
+    issuer_sha256: bytes = b""
 
 
 class Verifier:
-    """Judges against one anchor, the client authority, and one revocation list.
+    """Judges against anchors, the client authorities, and a revocation list of each.
 
     A new list needs a new verifier.
     """
 
-    def __init__(
-        self,
-        anchor: Certificate,
-        crl: CertificateRevocationList,
-        trust_domain: str,
-        clock: Clock,
-    ) -> None:
-        """Load the anchor and the list.
+    def __init__(self, trust: Trust, trust_domain: str, clock: Clock) -> None:
+        """Load anchors and lists.
 
         Raises SettingsError when certs/client.toml is not as it must be.
         """
-        trust = Trust((anchor,), (crl,), "leaf")
         self._openssl = OpenSslPath(trust)
+        self._without_lists = OpenSslPath(replace(trust, crls=(), lists="none"))
         self._rust = RustPath(trust)
+        self._issuers = {one: keys.spki_sha256(one.public_key()) for one in trust.anchors}
         self._profile = profile.load("client")
         self._trust_domain = trust_domain
         self._clock = clock
@@ -94,9 +101,8 @@ class Verifier:
             leaf = der.certificate(chain_der[0])  # 1
         except der.MalformedError:
             raise refuse(Reason.CERT_PROFILE, metadata={"rule": "encoding"}) from None
-        at = to_datetime(self._clock.now_us())
         try:
-            self._openssl.check(leaf, (), at)  # 2
+            anchor, at, defect = self._path(leaf)  # 2
             found = lint.faults(leaf, self._profile)  # 3
             if found:
                 raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
@@ -106,7 +112,32 @@ class Verifier:
         subject = lint.subject_of(leaf)
         if subject.trust_domain != self._trust_domain:  # 5
             raise refuse(Reason.CERT_UNTRUSTED, metadata={"rule": "trust-domain"})
-        return verified(leaf, subject)
+        value = verified(leaf, subject)
+        return replace(value, defect=defect, issuer_sha256=self._issuers[anchor])
+
+    def _path(self, leaf: Certificate) -> tuple[Certificate, datetime, Reason | None]:
+        """Return the leaf's anchor, the moment to judge the rest at, and the defect.
+
+        Raises PathError. OpenSSL tells of a stale list before anything that a list may say, and of
+        a revocation before the dates; the signature may come last, so it is asked for again.
+        """
+        now = to_datetime(self._clock.now_us())
+        try:
+            return self._openssl.path(leaf, (), now)[-1], now, None
+        except PathError as error:
+            if not is_soft(error.number, error.depth):
+                raise
+            defect = reason_of(error.number, error.depth)
+        at = max(leaf.not_valid_before_utc, min(now, leaf.not_valid_after_utc - _SECOND))
+        anchor = self._without_lists.path(leaf, (), at)[-1]
+        if not anchor.not_valid_before_utc <= now < anchor.not_valid_after_utc:
+            raise PathError(paths.OPENSSL, paths.EXPIRED, 1, "the anchor is not valid now")
+        return anchor, at, defect
+
+
+def is_soft(number: int, depth: int) -> bool:
+    """Return whether this error of OpenSSL is one that the leaf's bearer is let in to be told."""
+    return depth == 0 and number in SOFT
 
 
 def verified(leaf: Certificate, subject: Subject) -> Verified:

@@ -9,7 +9,7 @@ from gateway.clock import SHANGHAI, SYSTEM, to_datetime
 from gateway.pki import crl
 from gateway.pki.verify import serial_text
 from tests.pki.forge import CITY, Ca, x509_pem
-from tests.pki.forgeries import DAY_US, FORGERIES
+from tests.pki.forgeries import DAY_US, DEFECTS, FORGERIES
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_by_the_root_with_intermediates_and_lists(ca, files, ask):
 
 @pytest.mark.parametrize(
     "forgery",
-    [one for one in FORGERIES if "trust domain" not in one.name],
+    [one for one in (*FORGERIES, *DEFECTS) if "trust domain" not in one.name],
     ids=lambda one: one.name,
 )
 def test_a_forgery_is_refused_and_the_rule_told(ca, files, ask, forgery):

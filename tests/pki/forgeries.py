@@ -26,6 +26,7 @@ from tests.pki.forge import (
     SERVER_AUTH,
     USAGE,
     Ca,
+    Extensions,
     Papers,
     added,
     common_name,
@@ -40,6 +41,7 @@ from tests.pki.forge import (
     validity,
 )
 
+Change = Callable[[Extensions], Extensions]
 DAY_US = 86_400 * US_PER_S
 ID = str(CITY)
 PROFILE, UNTRUSTED = Reason.CERT_PROFILE, Reason.CERT_UNTRUSTED
@@ -123,14 +125,6 @@ FORGERIES = (
     Forgery("3 authority of the same name", _same_named, UNTRUSTED),
     Forgery(
         "3 authority of the same name and key identifier", _same_named_and_identified, UNTRUSTED
-    ),
-    Forgery(
-        "4 expired",
-        lambda ca: ca.changed(validity=validity(ca.now_us - 30 * DAY_US, 14)),
-        Reason.CERT_EXPIRED,
-    ),
-    Forgery(
-        "5 not yet valid", lambda ca: ca.good(now_us=ca.now_us + DAY_US), Reason.CERT_NOT_YET_VALID
     ),
     Forgery("7 usage of a server", _eku(SERVER_AUTH), PROFILE),
     Forgery("8 no extended usage", lambda ca: ca.changed(replaced(EKU, None)), PROFILE),
@@ -247,6 +241,62 @@ FORGERIES = (
         "a life of ten years",
         lambda ca: ca.changed(validity=validity(ca.now_us - DAY_US, 3650)),
         PROFILE,
+    ),
+)
+
+
+def _expired(extensions: Change | None = None) -> Callable[[Ca], Papers]:
+    """It lived for two minutes, after the authority was there and before now."""
+    ended = 240 * US_PER_S, 120 / 86_400
+    return lambda ca: ca.changed(extensions, validity=validity(ca.now_us - ended[0], ended[1]))
+
+
+def _not_yet(extensions: Change | None = None) -> Callable[[Ca], Papers]:
+    return lambda ca: ca.changed(extensions, validity=validity(ca.now_us + DAY_US, 14))
+
+
+def _expired_and_unsigned(ca: Ca) -> Papers:
+    """Past its time and of our authority's name and key identifier, but signed by somebody's key."""
+    papers = _expired()(ca)
+    return Papers((forge(papers.chain[0], ec.generate_private_key(ec.SECP256R1())),), papers.key)
+
+
+# What is wrong with these their bearer is told: the handshake is finished (decision 0009).
+DEFECTS = (
+    Forgery("4 expired", _expired(), Reason.CERT_EXPIRED),
+    Forgery("5 not yet valid", _not_yet(), Reason.CERT_NOT_YET_VALID),
+)
+# Whoever is expired and something else beside is nobody's bearer, and refused for that.
+FORGED_DEFECTS = (
+    Forgery("4 expired, signed by nobody", _expired_and_unsigned, UNTRUSTED),
+    Forgery(
+        "4 expired, of a foreign authority of the same name",
+        lambda ca: _expired()(Ca.make(ca.now_us)),
+        UNTRUSTED,
+    ),
+    Forgery(
+        "4 expired, usage of a server",
+        _expired(replaced(EKU, extension(EKU, usages(SERVER_AUTH)))),
+        PROFILE,
+    ),
+    Forgery(
+        "4 expired, with an unknown extension",
+        _expired(added(extension("1.3.6.1.4.1.99999.1", b"\5\0"))),
+        PROFILE,
+    ),
+    Forgery(
+        "4 expired, another trust domain",
+        _expired(replaced(SAN, extension(SAN, uri(ID.replace("gateway.", "evil."))))),
+        UNTRUSTED,
+    ),
+    Forgery(
+        "5 not yet valid, but then for ten years",
+        lambda ca: ca.changed(validity=validity(ca.now_us + DAY_US, 3650)),
+        PROFILE,
+    ),
+    Forgery("5 not yet valid, an authority", _not_yet(replaced(BASIC, _AUTHORITY)), PROFILE),
+    Forgery(
+        "5 not yet valid, two URIs", _not_yet(replaced(SAN, extension(SAN, uri(ID, ID)))), PROFILE
     ),
 )
 

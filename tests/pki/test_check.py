@@ -7,7 +7,7 @@ from gateway.errors import Reason, Refusal
 from gateway.pki import check, crl
 from gateway.pki.verify import serial_text
 from tests.pki.forge import CITY, Ca
-from tests.pki.forgeries import DAY_US, FORGERIES
+from tests.pki.forgeries import DAY_US, DEFECTS, FORGERIES
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,11 @@ def test_time_and_trust_domain(ca):
 
 @pytest.mark.parametrize(
     "forgery",
-    [one for one in FORGERIES if "serial" not in one.name and "trust domain" not in one.name],
+    [
+        one
+        for one in (*FORGERIES, *DEFECTS)
+        if "serial" not in one.name and "trust domain" not in one.name
+    ],
     ids=lambda one: one.name,
 )
 def test_a_forgery_is_refused_here_as_at_the_front(ca, forgery):

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.clock import US_PER_S, TurnedClock
 from gateway.errors import Reason, Refusal
 from gateway.pki import ceremony, crl, der, issue, register, revoke
+from gateway.pki.paths import Trust
 from gateway.pki.verify import Verifier
 from gateway.store.database import Database
 from tests.pki.forge import CITY
@@ -41,10 +42,10 @@ def test_from_the_row_to_the_list(conninfo):
         made = der.revocation_list(home.crl.read_bytes())
         assert crl.number_of(made) == number > 0
         assert made.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
-        judge = Verifier(authority.certificate, made, CITY.trust_domain, TurnedClock(now_us))
-        with pytest.raises(Refusal) as refusal:
-            judge.judge((leaf.public_bytes(Encoding.DER),))
-        assert refusal.value.reason is Reason.CERT_REVOKED
+        judge = Verifier(
+            Trust((authority.certificate,), (made,)), CITY.trust_domain, TurnedClock(now_us)
+        )
+        assert judge.judge((leaf.public_bytes(Encoding.DER),)).defect is Reason.CERT_REVOKED
 
 
 def x509_time(home):

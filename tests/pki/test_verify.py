@@ -3,12 +3,13 @@
 import pytest
 from cryptography import x509
 
-from gateway.clock import SYSTEM, TurnedClock
+from gateway.clock import SYSTEM, US_PER_S, TurnedClock, from_datetime
 from gateway.errors import Reason, Refusal
-from gateway.pki import crl
+from gateway.pki import crl, issue, keys
+from gateway.pki.paths import Trust
 from gateway.pki.verify import Verifier, serial_text
 from tests.pki.forge import CITY, DOMAIN, Ca, Papers
-from tests.pki.forgeries import DAY_US, FORGERIES, Forgery
+from tests.pki.forgeries import DAY_US, DEFECTS, FORGED_DEFECTS, FORGERIES, Forgery
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,8 @@ def ca() -> Ca:
 
 def verifier(ca: Ca, *revoked: crl.Revoked, at_us: int = 0, made_us: int = 0) -> Verifier:
     revocations = crl.build(ca.client, list(revoked), 1, made_us or ca.now_us)
-    return Verifier(ca.client.certificate, revocations, DOMAIN, TurnedClock(at_us or ca.now_us))
+    trust = Trust((ca.client.certificate,), (revocations,))
+    return Verifier(trust, DOMAIN, TurnedClock(at_us or ca.now_us))
 
 
 def reason(judge: Verifier, papers: Papers) -> Reason:
@@ -31,7 +33,7 @@ def serial(papers: Papers) -> str:
     return serial_text(x509.load_der_x509_certificate(papers.chain[0]).serial_number)
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("forgery", (*FORGERIES, *FORGED_DEFECTS), ids=lambda one: one.name)
 def test_a_forgery_meets_its_reason(ca: Ca, forgery: Forgery) -> None:
     assert reason(verifier(ca), forgery.make(ca)) is forgery.reason
 
@@ -47,11 +49,79 @@ def test_nothing_presented_is_missing(ca: Ca) -> None:
     assert reason(verifier(ca), Papers((), ca.client.key)) is Reason.CERT_MISSING
 
 
+@pytest.mark.parametrize("forgery", DEFECTS, ids=lambda one: one.name)
+def test_a_defect_alone_is_told(ca: Ca, forgery: Forgery) -> None:
+    papers = forgery.make(ca)
+    found = verifier(ca).judge(papers.chain)
+    assert (found.defect, found.subject, found.serial) == (forgery.reason, CITY, serial(papers))
+
+
 def test_revoked(ca: Ca) -> None:
-    papers = ca.good()
+    papers, other = ca.good(), ca.good()
     judge = verifier(ca, crl.Revoked(serial(papers), ca.now_us, "superseded"))
-    assert reason(judge, papers) is Reason.CERT_REVOKED
-    assert judge.judge(ca.good().chain)
+    assert judge.judge(papers.chain).defect is Reason.CERT_REVOKED
+    assert judge.judge(other.chain).defect is None
+
+
+def test_revoked_is_told_before_expired(ca: Ca) -> None:
+    papers = DEFECTS[0].make(ca)
+    judge = verifier(ca, crl.Revoked(serial(papers), ca.now_us, "superseded"))
+    assert judge.judge(papers.chain).defect is Reason.CERT_REVOKED
+
+
+@pytest.mark.parametrize(
+    "forgery", [one for one in FORGERIES if "serial" not in one.name], ids=lambda one: one.name
+)
+def test_a_forgery_that_is_on_the_list_too_meets_the_same_reason(ca: Ca, forgery: Forgery) -> None:
+    """OpenSSL finds a revocation before it looks at the signature: that must not let a forger in."""
+    papers = forgery.make(ca)
+    own = serial(papers)
+    judge = verifier(ca, crl.Revoked(own, ca.now_us, "superseded"))
+    assert reason(judge, papers) is forgery.reason
+
+
+def test_with_a_list_out_of_date_no_defect_is_told(ca: Ca) -> None:
+    for papers in (DEFECTS[0].make(ca), ca.good()):
+        judge = verifier(
+            ca, crl.Revoked(serial(papers), ca.now_us, "superseded"), at_us=ca.now_us + 2 * DAY_US
+        )
+        assert reason(judge, papers) is Reason.CRL_STALE
+
+
+def test_an_authority_that_ended_tells_nobody_what_is_wrong(ca: Ca) -> None:
+    """Its leaves ended with it: refused, not heard."""
+    end_us = from_datetime(ca.client.certificate.not_valid_after_utc)
+    papers = ca.good(now_us=end_us - DAY_US)
+    for at_us in (end_us + US_PER_S, end_us + DAY_US):
+        made = verifier(ca, at_us=at_us, made_us=at_us)
+        assert reason(made, papers) is Reason.CERT_UNTRUSTED
+
+
+def test_several_authorities_each_with_its_own_list(ca: Ca) -> None:
+    """Of the same name, as after a roll-over: the key tells whose leaf and whose list it is."""
+    other = Ca(
+        ca.root,
+        issue.make_authority("client-authority", DOMAIN, ca.root, ca.now_us),
+        ca.server,
+        ca.now_us,
+    )
+    first, second = ca.good(), other.good()
+    lists = (
+        crl.build(ca.client, [crl.Revoked(serial(second), ca.now_us, "superseded")], 1, ca.now_us),
+        crl.build(other.client, [], 1, ca.now_us),
+    )
+    both = (ca.client.certificate, other.client.certificate)
+    judge = Verifier(Trust(both, lists), DOMAIN, TurnedClock(ca.now_us))
+    for papers, issuer in ((first, ca), (second, other)):
+        found = judge.judge(papers.chain)
+        assert found.defect is None, "a list speaks of its own authority's leaves alone"
+        assert found.issuer_sha256 == keys.spki_sha256(issuer.client.key.public_key())
+    stale = crl.build(other.client, [], 2, ca.now_us - 3 * DAY_US)
+    judge = Verifier(Trust(both, (lists[0], stale)), DOMAIN, TurnedClock(ca.now_us))
+    assert judge.judge(first.chain).defect is None
+    assert reason(judge, second) is Reason.CRL_STALE
+    judge = Verifier(Trust(both[:1], lists[:1]), DOMAIN, TurnedClock(ca.now_us))
+    assert reason(judge, second) is Reason.CERT_UNTRUSTED
 
 
 def test_a_list_out_of_date_stops_everybody(ca: Ca) -> None:
@@ -61,7 +131,7 @@ def test_a_list_out_of_date_stops_everybody(ca: Ca) -> None:
 
 def test_a_list_of_another_authority_stops_everybody(ca: Ca) -> None:
     strange = crl.build(Ca.make(ca.now_us).client, [], 1, ca.now_us)
-    judge = Verifier(ca.client.certificate, strange, DOMAIN, TurnedClock(ca.now_us))
+    judge = Verifier(Trust((ca.client.certificate,), (strange,)), DOMAIN, TurnedClock(ca.now_us))
     assert reason(judge, ca.good()) is Reason.CRL_STALE
 
 
