@@ -152,13 +152,15 @@ def terms(
         chain = der.certificates(files.chain)
         key = authorities.fitting(files.key, chain[0], home)
         crls = _paired(anchors, found)
+        roots = der.certificates(files.root)
         lists = tuple(_listed(*pair) for pair in zip(anchors, crls, strict=True))
     except (der.MalformedError, SettingsError, ValueError, TypeError) as error:
         raise ContextError(f"a file cannot be read: {error}") from None
     _check_numbers(lists, before)
     if key is None:
         raise ContextError("the server's key is not its certificate's")
-    trust = Trust(tuple(anchors), crls)
+    others = tuple(one for one in anchors if not authorities.is_ours(one, roots))
+    trust = Trust(tuple(anchors), crls, external=others)
     try:
         return Terms(
             _context(_Server(key, chain), trust, callback),
@@ -174,11 +176,12 @@ def terms(
 def _paired(
     anchors: Sequence[Certificate], found: Sequence[CertificateRevocationList]
 ) -> tuple[CertificateRevocationList, ...]:
-    """Return the list of each anchor: exactly one each, and none left over. Else ContextError."""
+    """Return the list of each anchor: exactly one each. Else ContextError.
+
+    One left over is of an authority that is not trusted yet, or no more (`pki.rollover`).
+    """
     if len({keys.spki_sha256(one.public_key()) for one in anchors}) != len(anchors):
         raise ContextError("a client authority stands there twice")
-    if len(found) != len(anchors):
-        raise ContextError(f"{len(anchors)} client authorities, {len(found)} revocation lists")
     paired = []
     for anchor in anchors:
         public = _public(anchor)

@@ -50,12 +50,14 @@ class Trust:
     """Anchors (an intermediate may be one), revocation lists, and how far the lists must reach.
 
     `lists` "none" asks no list, "leaf" needs the one of the leaf's issuer, "all" one for every
-    certificate of the path.
+    certificate of the path. `external` are those of the anchors that are not ours: what they issue
+    is held against a profile of its own.
     """
 
     anchors: tuple[Certificate, ...]
     crls: tuple[CertificateRevocationList, ...] = ()
     lists: str = "leaf"
+    external: tuple[Certificate, ...] = ()
 
 
 class OpenSslPath:

@@ -5,7 +5,7 @@ The order of the checks, the same here, in the front and in the tests; the first
     1 the bytes are one certificate           CERT_PROFILE
     2 OpenSSL: path, revocation list, time    CERT_UNTRUSTED, CERT_EXPIRED, CERT_NOT_YET_VALID,
                                               CERT_REVOKED, CRL_STALE
-    3 the closed profile (`lint`)             CERT_PROFILE
+    3 the anchor's closed profile (`lint`)    CERT_PROFILE
     4 cryptography: path, time                CERT_UNTRUSTED
     5 the trust domain                        CERT_UNTRUSTED
 
@@ -79,13 +79,14 @@ class Verifier:
     def __init__(self, trust: Trust, trust_domain: str, clock: Clock) -> None:
         """Load anchors and lists.
 
-        Raises SettingsError when certs/client.toml is not as it must be.
+        Raises SettingsError when a profile of certs/ is not as it must be.
         """
         self._openssl = OpenSslPath(trust)
         self._without_lists = OpenSslPath(replace(trust, crls=(), lists="none"))
         self._rust = RustPath(trust)
         self._issuers = {one: keys.spki_sha256(one.public_key()) for one in trust.anchors}
-        self._profile = profile.load("client")
+        ours, external = profile.load("client"), profile.load("external-client")
+        self._profiles = {one: external if one in trust.external else ours for one in trust.anchors}
         self._trust_domain = trust_domain
         self._clock = clock
 
@@ -103,7 +104,7 @@ class Verifier:
             raise refuse(Reason.CERT_PROFILE, metadata={"rule": "encoding"}) from None
         try:
             anchor, at, defect = self._path(leaf)  # 2
-            found = lint.faults(leaf, self._profile)  # 3
+            found = lint.faults(leaf, self._profiles[anchor])  # 3
             if found:
                 raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
             self._rust.check(leaf, (), at)  # 4
