@@ -11,13 +11,16 @@ from grpc import aio
 from gateway.client.channel import Channels
 from gateway.client.checkpoints import Checkpoints
 from gateway.client.profile import Profile
+from gateway.client.rotate import Rotation
 from gateway.client.secret import Secret
 from gateway.client.session import SESSION_OVER, Session
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import Refusal
 from gateway.v1 import audit_service_pb2 as v1
+from gateway.v1 import identity_service_pb2
 from gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from gateway.v1.audit_service_pb2_grpc import AuditServiceStub
+from gateway.v1.identity_service_pb2_grpc import IdentityServiceStub
 from gateway.v1.upload_service_pb2_grpc import UploadServiceStub
 
 if TYPE_CHECKING:  # these exist in the stubs only
@@ -30,6 +33,9 @@ Response = TypeVar("Response", bound=Message)
 
 # How often a long upload proves that the log goes on as it was; each proof is a call with its leaf.
 SETTLE_EVERY_S = 60.0
+# So often an idle client looks whether its certificate is to be renewed, or another process of the
+# profile waits for it to close the old one's connections.
+_LOOK_EVERY_S = 60.0
 
 
 class Client:
@@ -48,10 +54,14 @@ class Client:
         self.checkpoints = Checkpoints(profile)
         self.channels = Channels(profile, own_connection=own_connection, seen=self._seen)
         self.session = Session(self.channels, clock=clock, password=password)
+        self.rotation = Rotation(self.channels, self.session, clock=clock)
+        self.channels.mend = self.rotation.mend
+        self._looking: asyncio.Task[None] | None = None
         self._settling = asyncio.Lock()
         self._settle_at = clock.monotonic() + SETTLE_EVERY_S
 
     async def __aenter__(self) -> Self:
+        self._looking = asyncio.create_task(self._look())
         return self
 
     async def __aexit__(
@@ -60,6 +70,9 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        await self.rotation.settled()
         self.checkpoints.save()
         await self.channels.close()
 
@@ -82,6 +95,7 @@ class Client:
         self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request
     ) -> Response:
         """Return the answer to a call with our token; a session that ended is renewed once."""
+        self.rotation.look()
         token = await self.session.token()
         try:
             return await self.channels.call(rpc, request, token.secret)
@@ -104,12 +118,23 @@ class Client:
 
     async def settle_when_due(self) -> None:
         """Settle once a minute; an administration door that is away now is asked again later."""
+        self.rotation.look()
         if self.clock.monotonic() < self._settle_at or self._settling.locked():
             return
         try:
             await self.settle()
         except Refusal:
             return
+
+    async def diagnose(self) -> identity_service_pb2.DiagnoseResponse:
+        """Return what the gateway thinks of our certificate; it answers also where that is bad."""
+        stub = IdentityServiceStub(self.channels.to("identity"))
+        return await self.channels.call_once(stub.Diagnose, identity_service_pb2.DiagnoseRequest())
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self.rotation.look()
 
     async def _consistency(self, old: int, new: int) -> Sequence[bytes]:
         request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)

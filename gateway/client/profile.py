@@ -1,11 +1,12 @@
 """A client's profile: one folder with all that one account needs to talk to one gateway.
 
 - `profile.toml`: where the gateway is, who we are, the log's verification key
-- `key.pem`: private key, 0600
-- `certificate.pem`: our certificate (with intermediates where there are any)
+- `key.pem`, `certificate.pem`: private key and certificate as first handed out; after a renewal
+  those in `slots/` count
 - `root.pem`: the gateway's root certificate: the only one trusted for its servers
 - `password`: a one-time password, only until the first `gateway passwd`
-- `token.json`: the running session's token, 0600
+- `token.json`: the running session's token, 0600; beside the certificate that it is bound to
+- `encryption-key.pem`, `encryption.pem`: where we were invited to receive encrypted data
 - `checkpoint`: the last checkpoint of the log that was verified and kept
 - `receipts/ spool/`: evidence of what was uploaded; batches on their way
 """
@@ -16,7 +17,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from gateway.client import slots
 from gateway.client.files import make_private, write_private
+from gateway.client.slots import Slot
 from gateway.config.settings import PortSettings
 from gateway.config.strict import SettingsError, build, read
 
@@ -53,14 +56,19 @@ class Profile:
     remote: Remote
 
     @property
+    def slot(self) -> Slot:
+        """Where the key and the certificate that are in use lie."""
+        return slots.current(self.folder)
+
+    @property
     def key(self) -> Path:
         """The private key, PEM."""
-        return self.folder / "key.pem"
+        return self.slot.key
 
     @property
     def certificate(self) -> Path:
         """The client certificate, PEM."""
-        return self.folder / "certificate.pem"
+        return self.slot.certificate
 
     @property
     def root(self) -> Path:
@@ -75,7 +83,7 @@ class Profile:
     @property
     def token(self) -> Path:
         """The session's token, JSON."""
-        return self.folder / "token.json"
+        return self.slot.token
 
     @property
     def checkpoint(self) -> Path:

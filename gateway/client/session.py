@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.client.channel import Channels
 from gateway.client.files import write_private
@@ -52,6 +53,15 @@ class Session:
         self._stub = IdentityServiceStub(channels.to("identity"))
         self._token = self._stored()
         self._renewing = asyncio.Lock()
+
+    def take_up(self) -> None:
+        """Take up the session of the certificate that is in use now."""
+        self._token = self._stored()
+
+    def alive(self) -> Secret | None:
+        """Return the token where there is one that has not ended; nobody is asked."""
+        token = self._token
+        return token.secret if token and token.expire_us > self._clock.now_us() else None
 
     async def login(self, password: Secret) -> v1.LoginResponse:
         """Open a session; raises the refusal (LOGIN_FAILED has one text for every cause)."""
@@ -123,14 +133,15 @@ class Session:
         return self._token
 
     def _keep(self, secret: str, expire_us: int) -> Token:
-        self._token = Token(Secret(secret), self._clock.now_us(), expire_us)
-        document = {
-            "access_token": secret,
-            "issued_us": self._token.issued_us,
-            "expire_us": expire_us,
-        }
-        write_private(self.profile.token, json.dumps(document).encode())
+        self._token = self.keep_in(self.profile.token, secret, expire_us)
         return self._token
+
+    def keep_in(self, file: Path, secret: str, expire_us: int) -> Token:
+        """Write a token down for whoever uses the certificate beside it, and return it."""
+        token = Token(Secret(secret), self._clock.now_us(), expire_us)
+        document = {"access_token": secret, "issued_us": token.issued_us, "expire_us": expire_us}
+        write_private(file, json.dumps(document).encode())
+        return token
 
     def _forget(self) -> None:
         self._token = None

@@ -4,7 +4,8 @@
    on the next stream: the gateway answers with the receipt that it stored, or takes it now.
 2. UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and INTERNAL mean "unknown": wait, open again, go on.
 3. A refusal that is about one batch is noted with it and the others go on; any other stops.
-4. A stream ends before its token does; a session that ended is renewed.
+4. A stream ends before its token does, and where the certificate is to be exchanged; a session that
+   ended is renewed.
 5. A receipt that proves nothing stops the upload at once.
 """
 
@@ -90,8 +91,10 @@ class Upload:
         while not self._exhausted or self._unanswered:
             token: Token | None = None
             try:
-                token = await self._client.session.token()
-                await self._stream(token)
+                self._client.rotation.look()
+                async with self._client.channels.in_use():
+                    token = await self._client.session.token()
+                    await self._stream(token)
             except Refusal as refusal:
                 await self._go_on(refusal, token)
 
@@ -134,7 +137,7 @@ class Upload:
             for sent in self._next(resend):
                 await room.acquire()
                 await call.write(sent.message)
-                if self._client.clock.now_us() >= until_us:
+                if self._client.clock.now_us() >= until_us or self._client.channels.closing:
                     break
         except (aio.AioRpcError, asyncio.InvalidStateError):
             return  # the stream is over, and who reads learns why
@@ -185,6 +188,8 @@ class Upload:
         elif refusal.reason in SESSION_OVER and token is not None and not self._renewed:
             self._renewed = True
             await self._client.session.renew(token)
+        elif await self._client.rotation.mend(refusal):
+            self._progressed()
         elif outcome_unknown(refusal) or refusal.reason in _LATER:
             await self._pause(refusal)
         else:

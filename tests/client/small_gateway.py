@@ -23,8 +23,10 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.client import papers, renewal
 from gateway.client import profile as profiles
 from gateway.client.profile import Profile, Remote
+from gateway.client.renewal import Renewal
 from gateway.clock import SYSTEM, US_PER_S, Clock
 from gateway.config.settings import PortSettings
 from gateway.errors import REASONS, Reason, Refusal, refuse
@@ -37,6 +39,8 @@ from gateway.v1 import upload_service_pb2 as up
 
 ORGANISATION, ACCOUNT, PASSWORD = "140105", "uploader", "correct horse battery 1A"
 SERVER_NAME = "gateway.test"
+SPIFFE_ID = f"spiffe://gateway.test/org/{ORGANISATION}/sys/uploader"
+DAY_US = 86_400 * US_PER_S
 NUMBERS = {
     "CANCELLED": 1, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7,
     "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "INTERNAL": 13, "UNAVAILABLE": 14, "UNAUTHENTICATED": 16,
@@ -78,14 +82,18 @@ class Papers:
     root: bytes
     server: tuple[bytes, bytes]
     client: tuple[bytes, bytes]
+    authority: tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
-def papers() -> Papers:
-    root_key, root = _certificate("root", None, None)
-    server = _certificate(SERVER_NAME, root, root_key)
-    client = _certificate("client", root, root_key)
+def make_papers() -> Papers:
+    root_key, root = certificate("root", None, None)
+    server = certificate(SERVER_NAME, root, root_key)
+    client = certificate("client", root, root_key, uri=SPIFFE_ID)
     return Papers(
-        _pem(root), (_key(server[0]), _pem(server[1])), (_key(client[0]), _pem(client[1]))
+        pem(root),
+        (_key(server[0]), pem(server[1])),
+        (_key(client[0]), pem(client[1])),
+        (root_key, root),
     )
 
 
@@ -93,7 +101,7 @@ def papers() -> Papers:
 class SmallGateway:
     """The gateway. `faults` are called one by one, each before a batch is answered; they may raise a Refusal."""
 
-    papers: Papers = field(default_factory=papers)
+    papers: Papers = field(default_factory=make_papers)
     log: Log = field(default_factory=Log)
     clock: Clock = SYSTEM
     token_life_s: float = 600.0
@@ -113,9 +121,12 @@ class SmallGateway:
     port: int = 0
     _server: grpc.aio.Server | None = None
 
+    def generic_handlers(self) -> tuple[grpc.GenericRpcHandler]:
+        return (_Handler(self),)
+
     async def start(self) -> None:
         self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", 16 << 20),))
-        self._server.add_generic_rpc_handlers((_Handler(self),))
+        self._server.add_generic_rpc_handlers(self.generic_handlers())
         credentials = grpc.ssl_server_credentials(
             [self.papers.server], self.papers.root, require_client_auth=True
         )
@@ -133,8 +144,20 @@ class SmallGateway:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    def admit(self, name: str, context: grpc.aio.ServicerContext) -> None:
+        """Called before each call; may raise a Refusal."""
+
     def profile(self, folder: Path) -> Profile:
-        remote = Remote(
+        profile = profiles.write(
+            folder, self.remote(), key=self.papers.client[0], certificate=self.papers.client[1], root=self.papers.root
+        )  # fmt: skip
+        now_us = self.clock.now_us()
+        kept = Renewal.of(papers.read(self.papers.client[1]))
+        renewal.save(folder, kept.told((now_us + DAY_US, now_us + DAY_US), now_us))
+        return profile
+
+    def remote(self) -> Remote:
+        return Remote(
             host="127.0.0.1",
             server_name=SERVER_NAME,
             trust_domain="gateway.test",
@@ -144,10 +167,6 @@ class SmallGateway:
             ports=PortSettings(
                 identity=self.port, intake=self.port, disclosure=self.port, administration=self.port
             ),
-        )
-        key, certificate = self.papers.client
-        return profiles.write(
-            folder, remote, key=key, certificate=certificate, root=self.papers.root
         )
 
     def records(self) -> list[str]:
@@ -168,6 +187,7 @@ class SmallGateway:
                 ident.ChangePasswordRequest,
             ),
             "/gateway.v1.IdentityService/WhoAmI": (self.who, ident.WhoAmIRequest),
+            "/gateway.v1.IdentityService/Diagnose": (self.diagnose, ident.DiagnoseRequest),
             "/gateway.v1.AuditService/GetCheckpoint": (self.checkpoint, au.GetCheckpointRequest),
             "/gateway.v1.AuditService/GetConsistencyProof": (
                 self.consistency,
@@ -203,6 +223,10 @@ class SmallGateway:
     def who(self, _request: ident.WhoAmIRequest, token: str) -> Message:
         self._check(token)
         return ident.WhoAmIResponse(organisation_code=ORGANISATION, account_name=ACCOUNT)
+
+    def diagnose(self, _request: ident.DiagnoseRequest, _token: str) -> Message:
+        """This gateway has no opinion, and suggests no window."""
+        return ident.DiagnoseResponse(spiffe_id=SPIFFE_ID)
 
     def consistency(self, request: au.GetConsistencyProofRequest, token: str) -> Message:
         self._check(token)
@@ -300,13 +324,16 @@ class _Handler(grpc.GenericRpcHandler):
             token = metadata.get("authorization", "").removeprefix("Bearer ")
             self.gateway.calls.append(name.rpartition("/")[2])
             try:
+                self.gateway.admit(name, context)
                 if name in self.unary:
                     method, kind = self.unary[name]
                     async for raw in messages:
+                        self.gateway.admit(name, context)
                         yield method(kind.FromString(raw), token).SerializeToString()
                 else:
                     self.gateway.streams += 1
                     async for raw in messages:
+                        self.gateway.admit(name, context)
                         answer = self.gateway.upload(raw, token)
                         await asyncio.sleep(0)
                         if self.gateway.lose_answers:
@@ -337,7 +364,8 @@ class _Handler(grpc.GenericRpcHandler):
         context.set_details(status.message)
 
 
-def _certificate(name, issuer, issuer_key):
+def certificate(name, issuer, issuer_key, *, uri=None, public=None, until=None):
+    """Return a key and its certificate; `public`: for that public key; `until`: the end of its life, else in an hour."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -345,21 +373,23 @@ def _certificate(name, issuer, issuer_key):
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
+        .public_key(public or key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_after(until or now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     )
     if issuer is not None:
         names = [x509.DNSName(SERVER_NAME), x509.IPAddress(ip_address("127.0.0.1"))]
+        if uri is not None:
+            names = [x509.UniformResourceIdentifier(uri)]
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
     return key, builder.sign(issuer_key or key, hashes.SHA256())
 
 
-def _pem(certificate) -> bytes:
+def pem(certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 

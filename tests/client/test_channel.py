@@ -8,7 +8,7 @@ from gateway.client.secret import Secret
 from gateway.errors import Reason, Refusal
 from gateway.v1 import identity_service_pb2 as v1
 from gateway.v1.identity_service_pb2_grpc import IdentityServiceStub
-from tests.client.small_gateway import ACCOUNT, PASSWORD, SmallGateway, papers
+from tests.client.small_gateway import ACCOUNT, PASSWORD, SmallGateway, make_papers
 
 LOGIN = v1.LoginRequest(account_name=ACCOUNT, password=PASSWORD)
 
@@ -34,11 +34,11 @@ def test_a_call_goes_over_tls_with_both_certificates_and_tells_the_checkpoint(tm
 
 
 def foreign_root(profile):
-    profile.root.write_bytes(papers().root)
+    profile.root.write_bytes(make_papers().root)
 
 
 def foreign_client(profile):
-    key, certificate = papers().client
+    key, certificate = make_papers().client
     profile.key.write_bytes(key)
     profile.certificate.write_bytes(certificate)
 
