@@ -1,8 +1,11 @@
 """One commit group: effects in savepoints, their leaves, one audit_append, COMMIT."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Self
 
 from gateway.audit.event import Event, EventError
 from gateway.audit.signing import SignerAwayError
@@ -13,6 +16,23 @@ from gateway.tlog.leaf import LeafError
 # Runs on the group's transaction and returns the event as it shall be recorded. It may run in a
 # transaction that is undone afterwards: what it keeps outside the database must stand that.
 Effect = Callable[[Transaction], Awaitable[Event]]
+
+
+class Joint(ABC):
+    """An effect that runs in one go with its neighbours in the group that are of the same class."""
+
+    @abstractmethod
+    async def __call__(self, transaction: Transaction, /) -> Event:
+        """Run alone."""
+
+    @classmethod
+    @abstractmethod
+    async def together(cls, transaction: Transaction, effects: Sequence[Self], /) -> list[Event]:
+        """Run all of them, as if one after another, and return their events.
+
+        What it raises undoes the group; then each runs alone, and the one that fails is found.
+        """
+
 
 _SAVEPOINT = "SAVEPOINT effect"
 _ROLLBACK = "ROLLBACK TO SAVEPOINT effect"
@@ -131,8 +151,8 @@ async def _attempt(
     appended = False
     try:
         async with database.transaction() as transaction:
-            for each in group:
-                await _perform(transaction, each, terms, savepoints=savepoints)
+            for _, run in groupby(group, _kind):
+                await _run(transaction, list(run), terms, savepoints=savepoints)
             if not terms.signer_there():
                 raise SignerAwayError("the signer is away")
             since = terms.since()
@@ -149,6 +169,30 @@ async def _attempt(
     for index, each in enumerate(group, first):
         each.index = index
     return Committed(first, size, bytes(root), since, None if hashes is None else bytes(hashes))
+
+
+def _kind(append: Append) -> object:
+    """Return what neighbours have in common that run in one go; nothing is common to others."""
+    return type(append.effect) if isinstance(append.effect, Joint) else append
+
+
+async def _run(
+    transaction: Transaction, run: Sequence[Append], terms: Terms, *, savepoints: bool
+) -> None:
+    """Run the effects of neighbours of one kind."""
+    effects = [each.effect for each in run if isinstance(each.effect, Joint)]
+    if savepoints or len(effects) <= 1:
+        for each in run:
+            await _perform(transaction, each, terms, savepoints=savepoints)
+        return
+    try:
+        events = await type(effects[0]).together(transaction, effects)
+        for each, event in zip(run, events, strict=True):
+            each.leaf = event.to_leaf(terms.time_us())
+    except Exception as error:  # whose failure it is turns out when each runs alone
+        if isinstance(error, StoreAwayError) and not error.sqlstate.startswith(_STATEMENT_ONLY):
+            raise
+        raise _UndoneError from error
 
 
 async def _perform(

@@ -7,13 +7,11 @@
     4 write     rows, answer, leaf; a request id that is taken is answered with what was stored
     5 answer    stored bytes, leaf, proof
 
-2 to 4 run in the recorder's transaction, one batch after another; an exception leaves nothing
-behind.
+2 to 4 run in the recorder's transaction (`taking`), one batch after another or several single doses
+in one go (`together`); an exception leaves nothing behind.
 """
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.audit.event import Event
@@ -25,47 +23,20 @@ from gateway.records.desk import Desk
 from gateway.records.ids import record_id_bytes
 from gateway.records.keys import Tagger, Units
 from gateway.records.tables import Tables
-from gateway.store.database import Database, StoreError, Transaction, UniqueViolationError
+from gateway.store.database import Database
 from gateway.store.seal import ContentKeys
 from gateway.tlog.proof import Proof
-from gateway.uploads import known, quarantine, sweep, writing
-from gateway.uploads.answer import stored_answer, with_evidence
-from gateway.uploads.idempotency import UPLOAD, Stored, expect_same, stored_batch
-from gateway.uploads.judgement import Judgement
+from gateway.uploads import quarantine, sweep
+from gateway.uploads.answer import with_evidence
+from gateway.uploads.idempotency import Stored, stored_batch
 from gateway.uploads.quarantine import Place
 from gateway.uploads.received import Prepared, prepare
-from gateway.v1.upload_service_pb2 import (
-    ITEM_STATE_ACCEPTED,
-    ITEM_STATE_DUPLICATE,
-    ITEM_STATE_FLAGGED,
-    ITEM_STATE_QUARANTINED,
-    ITEM_STATE_REJECTED,
-    BatchReceipt,
-    QuarantinedItem,
-    UploadBatchesRequest,
-)
+from gateway.uploads.taking import StoredKeys, Taking
+from gateway.uploads.together import Single, is_single_dose
+from gateway.v1.upload_service_pb2 import BatchReceipt, QuarantinedItem, UploadBatchesRequest
 
-_COUNTED: dict[int, str] = {
-    ITEM_STATE_ACCEPTED: "accepted",
-    ITEM_STATE_FLAGGED: "flagged",
-    ITEM_STATE_DUPLICATE: "duplicate",
-    ITEM_STATE_QUARANTINED: "quarantined",
-    ITEM_STATE_REJECTED: "rejected",
-}
 # A deadlock and a row that came first, twice over, for one who meets a busier process.
 _RETRIES = 3
-# Two processes that wait for each other's rows; PostgreSQL has undone ours.
-_DEADLOCK = "40P01"
-_NO_KEYS: frozenset[UUID] = frozenset()
-
-
-@dataclass(slots=True)
-class _Taking:
-    """One attempt: what its effect found out."""
-
-    prepared: Prepared
-    answer: bytes = b""
-    stored: Stored | None = None
 
 
 class Intake:
@@ -93,8 +64,7 @@ class Intake:
         self._tables = tables
         self._units = units
         self._clock = clock
-        # The newest content key of each organisation that is known to be committed.
-        self._stored_keys: dict[str, frozenset[UUID]] = {}
+        self._stored_keys = StoredKeys()
 
     async def accept(
         self, principal: Principal, event: Event, raw: bytes, batch: UploadBatchesRequest
@@ -117,72 +87,14 @@ class Intake:
         return await self._take(prepare(raw, batch, desk, self._keys), event)
 
     async def _take(self, prepared: Prepared, event: Event) -> bytes:
-        taking = _Taking(prepared)
-        # Who sends is on the event already; what is evidence of the batch is added here.
-        event = event.with_(
-            kind=UPLOAD,
-            organisation=prepared.desk.organisation,
-            request_id=str(prepared.request_id),
-            unit=prepared.batch.unit_code,
-            sequence=prepared.batch.sequence,
-            commitment=prepared.commitment,
-        )
-
-        async def effect(tx: Transaction) -> Event:
-            return await self._effect(tx, taking, event)
-
-        entry = await self._recorder.append(event, effect)
-        stored = taking.stored
-        if stored is not None:
-            return await self._evidence(stored)
-        self._note_keys(prepared)
+        kind = Single if is_single_dose(prepared) else Taking
+        taking = kind(prepared, event, self._stored_keys)
+        entry = await self._recorder.append(taking.event, taking)
+        if taking.stored is not None:
+            return await self._evidence(taking.stored)
+        self._stored_keys.note(prepared)
         proof = Proof(entry.index, entry.hashes, entry.checkpoint, prepared.salt)
         return with_evidence(taking.answer, entry.leaf, proof.text())
-
-    def _note_keys(self, prepared: Prepared) -> None:
-        """Remember that the batch's keys are committed, and forget those before them."""
-        organisation, used = prepared.desk.organisation, _key_ids(prepared)
-        known_keys = self._stored_keys.get(organisation, _NO_KEYS)
-        if not known_keys.issuperset(used):
-            kept = known_keys if prepared.key.key_id in known_keys else _NO_KEYS
-            self._stored_keys[organisation] = kept | used
-
-    async def _effect(self, tx: Transaction, taking: _Taking, event: Event) -> Event:
-        prepared = taking.prepared
-        beside = await known.load(tx, prepared)
-        Judgement(prepared, beside).run()
-        taking.answer = stored_answer(prepared)
-        committed = self._stored_keys.get(prepared.desk.organisation, _NO_KEYS)
-        keys_stored = committed.issuperset(_key_ids(prepared))
-        try:
-            batch_id = await writing.write(
-                tx, prepared, beside, taking.answer, keys_stored=keys_stored
-            )
-        except StoreError as error:
-            if isinstance(error, UniqueViolationError) or error.sqlstate == _DEADLOCK:
-                raise refuse(Reason.REVISION_STALE) from None
-            raise
-        if batch_id is None:
-            return await self._again(tx, taking, event)
-        await quarantine.hold(tx, prepared, batch_id)
-        await quarantine.settle(tx, prepared, beside)
-        counts = Counter(_COUNTED[item.state] for item in prepared.items)
-        counts["items"] = len(prepared.items)
-        if beside.waiting:
-            counts["released"] = await quarantine.release(tx, beside.waiting, prepared.desk.now_us)
-        return event.with_(batch_id=batch_id, counts=dict(counts))
-
-    async def _again(self, tx: Transaction, taking: _Taking, event: Event) -> Event:
-        """Return the event of a batch that was taken before; raises REQUEST_ID_REUSED."""
-        stored = await stored_batch(
-            tx, taking.prepared.desk.organisation, taking.prepared.request_id
-        )
-        if stored is None:
-            # Its writer's transaction was undone between our two statements.
-            raise refuse(Reason.REVISION_STALE)
-        expect_same(stored, taking.prepared.digest)
-        taking.stored = stored
-        return event.with_(batch_id=stored.batch_id, detail={"state": "repeated"})
 
     async def receipt(self, organisation: str, request_id: str) -> bytes:
         """Return the serialised BatchReceipt of a batch of one's own organisation.
@@ -229,8 +141,3 @@ class Intake:
                 event, lambda tx: sweep.sweep(tx, event, self._tables, now_us)
             )
         return len(waiting)
-
-
-def _key_ids(prepared: Prepared) -> set[UUID]:
-    keys = (prepared.key, prepared.restricted_key)
-    return {key.key_id for key in keys if key is not None}

@@ -114,7 +114,8 @@ class Judgement:
         for item in items:
             if item.kind != CARD and item.dose is None:
                 self._document(item)
-        if self._prepared.batch.sequence > self._known.sequence + 1:
+        batch = self._prepared.batch
+        if self._known.take_sequence(batch.unit_code, batch.sequence):
             self._gap(items[0])
 
     def _gap(self, first: Received) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from gateway.errors import Reason, refuse
 from gateway.records.keys import HERE, ChildKey, DoseKey
 from gateway.store.database import Transaction
+from gateway.uploads.batch_rows import columns
 from gateway.uploads.judgement import TAKEN
 from gateway.uploads.known import Known
 from gateway.uploads.received import CARD, MERGE, Prepared
@@ -125,14 +126,14 @@ async def write_corrections(tx: Transaction, known: Known, batch_id: int) -> Non
     """Write doses that replace a stored revision, and where replaced revisions of records lie."""
     corrections = list(_placed(known.taken.corrections.values(), batch_id))
     if corrections:
-        columns = _columns(corrections, len(_DOSE_TYPES))
-        _expect(await tx.execute(_CORRECT_DOSES, columns), len(corrections))
+        changed = columns(corrections, len(_DOSE_TYPES))
+        _expect(await tx.execute(_CORRECT_DOSES, changed), len(corrections))
     earlier = [
         one if one.batch_id != HERE else one._replace(batch_id=batch_id)
         for one in known.taken.earlier
     ]
     if earlier:
-        await tx.execute(_EARLIER, _columns(earlier, len(earlier[0])))
+        await tx.execute(_EARLIER, columns(earlier, len(earlier[0])))
 
 
 async def _write_cards(tx: Transaction, known: Known, batch_id: int) -> None:
@@ -148,7 +149,7 @@ async def _write_cards(tx: Transaction, known: Known, batch_id: int) -> None:
     pairs = [(tag, card.child.child_tag) for card in cards.values() for tag in card.identities]
     if stored:
         rows = list(_placed([cards[tag].child for tag in stored], batch_id))
-        _expect(await tx.execute(_CORRECT_CARDS, _columns(rows, len(_CARD_TYPES))), len(rows))
+        _expect(await tx.execute(_CORRECT_CARDS, columns(rows, len(_CARD_TYPES))), len(rows))
         await tx.execute(_FREE, (list(stored), [tag for tag, _ in pairs]))
     await _write_identities(tx, known, pairs)
 
@@ -161,7 +162,7 @@ async def _write_identities(
         await tx.copy(_COPY_IDENTITIES, new, ("bytea", "bytea"))
     kept = [pair for pair in pairs if pair[0] in known.identities]
     if kept:
-        _expect(await tx.execute(_KEEP_IDENTITIES, _columns(kept, 2)), len(kept))
+        _expect(await tx.execute(_KEEP_IDENTITIES, columns(kept, 2)), len(kept))
 
 
 async def _write_documents(
@@ -169,8 +170,8 @@ async def _write_documents(
 ) -> None:
     documents = [key._replace(batch_id=batch_id) for key in known.taken.documents.values()]
     if documents:
-        columns = _columns(documents, len(documents[0]))
-        _expect(await tx.execute(_DOCUMENTS, columns), len(documents))
+        changed = columns(documents, len(documents[0]))
+        _expect(await tx.execute(_DOCUMENTS, changed), len(documents))
     retired = [
         (tag, item.tags[0], batch_id, item.index)
         for item in prepared.items
@@ -178,17 +179,12 @@ async def _write_documents(
         for tag in item.tags[1:]
     ]
     if retired:
-        await tx.execute(_RETIRE, _columns(retired, 4))
+        await tx.execute(_RETIRE, columns(retired, 4))
 
 
 def _placed(keys: Iterable[DoseKey | ChildKey], batch_id: int) -> Iterable[Sequence[object]]:
     """Yield rows; those of this batch get its id, a released dose keeps the place it came in at."""
     return (key if key.batch_id != HERE else (*key[:-2], batch_id, key.item_index) for key in keys)
-
-
-def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
-    """Return rows as columns, for unnest."""
-    return [[row[column] for row in rows] for column in range(width)]
 
 
 def _expect(written: int, wanted: int) -> None:

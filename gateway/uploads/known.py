@@ -1,6 +1,7 @@
-"""What the store knows about the records of one batch: read in one statement, kept up to date.
+"""What the store knows about the records of batches: read in one statement, kept up to date.
 
-Judging adds what it takes, so that the items of one batch see each other.
+Judging adds what it takes, so that the items of one batch see each other, and those of batches that
+are judged one after another beside the same Known.
 """
 
 from collections import defaultdict
@@ -21,9 +22,9 @@ _RECORD_ID, _WHAT, _DAY2, _MORE = 1, 13, 14, 15
 _FIRST = """
 SELECT NULL::bytea AS tag, NULL::bytea AS record, NULL::text AS code, NULL::int AS number,
        NULL::date AS day, NULL::int AS route, NULL::int AS site, NULL::bytea AS content,
-       NULL::text AS unit, NULL::text AS series, sequence AS revision, NULL::bigint AS batch_id,
+       unit_code AS unit, NULL::text AS series, sequence AS revision, NULL::bigint AS batch_id,
        NULL::int AS item_index, 0 AS what, NULL::date AS day2, NULL::jsonb AS more
-  FROM gateway.batch_sequence WHERE unit_code = %s
+  FROM gateway.batch_sequence WHERE unit_code = ANY(%b::text[])
 """
 _OF_CHILDREN = """
 UNION ALL
@@ -50,7 +51,7 @@ UNION ALL
 SELECT record_key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        batch_id, item_index, 5, NULL, NULL
   FROM gateway.held
- WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = %s
+ WHERE record_key = ANY(%b::bytea[]) AND settled_us IS NULL AND organisation = ANY(%b::text[])
 """
 _OF_WAITING = """
 UNION ALL
@@ -104,9 +105,9 @@ class Taken:
 
 @dataclass(slots=True)
 class Known:
-    """The stored key columns that bear on a batch, and what the batch itself adds to them."""
+    """The stored key columns that bear on batches, and what the batches themselves add to them."""
 
-    sequence: int = 0
+    sequences: dict[str, int] = field(default_factory=dict)
     cards: dict[bytes, ChildKey] = field(default_factory=dict)
     doses: defaultdict[bytes, list[PastDose]] = field(default_factory=lambda: defaultdict(list))
     records: dict[tuple[bytes, str], DoseKey] = field(default_factory=dict)
@@ -118,6 +119,12 @@ class Known:
     owners: dict[bytes, bytes] = field(default_factory=dict)
     documents: dict[tuple[int, str, str], DocumentKey] = field(default_factory=dict)
     taken: Taken = field(default_factory=Taken)
+
+    def take_sequence(self, unit_code: str, sequence: int) -> bool:
+        """Take a batch's sequence number; return whether it leaves a gap behind the unit's last."""
+        last = self.sequences.get(unit_code, 0)
+        self.sequences[unit_code] = max(last, sequence)
+        return sequence > last + 1
 
     def take_card(self, card: CardKey) -> None:
         """Take a card as stored from now on, and remember to write it."""
@@ -176,7 +183,7 @@ class Known:
             dose = DoseKey._make(row[:_WHAT])
             self.records[dose.record_id, dose.unit_code] = dose
         elif what == _SEQUENCE:
-            self.sequence = row[10]
+            self.sequences[row[8]] = row[10]
         elif what == _HELD:
             self.held.setdefault(row[0], []).append((row[11], row[12]))
         elif what == _RETIRED:
@@ -193,11 +200,11 @@ class Known:
 
 
 class _Question:
-    """The statement for one batch, put together of the parts that it needs."""
+    """The statement for some batches, put together of the parts that it needs."""
 
-    def __init__(self, unit_code: str) -> None:
+    def __init__(self, unit_codes: Sequence[str]) -> None:
         self.statement = _FIRST
-        self.parameters: list[object] = [unit_code]
+        self.parameters: list[object] = [unit_codes]
 
     def add(self, part: str, tags: Sequence[bytes], *more: object) -> None:
         """Add a part whose every array is `tags`; nothing to ask for: not added."""
@@ -213,21 +220,21 @@ class _Question:
 
 async def load_waiting(tx: Transaction, waiting: Sequence[Waiting]) -> Known:
     """Return what the store knows about the children and records of waiting doses."""
-    question = _Question("")
+    question = _Question([])
     question.add(_OF_CHILDREN, list({one.dose.child_tag for one in waiting}))
     question.add(_OF_RECORDS, [one.dose.record_id for one in waiting])
     return await _fetch(tx, question)
 
 
-async def load(tx: Transaction, prepared: Prepared) -> Known:
-    """Return what the store knows about the records of a batch: one statement, one round trip."""
-    items = prepared.items
+async def load(tx: Transaction, *batches: Prepared) -> Known:
+    """Return what the store knows about the records of batches: one statement, one round trip."""
+    items = [item for prepared in batches for item in prepared.items]
     about = {tag for item in items for tag in (item.tags or (item.child_tag,)) if tag is not None}
-    question = _Question(prepared.batch.unit_code)
+    question = _Question(list({prepared.batch.unit_code for prepared in batches}))
     question.add(_OF_CHILDREN, list(about))
     question.add(_OF_RECORDS, [item.dose.record_id for item in items if item.dose is not None])
     keys = [item.record_key for item in items if item.record_key is not None]
-    question.add(_OF_HELD, keys, prepared.desk.organisation)
+    question.add(_OF_HELD, keys, list({prepared.desk.organisation for prepared in batches}))
     cards = [item.card for item in items if item.card is not None]
     question.add(_OF_WAITING, [card.child.child_tag for card in cards])
     question.add(_OF_IDENTITIES, [tag for card in cards for tag in card.identities])

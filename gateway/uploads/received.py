@@ -84,6 +84,16 @@ class Prepared:
     key: ContentKey
     restricted_key: ContentKey | None
 
+    @property
+    def name(self) -> tuple[str, UUID]:
+        """What its sender calls it: organisation and request id."""
+        return self.desk.organisation, self.request_id
+
+    @property
+    def keys(self) -> Sequence[ContentKey]:
+        """The content keys that its bodies are sealed with."""
+        return [self.key] if self.restricted_key is None else [self.key, self.restricted_key]
+
 
 def prepare(raw: bytes, batch: UploadBatchesRequest, desk: Desk, keys: ContentKeys) -> Prepared:
     """Return the batch made ready.

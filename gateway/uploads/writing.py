@@ -4,8 +4,11 @@ What meets the rows of another process fails as a whole (REVISION_STALE, UniqueV
 caller rolls back and judges again beside the new state.
 """
 
+from collections.abc import Sequence
+
 from gateway.records.keys import HERE
 from gateway.store.database import Transaction
+from gateway.store.seal import ContentKey
 from gateway.uploads.batch_rows import open_batch, open_single, write_items, write_keys
 from gateway.uploads.key_rows import write_changes, write_corrections, write_doses
 from gateway.uploads.known import Known
@@ -13,12 +16,12 @@ from gateway.uploads.received import Prepared
 
 
 async def write(
-    tx: Transaction, prepared: Prepared, known: Known, answer: bytes, *, keys_stored: bool
+    tx: Transaction, prepared: Prepared, known: Known, answer: bytes, keys: Sequence[ContentKey]
 ) -> int | None:
     """Write a judged batch and return its id.
 
-    None when its request id is taken: then nothing was written. `keys_stored`: the content keys'
-    rows are committed already.
+    None when its request id is taken: then nothing was written. `keys`: those content keys whose
+    rows are not committed yet.
     """
     # A released dose lies in another batch than this one.
     single = len(prepared.items) == 1 and not known.waiting
@@ -28,8 +31,7 @@ async def write(
         batch_id = await open_batch(tx, prepared, answer)
     if batch_id is None:
         return None
-    if not keys_stored:
-        await write_keys(tx, prepared)
+    await write_keys(tx, keys)
     if not single:
         await write_items(tx, prepared, batch_id)
         await write_doses(tx, known, batch_id)

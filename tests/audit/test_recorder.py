@@ -1,11 +1,13 @@
 """Leaves and effects are one: together on the log, or neither; and nothing is answered before."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, Self
 
 import pytest
 
 from gateway.audit.event import Event
+from gateway.audit.group import Joint
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
 from gateway.audit.signing import SignerLink
@@ -152,6 +154,58 @@ def test_a_statement_that_fails_spoils_only_its_own_effect(
         assert type(outcomes[-1]).__name__ in ("StoreError", "StoreAwayError")
         assert [each["decision"] for each in await leaves(s)] == ["allow"] * others + ["error"]
         assert s.recorder.state.phase == "normal"
+
+    run(conninfo, play)
+
+
+class _Joint(Joint):
+    """Writes its unit, alone or with its neighbours; fails where it is told to."""
+
+    runs: ClassVar[list[int]] = []
+
+    def __init__(self, unit: str, error: Exception | None = None) -> None:
+        self.unit, self.error = unit, error
+
+    async def __call__(self, transaction: Transaction) -> Event:
+        return await writes(self.unit, self.error)(transaction)
+
+    @classmethod
+    async def together(cls, transaction: Transaction, effects: Sequence[Self]) -> list[Event]:
+        cls.runs.append(len(effects))
+        return [await each(transaction) for each in effects]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_neighbours_of_one_kind_run_together_and_fail_alone(
+    conninfo: Conninfo, *, failing: bool
+) -> None:
+    async def play(s: Stage) -> None:
+        _Joint.runs.clear()
+        refusal = refuse(Reason.REQUEST_ID_REUSED)
+        effects = [
+            _Joint("1401050001"),
+            _Joint("1401050002"),
+            writes("1401050003"),
+            _Joint("1401050004"),
+            _Joint("1401050005"),
+            _Joint("1401050006", refusal if failing else None),
+        ]
+        outcomes = await asyncio.gather(
+            *(s.recorder.append(UPLOAD, each) for each in effects), return_exceptions=True
+        )
+        assert _Joint.runs == [2, 3]
+        assert sorted(await units(s.database)) == [
+            f"140105000{n}" for n in range(1, 6 if failing else 7)
+        ]
+        told = await leaves(s)
+        assert len(told) == len(effects)
+        assert [each["decision"] for each in told] == ["allow"] * 5 + [
+            "deny" if failing else "allow"
+        ]
+        assert (outcomes[-1] is refusal) == failing
+        for entry in outcomes[:5]:
+            assert isinstance(entry, Entry)
+            proven(s, entry)
 
     run(conninfo, play)
 

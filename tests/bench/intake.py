@@ -89,7 +89,7 @@ async def _measure(one: County, round_: int, batch: UploadBatchesRequest) -> Non
         lap("judge")
         answer = stored_answer(prepared)
         lap("answer")
-        batch_id = await writing.write(tx, prepared, beside, answer, keys_stored=True)
+        batch_id = await writing.write(tx, prepared, beside, answer, ())
         assert batch_id is not None
         await quarantine.hold(tx, prepared, batch_id)
         await quarantine.settle(tx, prepared, beside)

@@ -154,7 +154,7 @@ def test_a_crash_inside_an_effect_leaves_one_leaf(province, monkeypatch):
         token = await world.login(world.county)
         batch = a_batch(world, world.county)
         with monkeypatch.context() as patch:
-            patch.setattr("gateway.uploads.batch.known.load", crash)
+            patch.setattr("gateway.uploads.taking.known.load", crash)
             watch = Watch(world)
             error = await refused(world.upload(world.county, token, batch.SerializeToString()))
             assert error.code == "INTERNAL"

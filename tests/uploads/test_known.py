@@ -44,7 +44,7 @@ def test_only_what_bears_on_the_batch_is_read(conninfo: Callable[[str], str]) ->
                 assert set(known.cards) == {tags[1]} | ({tags[2]} if more else set())
                 assert set(known.doses) == set(known.cards)
                 assert known.records == known.held == {}
-                assert known.sequence == 1
+                assert list(known.sequences.values()) == [1]
                 again = await beside(one, doses[0], *more)
                 assert len(again.records) == 1
                 cards = await beside(one, a_child(7, **mine), *more)
