@@ -66,9 +66,14 @@ def load(home: Home) -> tuple[Anchor, ...]:
 
     Raises SettingsError when a file is not as it must be, OSError when one cannot be read.
     """
-    roots = _certificates(home.root_certificate)
-    found = _certificates(home.client_authority_certificate)
-    return tuple(_anchor(home, certificate, roots) for certificate in found)
+    found = read(home.client_authority_certificate)
+    own = roots(home)
+    return tuple(_anchor(home, certificate, own) for certificate in found)
+
+
+def roots(home: Home) -> list[Certificate]:
+    """Return our roots, the newest first; raises SettingsError, OSError."""
+    return read(home.root_certificate)
 
 
 def issuing(anchors: Sequence[Anchor]) -> Authority:
@@ -83,9 +88,9 @@ def oldest(anchors: Sequence[Anchor]) -> Anchor | None:
     return next((anchor for anchor in reversed(anchors) if anchor.ours), None)
 
 
-def is_ours(certificate: Certificate, roots: Sequence[Certificate]) -> bool:
+def is_ours(certificate: Certificate, own: Sequence[Certificate]) -> bool:
     """Return whether one of our roots signed this authority."""
-    return any(_signed_by(certificate, root) for root in roots)
+    return any(_signed_by(certificate, root) for root in own)
 
 
 def key_name(key: CertificatePublicKeyTypes) -> str:
@@ -167,8 +172,8 @@ def alone(home: Home) -> Iterator[None]:
         os.close(folder)
 
 
-def _anchor(home: Home, certificate: Certificate, roots: Sequence[Certificate]) -> Anchor:
-    if not is_ours(certificate, roots):
+def _anchor(home: Home, certificate: Certificate, own: Sequence[Certificate]) -> Anchor:
+    if not is_ours(certificate, own):
         return Anchor(certificate, ours=False)
     for path in (key_file(home, certificate.public_key()), home.authority / FIRST_KEY):
         key = fitting(path.read_bytes(), certificate, home) if path.exists() else None
@@ -194,7 +199,8 @@ def _key_files(home: Home) -> list[Path]:
     return list(home.authority.glob("*.key"))
 
 
-def _certificates(path: Path) -> list[Certificate]:
+def read(path: Path) -> list[Certificate]:
+    """Return the certificates of a file; raises SettingsError, OSError."""
     try:
         return der.certificates(path.read_bytes())
     except der.MalformedError as error:
