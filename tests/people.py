@@ -119,6 +119,11 @@ async def _enter(tx: Transaction, person: Person, hashed: str) -> None:
         (subject.organisation, subject.kind, subject.name, now_us),
     )
     await register.insert(tx, person.certificate, subject)
+    # They were here before.
+    await tx.execute(
+        "UPDATE gateway.certificate SET first_used_us = not_before_us WHERE serial = %s",
+        (person.serial,),
+    )
     await tx.execute(
         "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name,"
         " password_hash, password_set_us, password_expires_us, must_change, history, created_us)"

@@ -243,8 +243,8 @@ class World:
         link = SignerLink(self.home.signer_socket)
         recorder = await Recorder.open(database, link, door="front", clock=self.clock)
         self._opened.push_async_callback(recorder.close)
-        limits = policies.load_limits(self.home.policies / "limits.toml")
-        self.front = Front(self.home, self.settings, limits, database, recorder, self.clock)
+        rules = policies.load_policies(self.home.policies)
+        self.front = Front(self.home, self.settings, rules, database, recorder, self.clock)
         await self.front.open()
         self._opened.push_async_callback(self.front.close, 0.1)
         return self.front

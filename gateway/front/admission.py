@@ -1,43 +1,51 @@
 """Admits a connection in numbered steps; the first that fails decides.
 
-    1 limits                     4 both verifiers and the profile   7 tunnel's organisation = its
-    own 2 origin: whose tunnel       5 the register knows it            8 the door answers 3 the
-    handshake, in time     6 organisation and system active   9 relay
+    1 limits                         6 organisation and system active
+    2 origin: whose tunnel           7 the tunnel's organisation is the certificate's
+    3 the handshake, in time         8 the door answers
+    4 both verifiers, the profile    9 its lineage: first use, clone, or what else is its defect
+    5 the register knows it         10 relay
 
-Until step 4 is passed nothing that the peer says of itself is believed.
+Until step 4 is passed nothing that the peer says of itself is believed. A certificate with a defect
+alone is relayed, and the door's guard serves it only what tells of the defect or mends it. At the
+enrolment listener there is no certificate: 4 to 7 and 9 are left out.
 """
 
 import asyncio
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from OpenSSL import SSL
 
+from gateway.audit.recorder import Recorder
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
 from gateway.front import standing
-from gateway.front.connections import Connections
-from gateway.front.context import CurrentTerms
-from gateway.front.handshake import leaf_of, shake
+from gateway.front.connections import Connections, Relayed
+from gateway.front.context import H2, CurrentTerms
+from gateway.front.handshake import leaf_of, require_h2, shake
 from gateway.front.leaves import Visit
+from gateway.front.lineages import Lineages
 from gateway.front.places import Places
+from gateway.front.root_page import tell
 from gateway.link.connection import Connection, abstract_address, new_name
-from gateway.pki.verify import Verified
 from gateway.store.database import Database
-from gateway.vpn.origin import Origin, TunnelProvider
+from gateway.vpn.origin import TunnelProvider
 from gateway.vpn.static import KIND, StaticTunnels
 
 # A door that is being restarted is back within a second or two; its clients need not notice.
 DOOR_WAIT_S = 3.0
 DOOR_RETRY_S = 0.02
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the steps ask: settings, terms, limits, tunnels, register; and where they lead."""
+    """What the steps ask: settings, terms, limits, tunnels, register, log; and where they lead."""
 
     home: Home
     settings: Settings
@@ -45,6 +53,8 @@ class Admission:
     places: Places
     tunnels: TunnelProvider
     database: Database
+    recorder: Recorder
+    lineages: Lineages
     connections: Connections
 
     async def admit(self, sock: socket.socket, visit: Visit) -> None:
@@ -58,37 +68,58 @@ class Admission:
                 tls = await self._identify(sock, visit)  # 2-4
             finally:
                 self.places.shaken(visit.place)
-            connection = await self._authorise(visit)  # 5-7
-            door = await _reach(self.home.door_socket(visit.door), connection.name)  # 8
+            if visit.door != "enrolment":
+                connection, door = await self._authorise(visit)  # 5-9
+            elif tls.get_alpn_proto_negotiated() == H2:
+                connection = _without_certificate(visit)
+                door = await _reach(self.home.door_socket(visit.door), connection.name)  # 8
+            else:
+                await tell(sock, tls, visit, self.terms.current.root, self.recorder)
+                sock.close()
+                self.places.leave(visit.place)
+                return
         except BaseException:
             self.places.leave(visit.place)
             raise
-        self.connections.enter(  # 9
-            connection, tls, sock, door, lambda: self.places.leave(visit.place)
+        issuer = visit.verified.issuer_sha256 if visit.verified else b""
+        self.connections.enter(  # 10
+            connection, issuer, Relayed(tls, sock, door), lambda: self.places.leave(visit.place)
         )
 
     async def _identify(self, sock: socket.socket, visit: Visit) -> SSL.Connection:
         """2-4: from here on `visit` says whose tunnel and whose certificate it is."""
         visit.origin = await self.tunnels.whois(visit.address, visit.host, None)  # 2
         visit.begun = True
-        terms = self.terms.current
+        terms, enrols = self.terms.current, visit.door == "enrolment"
+        context = terms.enrolment if enrols else terms.context
         try:
             async with asyncio.timeout(self.settings.front.handshake_timeout_s):
-                tls = await shake(sock, terms.context, visit.presented)  # 3
+                tls = await shake(sock, context, visit.presented)  # 3
         except TimeoutError:
             raise refuse(Reason.TLS_TIMEOUT) from None
-        visit.verified = terms.verifier.judge((leaf_of(tls),))  # 4
+        if not enrols:
+            require_h2(tls)
+            visit.verified = terms.verifier.judge((leaf_of(tls),))  # 4
         return tls
 
-    async def _authorise(self, visit: Visit) -> Connection:
-        """5-7: the certificate is in force, so is its bearer, and the tunnel is its own."""
-        verified, origin = _known(visit)
+    async def _authorise(self, visit: Visit) -> tuple[Connection, socket.socket]:
+        """5-9: the certificate is registered, so is its bearer, and the tunnel is its own."""
+        verified, origin = _known(visit.verified), _known(visit.origin)
         subject = verified.subject
-        await standing.admit(self.database, subject, verified.serial, verified.sha256)  # 5, 6
+        found = await standing.find(
+            self.database, subject, verified.serial, verified.sha256
+        )  # 5, 6
         if origin.organisation != subject.organisation:  # 7
             raise refuse(Reason.ORIGIN_MISMATCH)
+        name = new_name()
+        door = await _reach(self.home.door_socket(visit.door), name)  # 8
+        try:
+            defect = await self.lineages.admit(visit, verified, found)  # 9
+        except BaseException:
+            door.close()
+            raise
         return Connection(
-            name=new_name(),
+            name=name,
             door=visit.door,
             peer=visit.peer,
             listener=visit.listener,
@@ -99,7 +130,26 @@ class Admission:
             spki_sha256=verified.spki_sha256.hex(),
             not_after_us=verified.not_after_us,
             origin=origin,
-        )
+            defect=defect or "",
+        ), door
+
+
+def _without_certificate(visit: Visit) -> Connection:
+    """Return a connection to the enrolment listener: all that is known is whose tunnel it is."""
+    origin = _known(visit.origin)
+    return Connection(
+        name=new_name(),
+        door=visit.door,
+        peer=visit.peer,
+        listener=visit.listener,
+        organisation=origin.organisation,
+        subject="",
+        serial="",
+        certificate_sha256="",
+        spki_sha256="",
+        not_after_us=0,
+        origin=origin,
+    )
 
 
 def tunnels(settings: Settings) -> TunnelProvider:
@@ -140,7 +190,8 @@ def _connected(sock: socket.socket, path: Path) -> bool:
     return True
 
 
-def _known(visit: Visit) -> tuple[Verified, Origin]:
-    if visit.verified is None or visit.origin is None:
+def _known(value: Value | None) -> Value:
+    """Return what an earlier step established; without it the order of the steps is broken."""
+    if value is None:
         raise refuse(Reason.INTERNAL)
-    return visit.verified, visit.origin
+    return value

@@ -1,13 +1,15 @@
 """The connections that stand: found by name, cut when their bearer falls, ended when they idle.
 
-A revoked certificate, a suspended organisation or system is cut within a second: a notification or
-the poll every 250 ms tells that an epoch moved, one query tells whose connections must end. The cut
-comes first, its leaf right after: to wait for the log would let the revoked one go on.
+A revoked certificate, a locked lineage, a suspended organisation or system is cut within a second:
+a notification or the poll every 250 ms tells that an epoch moved, one query tells whose connections
+must end. The cut comes first, its leaf right after: to wait for the log would let the revoked one
+go on. Connections of a superseded certificate have the policy's grace to finish; one that came with
+a defect ends soon by itself, and is cut for another and graver one.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -19,22 +21,56 @@ from gateway.clock import Clock
 from gateway.errors import Reason, Refusal
 from gateway.front import leaves, standing
 from gateway.front.relay import Relay
+from gateway.front.standing import Standing
 from gateway.link.connection import Connection
+from gateway.pki.defect import worse
 from gateway.store.database import Database, StoreError
 
 # Issue 2: "cut within one second".
 POLL_S = 0.25
 CHANNEL = "gateway_epoch"
-_SECONDS_PER_HOUR = 3_600
+# Enrolling takes a call or two, and a second officer perhaps a moment; who waits comes again.
+ENROLMENT_LONGEST_S = 600.0
 _LOG = log.get("front")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long connections may stand, in seconds.
+
+    Without a byte, at all, with a defective certificate, and after theirs was superseded.
+    """
+
+    idle_s: float
+    longest_s: float
+    defective_s: float
+    grace_s: float
+
+    def longest(self, connection: Connection) -> float:
+        """Return how long this connection may stand at all."""
+        if connection.door == "enrolment":
+            return ENROLMENT_LONGEST_S
+        return self.defective_s if connection.defect else self.longest_s
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """What is relayed: a TLS connection whose handshake is done, its socket, the door's socket."""
+
+    tls: SSL.Connection
+    sock: socket.socket
+    door: socket.socket
 
 
 @dataclass(slots=True)
 class _Live:
     connection: Connection
+    issuer_sha256: bytes
     relay: Relay
     since: float
     moved_at: float
+    # Of a certificate that was superseded meanwhile: until when it may finish.
+    drained_us: int | None = None
 
 
 class Connections:
@@ -45,17 +81,19 @@ class Connections:
         database: Database,
         recorder: Recorder,
         clock: Clock,
-        *,
-        idle_s: float,
-        longest_hours: float,
+        patience: Patience,
+        issuers: Callable[[], Container[bytes]],
         gone: Callable[[str], None],
     ) -> None:
-        """Watch by this database; `gone` is told the name of each connection that ended."""
+        """Watch by this database, and by the authorities in force (`issuers`).
+
+        `gone` is told the name of each connection that ended.
+        """
         self._database = database
         self._recorder = recorder
         self._clock = clock
-        self._idle_s = idle_s
-        self._longest_s = longest_hours * _SECONDS_PER_HOUR
+        self._patience = patience
+        self._issuers = issuers
         self._gone = gone
         self._live: dict[str, _Live] = {}
         # Entered since the last look: what fell between its admission and its entry is seen then.
@@ -77,12 +115,14 @@ class Connections:
     def enter(
         self,
         connection: Connection,
-        tls: SSL.Connection,
-        sock: socket.socket,
-        door: socket.socket,
+        issuer_sha256: bytes,
+        relayed: Relayed,
         on_end: Callable[[], None],
     ) -> None:
-        """Relay an admitted connection from now on; `on_end` is called when it is over."""
+        """Relay an admitted connection from now on; `on_end` is called when it is over.
+
+        `issuer_sha256` is its authority's, b"" where there is no certificate.
+        """
 
         def ended() -> None:
             del self._live[connection.name]
@@ -92,10 +132,11 @@ class Connections:
             self._gone(connection.name)
             on_end()
 
-        relay = Relay(tls, sock, door, ended)
+        relay = Relay(relayed.tls, relayed.sock, relayed.door, ended)
         now = self._clock.monotonic()
-        self._live[connection.name] = _Live(connection, relay, now, now)
-        self._new.add(connection.serial)
+        self._live[connection.name] = _Live(connection, issuer_sha256, relay, now, now)
+        if connection.serial:
+            self._new.add(connection.serial)
         self._empty.clear()
         relay.start()
 
@@ -143,24 +184,44 @@ class Connections:
         epochs = await standing.epochs(self._database)
         new, self._new = self._new, set()
         if epochs != self._epochs:
-            new = {live.connection.serial for live in self._live.values()}
+            new = {live.connection.serial for live in self._live.values()} - {""}
         if new:
-            reasons = await standing.fallen(self._database, new)
+            found = await standing.standings(self._database, new)
             for live in list(self._live.values()):
-                reason = reasons.get(live.connection.serial)
+                serial = live.connection.serial
+                reason = self._fallen(live, found.get(serial)) if serial in new else None
                 if reason is not None:
                     self._cut(live, reason)
         self._epochs = epochs
 
+    def _fallen(self, live: _Live, found: Standing | None) -> Reason | None:
+        """Return why a connection must be cut, None when it may go on."""
+        if found is None:
+            return Reason.CERT_UNKNOWN
+        refusal = found.refusal()
+        if refusal is not None:
+            return refusal
+        now_us, grace_s = self._clock.now_us(), self._patience.grace_s
+        if not live.connection.defect and found.life.graceful(now_us, grace_s):
+            live.drained_us = found.life.drained_us(grace_s)
+            return None
+        reason = found.life.registered()
+        return reason if worse(reason, live.connection.defect) else None
+
     def _by_time(self) -> None:
-        now, now_us = self._clock.monotonic(), self._clock.now_us()
+        """Cut what is expired, drained or of an authority that is trusted no more."""
+        now, now_us, issuers = self._clock.monotonic(), self._clock.now_us(), self._issuers()
         for live in list(self._live.values()):
             if live.relay.moved:
                 live.relay.moved = False
                 live.moved_at = now
-            if now_us >= live.connection.not_after_us:
-                self._cut(live, Reason.CERT_EXPIRED)
-            elif now - live.moved_at >= self._idle_s or now - live.since >= self._longest_s:
+            reason = _past(live, now_us, issuers)
+            if reason is not None:
+                self._cut(live, reason)
+            elif (
+                now - live.moved_at >= self._patience.idle_s
+                or now - live.since >= self._patience.longest(live.connection)
+            ):
                 live.relay.end()
 
     def _cut(self, live: _Live, reason: Reason) -> None:
@@ -175,3 +236,15 @@ class Connections:
             await self._recorder.append(leaves.cut(connection, reason))
         except Refusal as refusal:
             _LOG.error("cut without leaf", connection=connection.name, reason=refusal.reason)
+
+
+def _past(live: _Live, now_us: int, issuers: Container[bytes]) -> Reason | None:
+    """Return what time, or the end of its authority, has done to a connection's certificate."""
+    if not live.connection.serial:
+        return None
+    if live.issuer_sha256 not in issuers:
+        return Reason.CERT_UNTRUSTED
+    if live.drained_us is not None and now_us >= live.drained_us:
+        return Reason.CERT_SUPERSEDED
+    ended = Reason.CERT_EXPIRED if now_us >= live.connection.not_after_us else None
+    return ended if worse(ended, live.connection.defect) else None

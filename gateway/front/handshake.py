@@ -5,10 +5,13 @@ pyOpenSSL lets its exception out of do_handshake as itself.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from OpenSSL import SSL, crypto
 
@@ -29,6 +32,10 @@ _VERIFY_FAILED = "certificate verify failed"
 # The audit log's grammar for a cause: up to eight words of letters, 64 characters.
 _CAUSE_WORDS = 8
 CAUSE_MAX = 64
+# What a client still sends after we are done with it is read and thrown away so long.
+DISMISS_S = 0.5
+DISMISS_BYTES = 65_536
+Done = TypeVar("Done")
 
 
 @dataclass(slots=True)
@@ -89,21 +96,41 @@ async def shake(sock: socket.socket, context: SSL.Context, presented: Presented)
     connection = SSL.Connection(context, sock)
     connection.set_app_data(presented)
     connection.set_accept_state()
+    try:
+        await persist(sock, connection.do_handshake)
+    except SSL.SysCallError as error:
+        raise _failed(error.args[-1]) from None
+    except SSL.Error as error:
+        raise _reason(error, presented) from None
+    return connection
+
+
+def require_h2(connection: SSL.Connection) -> None:
+    """Pass a connection that speaks HTTP/2; raises TLS_NO_H2."""
+    if connection.get_alpn_proto_negotiated() != H2:
+        raise refuse(Reason.TLS_NO_H2, metadata={"cause": "nothing-offered"})
+
+
+async def persist(sock: socket.socket, step: Callable[[], Done]) -> Done:
+    """Do one thing of a TLS connection, however often its socket must be waited for."""
     while True:
         try:
-            connection.do_handshake()
-            break
+            return step()
         except SSL.WantReadError:
             await _ready(sock, writing=False)
         except SSL.WantWriteError:
             await _ready(sock, writing=True)
-        except SSL.SysCallError as error:
-            raise _failed(error.args[-1]) from None
-        except SSL.Error as error:
-            raise _reason(error, presented) from None
-    if connection.get_alpn_proto_negotiated() != H2:
-        raise refuse(Reason.TLS_NO_H2, metadata={"cause": "nothing-offered"})
-    return connection
+
+
+async def dismiss(sock: socket.socket) -> None:
+    """Let a client read what we said last: closing on unread bytes would reset it away."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError, TimeoutError):
+        sock.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(DISMISS_S):
+            left = DISMISS_BYTES
+            while left > 0 and (read := await loop.sock_recv(sock, left)):
+                left -= len(read)
 
 
 def leaf_of(connection: SSL.Connection) -> bytes:

@@ -1,11 +1,12 @@
-"""The front's leaves: what is told of a connection that was refused or cut."""
+"""The front's leaves: what is told of a connection, of a certificate it showed, of a late list."""
 
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.audit.event import Event
-from gateway.config.home import Door
+from gateway.config.home import Listener
 from gateway.errors import Reason, Refusal
 from gateway.front.handshake import Presented
 from gateway.link.connection import Connection
@@ -19,6 +20,12 @@ PREFIX_V6 = 64
 CONNECTION_REFUSED = "connection.refused"
 TLS_REFUSED = "tls.refused"
 CONNECTION_CUT = "connection.cut"
+# At the enrolment listener: who asks for the root's certificate, answered or not.
+ROOT = "enrolment.root"
+# A certificate came in for the first time; a superseded one came again.
+USED = "certificate.used"
+CLONE = "certificate.clone"
+CRL_LATE = "crl.late"
 
 
 @dataclass(slots=True)
@@ -29,7 +36,7 @@ class Visit:
     by the step that fills it.
     """
 
-    door: Door
+    door: Listener
     address: str
     port: int
     host: str
@@ -38,6 +45,7 @@ class Visit:
     begun: bool = False
     origin: Origin | None = None
     verified: Verified | None = None
+    asks_root: bool = False
 
     @property
     def peer(self) -> str:
@@ -63,11 +71,19 @@ class Visit:
 
     def refused(self, refusal: Refusal) -> Event:
         """Return the one leaf of this connection's refusal."""
-        origin = self.origin
-        return Event(
-            kind=TLS_REFUSED if self.begun else CONNECTION_REFUSED,
+        kind = TLS_REFUSED if self.begun else CONNECTION_REFUSED
+        return self.told(
+            ROOT if self.asks_root else kind,
             decision="error" if refusal.reason is Reason.INTERNAL else "deny",
             reason=refusal.reason,
+            detail=_detail(refusal),
+        )
+
+    def told(self, kind: str, **fields: Any) -> Event:  # noqa: ANN401  as Event.with_
+        """Return a leaf of this kind with what is known of the connection, and these fields."""
+        origin = self.origin
+        return Event(
+            kind=kind,
             door=self.door,
             peer=self.peer,
             listener=self.listener,
@@ -76,8 +92,7 @@ class Visit:
             ingress=origin.ingress if origin else None,
             tunnel=origin.tunnel if origin else None,
             strength=origin.strength if origin else None,
-            detail=_detail(refusal),
-        ).with_(**self.presented.fields())
+        ).with_(**self.presented.fields(), **fields)
 
 
 def cut(connection: Connection, reason: Reason) -> Event:
@@ -88,9 +103,9 @@ def cut(connection: Connection, reason: Reason) -> Event:
         reason=reason,
         door=connection.door,
         organisation=connection.organisation,
-        subject=connection.subject,
-        certificate=connection.certificate_sha256,
-        serial=connection.serial,
+        subject=connection.subject or None,
+        certificate=connection.certificate_sha256 or None,
+        serial=connection.serial or None,
         connection=connection.name,
         peer=connection.peer,
         listener=connection.listener,
@@ -98,6 +113,22 @@ def cut(connection: Connection, reason: Reason) -> Event:
         tunnel=connection.origin.tunnel,
         strength=connection.origin.strength,
     )
+
+
+def clone(visit: Visit) -> Event:
+    """Return the leaf of a superseded certificate that was presented again, and of the lock."""
+    return visit.told(
+        CLONE,
+        decision="deny",
+        reason=Reason.LINEAGE_LOCKED,
+        detail={"alert": "lineage-locked"},
+    )
+
+
+def late(issuer_sha256: bytes) -> Event:
+    """Return the leaf of an authority's revocation list that should have been signed anew."""
+    detail = {"alert": "crl-late", "issuer_sha256": issuer_sha256.hex()}
+    return Event(kind=CRL_LATE, decision="error", door="front", detail=detail)
 
 
 def _detail(refusal: Refusal) -> Mapping[str, str | int]:

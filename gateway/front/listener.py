@@ -5,7 +5,6 @@ second. Each connection is admitted in a task of its own: a slow handshake block
 """
 
 import asyncio
-import contextlib
 import resource
 import signal
 import socket
@@ -16,15 +15,17 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
 from gateway.config import readiness, settings
-from gateway.config.home import DOORS, Door, Home
-from gateway.config.policies import Limits, load_limits
+from gateway.config.home import LISTENERS, Home, Listener
+from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
 from gateway.errors import Reason, Refusal, refuse
 from gateway.front.admission import Admission, tunnels
-from gateway.front.connections import POLL_S, Connections
+from gateway.front.connections import POLL_S, Connections, Patience
 from gateway.front.context import ContextError, CurrentTerms
-from gateway.front.handshake import observe
+from gateway.front.handshake import dismiss, observe
+from gateway.front.lateness import Lateness
 from gateway.front.leaves import Visit
+from gateway.front.lineages import Lineages
 from gateway.front.places import Places
 from gateway.link.connection import Connection
 from gateway.link.control import ControlServer
@@ -36,14 +37,14 @@ BACKLOG = 512
 ACCEPTS_PER_TURN = 32
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE_S = 0.1
-# What a refused client still sends is read and thrown away so long, so that it can read our alert.
-DISMISS_S = 0.5
-DISMISS_BYTES = 65_536
 # How long connections may go on after SIGTERM; the doors close theirs sooner.
 DRAIN_S = 15.0
 # Two a connection, and what the process itself needs.
 _DESCRIPTORS_EACH = 2
 _DESCRIPTORS_OWN = 256
+_SECONDS_PER_HOUR = 3_600
+# Reasons that only the recorder gives: it counts the connection itself, for its recovery leaf.
+UNRECORDABLE = frozenset({Reason.AUDIT_DEGRADED, Reason.SIGNER_AWAY})
 _LOG = log.get("front")
 
 
@@ -54,7 +55,7 @@ class Front:
         self,
         home: Home,
         settings: Settings,
-        limits: Limits,
+        policies: Policies,
         database: Database,
         recorder: Recorder,
         clock: Clock,
@@ -65,21 +66,31 @@ class Front:
         self._recorder = recorder
         self._terms = CurrentTerms(home, settings, clock, observe)
         self._control = ControlServer(self._find)
+        rules, limits = policies.certificates, policies.limits.connections
+        patience = Patience(
+            idle_s=settings.front.idle_timeout_s,
+            longest_s=limits.longest_hours * _SECONDS_PER_HOUR,
+            defective_s=rules.defective.longest_s,
+            grace_s=rules.renewal.grace_s,
+        )
         self.connections = Connections(
             database,
             recorder,
             clock,
-            idle_s=settings.front.idle_timeout_s,
-            longest_hours=limits.connections.longest_hours,
-            gone=self._control.closed,
+            patience,
+            lambda: self._terms.current.issuers,
+            self._control.closed,
         )
+        self._lateness = Lateness(recorder, clock, rules.revocation_list)
         self._admission = Admission(
             home,
             settings,
             self._terms,
-            Places(limits.connections, clock),
+            Places(limits, clock),
             tunnels(settings),
             database,
+            recorder,
+            Lineages(database, recorder, clock, patience.grace_s),
             self.connections,
         )
         self._listening: list[socket.socket] = []
@@ -92,9 +103,10 @@ class Front:
         self._watches = [
             asyncio.create_task(self.connections.watch()),
             asyncio.create_task(self._renew()),
+            asyncio.create_task(self._tell_late()),
         ]
         for address in addresses(self._settings):
-            for door in DOORS:
+            for door in LISTENERS:
                 self._listen(address, door)
 
     async def close(self, drain_s: float = DRAIN_S) -> None:
@@ -140,7 +152,12 @@ class Front:
             # In a thread: a list of 100,000 takes half a second to load, and nobody need wait.
             await asyncio.to_thread(self.refresh)
 
-    def _listen(self, address: str, door: Door) -> None:
+    async def _tell_late(self) -> None:
+        while True:
+            await self._lateness.look(self._terms.current.lists)
+            await asyncio.sleep(POLL_S)
+
+    def _listen(self, address: str, door: Listener) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -150,7 +167,7 @@ class Front:
         self._listening.append(listening)
         asyncio.get_running_loop().add_reader(listening, self._accept, listening, door)
 
-    def _accept(self, listening: socket.socket, door: Door) -> None:
+    def _accept(self, listening: socket.socket, door: Listener) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(ACCEPTS_PER_TURN):
             try:
@@ -173,7 +190,7 @@ class Front:
             self._visits.add(task)
             task.add_done_callback(self._visits.discard)
 
-    def _resume(self, listening: socket.socket, door: Door) -> None:
+    def _resume(self, listening: socket.socket, door: Listener) -> None:
         if listening.fileno() >= 0:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening, door)
 
@@ -193,7 +210,9 @@ class Front:
     async def _refuse(self, sock: socket.socket, visit: Visit, refusal: Refusal) -> None:
         """Record a refusal, then close; where nothing can be recorded the recorder counts it."""
         try:
-            await self._recorder.append_limited(visit.source, visit.refused(refusal))
+            # What an effect was refused with has its leaf; what the recorder refused is counted.
+            if refusal.leaf_index is None and refusal.reason not in UNRECORDABLE:
+                await self._recorder.append_limited(visit.source, visit.refused(refusal))
         except Refusal as unrecorded:
             _LOG.error("refusal without leaf", peer=visit.peer, reason=unrecorded.reason)
         except EventError as error:  # our fault; what could be told is on the log
@@ -201,7 +220,7 @@ class Front:
         finally:
             try:
                 if visit.begun:
-                    await _dismiss(sock)
+                    await dismiss(sock)
             finally:
                 sock.close()
 
@@ -222,13 +241,13 @@ async def _serve(home: Home, clock: Clock) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     configured = settings.load(home.settings)
-    limits = load_limits(home.policies / "limits.toml")
-    _raise_descriptors(limits.connections.total)
+    policies = load_policies(home.policies)
+    _raise_descriptors(policies.limits.connections.total)
     conninfo = roles.conninfo(home, configured, "front")
     database = await Database.open(conninfo, application="gateway front")
     signer = SignerLink(home.signer_socket)
     recorder = await Recorder.open(database, signer, door="front", clock=clock)
-    front = Front(home, configured, limits, database, recorder, clock)
+    front = Front(home, configured, policies, database, recorder, clock)
     await front.open()
     readiness.announce()
     _LOG.info("serving", addresses=len(addresses(configured)))
@@ -245,14 +264,3 @@ def _raise_descriptors(connections: int) -> None:
     if soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-async def _dismiss(sock: socket.socket) -> None:
-    """Let a refused client read our alert: closing on unread bytes would reset it away."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError, TimeoutError):
-        sock.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(DISMISS_S):
-            left = DISMISS_BYTES
-            while left > 0 and (read := await loop.sock_recv(sock, left)):
-                left -= len(read)

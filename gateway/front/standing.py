@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 from gateway.errors import Reason, refuse
 from gateway.names import Subject
+from gateway.pki.defect import Life
+from gateway.pki.register import TLS
 from gateway.store.database import Database, StoreError, Transaction
 
 _ACTIVE = 1
 _STANDING = (
-    "SELECT c.serial, c.state, c.certificate_sha256, o.state, s.state"
+    "SELECT c.serial, c.certificate_sha256, c.purpose, o.state, s.state,"
+    " c.state, c.not_before_us, c.not_after_us, c.revoked_us, c.first_used_us, l.locked_us,"
+    " c.lineage, c.generation, c.issuer_sha256"
     " FROM gateway.certificate AS c"
+    " JOIN gateway.lineage AS l ON l.id = c.lineage"
     " JOIN gateway.organisation AS o ON o.code = c.organisation"
     " LEFT JOIN gateway.system AS s ON s.organisation = c.organisation"
     " AND s.kind = c.subject_kind AND s.name = c.subject_name"
@@ -30,17 +35,18 @@ _EPOCHS = "SELECT name, value FROM gateway.epoch WHERE name IN ('revocation', 'r
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a registered certificate stands: each state as the register has it."""
+    """How a registered certificate stands, and its bearer: each state as the register has it."""
 
-    certificate_active: bool
     sha256: bytes
+    to_connect: bool
     organisation_active: bool
     system_active: bool
+    life: Life
 
-    def reason(self) -> Reason | None:
-        """Return why its bearer may not be connected, None when it may."""
-        if not self.certificate_active:
-            return Reason.CERT_REVOKED
+    def refusal(self) -> Reason | None:
+        """Return why its bearer may not be connected, not even to be told what is wrong."""
+        if not self.to_connect:
+            return Reason.CERT_PROFILE
         if not self.organisation_active:
             return Reason.ORGANISATION_SUSPENDED
         if not self.system_active:
@@ -48,35 +54,30 @@ class Standing:
         return None
 
 
-async def admit(database: Database, subject: Subject, serial: str, sha256: bytes) -> None:
-    """Pass a verified certificate whose row, organisation and system are active.
+async def find(database: Database, subject: Subject, serial: str, sha256: bytes) -> Standing:
+    """Return how a verified certificate stands whose organisation and system are active.
 
-    Raises CERT_UNKNOWN, CERT_REVOKED, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED, STORE_AWAY.
+    Raises CERT_UNKNOWN, CERT_PROFILE, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED, STORE_AWAY.
     """
     try:
         async with database.transaction() as tx:
-            found = (await _standings(tx, [serial])).get(serial)
+            found = (await read(tx, [serial])).get(serial)
             holder = (subject.organisation, subject.kind, subject.name)
             its_own = await tx.fetch_one(_BEARER, (serial, *holder))
     except StoreError:
         raise refuse(Reason.STORE_AWAY) from None
     if found is None or its_own is None or not hmac.compare_digest(found.sha256, sha256):
         raise refuse(Reason.CERT_UNKNOWN)
-    reason = found.reason()
+    reason = found.refusal()
     if reason is not None:
         raise refuse(reason)
+    return found
 
 
-async def fallen(database: Database, serials: Iterable[str]) -> Mapping[str, Reason]:
-    """Return which of these serials may no longer be connected, and why; raises StoreError."""
-    wanted = list(serials)
+async def standings(database: Database, serials: Iterable[str]) -> Mapping[str, Standing]:
+    """Return how these stand; a serial that is not there is not registered. Raises StoreError."""
     async with database.transaction() as tx:
-        found = await _standings(tx, wanted)
-    reasons = {
-        serial: found[serial].reason() if serial in found else Reason.CERT_UNKNOWN
-        for serial in wanted
-    }
-    return {serial: reason for serial, reason in reasons.items() if reason is not None}
+        return await read(tx, list(serials))
 
 
 async def epochs(database: Database) -> Mapping[str, int]:
@@ -85,10 +86,17 @@ async def epochs(database: Database) -> Mapping[str, int]:
         return {str(name): int(value) for name, value in await tx.fetch(_EPOCHS)}
 
 
-async def _standings(tx: Transaction, serials: list[str]) -> dict[str, Standing]:
+async def read(tx: Transaction, serials: list[str]) -> Mapping[str, Standing]:
+    """Return what `standings` does, within a transaction."""
     return {
         serial: Standing(
-            state == _ACTIVE, bytes(digest), organisation == _ACTIVE, system == _ACTIVE
+            bytes(digest),
+            purpose == TLS,
+            organisation == _ACTIVE,
+            system == _ACTIVE,
+            Life(*life),
         )
-        for serial, state, digest, organisation, system in await tx.fetch(_STANDING, (serials,))
+        for serial, digest, purpose, organisation, system, *life in await tx.fetch(
+            _STANDING, (serials,)
+        )
     }

@@ -24,8 +24,8 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.config import folders, policies
-from gateway.config.home import DOORS, Door, Home
-from gateway.config.policies import Limits
+from gateway.config.home import DOORS, Home, Listener
+from gateway.config.policies import Policies
 from gateway.config.settings import OriginSettings, PortSettings, Settings, StaticTunnel
 from gateway.front.listener import Front
 from gateway.link.control import ControlClient
@@ -65,7 +65,7 @@ class Stage:
 
     home: Home
     settings: Settings
-    limits: Limits
+    policies: Policies
     clock: Hands
     ca: Ca
     superuser: str
@@ -74,22 +74,43 @@ class Stage:
     recorder: Recorder = field(init=False)
     database: Database = field(init=False)
 
-    def register(self, papers: Papers, subject: Subject = CITY) -> Papers:
-        """Put a certificate into the register, whatever stands in it."""
+    def register(
+        self,
+        papers: Papers,
+        subject: Subject = CITY,
+        *,
+        used: bool = True,
+        line: register.Line | None = None,
+        purpose: register.Purpose = register.TLS,
+    ) -> Papers:
+        """Put a certificate into the register, whatever stands in it; `used` if it came in before."""
         leaf = x509.load_der_x509_certificate(papers.chain[0])
 
         async def insert() -> None:
             database = await Database.open(self.conninfo("owner"), application="test", size=1)
             async with database.transaction() as tx:
-                await register.insert(tx, leaf, subject)
+                await register.insert(tx, leaf, subject, line=line, purpose=purpose)
             await database.close()
 
         _run(insert)
+        if used:
+            self.sql(
+                "UPDATE gateway.certificate SET first_used_us = not_before_us WHERE serial = %s",
+                serial(papers),
+            )
         return papers
 
-    def good(self, subject: Subject = CITY) -> Papers:
+    def good(self, subject: Subject = CITY, *, used: bool = True, now_us: int = 0) -> Papers:
         """Issue and register papers that let in."""
-        return self.register(self.ca.good(subject), subject)
+        return self.register(self.ca.good(subject, now_us=now_us), subject, used=used)
+
+    def renewed(self, papers: Papers, subject: Subject = CITY) -> Papers:
+        """Issue the certificate that follows another in its lineage, and register it unused."""
+        [(line, generation)] = self.sql(
+            "SELECT lineage, generation FROM gateway.certificate WHERE serial = %s", serial(papers)
+        )
+        place = register.Line(bytes(line), generation + 1)
+        return self.register(self.ca.good(subject), subject, used=False, line=place)
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement as the superuser."""
@@ -97,10 +118,14 @@ class Stage:
             done = connection.execute(statement, parameters)
             return done.fetchall() if done.description else []
 
-    def leaves(self) -> list[dict[str, Any]]:
-        """Return every leaf on the log."""
+    def leaves(self, *, late: bool = False) -> list[dict[str, Any]]:
+        """Return every leaf on the log but those of late lists, or those alone.
+
+        Nobody signs lists here: whoever turns the clock makes them late.
+        """
         rows = self.sql("SELECT leaf FROM gateway.audit_entry ORDER BY idx")
-        return [json.loads(bytes(row[0])) for row in rows]
+        found = [json.loads(bytes(row[0])) for row in rows]
+        return [one for one in found if (one["kind"] == "crl.late") is late]
 
     async def leaf(self, count: int = 1) -> dict[str, Any]:
         """Return the last leaf once there are exactly `count`."""
@@ -144,14 +169,20 @@ class Stage:
             yield file.name
 
     async def connect(
-        self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake"
+        self,
+        papers: Papers | ssl.SSLContext | None,
+        address: str = CITY_AT,
+        door: Listener = "intake",
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Shake hands as a client."""
         context = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
         return await asyncio.open_connection(address, self.settings.ports.of(door), ssl=context)
 
     async def served(
-        self, papers: Papers | ssl.SSLContext | None, address: str = CITY_AT, door: Door = "intake"
+        self,
+        papers: Papers | ssl.SSLContext | None,
+        address: str = CITY_AT,
+        door: Listener = "intake",
     ) -> bool:
         """Whether a client is let in as far as the door, which echoes."""
         papers = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
@@ -195,7 +226,7 @@ async def stage(
         link = SignerLink(home.signer_socket)
         made.recorder = await Recorder.open(made.database, link, door="front", clock=made.clock)
         made.front = Front(
-            home, made.settings, made.limits, made.database, made.recorder, made.clock
+            home, made.settings, made.policies, made.database, made.recorder, made.clock
         )
         await made.front.open()
         try:
@@ -212,7 +243,8 @@ async def stage(
 def _prepare(
     home: Home, cluster: Any, settings: Settings, limits: dict[str, Any], front: dict[str, float]
 ) -> Stage:
-    shipped = policies.load_limits(policies.shipped("policies") / "limits.toml")
+    shipped = policies.load_policies(policies.shipped("policies"))
+    connections = replace(shipped.limits.connections, **limits)
     tunnels = (StaticTunnel(CITY.organisation, CITY_AT), StaticTunnel(OTHER.organisation, OTHER_AT))
     settings = replace(
         settings,
@@ -231,7 +263,7 @@ def _prepare(
     made = Stage(
         home,
         settings,
-        replace(shipped, connections=replace(shipped.connections, **limits)),
+        replace(shipped, limits=replace(shipped.limits, connections=connections)),
         Hands(),
         Ca(root, client, server, now_us),
         cluster.superuser(name),

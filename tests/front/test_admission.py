@@ -21,17 +21,17 @@ async def _reason(at: Stage, papers: Any, address: str, count: int) -> str:
 def test_the_first_step_that_fails_decides(cluster: Any, database_settings: Settings) -> None:
     async def run() -> None:
         async with stage(cluster, database_settings) as at:
-            stranger, papers = at.ca.good(), at.good()
-            at.revoke(papers)
+            stranger, papers, fallen = at.ca.good(), at.good(), at.good()
+            at.revoke(fallen)
             at.sql("UPDATE gateway.organisation SET state = 2")
-            # 2 before 3, 4, 5; 5 before 6; 6 before 7
+            # 2 before 3, 4, 5; 5 before 6; 6 before 7; 7 before 9
             assert await _reason(at, None, NOBODY_AT, 1) == "ORIGIN_NOT_TUNNEL"
             assert await _reason(at, stranger, OTHER_AT, 2) == "CERT_UNKNOWN"
-            assert await _reason(at, papers, OTHER_AT, 3) == "CERT_REVOKED"
-            at.sql("UPDATE gateway.certificate SET state = 1, revoked_us = NULL")
+            assert await _reason(at, fallen, OTHER_AT, 3) == "ORGANISATION_SUSPENDED"
             assert await _reason(at, papers, OTHER_AT, 4) == "ORGANISATION_SUSPENDED"
             at.sql("UPDATE gateway.organisation SET state = 1")
-            assert await _reason(at, papers, OTHER_AT, 5) == "ORIGIN_MISMATCH"
+            assert await _reason(at, fallen, OTHER_AT, 5) == "ORIGIN_MISMATCH"
+            assert await _reason(at, papers, OTHER_AT, 6) == "ORIGIN_MISMATCH"
             assert await at.served(papers, CITY_AT)
             leaf = at.leaves()[-1]
             # Once proven, whose certificate it was is told.
