@@ -19,12 +19,12 @@ from gateway.cli import host
 from gateway.cli.certificate_check import check_one
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.clock import SYSTEM, iso
-from gateway.config import settings
+from gateway.config import policies, settings
 from gateway.config.folders import PRIVATE_FILE, PUBLIC_FILE
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
 from gateway.names import Subject, SubjectKind
-from gateway.pki import ceremony, csr, issue, profile, revoke
+from gateway.pki import authorities, ceremony, csr, issue, profile, publish, revoke
 from gateway.pki import register as registered
 from gateway.pki.verify import serial_text
 from gateway.store import roles
@@ -214,9 +214,8 @@ async def _renew_list(place: Home) -> int:
     conninfo = roles.conninfo(place, settings.load(place.settings), "administration")
     database = await Database.open(conninfo, application="gateway-host", size=1)
     try:
-        async with database.transaction() as tx:
-            authority = ceremony.client_authority(place)
-            return await revoke.renew(place, tx, authority, SYSTEM.now_us())
+        rules = policies.load_certificate_rules(place.policies / "certificates.toml")
+        return await publish.renew(place, database, authorities.load(place), rules, SYSTEM)
     finally:
         await database.close()
 

@@ -38,6 +38,10 @@ _PAGE = (
     f"SELECT {_COLUMNS} FROM gateway.account WHERE (organisation, name) > (%s, %s)"  # noqa: S608
     " AND (%s = '' OR organisation = %s) ORDER BY organisation, name LIMIT %s"
 )
+_BOUND = (
+    "SELECT name FROM gateway.account WHERE organisation = %s AND subject_kind = %s"
+    " AND subject_name = %s AND state = 1 LIMIT 2"
+)
 _INSERT = (
     "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name, state,"
     " password_hash, password_set_us, password_expires_us, must_change, password_epoch, role_epoch,"
@@ -128,6 +132,12 @@ async def read_credential(tx: Transaction, organisation: str, name: str) -> Cred
     """Return the account with its hashes, or None."""
     row = await tx.fetch_one(_READ_CREDENTIAL, (organisation, name))
     return None if row is None else Credential(_account(row[:-2]), row[-2], tuple(row[-1]))
+
+
+async def only_of(tx: Transaction, organisation: str, kind: SubjectKind, subject_name: str) -> str:
+    """Return the name of the one account that a bearer may use, "" with none or several."""
+    found = await tx.fetch(_BOUND, (organisation, kind, subject_name))
+    return found[0][0] if len(found) == 1 else ""
 
 
 async def page(

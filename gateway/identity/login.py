@@ -14,7 +14,7 @@ from gateway.errors import Reason, refuse
 from gateway.identity import accounts, principal, session, throttle
 from gateway.identity.accounts import Account, Credential
 from gateway.identity.passwords import Passwords, WrongPasswordError
-from gateway.identity.principal import PasswordState, Principal
+from gateway.identity.principal import PasswordState, Principal, Standing
 from gateway.identity.rules import MINUTE_US, Rules
 from gateway.identity.throttle import Attempt, Queue
 from gateway.identity.token import Claims, Minter
@@ -142,13 +142,20 @@ async def refresh(desk: Desk, tx: Transaction, who: Principal) -> Grant:
     Raises SESSION_UNKNOWN when it has ended, run out, or was idle too long.
     """
     now_us = desk.clock.now_us()
-    standing = await principal.read_standing(tx, who.session)
-    idle = standing is None or standing.session.idle(desk.rules.session, now_us)
-    if standing is None or idle or not standing.session.alive(now_us):
-        raise refuse(Reason.SESSION_UNKNOWN)
-    if not await session.touch(tx, who.session, now_us):
-        raise refuse(Reason.SESSION_UNKNOWN)
+    standing = await _standing(desk, tx, who, now_us)
     return _grant(desk, standing.account, str(who.subject), standing.session, now_us)
+
+
+async def exchange(desk: Desk, tx: Transaction, who: Principal, certificate_sha256: bytes) -> Grant:
+    """Return a token for the certificate that follows the caller's, ending when its session does.
+
+    RFC 8705 section 6.3: a token dies with its certificate; so its successor gets one of its own.
+    Raises SESSION_UNKNOWN as `refresh` does.
+    """
+    now_us = desk.clock.now_us()
+    standing = await _standing(desk, tx, who, now_us)
+    held = await session.follow(tx, standing.session, certificate_sha256, now_us)
+    return _grant(desk, standing.account, str(who.subject), held, now_us)
 
 
 async def logout(desk: Desk, tx: Transaction, who: Principal) -> None:
@@ -158,6 +165,17 @@ async def logout(desk: Desk, tx: Transaction, who: Principal) -> None:
     """
     if not await session.end(tx, who.session, desk.clock.now_us()):
         raise refuse(Reason.SESSION_UNKNOWN)
+
+
+async def _standing(desk: Desk, tx: Transaction, who: Principal, now_us: int) -> Standing:
+    """Return the caller's session, noted as in use; raises SESSION_UNKNOWN where it is over."""
+    standing = await principal.read_standing(tx, who.session)
+    idle = standing is None or standing.session.idle(desk.rules.session, now_us)
+    if standing is None or idle or not standing.session.alive(now_us):
+        raise refuse(Reason.SESSION_UNKNOWN)
+    if not await session.touch(tx, who.session, now_us):
+        raise refuse(Reason.SESSION_UNKNOWN)
+    return standing
 
 
 def _usable(account: Account, subject: Subject, desk: Desk) -> bool:

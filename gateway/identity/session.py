@@ -61,12 +61,14 @@ async def create(
     now_us: int,
 ) -> Session:
     """Open a session and return it."""
-    expires_us = now_us + limits.absolute_hours * HOUR_US
-    sid = secrets.token_bytes(_SID_BYTES)
-    made = Session(sid, organisation, account, certificate_sha256, now_us, now_us, expires_us)
-    row = (made.sid, organisation, account, certificate_sha256, now_us, now_us, expires_us)
-    await tx.execute(_INSERT, row)
-    return made
+    ends_us = now_us + limits.absolute_hours * HOUR_US
+    return await _insert(tx, (organisation, account), certificate_sha256, now_us, ends_us)
+
+
+async def follow(tx: Transaction, held: Session, certificate_sha256: bytes, now_us: int) -> Session:
+    """Open a session like this one for another certificate of its bearer, with the same end."""
+    who = (held.organisation, held.account)
+    return await _insert(tx, who, certificate_sha256, now_us, held.expires_us)
 
 
 async def read(tx: Transaction, sid: bytes) -> Session | None:
@@ -88,3 +90,13 @@ async def end(tx: Transaction, sid: bytes, now_us: int) -> bool:
 async def end_all(tx: Transaction, organisation: str, account: str, now_us: int) -> int:
     """End all sessions of an account; return how many stood."""
     return await tx.execute(_END_ALL, (now_us, organisation, account))
+
+
+async def _insert(
+    tx: Transaction, who: tuple[str, str], certificate_sha256: bytes, now_us: int, ends_us: int
+) -> Session:
+    made = Session(
+        secrets.token_bytes(_SID_BYTES), *who, certificate_sha256, now_us, now_us, ends_us
+    )
+    await tx.execute(_INSERT, (made.sid, *who, certificate_sha256, now_us, now_us, ends_us))
+    return made

@@ -16,7 +16,8 @@ from gateway.config.folders import replace_public
 from gateway.pki.der import MalformedError
 from gateway.pki.issue import Authority
 
-# A list that is not renewed stops everybody after this long: OpenSSL's errno 12, our CRL_STALE.
+# The first list of a HOME; those after it live as long as the policy says. One that is not renewed
+# stops everybody at its end: OpenSSL's errno 12, our CRL_STALE.
 NEXT_UPDATE = timedelta(hours=24)
 # Clocks differ: a list is valid from a little before it is made.
 BACKDATE = timedelta(minutes=5)
@@ -42,7 +43,11 @@ class Revoked:
 
 
 def build(
-    authority: Authority, revoked: list[Revoked], number: int, now_us: int
+    authority: Authority,
+    revoked: list[Revoked],
+    number: int,
+    now_us: int,
+    valid: timedelta = NEXT_UPDATE,
 ) -> CertificateRevocationList:
     """Return a signed list of these certificates with this CRLNumber (RFC 5280 section 5.2.3)."""
     start = to_datetime(now_us).replace(microsecond=0)
@@ -52,7 +57,7 @@ def build(
         x509.CertificateRevocationListBuilder(revoked_certificates=[_entry(one) for one in revoked])
         .issuer_name(authority.certificate.subject)
         .last_update(start - BACKDATE)
-        .next_update(start + NEXT_UPDATE)
+        .next_update(start + valid)
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own), critical=False

@@ -174,6 +174,12 @@ async def read(tx: Transaction, invitation_id: str) -> Invitation:
     return _found(await tx.fetch_one(_READ, (invitation_id,)))
 
 
+async def find(tx: Transaction, invitation_id: str) -> Invitation | None:
+    """Return an invitation, or None."""
+    row = await tx.fetch_one(_READ, (invitation_id,))
+    return None if row is None else _found(row)
+
+
 async def by_code(tx: Transaction, sha256: bytes, organisation: str) -> Invitation | None:
     """Return the invitation of a code for this organisation, its row locked; None without one."""
     row = await tx.fetch_one(_BY_CODE, (sha256, organisation))

@@ -1,130 +1,148 @@
-"""Takes a certificate back: its row, the epoch that every process watches, and the revocation list.
+"""Takes certificates back: their rows, with the open invitations of whoever held them.
 
-The row decides within a second (the front cuts, the doors refuse); the list is the second net, in
-the handshake itself. Order: 1 the row with its leaf in one transaction, 2 after COMMIT the list
-from what the register then says. A list never names what was rolled back, and one that could not
-be written is made up for by `Keeper`.
+The row decides within a second: the epoch moves, the front cuts, the doors refuse. The list is the
+second net, in the handshake itself; `publish` writes it after COMMIT from what the register then
+says, so that it never names what was rolled back.
 """
 
-import asyncio
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from gateway import log
-from gateway.clock import US_PER_S, Clock, from_datetime
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
-from gateway.pki import ceremony, crl, der
-from gateway.pki.issue import Authority
-from gateway.store.database import Database, StoreError, Transaction
+from gateway.pki import authorities, crl, der, invitation, keys, publish
+from gateway.pki.register import Bearer
+from gateway.store.database import Transaction
 
-# So the list is signed anew long before (identity.md section 4.4: hourly).
-RENEW_AFTER_US = 3_600 * US_PER_S
-POLL_S = 0.5
-_REVOKE = (
-    "UPDATE gateway.certificate SET state = 2, revoked_us = %s, reason = %s"
-    " WHERE serial = %s AND state = 1"
-    " RETURNING organisation, subject_kind, subject_name"
-)
+KIND = "admin.certificate.revoke"
+_TAKE = "UPDATE gateway.certificate SET state = 2, revoked_us = %s, reason = %s WHERE state <> 2"
+_BEARER = " RETURNING organisation, subject_kind, subject_name"
 _KNOWN = "SELECT state FROM gateway.certificate WHERE serial = %s"
-_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
-_REVOKED = (
-    "SELECT serial, revoked_us, reason FROM gateway.certificate"
-    " WHERE state = 2 AND not_after_us > %s ORDER BY serial"
+# What each kind of target covers; a row without issuer is of our oldest authority.
+_COVERS: Mapping[str, str] = MappingProxyType(
+    {
+        "serial": "serial = %s",
+        "bearer": "(organisation, subject_kind, subject_name) = (%s, %s, %s)",
+        "organisation": "organisation = %s",
+        "authority": "coalesce(issuer_sha256, %s) = %s",
+    }
 )
-_LOG = log.get("pki")
+_TARGETS = (
+    "SELECT 1 FROM gateway.organisation WHERE code = %s",
+    "SELECT 1 FROM gateway.system WHERE organisation = %s AND kind = %s AND name = %s",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Bearer:
-    """Whose certificate was revoked."""
+class Target:
+    """What is revoked: a word of _COVERS with its parameters, and how a leaf tells of it."""
 
-    organisation: str
-    kind: str
-    name: str
+    covers: str
+    parameters: tuple[object, ...]
+    told: Mapping[str, str]
+    organisation: str = ""
+    bearer: Bearer | None = None
+
+    @classmethod
+    def of_serial(cls, serial: str) -> "Target":
+        """One certificate, by its serial in lower hex."""
+        return cls("serial", (serial,), {"target_serial": serial})
+
+    @classmethod
+    def of_bearer(cls, bearer: Bearer) -> "Target":
+        """All certificates of a system or an officer, and its open invitations."""
+        told = {
+            "target_organisation": bearer.organisation,
+            "target_subject_kind": bearer.kind,
+            "target_subject_name": bearer.name,
+        }
+        key = (bearer.organisation, bearer.kind, bearer.name)
+        return cls("bearer", key, told, bearer.organisation, bearer)
+
+    @classmethod
+    def of_organisation(cls, code: str) -> "Target":
+        """All certificates of an organisation's systems and officers, and its invitations."""
+        return cls("organisation", (code,), {"target_organisation": code}, code)
+
+    @classmethod
+    def of_authority(cls, spki_sha256: bytes, oldest: bytes) -> "Target":
+        """All certificates of an authority; `oldest` is the digest of our oldest one's key."""
+        told = {"issuer_sha256": spki_sha256.hex()}
+        return cls("authority", (oldest, spki_sha256), told)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What was taken back, and the epoch that the list must reach."""
+
+    certificates: int
+    invitations: int
+    epoch: int
+
+
+def authority_target(home: Home, spki_sha256: bytes) -> Target:
+    """Return the target of a trusted authority; raises NOT_FOUND for another key's digest."""
+    anchors = der.certificates(home.client_authority_certificate.read_bytes())
+    roots = der.certificates(home.root_certificate.read_bytes())
+    digests = [keys.spki_sha256(one.public_key()) for one in anchors]
+    if spki_sha256 not in digests:
+        raise refuse(Reason.NOT_FOUND)
+    ours = [
+        digest
+        for one, digest in zip(anchors, digests, strict=True)
+        if authorities.is_ours(one, roots)
+    ]
+    return Target.of_authority(spki_sha256, ours[-1] if ours else b"")
 
 
 async def revoke(tx: Transaction, serial: str, reason: str, now_us: int) -> Bearer:
-    """Mark a certificate as revoked, for ever; the triggers move the epoch. Afterwards `renew`.
+    """Mark a certificate as revoked, for ever, and return whose it was; the epoch moves.
 
     Raises FIELD_INVALID for an unknown reason, NOT_FOUND for an unknown serial, ALREADY_EXISTS for
     one that is revoked already.
     """
-    if reason not in crl.REASONS:
-        raise refuse(Reason.FIELD_INVALID, metadata={"rule": "revocation-reason"})
-    row = await tx.fetch_one(_REVOKE, (now_us, reason, serial))
+    require_reason(reason)
+    row = await tx.fetch_one(f"{_TAKE} AND {_COVERS['serial']}{_BEARER}", (now_us, reason, serial))
     if row is not None:
         return Bearer(*row)
     known = await tx.fetch_one(_KNOWN, (serial,))
     raise refuse(Reason.NOT_FOUND if known is None else Reason.ALREADY_EXISTS)
 
 
-async def renew(home: Home, tx: Transaction, authority: Authority, now_us: int) -> int:
-    """Write the list anew from the register, and return its number.
+async def revoke_all(tx: Transaction, target: Target, reason: str, now_us: int) -> Revoked:
+    """Mark all that a target covers as revoked, cancel its open invitations; the epoch moves.
 
-    The number is the epoch `revocation`, or one more than the list in place has: it only grows, so
-    that an old list cannot be put back (the front refuses one with a smaller number).
+    Expired ones too: they could still be renewed. Raises what `revoke` raises; for what holds
+    several certificates that none is left is no fault.
     """
-    with _alone(home):
-        row = await tx.fetch_one(_EPOCH)
-        epoch = row[0] if row else 0
-        revoked = [crl.Revoked(*found) for found in await tx.fetch(_REVOKED, (now_us,))]
-        number = max(epoch, crl.number_of(der.revocation_list(home.crl.read_bytes())) + 1)
-        crl.write(home.crl, crl.build(authority, revoked, number, now_us))
-    return number
+    if target.covers == "serial":
+        await revoke(tx, str(target.parameters[0]), reason, now_us)
+        return Revoked(1, 0, await publish.epoch(tx))
+    require_reason(reason)
+    if target.organisation and not await _registered(tx, target):
+        raise refuse(Reason.NOT_FOUND)
+    certificates = await take(tx, target, reason, now_us)
+    invitations = 0
+    if target.organisation:
+        invitations = await invitation.cancel_all(tx, target.organisation, target.bearer)
+    return Revoked(certificates, invitations, await publish.epoch(tx))
 
 
-@contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Keep other writers of the list out, in this process and in others, for some milliseconds."""
-    folder = os.open(home.authority, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
+def require_reason(reason: str) -> None:
+    """Pass one of crl.REASONS; raises FIELD_INVALID."""
+    if reason not in crl.REASONS:
+        raise refuse(Reason.FIELD_INVALID, metadata={"rule": "revocation-reason"})
 
 
-class Keeper:
-    """Keeps the list current while the gateway runs: after each change of the register, and hourly.
+async def take(
+    tx: Transaction, target: Target, reason: str, now_us: int, until_us: int | None = None
+) -> int:
+    """Revoke what a target covers, of what began until a moment; return how many."""
+    statement = f"{_TAKE} AND {_COVERS[target.covers]} AND (%s OR not_before_us <= %s)"
+    bounds = (until_us is None, until_us or 0)
+    return await tx.execute(statement, (now_us, reason, *target.parameters, *bounds))
 
-    Runs in the supervisor: it alone may read the authority's key and write HOME/public. The
-    database role `front` is enough.
-    """
 
-    def __init__(self, home: Home, database: Database, clock: Clock) -> None:
-        """Keep the list of this HOME; reads the authority's key once."""
-        self._home = home
-        self._database = database
-        self._clock = clock
-        self._authority = ceremony.client_authority(home)
-        self._epoch = -1
-
-    async def run(self) -> None:
-        """Look twice a second, for ever; while the database is away, the list ages."""
-        while True:
-            try:
-                await self.look()
-            except StoreError as error:
-                _LOG.warning("revocation list not renewed", error=type(error).__name__)
-            await asyncio.sleep(POLL_S)
-
-    async def look(self) -> bool:
-        """Write the list anew where it is due; returns whether it was."""
-        async with self._database.transaction() as tx:
-            row = await tx.fetch_one(_EPOCH)
-            epoch = row[0] if row else 0
-            if epoch == self._epoch and not self._old():
-                return False
-            number = await renew(self._home, tx, self._authority, self._clock.now_us())
-        self._epoch = epoch
-        _LOG.info("revocation list renewed", number=number)
-        return True
-
-    def _old(self) -> bool:
-        current = der.revocation_list(self._home.crl.read_bytes())
-        made_us = from_datetime(current.last_update_utc + crl.BACKDATE)
-        return self._clock.now_us() - made_us >= RENEW_AFTER_US
+async def _registered(tx: Transaction, target: Target) -> bool:
+    return await tx.fetch_one(_TARGETS[target.bearer is not None], target.parameters) is not None

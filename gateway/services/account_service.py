@@ -117,15 +117,14 @@ class AccountService:
         registry = await self._current.registry()
         top = call.caller.organisation
         after = (str(position[0]), str(position[1]))
-        found: list[Account] = []
         async with self._database.transaction() as tx:
-            while len(found) < limit:
-                some = await accounts.page(tx, organisation, after, limit)
-                found += [one for one in some if registry.is_at_or_below(one.organisation, top)]
-                if len(some) < min(limit, accounts.MOST_ACCOUNTS):
-                    break
-                after = (some[-1].organisation, some[-1].name)
-        return found[:limit]
+            return await pages.gather(
+                lambda place, count: accounts.page(tx, organisation, place, count),
+                lambda one: (one.organisation, one.name),
+                lambda one: registry.is_at_or_below(one.organisation, top),
+                after,
+                limit,
+            )
 
     def _message(self, account: Account) -> pb.Account:
         return pb.Account(

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
-from gateway.config.home import Door, Home
+from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
 from gateway.identity import keys
@@ -17,18 +17,23 @@ from gateway.identity.passwords import Passwords
 from gateway.identity.rules import Rules
 from gateway.identity.token import Minter
 from gateway.pki import authorities
+from gateway.pki.issuer import Issuer
 from gateway.records.tables import Tables
 from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
+from gateway.services.certificate_service import CertificateService
 from gateway.services.current import Current
+from gateway.services.enrolment_service import EnrolmentService
 from gateway.services.guard import Method
 from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
+from gateway.services.invitation_service import InvitationService
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
 from gateway.services.register_service import RegisterService
+from gateway.services.renewal_service import RenewalService
 from gateway.services.upload_service import UploadService
 from gateway.store.database import Database
 from gateway.store.seal import BlindIndex, ContentKeys, SealRecipients
@@ -36,12 +41,15 @@ from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
+    enrolment_service_pb2,
     identity_service_pb2,
     upload_service_pb2,
 )
 
-SERVICES: Mapping[Door, tuple[ServiceDescriptor, ...]] = {
+SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
     "identity": (identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],),
+    # In the identity process, on a socket of its own that leads to nothing else: no health check.
+    "enrolment": (enrolment_service_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],),
     "intake": (upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],),
     "disclosure": (),
     "administration": (
@@ -78,15 +86,17 @@ class Furnished:
     chores: Sequence[Chore]
 
 
-def rpcs(door: Door) -> Mapping[str, Rpc]:
+def rpcs(door: Listener) -> Mapping[str, Rpc]:
     """Return every rpc of a door by wire name, the health check too; raises MissingAccessError."""
-    return {**access.read(SERVICES[door]), CHECK.method: CHECK}
+    own = access.read(SERVICES[door])
+    return own if door == "enrolment" else {**own, CHECK.method: CHECK}
 
 
-def furnish(door: Door, parts: Parts) -> Furnished:
+def furnish(door: Listener, parts: Parts) -> Furnished:
     """Return what stands at a door; raises what its keys and tables raise, MissingAccessError."""
     services, chores = _FURNISHERS[door](parts)
-    services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
+    if CHECK.method in rpcs(door):
+        services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
     found = {method: (rpc, _method(rpc, services)) for method, rpc in rpcs(door).items()}
     return Furnished(found, chores)
 
@@ -104,7 +114,16 @@ def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
     rolled_over = authorities.Current(parts.home).rolled_over
     rules = parts.policies.certificates.renewal
-    return [IdentityService(desk, parts.current, rules, rolled_over)], []
+    identity = IdentityService(desk, parts.current, rules, rolled_over)
+    return [identity, RenewalService(_issuer(parts), desk)], []
+
+
+def _enrolment(parts: Parts) -> tuple[list[object], list[Chore]]:
+    return [EnrolmentService(_issuer(parts), parts.home, parts.settings)], []
+
+
+def _issuer(parts: Parts) -> Issuer:
+    return Issuer(parts.home, parts.policies.certificates, parts.settings.trust_domain, parts.clock)
 
 
 def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:
@@ -135,15 +154,20 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
         parts.clock,
     )
     audit = AuditService(parts.database, parts.recorder, parts.current, parts.permits, parts.pages)
-    return [register, accounts, audit], []
+    rules = parts.policies.certificates
+    shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
+    invitations = InvitationService(*shared, rules.enrolment, parts.clock)
+    certificates = CertificateService(*shared, rules.warnings, parts.clock)
+    return [register, accounts, audit, invitations, certificates], []
 
 
 def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:
     return [], []
 
 
-_FURNISHERS: Mapping[Door, Callable[[Parts], tuple[list[object], list[Chore]]]] = {
+_FURNISHERS: Mapping[Listener, Callable[[Parts], tuple[list[object], list[Chore]]]] = {
     "identity": _identity,
+    "enrolment": _enrolment,
     "intake": _intake,
     "disclosure": _disclosure,
     "administration": _administration,

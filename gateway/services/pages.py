@@ -9,7 +9,8 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,8 +25,12 @@ DEFAULT_SIZE = 50
 LARGEST_SIZE = 1000
 # Long enough for a person to read a page, short enough that no list is continued tomorrow.
 TOKEN_LIFE_S = 3600
+# Where a list begins that goes from the newest to the oldest: (microseconds, name).
+NEWEST = (1 << 62, "")
 _NONCE_BYTES = 12
 _TOKEN_MAX = 512
+Item = TypeVar("Item")
+Place = TypeVar("Place")
 
 
 def size(request: Message) -> int:
@@ -37,6 +42,27 @@ def size(request: Message) -> int:
     if asked < 0:
         raise invalid("page_size", "PAGE-SIZE", "0 or more.", "须大于或等于 0。")
     return min(asked or DEFAULT_SIZE, LARGEST_SIZE)
+
+
+async def gather(
+    read: Callable[[Place, int], Awaitable[list[Item]]],
+    place: Callable[[Item], Place],
+    within: Callable[[Item], bool],
+    after: Place,
+    limit: int,
+) -> list[Item]:
+    """Return the next `limit` items of a list that are within the caller's reach.
+
+    `read` gives at most so many after a place; it is asked again while some are not within.
+    """
+    found: list[Item] = []
+    while len(found) < limit:
+        some = await read(after, limit)
+        found += filter(within, some)
+        if len(some) < min(limit, LARGEST_SIZE):
+            break
+        after = place(some[-1])
+    return found[:limit]
 
 
 class Pages:

@@ -1,8 +1,9 @@
 """Check 8, the policy: what each rpc is about, and the decision on it, noted in the leaf.
 
-What a resource is follows from the request and the register alone. Two rpcs learn it later and ask
-then: UploadBatches for the unit of each batch, GetLeaf for the organisation that the leaf names. A
-call that never asked is not served (`guard`).
+What a resource is follows from the request and the register alone. Some rpcs learn it later and ask
+then: UploadBatches for the unit of each batch, GetLeaf for the organisation that the leaf names,
+ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or certificate are of.
+A call that never asked is not served (`guard`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -98,6 +99,14 @@ def _own(kind: ResourceKind) -> About:
     return lambda caller, _request, registry: [Resource(kind, registry.chain(caller.organisation))]
 
 
+def part_of_register(organisation: str, registry: Registry) -> Resource:
+    """Return the part of the register that stands in an organisation.
+
+    "" is the whole register, which stands in the province.
+    """
+    return Resource("Register", registry.chain(organisation or _province(registry)))
+
+
 def _register(organisation: str, registry: Registry) -> Resource:
     return Resource("Register", registry.chain(organisation))
 
@@ -150,6 +159,7 @@ ABOUT: Mapping[str, About] = {
     "Logout": _own("Session"),
     "ChangePassword": _own("Session"),
     "WhoAmI": _own("Session"),
+    "RenewCertificate": _own("Session"),
     "GetReceipt": _own("Evidence"),
     "ListQuarantine": _own("Evidence"),
     "CreateOrganisation": _created,
@@ -161,6 +171,9 @@ ABOUT: Mapping[str, About] = {
     "CreateAccount": _named,
     "ResetPassword": _named,
     "ListAccounts": _listed,
+    "InviteCertificate": _named,
+    "ListInvitations": _listed,
+    "ListCertificates": _listed,
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,

@@ -8,6 +8,7 @@ message in its leaf. What is done again must change nothing the second time; the
 """
 
 import hashlib
+from collections.abc import Mapping
 
 from gateway.errors import Reason, refuse
 from gateway.services.call import Call
@@ -27,12 +28,25 @@ async def is_repeat(tx: Transaction, call: Call) -> bool:
 
     Notes the message's digest for the leaf; call it first in the effect.
     """
+    return await earlier(tx, call) is not None
+
+
+async def earlier(tx: Transaction, call: Call) -> Mapping[str, object] | None:
+    """Return the leaf of this very change where it was made before, as `is_repeat` judges it."""
     digest = hashlib.sha256(call.raw).hexdigest()
     call.note(detail={"digest": digest})
     row = await tx.fetch_one(_EARLIER, (call.request_id, call.event.kind))
     if row is None:
-        return False
-    detail = leaf.parse(bytes(row[0])).get("detail")
+        return None
+    found = leaf.parse(bytes(row[0]))
+    detail = found.get("detail")
     if not isinstance(detail, dict) or detail.get("digest") != digest:
         raise refuse(Reason.REQUEST_ID_REUSED)
-    return True
+    return found
+
+
+def count(found: Mapping[str, object], word: str) -> int:
+    """Return what a leaf counted under a word, 0 where it did not."""
+    counts = found.get("counts")
+    value = counts.get(word) if isinstance(counts, dict) else None
+    return value if isinstance(value, int) else 0

@@ -41,7 +41,7 @@ def identify(call: Call, request: Message) -> None:
     if "request_id" not in fields or "page_token" in fields:
         return
     given = request.request_id  # type: ignore[attr-defined] # the descriptor says so
-    if _UUID.fullmatch(given) is None:
+    if not is_id(given):
         raise invalid("request_id", "REQUEST-ID", "A UUID in lower case.", "须为小写 UUID。")
     call.request_id = given
     call.note(request_id=given)
@@ -62,9 +62,14 @@ def require_reason(reason: str) -> None:
         raise invalid("reason", "REASON", "1 to 200 characters.", "1 至 200 个字符。")
 
 
+def is_id(text: str) -> bool:
+    """Tell whether this is a UUID as request ids are written."""
+    return _UUID.fullmatch(text) is not None
+
+
 def adopt_id(call: Call, given: str) -> None:
     """Take a batch's request id for leaf and status if it is one; its flow says what is wrong."""
-    if _UUID.fullmatch(given) is not None:
+    if is_id(given):
         call.request_id = given
         call.note(request_id=given)
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
-from gateway.config.home import Door, Home
+from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
 from gateway.identity import keys as token_keys
 from gateway.identity import rules
@@ -25,10 +25,11 @@ from gateway.link.control import ControlClient
 from gateway.policy import bundle
 from gateway.policy.engine import Engine
 from gateway.services import doors
+from gateway.services.access import Rpc
 from gateway.services.checks import Checks
 from gateway.services.current import Current
 from gateway.services.doors import Chore, Parts
-from gateway.services.guard import Guard
+from gateway.services.guard import Guard, Method
 from gateway.services.limits import Limits
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
@@ -54,21 +55,41 @@ SOCKET_MODE = 0o660
 _LOG = log.get("server")
 
 
-@dataclass(slots=True)
-class Running:
-    """A door that serves; made by `open_door`."""
+# What a process serves besides its door, on a socket of its own.
+BESIDE: Mapping[Door, tuple[Listener, ...]] = {"identity": ("enrolment",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A socket that is served, and the guard of its calls."""
 
     server: aio.Server
     guard: Guard
-    recorder: Recorder
-    opened: AsyncExitStack
 
-    async def stop(self, drain_s: float = DRAIN_S) -> None:
+    async def stop(self, drain_s: float) -> None:
         """Refuse what is new, finish what runs, end; what still runs after `drain_s` is cut."""
         self.guard.stop()
         await self.guard.idle(drain_s)
         await self.server.stop(0)
         await self.guard.settle()
+
+
+@dataclass(slots=True)
+class Running:
+    """A door that serves, and what is served beside it; made by `open_door`."""
+
+    serving: Sequence[Serving]
+    recorder: Recorder
+    opened: AsyncExitStack
+
+    @property
+    def guard(self) -> Guard:
+        """The guard of the door itself."""
+        return self.serving[0].guard
+
+    async def stop(self, drain_s: float = DRAIN_S) -> None:
+        """Refuse what is new, finish what runs, end; what still runs after `drain_s` is cut."""
+        await asyncio.gather(*(one.stop(drain_s) for one in self.serving))
         await self.opened.aclose()
 
 
@@ -77,22 +98,27 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
 
     Before it serves, the digest of the policies it judges by stands on the log.
     """
-    doors.rpcs(door)  # an rpc without access stops the start before anything is opened
+    listeners: tuple[Listener, ...] = (door, *BESIDE.get(door, ()))
+    for each in listeners:
+        doors.rpcs(each)  # an rpc without access stops the start before anything is opened
     engine = Engine(bundle.load(home.policies / "cedar"))
     base = Event(door=door)
     async with AsyncExitStack() as opened:
         parts = await _parts(home, door, engine, clock, opened)
-        furnished = doors.furnish(door, parts)
-        checks = _checks(door, parts, opened)
-        domain = f"gateway.{parts.settings.trust_domain}"
-        guard = Guard(furnished.methods, checks, parts.recorder, base, domain)
+        control = ControlClient(home.control_socket)
+        opened.push_async_callback(control.close)
+        furnished = {each: doors.furnish(each, parts) for each in listeners}
         digests = {"policies_sha256": parts.policies.sha256}
         told = base.with_(kind="policies.load", bundle=engine.bundle.sha256, detail=digests)
         await _tell(parts.recorder, told)
-        server = await _listen(home, door, guard, parts.policies.limits.messages.hard_bytes)
-        doing = asyncio.create_task(_do_chores(furnished.chores, base))
+        serving = [
+            await _listen(parts, each, _guard(parts, each, found.methods, control))
+            for each, found in furnished.items()
+        ]
+        chores = [chore for found in furnished.values() for chore in found.chores]
+        doing = asyncio.create_task(_do_chores(chores, base))
         opened.push_async_callback(_end, doing)
-        return Running(server, guard, parts.recorder, opened.pop_all())
+        return Running(serving, parts.recorder, opened.pop_all())
 
 
 async def _parts(
@@ -122,12 +148,12 @@ async def _parts(
     )
 
 
-def _checks(door: Door, parts: Parts, opened: AsyncExitStack) -> Checks:
-    control = ControlClient(parts.home.control_socket)
-    opened.push_async_callback(control.close)
+def _guard(
+    parts: Parts, door: Listener, methods: Mapping[str, tuple[Rpc, Method]], control: ControlClient
+) -> Guard:
     keys = token_keys.read_public(parts.home.token_keys)
     limits = parts.policies.limits
-    return Checks(
+    checks = Checks(
         door,
         control,
         parts.current,
@@ -138,6 +164,8 @@ def _checks(door: Door, parts: Parts, opened: AsyncExitStack) -> Checks:
         parts.clock,
         parts.policies.certificates.renewal.grace_s,
     )
+    domain = f"gateway.{parts.settings.trust_domain}"
+    return Guard(methods, checks, parts.recorder, Event(door=door), domain)
 
 
 def main(home: Home, door: Door) -> None:
@@ -161,7 +189,8 @@ async def _run(home: Home, door: Door) -> None:
     _LOG.info("door.stopped", door=door)
 
 
-async def _listen(home: Home, door: Door, guard: Guard, hard_bytes: int) -> aio.Server:
+async def _listen(parts: Parts, door: Listener, guard: Guard) -> Serving:
+    hard_bytes = parts.policies.limits.messages.hard_bytes
     server = aio.server(
         options=(
             ("grpc.max_receive_message_length", hard_bytes),
@@ -175,12 +204,12 @@ async def _listen(home: Home, door: Door, guard: Guard, hard_bytes: int) -> aio.
         )
     )
     server.add_generic_rpc_handlers((guard,))
-    path = home.door_socket(door)
+    path = parts.home.door_socket(door)
     path.unlink(missing_ok=True)
     server.add_insecure_port(f"unix:{path}")
     await server.start()
     path.chmod(SOCKET_MODE)
-    return server
+    return Serving(server, guard)
 
 
 async def _tell(recorder: Recorder, event: Event) -> None:

@@ -9,9 +9,10 @@ from gateway import log
 from gateway.clock import SYSTEM
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.pki.revoke import Keeper
+from gateway.pki.publish import Keeper, RestoredError
 from gateway.store import roles
 from gateway.store.database import Database
+from gateway.supervise.keeper import StartError
 
 _ROLE = "front"
 _RETRY_S = 5.0
@@ -21,14 +22,18 @@ _LOG = log.get("revocation")
 async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -> None:
     """Renew the list now where it is due, set `current`, and look after it until cancelled.
 
-    The front must not start before: with a list out of date it lets nobody in. Raises StoreError
-    when the database is away now, SettingsError or OSError for the authority's files.
+    The front must not start before: with a list out of date it lets nobody in. Raises StartError
+    where the database is older than the list (a restored backup does not know what was revoked
+    since), StoreError when it is away now, SettingsError or OSError for the authorities' files.
     """
     conninfo = roles.conninfo(home, settings, _ROLE)
     database = await Database.open(conninfo, application="gateway-revocation", size=1)
     try:
         keeper = Keeper(home, database, SYSTEM)
-        await keeper.look()
+        try:
+            await keeper.look()
+        except RestoredError as error:
+            raise StartError(f"{error}: run 'gateway certificate replay {home.root}'") from error
         current.set()
         while True:
             try:

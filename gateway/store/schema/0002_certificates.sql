@@ -150,6 +150,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_catalog, pg_temp AS 
     UPDATE gateway.epoch SET value = value + 1 WHERE name = 'revocation' RETURNING value
 $$;
 
+-- The first version numbered its lists beside the epoch: hourly, so that a million is a hundred years. From now on no list in
+-- place has a greater number than the epoch, but where a backup was restored.
+UPDATE gateway.epoch SET value = value + 1000000
+    WHERE name = 'revocation' AND EXISTS (SELECT FROM gateway.certificate);
+
 REVOKE ALL ON gateway.lineage, gateway.invitation FROM PUBLIC;
 REVOKE ALL ON FUNCTION gateway.certificate_first_use(text, bigint), gateway.lineage_lock(text, bigint),
                        gateway.revocation_epoch_next(), gateway.certificate_never_returns(),

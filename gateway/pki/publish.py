@@ -1,0 +1,243 @@
+"""Publishes the revocation lists: one per trusted authority, numbered with the epoch `revocation`.
+
+CRLNumber is the epoch, always, so that whoever holds list and database can tell which is newer; a
+list that is signed anew without a change takes the next epoch. Revoked certificates are named at
+once, superseded ones after a day, expired ones no more. The list of an authority whose key is not
+here is the one that the admin placed (`authorities.external_list`), once it verifies and is not
+older than the one in force.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography.x509 import CertificateRevocationList
+
+from gateway import log
+from gateway.clock import US_PER_S, Clock, from_datetime
+from gateway.config.home import Home
+from gateway.config.policies import CertificateRules, load_certificate_rules
+from gateway.config.strict import SettingsError
+from gateway.pki import authorities, crl, der
+from gateway.pki.authorities import Anchor
+from gateway.store.database import Database, StoreError, Transaction
+
+POLL_S = 0.5
+# How often whoever waits for a list looks whether it is there.
+LOOK_S = 0.05
+_HOUR_US = 3_600 * US_PER_S
+_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
+_NEXT = "SELECT gateway.revocation_epoch_next()"
+_ENDED = (
+    "SELECT coalesce(issuer_sha256, %s), serial, revoked_us, reason FROM gateway.certificate"
+    " WHERE state <> 1 AND not_after_us > %s AND (state = 2 OR revoked_us <= %s) ORDER BY serial"
+)
+_LOG = log.get("pki")
+
+
+class RestoredError(Exception):
+    """The list on disk is newer than the database: that one is a restored backup."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The lists in place: those of our authorities, their number and when the oldest was made."""
+
+    lists: tuple[CertificateRevocationList, ...]
+    ours: tuple[CertificateRevocationList, ...]
+    number: int
+    made_us: int
+
+
+async def epoch(tx: Transaction) -> int:
+    """Return the epoch `revocation` as this transaction sees it."""
+    row = await tx.fetch_one(_EPOCH)
+    return row[0] if row else 0
+
+
+def published(home: Home) -> Published:
+    """Return the lists in HOME/public; raises MalformedError, OSError."""
+    roots = der.certificates(home.root_certificate.read_bytes())
+    anchors = der.certificates(home.client_authority_certificate.read_bytes())
+    lists = tuple(der.revocation_lists(home.crl.read_bytes()))
+    found = [crl.of(one, lists) for one in anchors if authorities.is_ours(one, roots)]
+    ours = tuple(one for one in found if one is not None)
+    made = [from_datetime(one.last_update_utc + crl.BACKDATE) for one in ours]
+    number = max(map(crl.number_of, ours), default=0)
+    return Published(lists, ours, number, min(made, default=0))
+
+
+async def renew(
+    home: Home, database: Database, anchors: Sequence[Anchor], rules: CertificateRules, clock: Clock
+) -> int:
+    """Write the lists anew from the register and return their number.
+
+    Raises RestoredError when the lists in place have a greater number than the epoch.
+    """
+    with authorities.alone(home):
+        before = published(home)
+        number = await _next_number(database, before.number)
+        named = await _named(database, anchors, rules, clock.now_us())
+        valid = timedelta(hours=rules.revocation_list.valid_hours)
+        lists: list[CertificateRevocationList | None] = [
+            placed(home, anchor, before.lists)
+            if anchor.key is None
+            else crl.build(
+                anchor.authority, named[anchor.spki_sha256], number, clock.now_us(), valid
+            )
+            for anchor in anchors
+        ]
+        crl.write(home.crl, *(one for one in lists if one is not None))
+    return number
+
+
+def placed(
+    home: Home, anchor: Anchor, before: Sequence[CertificateRevocationList]
+) -> CertificateRevocationList | None:
+    """Return the list of an authority whose key is not here.
+
+    The one that the admin placed where it verifies and is not older than the one in force, else
+    that one; None where there is neither.
+    """
+    in_force = crl.of(anchor.certificate, before)
+    path = authorities.external_list(home, anchor.certificate)
+    try:
+        found = crl.of(anchor.certificate, [der.revocation_list(path.read_bytes())])
+        if found is None:
+            raise der.MalformedError("not of this authority")
+        if in_force is not None and crl.number_of(found) < crl.number_of(in_force):
+            raise der.MalformedError("older than the one in force")
+    except FileNotFoundError:
+        return in_force
+    except (der.MalformedError, OSError) as error:
+        _LOG.warning("external list not taken", authority=anchor.name, why=str(error))
+        return in_force
+    return found
+
+
+async def reached(home: Home, number: int, patience_s: float) -> int:
+    """Wait until the lists in place have this number or a greater one, and return theirs.
+
+    0 when that takes longer than `patience_s`.
+    """
+    try:
+        async with asyncio.timeout(patience_s):
+            while True:
+                found = (await asyncio.to_thread(published, home)).number
+                if found >= number:
+                    return found
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        return 0
+
+
+class Keeper:
+    """Keeps the lists current while the gateway runs: after each change of the register, hourly.
+
+    Runs in the supervisor: it alone may read the authorities' keys and write HOME/public. The
+    database role `front` is enough.
+    """
+
+    def __init__(self, home: Home, database: Database, clock: Clock) -> None:
+        """Keep the lists of this HOME; raises SettingsError when its rules are wrong."""
+        self._home = home
+        self._database = database
+        self._clock = clock
+        self._rules = load_certificate_rules(home.policies / "certificates.toml")
+        self._authorities = authorities.Current(home)
+        # What was found when there was last nothing to do, and until when that holds by itself.
+        self._seen: object = None
+        self._due_us = 0
+
+    async def run(self) -> None:
+        """Look twice a second, for ever; while the database is away, the lists age."""
+        while True:
+            try:
+                await self.look()
+            except StoreError as error:
+                _LOG.warning("revocation list not renewed", error=type(error).__name__)
+            except (RestoredError, SettingsError, der.MalformedError) as error:
+                # The lists in place age; at their end the front lets nobody in.
+                _LOG.error("revocation list not renewed", why=str(error))
+            await asyncio.sleep(POLL_S)
+
+    async def look(self) -> bool:
+        """Write the lists anew where that is due; returns whether it was. Raises as `renew`."""
+        anchors = self._authorities.anchors()
+        async with self._database.transaction() as tx:
+            current = await epoch(tx)
+        seen = (current, anchors, _stamps(self._home, anchors))
+        if seen == self._seen and self._clock.now_us() < self._due_us:
+            return False
+        before = published(self._home)
+        due = current != before.number or self._is_old(before)
+        due = due or not _complete(self._home, anchors, before)
+        if due:
+            number = await renew(self._home, self._database, anchors, self._rules, self._clock)
+            _LOG.info("revocation list renewed", number=number)
+            seen = (number, *seen[1:])
+            before = published(self._home)
+        self._seen, self._due_us = seen, before.made_us + self._life_us()
+        return due
+
+    def _is_old(self, found: Published) -> bool:
+        return self._clock.now_us() - found.made_us >= self._life_us()
+
+    def _life_us(self) -> int:
+        return round(self._rules.revocation_list.renew_hours * _HOUR_US)
+
+
+async def _next_number(database: Database, listed: int) -> int:
+    """Return the number of the next list, committed: no list is ever ahead of the epoch."""
+    async with database.transaction() as tx:
+        number = await epoch(tx)
+        if number < listed:
+            raise RestoredError(f"the list has number {listed}, the database {number}")
+        if number == listed:
+            [(number,)] = await tx.fetch(_NEXT)
+    return number
+
+
+async def _named(
+    database: Database, anchors: Sequence[Anchor], rules: CertificateRules, now_us: int
+) -> Mapping[bytes, list[crl.Revoked]]:
+    """Return what each authority's list names.
+
+    Of what is revoked meanwhile some may be named already; its own epoch brings the next list.
+    """
+    oldest = authorities.oldest(anchors)
+    late_us = now_us - round(rules.renewal.list_superseded_after_hours * _HOUR_US)
+    own = b"" if oldest is None else oldest.spki_sha256
+    named: defaultdict[bytes, list[crl.Revoked]] = defaultdict(list)
+    async with database.transaction() as tx:
+        for issuer, *entry in await tx.fetch(_ENDED, (own, now_us, late_us)):
+            named[issuer].append(crl.Revoked(*entry))
+    return named
+
+
+def _complete(home: Home, anchors: Sequence[Anchor], found: Published) -> bool:
+    """Return whether every authority has its list in place, the placed ones as they were placed."""
+    for anchor in anchors:
+        listed = crl.of(anchor.certificate, found.lists)
+        if anchor.key is None and listed != placed(home, anchor, found.lists):
+            return False
+        if anchor.key is not None and listed is None:
+            return False
+    return True
+
+
+def _stamps(home: Home, anchors: Sequence[Anchor]) -> list[tuple[int, int] | None]:
+    """Return what changes when somebody places a list."""
+    files = [authorities.external_list(home, one.certificate) for one in anchors if one.key is None]
+    return [_stamp(path) for path in files]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

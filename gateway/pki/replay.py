@@ -1,0 +1,89 @@
+"""Brings a restored database up to the revocations made since: from the list on disk and the log.
+
+A database from a backup does not know what was revoked after it was made (step-ca's issue 606: a
+restore "un-revoked" certificates). The list in HOME/public does, and its number is the epoch at
+which it was signed: where the database's is smaller, the supervisor starts nothing until this ran.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from gateway.clock import from_datetime
+from gateway.config.home import Home
+from gateway.names import SubjectKind
+from gateway.pki import crl, publish, revoke
+from gateway.pki.register import Bearer
+from gateway.pki.revoke import Target
+from gateway.pki.verify import serial_text
+from gateway.store.database import Transaction
+from gateway.tlog import leaf
+
+_LEAVES = (
+    "SELECT leaf, time_us FROM gateway.audit_entry"
+    " WHERE kind = %s AND decision = 'allow' ORDER BY idx"
+)
+_KNOWN = "SELECT 1 FROM gateway.certificate WHERE serial = %s"
+_RAISE = "SELECT max(gateway.revocation_epoch_next()) FROM generate_series(1, %s)"
+_WORDS = {flag: word for word, flag in crl.REASONS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How many certificates were revoked once more, and how many listed ones nobody knows.
+
+    An unknown one is let in by no one: it is not in the register. `epoch` is what it is now.
+    """
+
+    certificates: int
+    unknown: int
+    epoch: int
+
+
+async def replay(home: Home, tx: Transaction, oldest: bytes) -> Replayed:
+    """Revoke again what the list and the log name, and raise the epoch above the list's number.
+
+    `oldest` as for `Target.of_authority`. Running it again changes nothing but the epoch.
+    """
+    state = publish.published(home)
+    certificates = unknown = 0
+    for entry in (entry for one in state.ours for entry in one):
+        serial = serial_text(entry.serial_number)
+        at_us = from_datetime(entry.revocation_date_utc)
+        certificates += await revoke.take(tx, Target.of_serial(serial), _reason(entry), at_us)
+        unknown += await tx.fetch_one(_KNOWN, (serial,)) is None
+    for content, time_us in await tx.fetch(_LEAVES, (revoke.KIND,)):
+        target, reason = _told(leaf.parse(bytes(content)).get("detail"), oldest)
+        if target is not None:
+            certificates += await revoke.take(tx, target, reason, time_us, until_us=time_us)
+    missing = state.number + 1 - await publish.epoch(tx)
+    if missing > 0:
+        await tx.fetch(_RAISE, (missing,))
+    return Replayed(certificates, unknown, await publish.epoch(tx))
+
+
+def _reason(entry: x509.RevokedCertificate) -> str:
+    try:
+        found = entry.extensions.get_extension_for_class(x509.CRLReason)
+    except x509.ExtensionNotFound:
+        return "unspecified"
+    return _WORDS.get(found.value.reason, "unspecified")
+
+
+def _told(detail: object, oldest: bytes) -> tuple[Target | None, str]:
+    """Return what a leaf of a revocation says was revoked, and why."""
+    if not isinstance(detail, Mapping):
+        return None, ""
+    words = {name: str(value) for name, value in detail.items()}
+    reason = words.get("cause", "unspecified")
+    organisation = words.get("target_organisation", "")
+    if "target_serial" in words:
+        return Target.of_serial(words["target_serial"]), reason
+    if "issuer_sha256" in words:
+        return Target.of_authority(bytes.fromhex(words["issuer_sha256"]), oldest), reason
+    if "target_subject_name" in words:
+        officer = words.get("target_subject_kind") == "officer"
+        kind: SubjectKind = "officer" if officer else "sys"
+        return Target.of_bearer(Bearer(organisation, kind, words["target_subject_name"])), reason
+    return (Target.of_organisation(organisation) if organisation else None), reason
