@@ -15,7 +15,8 @@ from cryptography.x509 import Certificate
 
 from gateway.audit.event import Event
 from gateway.audit.recorder import Effect
-from gateway.cli import host
+from gateway.cli import ceremony as certificate_ceremony
+from gateway.cli import ceremony_host, host
 from gateway.cli.certificate_check import check_one
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.clock import SYSTEM, iso
@@ -58,6 +59,8 @@ def register(app: typer.Typer) -> None:
     noun.command("list", help="certificate.list.help")(list_all)
     noun.command("check", help="certificate.check.help")(check_one)
     noun.command("renew-server", help="certificate.renew-server.help")(renew_server)
+    noun.command("register", help="certificate.register.help")(ceremony_host.register_one)
+    certificate_ceremony.add(noun)
     app.add_typer(noun, name="certificate")
 
 
