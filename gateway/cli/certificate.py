@@ -25,7 +25,7 @@ from gateway.config.folders import PRIVATE_FILE, PUBLIC_FILE
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
 from gateway.names import Subject, SubjectKind
-from gateway.pki import authorities, ceremony, csr, issue, profile, publish, revoke
+from gateway.pki import ceremony, csr, issue, profile, publish, revoke
 from gateway.pki import register as registered
 from gateway.pki.verify import serial_text
 from gateway.store import roles
@@ -218,7 +218,7 @@ async def _renew_list(place: Home) -> int:
     database = await Database.open(conninfo, application="gateway-host", size=1)
     try:
         rules = policies.load_certificate_rules(place.policies / "certificates.toml")
-        return await publish.renew(place, database, authorities.load(place), rules, SYSTEM)
+        return await publish.renew(place, database, rules, SYSTEM)
     finally:
         await database.close()
 

@@ -47,13 +47,13 @@ def judge_authority(certificate: Certificate, trusted: Sequence[Anchor], now_us:
             raise SettingsError("an authority of this name is trusted already")
 
 
-def judge_list(found: CertificateRevocationList, authority: Certificate, now_us: int) -> None:
-    """Pass a list that an authority signed, whole and current; raises SettingsError."""
+def judge_list(found: CertificateRevocationList, authority: Certificate) -> None:
+    """Pass a list that an authority signed, of all that it issued; raises SettingsError.
+
+    Whether it is current is seen in each handshake.
+    """
     if crl.of(authority, (found,)) is None:
         raise SettingsError("the list is not this authority's")
-    now, end = to_datetime(now_us), found.next_update_utc
-    if end is None or not found.last_update_utc <= now < end:
-        raise SettingsError("the list is not current")
     try:
         crl.number_of(found)
         extensions = list(found.extensions)
@@ -61,6 +61,8 @@ def judge_list(found: CertificateRevocationList, authority: Certificate, now_us:
         raise SettingsError(f"the list cannot be used: {error}") from error
     if any(isinstance(one.value, _PARTIAL) or one.critical for one in extensions):
         raise SettingsError("the list is not of all that the authority issued")
+    if found.next_update_utc is None:
+        raise SettingsError("the list has no end")
 
 
 def judge(
@@ -70,7 +72,10 @@ def judge(
     if authorities.is_ours(certificate, authorities.roots(home)):
         raise SettingsError("our own root signed this authority: install it")
     judge_authority(certificate, authorities.load(home), now_us)
-    judge_list(found, certificate, now_us)
+    judge_list(found, certificate)
+    now, end = to_datetime(now_us), found.next_update_utc
+    if end is None or not found.last_update_utc <= now < end:
+        raise SettingsError("the list is not current")
 
 
 def trust(home: Home, certificate: Certificate, found: CertificateRevocationList) -> None:

@@ -21,7 +21,7 @@ from gateway.clock import US_PER_S, Clock, from_datetime
 from gateway.config.home import Home
 from gateway.config.policies import CertificateRules, load_certificate_rules
 from gateway.config.strict import SettingsError
-from gateway.pki import authorities, crl, der
+from gateway.pki import authorities, crl, der, external
 from gateway.pki.authorities import Anchor
 from gateway.store.database import Database, StoreError, Transaction
 
@@ -44,12 +44,11 @@ class RestoredError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The lists in place: those of our authorities, their number and when the oldest was made."""
+    """The lists in place, those of our authorities, and the greatest number of these."""
 
     lists: tuple[CertificateRevocationList, ...]
     ours: tuple[CertificateRevocationList, ...]
     number: int
-    made_us: int
 
 
 async def epoch(tx: Transaction) -> int:
@@ -65,19 +64,18 @@ def published(home: Home) -> Published:
     lists = tuple(der.revocation_lists(home.crl.read_bytes()))
     found = [crl.of(one, lists) for one in anchors if authorities.is_ours(one, roots)]
     ours = tuple(one for one in found if one is not None)
-    made = [from_datetime(one.last_update_utc + crl.BACKDATE) for one in ours]
-    number = max(map(crl.number_of, ours), default=0)
-    return Published(lists, ours, number, min(made, default=0))
+    return Published(lists, ours, max(map(crl.number_of, ours), default=0))
 
 
-async def renew(
-    home: Home, database: Database, anchors: Sequence[Anchor], rules: CertificateRules, clock: Clock
-) -> int:
+async def renew(home: Home, database: Database, rules: CertificateRules, clock: Clock) -> int:
     """Write the lists anew from the register and return their number.
+
+    The authorities are read once nobody else can change them: a roll-over meanwhile keeps its list.
 
     Raises RestoredError when the lists in place have a greater number than the epoch.
     """
     with authorities.alone(home):
+        anchors = authorities.load(home)
         before = published(home)
         number = await _next_number(database, before.number)
         named = await _named(database, anchors, rules, clock.now_us())
@@ -105,14 +103,13 @@ def placed(
     in_force = crl.of(anchor.certificate, before)
     path = authorities.external_list(home, anchor.certificate)
     try:
-        found = crl.of(anchor.certificate, [der.revocation_list(path.read_bytes())])
-        if found is None:
-            raise der.MalformedError("not of this authority")
+        found = der.revocation_list(path.read_bytes())
+        external.judge_list(found, anchor.certificate)
         if in_force is not None and crl.number_of(found) < crl.number_of(in_force):
             raise der.MalformedError("older than the one in force")
     except FileNotFoundError:
         return in_force
-    except (der.MalformedError, OSError) as error:
+    except (der.MalformedError, SettingsError, OSError) as error:
         _LOG.warning("external list not taken", authority=anchor.name, why=str(error))
         return in_force
     return found
@@ -173,21 +170,29 @@ class Keeper:
         if seen == self._seen and self._clock.now_us() < self._due_us:
             return False
         before = published(self._home)
-        due = current != before.number or self._is_old(before)
-        due = due or not _complete(self._home, anchors, before)
+        due = not _complete(self._home, anchors, before)
+        if any(anchor.key is not None for anchor in anchors):
+            due = due or current != before.number or self._is_old(anchors, before)
         if due:
-            number = await renew(self._home, self._database, anchors, self._rules, self._clock)
+            number = await renew(self._home, self._database, self._rules, self._clock)
             _LOG.info("revocation list renewed", number=number)
             seen = (number, *seen[1:])
             before = published(self._home)
-        self._seen, self._due_us = seen, before.made_us + self._life_us()
+        self._seen, self._due_us = seen, _made_us(anchors, before) + self._life_us()
         return due
 
-    def _is_old(self, found: Published) -> bool:
-        return self._clock.now_us() - found.made_us >= self._life_us()
+    def _is_old(self, anchors: Sequence[Anchor], found: Published) -> bool:
+        return self._clock.now_us() - _made_us(anchors, found) >= self._life_us()
 
     def _life_us(self) -> int:
         return round(self._rules.revocation_list.renew_hours * _HOUR_US)
+
+
+def _made_us(anchors: Sequence[Anchor], found: Published) -> int:
+    """Return when the oldest list that can be signed here was made."""
+    listed = [crl.of(one.certificate, found.lists) for one in anchors if one.key is not None]
+    made = [one.last_update_utc + crl.BACKDATE for one in listed if one is not None]
+    return min(map(from_datetime, made), default=0)
 
 
 async def _next_number(database: Database, listed: int) -> int:
