@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
-from gateway.config.home import Door, Home
+from gateway.config.home import Home, Listener
 from gateway.link.connection import Connection, abstract_address, new_name
 from gateway.link.control import ControlServer
 from gateway.pki.verify import verified
@@ -41,7 +41,7 @@ class Entrance:
         await asyncio.gather(*self._pumps.values(), return_exceptions=True)
         await self.stop()
 
-    async def listen(self, person: Person, door: Door, found: dict[str, Any]) -> int:
+    async def listen(self, person: Person, door: Listener, found: dict[str, Any]) -> int:
         """Return a port on which connections are this person's; `found` replaces fields of Connection."""
         listener = await asyncio.start_server(
             lambda r, w: self._let_in(person, door, found, r, w), "127.0.0.1", 0
@@ -63,7 +63,7 @@ class Entrance:
     async def _let_in(
         self,
         person: Person,
-        door: Door,
+        door: Listener,
         found: dict[str, Any],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -93,11 +93,15 @@ class Entrance:
 
 
 def _connection(
-    name: str, person: Person, door: Door, writer: asyncio.StreamWriter, found: dict[str, Any]
+    name: str, person: Person, door: Listener, writer: asyncio.StreamWriter, found: dict[str, Any]
 ) -> Connection:
     peer, listener = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
     value = verified(person.certificate, person.subject)
     organisation = person.organisation
+    if door == "enrolment":
+        # Nobody shows a certificate there: what is known is the tunnel.
+        nothing = ("subject", "serial", "certificate_sha256", "spki_sha256")
+        found = {**dict.fromkeys(nothing, ""), "not_after_us": 0, **found}
     fields: dict[str, Any] = {
         "name": name,
         "door": door,

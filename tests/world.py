@@ -30,13 +30,15 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.config import policies
-from gateway.config.home import DOORS, Door, Home
+from gateway.config.home import DOORS, Door, Home, Listener
 from gateway.config.settings import Settings
 from gateway.front.listener import Front
 from gateway.names import DEFAULT_TRUST_DOMAIN
 from gateway.pki import ceremony
 from gateway.pki.issue import Authority
+from gateway.pki.publish import Keeper
 from gateway.services import server
+from gateway.services.guard import Guard
 from gateway.services.server import Running, open_door
 from gateway.store import roles
 from gateway.store.database import Database
@@ -89,7 +91,8 @@ OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.max_send_message_length", -1),
 )
-_SERVICE_OF_DOOR: dict[str, Door] = {
+_SERVICE_OF_DOOR: dict[str, Listener] = {
+    "gateway.v1.EnrolmentService": "enrolment",
     "gateway.v1.IdentityService": "identity",
     "gateway.v1.UploadService": "intake",
     "gateway.v1.AdminService": "administration",
@@ -162,7 +165,7 @@ class World:
         self.receipt_id = ""
         self._superuser = superuser
         self._owner: psycopg.Connection | None = None
-        self._channels: dict[tuple[str, str, Door], Any] = {}
+        self._channels: dict[tuple[str, str, Listener], Any] = {}
         self._signing: asyncio.Task[None] | None = None
         self._stop_signer = asyncio.Event()
         self._opened = contextlib.AsyncExitStack()
@@ -221,9 +224,15 @@ class World:
         """A county of the other city: its uploading system."""
         return self.people[OTHER_COUNTY, "uploader"]
 
+    def guard(self, door: Listener) -> Guard:
+        """Return the guard of a door; enrolment is served by the identity process, beside its door."""
+        if door == "enrolment":
+            return self.doors["identity"].serving[1].guard
+        return self.doors[door].guard
+
     # --- calls ------------------------------------------------------------------------------------
 
-    async def channel(self, person: Person, door: Door, **found: Any) -> Any:
+    async def channel(self, person: Person, door: Listener, **found: Any) -> Any:
         """Return a channel of a person to a door.
 
         `found` replaces what the front found out (fields of link.Connection).
@@ -274,7 +283,7 @@ class World:
         *,
         token: str = "",
         timeout: float | None = CALL_TIMEOUT_S,  # noqa: ASYNC109  the deadline that the call carries
-        door: Door | None = None,
+        door: Listener | None = None,
         metadata: tuple[tuple[str, str | bytes], ...] = (),
         **found: Any,
     ) -> bytes:
@@ -353,6 +362,21 @@ class World:
 
     # --- hands ------------------------------------------------------------------------------------
 
+    async def keep_lists(self) -> Keeper:
+        """Have the revocation lists kept as the supervisor does, until the end of the world."""
+        conninfo = roles.conninfo(self.home, self.settings, "front")
+        database = await Database.open(conninfo, application="lists", size=1)
+        self._opened.push_async_callback(database.close)
+        keeper = Keeper(self.home, database, self.clock)
+        keeping = asyncio.create_task(keeper.run())
+
+        async def end() -> None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+        self._opened.push_async_callback(end)
+        return keeper
+
     async def start_signer(self) -> None:
         """Start the signer, or start it again."""
         folder = self.home.secrets("signer")
@@ -408,7 +432,7 @@ class World:
         self.close_owner()
 
 
-def door_of(method: str) -> Door:
+def door_of(method: str) -> Listener:
     """Return the door at which a method's service stands."""
     return _SERVICE_OF_DOOR.get(method.split("/")[1], "identity")
 

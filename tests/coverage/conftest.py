@@ -8,4 +8,5 @@ from tests.world import held
 @pytest.fixture(scope="module")
 def province(cluster):
     with held(cluster) as stands:
+        stands.run(stands.world.keep_lists())
         yield stands

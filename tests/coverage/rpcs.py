@@ -12,16 +12,19 @@ import psycopg
 from google.protobuf.message import Message
 
 from gateway.clock import US_PER_S
-from gateway.config.home import DOORS, Door
+from gateway.config.home import LISTENERS, Listener
 from gateway.services import doors
 from gateway.services.access import Rpc
 from gateway.services.health import HealthCheckRequest
 from gateway.store import roles
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import audit_service_pb2 as audit
+from gateway.v1 import certificate_pb2 as certificate
+from gateway.v1 import enrolment_service_pb2 as enrolment
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
+from tests.papers import fingerprint, invite, new_key, request_for, system
 from tests.world import (
     CITY,
     COUNTY,
@@ -38,12 +41,14 @@ UPLOAD = "/gateway.v1.UploadService/UploadBatches"
 LOGIN = "/gateway.v1.IdentityService/Login"
 WHOAMI = "/gateway.v1.IdentityService/WhoAmI"
 # (door, wire name) of every rpc at every door that serves.
-ALL: list[tuple[Door, str]] = [(door, method) for door in DOORS for method in doors.rpcs(door)]
+ALL: list[tuple[Listener, str]] = [
+    (door, method) for door in LISTENERS for method in doors.rpcs(door)
+]
 UNARY = [(door, method) for door, method in ALL if method != UPLOAD]
 IDS = {case: f"{case[0]}-{case[1].rsplit('/', 1)[1]}" for case in ALL}
 
 
-def rpc_of(door: Door, method: str) -> Rpc:
+def rpc_of(door: Listener, method: str) -> Rpc:
     return doors.rpcs(door)[method]
 
 
@@ -122,7 +127,56 @@ def _leaving(message: Callable[[], Message]) -> Case:
     return Case(lambda w: w.people[SECOND_COUNTY, "uploader"], lambda _: message())
 
 
+def _enrol(world: World) -> Message:
+    _, code = invite(world, COUNTY, "uploader")
+    return enrolment.EnrolRequest(request_id=new_id(), code=code, csr=request_for(new_key()))
+
+
+def _approve(world: World) -> Message:
+    spki = fingerprint(new_key())
+    shown = {"needs_approval": True, "state": 2, "spki_sha256": bytes.fromhex(spki)}
+    number, _ = invite(world, COUNTY, "uploader", **shown)
+    return admin.ApproveEnrolmentRequest(
+        request_id=new_id(), invitation_id=number, spki_sha256=spki
+    )
+
+
+def _cancel(world: World) -> Message:
+    number, _ = invite(world, COUNTY, "uploader")
+    return admin.CancelInvitationRequest(request_id=new_id(), invitation_id=number)
+
+
+def _revoke(world: World) -> Message:
+    """All certificates of a system that has none: the call is whole, and nobody is cut."""
+    system(world, COUNTY, "spare")
+    bearer = admin.RevokeCertificatesRequest.Bearer(organisation_code=COUNTY, system_name="spare")
+    return admin.RevokeCertificatesRequest(
+        request_id=new_id(),
+        bearer=bearer,
+        cause=admin.RevokeCertificatesRequest.CAUSE_CESSATION,
+        reason="out of use",
+    )
+
+
 CASES: dict[str, Case] = {
+    "Diagnose": _own(identity.DiagnoseRequest),
+    "RenewCertificate": _own(
+        lambda: identity.RenewCertificateRequest(request_id=new_id(), csr=request_for(new_key()))
+    ),
+    "Enrol": Case(lambda w: w.county, _enrol),
+    "InviteCertificate": _admin(
+        lambda: admin.InviteCertificateRequest(
+            request_id=new_id(),
+            organisation_code=COUNTY,
+            system_name="uploader",
+            purpose=certificate.CERTIFICATE_PURPOSE_TLS,
+        )
+    ),
+    "ApproveEnrolment": Case(lambda w: w.province_admin, _approve, lambda w: w.auditor),
+    "CancelInvitation": Case(lambda w: w.province_admin, _cancel, lambda w: w.auditor),
+    "ListInvitations": _admin(admin.ListInvitationsRequest),
+    "RevokeCertificates": Case(lambda w: w.province_admin, _revoke, lambda w: w.auditor),
+    "ListCertificates": _admin(admin.ListCertificatesRequest),
     "Login": _own(lambda: identity.LoginRequest(account_name="uploader", password=PASSWORD)),
     "RefreshToken": _own(identity.RefreshTokenRequest),
     "Logout": _leaving(identity.LogoutRequest),
@@ -204,8 +258,9 @@ class Watch:
     async def leaves(self) -> list[dict[str, Any]]:
         """The leaves since, once the door has nothing under way."""
         for door in self._world.doors.values():
-            await door.guard.idle(5)
-            await door.guard.settle()
+            for serving in door.serving:
+                await serving.guard.idle(5)
+                await serving.guard.settle()
         # A test that turned the clock back has the recorder say so.
         return [leaf for leaf in self._world.leaves(self._begin) if leaf["kind"] != "log.clock"]
 
@@ -218,7 +273,7 @@ class Watch:
 async def token_for(world: World, method: str, person: Person) -> str:
     """A token where the rpc wants one: one for all calls of a person, but where the call ends its session."""
     name = method.rsplit("/", 1)[1]
-    if name in ("Login", "Check"):
+    if name in ("Login", "Check", "Diagnose", "RenewCertificate", "Enrol"):
         return ""
     if name in ("Logout", "ChangePassword"):
         restore_password(world, person)
@@ -261,7 +316,7 @@ async def a_receipt(world: World) -> str:
 
 async def send(
     world: World,
-    door: Door,
+    door: Listener,
     method: str,
     person: Person,
     messages: list[bytes],
@@ -281,7 +336,7 @@ async def send(
 
 
 async def call(
-    world: World, door: Door, method: str, person: Person, message: Message, token: str
+    world: World, door: Listener, method: str, person: Person, message: Message, token: str
 ) -> bytes:
     """Make one good call of whatever shape."""
     return await send(world, door, method, person, [message.SerializeToString()], token=token)

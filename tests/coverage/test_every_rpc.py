@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import pytest
 
+from gateway.config.home import LISTENERS
 from gateway.services.wire import FIRST_MESSAGE_S
 from tests.coverage.rpcs import (
     ALL,
@@ -34,8 +35,8 @@ def fresh(province):
     """What one test used up is there again for the next: buckets are full, and there is a batch to ask for."""
     world = province.world
     world.receipt_id = province.run(a_receipt(world))
-    for door in world.doors.values():
-        limits = door.guard._checks.limits
+    for door in LISTENERS:
+        limits = world.guard(door)._checks.limits
         limits._accounts._levels.clear()
         limits._connections._levels.clear()
 
@@ -120,7 +121,7 @@ def test_a_stream_without_a_batch_leaves_nothing(province):
     province.run(scenario(province.world))
 
 
-@pytest.mark.parametrize("door", ["identity", "intake", "administration"])
+@pytest.mark.parametrize("door", LISTENERS)
 @pytest.mark.parametrize(
     "method",
     [
@@ -191,7 +192,7 @@ def test_login_with_a_wrong_password(province):
 def test_deadline(province, case, timeout, reason):
     async def scenario(world):
         person, message, token = await good(world, case)
-        await world.call(person, "/grpc.health.v1.Health/Check", b"", door=case[0])  # connects
+        await (await world.channel(person, case[0])).channel_ready()
         watch = Watch(world)
         raw = message.SerializeToString()
         error = await refused(send(world, *case, person, [raw], token=token, timeout=timeout))
@@ -237,13 +238,13 @@ def test_oversize_beyond_grpcs_limit(province, case):
 def test_cancel_before_the_message(province, case):
     async def scenario(world):
         person, _, token = await good(world, case)
-        await world.call(person, "/grpc.health.v1.Health/Check", b"", door=case[0])
         channel = await world.channel(person, case[0])
+        await channel.channel_ready()
         watch = Watch(world)
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
         pending = channel.stream_stream(case[1])(metadata=metadata, timeout=20)
         await pending.wait_for_connection()
-        guard = world.doors[case[0]].guard
+        guard = world.guard(case[0])
         await eventually(lambda: guard._running > 0)
         await asyncio.sleep(0.02)  # so that the call is past its first checks
         pending.cancel()
@@ -381,6 +382,6 @@ def test_a_message_that_never_comes_is_not_waited_for(province, monkeypatch):
 
 
 def replace_method(monkeypatch, world, case, method):
-    guard = world.doors[case[0]].guard
+    guard = world.guard(case[0])
     rpc, _ = guard._methods[case[1]]
     monkeypatch.setitem(guard._methods, case[1], (rpc, method))
