@@ -23,7 +23,7 @@ from gateway.client.slots import Slot
 from gateway.config.settings import PortSettings
 from gateway.config.strict import SettingsError, build, read
 
-__all__ = ["Profile", "ProfileError", "Remote", "load", "locate", "write"]
+__all__ = ["Profile", "ProfileError", "Remote", "load", "locate", "write", "write_remote"]
 
 DEFAULT_NAME = "default"
 
@@ -138,8 +138,13 @@ def write(
     write_private(profile.root, root)
     if password:
         write_private(profile.password, f"{password}\n".encode())
-    write_private(folder / "profile.toml", _toml(remote).encode())
+    write_remote(folder, remote)
     return profile
+
+
+def write_remote(folder: Path, remote: Remote) -> None:
+    """Write profile.toml: the file that makes a folder a profile."""
+    write_private(folder / "profile.toml", _toml(remote).encode())
 
 
 def _toml(remote: Remote) -> str:

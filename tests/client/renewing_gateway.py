@@ -7,7 +7,8 @@ the machine's clock, which the tests do not turn.
 import asyncio
 import ssl
 import tempfile
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class RenewingGateway(SmallGateway):
     codes: dict[str, bytes | None] = field(default_factory=dict)
     pending: bool = False
     enrolments: int = 0
+    change_enrolment: Callable[[en.EnrolResponse], None] | None = None
     purpose: int = ce.CERTIFICATE_PURPOSE_TLS
     bound: dict[str, str] = field(default_factory=dict)
     presented: str = ""
@@ -163,7 +165,7 @@ class RenewingGateway(SmallGateway):
         if self.lose_renewals:
             self.lose_renewals -= 1
             raise refuse(Reason.SHUTTING_DOWN, retry_after_s=0.01)
-        return en.EnrolResponse(
+        answer = en.EnrolResponse(
             certificate=self._told(found),
             purpose=self.purpose,
             spiffe_id=SPIFFE_ID,
@@ -177,6 +179,9 @@ class RenewingGateway(SmallGateway):
             disclosure_port=self.port,
             administration_port=self.port,
         )
+        if self.change_enrolment is not None:
+            self.change_enrolment(answer)
+        return answer
 
     def _issue_token(self):
         return super()._issue()
@@ -251,7 +256,10 @@ class RenewingGateway(SmallGateway):
             write_private(Path(folder, "server.pem"), own.server[0] + own.server[1])
             context.load_cert_chain(Path(folder, "server.pem"))
 
+        serving = set()
+
         async def accept(reader, writer):
+            serving.add(asyncio.current_task())
             chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
             if chosen == "h2":
                 await relay(reader, writer, inner)
@@ -260,14 +268,17 @@ class RenewingGateway(SmallGateway):
             body = root or own.root
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)  # fmt: skip
             await writer.drain()
-            writer.close()
+            await ended(writer)
 
-        listening = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+        listening = await asyncio.start_server(
+            accept, "127.0.0.1", 0, ssl=context, ssl_shutdown_timeout=0.5
+        )
         try:
             yield listening.sockets[0].getsockname()[1]
         finally:
             listening.close()
             await server.stop(None)
+            await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def relay(reader, writer, port):
@@ -288,7 +299,14 @@ async def relay(reader, writer, port):
         task.cancel()
     await asyncio.gather(*pumps, return_exceptions=True)
     for sink in (inner_writer, writer):
-        sink.close()
+        await ended(sink)
+
+
+async def ended(writer):
+    """Close a connection and wait until it is."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def stamp(us):
