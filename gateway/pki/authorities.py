@@ -88,6 +88,18 @@ def oldest(anchors: Sequence[Anchor]) -> Anchor | None:
     return next((anchor for anchor in reversed(anchors) if anchor.ours), None)
 
 
+def is_external(anchors: Sequence[Anchor], issuer_sha256: bytes | None) -> bool:
+    """Return whether the authority of a register row is trusted and not ours."""
+    issuer = _issuer(anchors, issuer_sha256)
+    return any(not one.ours and one.spki_sha256 == issuer for one in anchors)
+
+
+def _issuer(anchors: Sequence[Anchor], issuer_sha256: bytes | None) -> bytes | None:
+    """Return whose key a row names: without issuer it is of our oldest authority."""
+    first = oldest(anchors)
+    return issuer_sha256 or (first.spki_sha256 if first else None)
+
+
 def is_ours(certificate: Certificate, own: Sequence[Certificate]) -> bool:
     """Return whether one of our roots signed this authority."""
     return any(_signed_by(certificate, root) for root in own)
@@ -147,11 +159,14 @@ class Current:
         return issuing(self.anchors())
 
     def rolled_over(self, issuer_sha256: bytes | None) -> bool:
-        """Return whether a certificate's authority (`issuer_sha256` of its row) issues no more."""
+        """Return whether an authority of ours (`issuer_sha256` of a row) issues no more."""
         anchors = self.anchors()
-        first = oldest(anchors)
-        issuer = issuer_sha256 or (first.spki_sha256 if first else None)
-        return not anchors or anchors[0].spki_sha256 != issuer
+        issuer = _issuer(anchors, issuer_sha256)
+        return not is_external(anchors, issuer_sha256) and issuer != anchors[0].spki_sha256
+
+    def external(self, issuer_sha256: bytes | None) -> bool:
+        """Return whether this authority is not ours: then its certificates are renewed by it."""
+        return is_external(self.anchors(), issuer_sha256)
 
     def _state(self) -> list[tuple[str, int, int]]:
         home = self._home

@@ -65,6 +65,14 @@ class Issuer:
         made = issue.client_certificate(authority, self.subject(bearer), key, now_us, kind=kind)
         return Made(made, keys.spki_sha256(authority.certificate.public_key()))
 
+    def require_ours(self, issuer_sha256: bytes | None) -> None:
+        """Pass a certificate of one of our authorities; another's are renewed by it.
+
+        Raises RENEWAL_CLOSED.
+        """
+        if self._authorities.external(issuer_sha256):
+            raise refuse(Reason.RENEWAL_CLOSED)
+
     def subject(self, bearer: Bearer) -> Subject:
         """Return a bearer's name in certificates."""
         return Subject(self._trust_domain, bearer.organisation, bearer.kind, bearer.name)

@@ -34,6 +34,7 @@ async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: byte
     row = await _locked(tx, presented)
     now_us = issuer.clock.now_us()
     _require_open(row.life, issuer.rules.renewal, now_us)
+    issuer.require_ours(row.issuer_sha256)
     await register.require_active(tx, row.bearer)
     key = issuer.key_of(request, row.purpose)
     spki = keys.spki_sha256(key)

@@ -102,3 +102,24 @@ def test_a_running_process_sees_a_new_authority_and_opens_nothing_twice(home, mo
     home.client_authority_certificate.write_text("torn")
     with pytest.raises(SettingsError):
         current.issuing()
+
+
+def test_who_moves_to_the_next_authority_and_who_is_renewed_elsewhere(home):
+    first = ceremony.client_authority(home)
+    current = authorities.Current(home)
+    digest = {"first": keys.spki_sha256(first.certificate.public_key())}
+    assert not current.rolled_over(None)
+    assert not current.rolled_over(digest["first"])
+    new, other = second(home), foreign(home)
+    for name, made in (("new", new), ("other", other)):
+        digest[name] = keys.spki_sha256(made.certificate.public_key())
+    assert current.rolled_over(None)
+    assert current.rolled_over(digest["first"])
+    assert not current.rolled_over(digest["new"])
+    assert not current.rolled_over(digest["other"])
+    assert [current.external(digest[name]) for name in ("first", "new", "other")] == [
+        False,
+        False,
+        True,
+    ]
+    assert not current.external(None)
