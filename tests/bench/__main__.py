@@ -4,10 +4,16 @@ import sys
 from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
-from tests.bench import ingest
+from tests.bench import crl, handshake, ingest, memory, revoke
 from tests.bench.figures import Figure, publish
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"ingest": ingest.run}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "ingest": ingest.run,
+    "front": handshake.run,
+    "revoke": revoke.run,
+    "crl": crl.run,
+    "memory": memory.run,
+}
 
 
 def main() -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gateway.client.client import Client
 from gateway.client.upload import Upload
 from gateway.client.verify import Evidence, Sent
+from gateway.config.home import Door
 from gateway.demo import province as provinces
 from gateway.demo.host import Host
 from gateway.demo.insiders import VERIFIED, export_and_verify
@@ -19,16 +21,18 @@ from gateway.errors import Refusal
 from gateway.store.database import Database
 from gateway.store.roles import conninfo
 from gateway.v1 import upload_service_pb2 as v1
+from tests.bench.tls_client import Line
 
 
 @contextlib.contextmanager
-def served() -> Iterator[Province]:
-    """Serve a fresh gateway with its members; at the end its log must verify."""
+def served(**limits: float) -> Iterator[Province]:
+    """Serve a fresh gateway with its members, some of its policy's limits raised; at the end its log must verify."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-bench-", dir="/tmp"))
     folder.chmod(0o711)
     host = Host.at(folder / "home")
     try:
         host.init(provinces.owners(), [NOBODY_OCTET])
+        _raise(host.home.policies / "limits.toml", limits)
         host.start()
         province = asyncio.run(provinces.found(host))
         yield province
@@ -40,6 +44,28 @@ def served() -> Iterator[Province]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _raise(path: Path, limits: Mapping[str, float]) -> None:
+    text = path.read_text()
+    for name, value in limits.items():
+        text, found = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
+        assert found == 1, name
+    path.write_text(text)
+
+
+def line_of(province: Province, code: str, door: Door = "intake") -> Line:
+    """Return how a TLS client of an organisation's system, with a certificate of its own, reaches a door."""
+    host = province.host
+    folder = provinces.certificate(host, code, "uploader", "--system")
+    return Line(
+        address=province.members[code].profile.remote.host,
+        port=host.ports.of(door),
+        name=host.settings.trust_domain,
+        root=str(host.home.root_certificate),
+        key=str(folder / "key.pem"),
+        certificate=str(folder / "certificate.pem"),
+    )
+
+
 class Stopwatch:
     """A journal that keeps when each batch was asked for and answered, and how many items it had."""
 
@@ -49,7 +75,7 @@ class Stopwatch:
         self.items = 0
         self.taken = 0
 
-    def watch(self, batches: Sequence[Sent]) -> Iterator[Sent]:
+    def watch(self, batches: Iterable[Sent]) -> Iterator[Sent]:
         """Yield the batches and note when each is taken to be sent."""
         for sent in batches:
             self.asked[sent.request_id] = time.perf_counter()
@@ -66,9 +92,11 @@ class Stopwatch:
         raise AssertionError(f"{sent.request_id}: {refusal.reason}")
 
 
-async def upload(client: Client, batches: Sequence[Sent], window: int) -> Stopwatch:
+async def upload(
+    client: Client, batches: Iterable[Sent], window: int, watch: Stopwatch | None = None
+) -> Stopwatch:
     """Upload batches over one stream; every receipt is verified."""
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
     await Upload(client, watch.watch(batches), watch, window=window).run()
     return watch
 
