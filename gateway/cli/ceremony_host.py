@@ -23,7 +23,8 @@ from gateway.config.folders import write_public
 from gateway.config.home import Home
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, Refusal, Violation, refuse
-from gateway.pki import authorities, der, external, keys, offline, register, revoke, rollover
+from gateway.pki import authorities, der, external, keys, offline, revoke, rollover
+from gateway.pki import register as registered
 from gateway.pki.authorities import Anchor
 from gateway.pki.revoke import Target
 from gateway.pki.rollover import Next
@@ -183,11 +184,11 @@ def register_one(
         content = leaf.public_bytes(Encoding.DER)
         one = _fit(lambda: external.judge_leaf(place, content, domain, SYSTEM))
         judged.append(one)
-        bearer = register.Bearer(one.subject.organisation, one.subject.kind, one.subject.name)
-        await register.require_active(tx, bearer)
-        if await register.read(tx, one.serial) is not None:
+        bearer = registered.Bearer(one.subject.organisation, one.subject.kind, one.subject.name)
+        await registered.require_active(tx, bearer)
+        if await registered.read(tx, one.serial) is not None:
             raise refuse(Reason.ALREADY_EXISTS)
-        await register.insert(tx, leaf, one.subject, one.issuer_sha256)
+        await registered.insert(tx, leaf, one.subject, one.issuer_sha256)
         told = {**Target.of_bearer(bearer).told, "issuer_sha256": one.issuer_sha256.hex()}
         return Event(kind=REGISTER, door="host", detail={**told, "target_serial": one.serial})
 
