@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import Certificate, CertificateRevocationList
 from OpenSSL import SSL, crypto
 
@@ -23,7 +23,7 @@ from gateway.config.settings import Settings
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
 from gateway.pki import authorities, ceremony, crl, der, keys
-from gateway.pki.paths import Trust, fill
+from gateway.pki.paths import Trust, fill, signed_by
 from gateway.pki.verify import Verifier
 
 H2 = b"h2"
@@ -184,10 +184,7 @@ def _paired(
         raise ContextError("a client authority stands there twice")
     paired = []
     for anchor in anchors:
-        public = _public(anchor)
-        own = [
-            one for one in found if one.issuer == anchor.subject and one.is_signature_valid(public)
-        ]
+        own = signed_by(anchor, found)
         if len(own) != 1:
             raise ContextError("a client authority without a revocation list that it signed")
         paired += own
@@ -258,13 +255,6 @@ def _only_h2(_: SSL.Connection, offered: list[bytes]) -> bytes:
 def _h2_or_http(connection: SSL.Connection, offered: list[bytes]) -> bytes:
     """Choose h2, else HTTP/1.1: whoever asks for the root's certificate with any tool."""
     return HTTP if HTTP in offered and H2 not in offered else _only_h2(connection, offered)
-
-
-def _public(anchor: Certificate) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-    key = anchor.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-        raise ContextError("the client authority's key is of no kind that signs lists")
-    return key
 
 
 def _content(path: Path) -> bytes:

@@ -6,11 +6,12 @@ paths through, both together none but the one test of delta lists, which we do n
 reference identity.md section 2; tests/vectors/test_pkits.py holds it).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import Certificate, CertificateRevocationList
 from cryptography.x509 import verification as rust
 from OpenSSL import crypto
@@ -27,6 +28,7 @@ REVOKED = 23
 
 OPENSSL = "openssl"
 RUST = "cryptography"
+LIST = "list"
 
 
 class PathError(Exception):
@@ -61,16 +63,21 @@ class Trust:
 
 
 class OpenSslPath:
-    """OpenSSL's judgement against one trust; the lists are copied once, when it is made."""
+    """OpenSSL's judgement against one trust.
+
+    A store's time can be set once only (X509_VERIFY_PARAM_set1 keeps the first), so each judgement
+    has a store of its own. That is cheap for anchors; long lists are better asked by `Lists`.
+    """
 
     def __init__(self, trust: Trust) -> None:
-        """Load anchors and lists into a store. Only strict rules: RFC 5280 as it stands."""
+        """Take anchors and lists. Only strict rules: RFC 5280 as it stands."""
         flags = crypto.X509StoreFlags.X509_STRICT | crypto.X509StoreFlags.PARTIAL_CHAIN
         if trust.lists != "none":
             flags |= crypto.X509StoreFlags.CRL_CHECK
         if trust.lists == "all":
             flags |= crypto.X509StoreFlags.CRL_CHECK_ALL
-        self._store = store_of(trust, flags)
+        self._trust = trust
+        self._flags = flags
 
     def check(self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime) -> None:
         """Raise PathError unless the path stands at this time."""
@@ -88,11 +95,10 @@ class OpenSslPath:
     def _context(
         self, leaf: Certificate, intermediates: Sequence[Certificate], at: datetime
     ) -> crypto.X509StoreContext:
-        self._store.set_time(at)
+        store = store_of(self._trust, self._flags)
+        store.set_time(at)
         chain = [crypto.X509.from_cryptography(one) for one in intermediates]
-        return crypto.X509StoreContext(
-            self._store, crypto.X509.from_cryptography(leaf), chain or None
-        )
+        return crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), chain or None)
 
 
 class RustPath:
@@ -136,6 +142,47 @@ class RustPath:
         except (rust.VerificationError, ValueError) as error:
             text = str(error).partition(" (encountered processing")[0]
             raise PathError(RUST, 0, 0, text) from None
+
+
+class Lists:
+    """What the anchors' own revocation lists say of the leaves below them, read once."""
+
+    def __init__(self, trust: Trust) -> None:
+        """Take of each anchor the list that it signed."""
+        self._of = {anchor: signed_by(anchor, trust.crls)[:1] for anchor in trust.anchors}
+        self._named = {
+            anchor: frozenset(entry.serial_number for one in own for entry in one)
+            for anchor, own in self._of.items()
+        }
+
+    def names(self, leaf: Certificate, anchor: Certificate, at: datetime) -> bool:
+        """Return whether the list of its anchor names a leaf.
+
+        Raises PathError when there is none that is valid at this time: then nobody can be let in.
+        """
+        number = CRL_MISSING
+        for one in self._of[anchor]:
+            number = _age(one, at)
+        if number:
+            raise PathError(LIST, number, 0, "no revocation list that is valid now")
+        return leaf.serial_number in self._named[anchor]
+
+
+def signed_by(
+    anchor: Certificate, crls: Iterable[CertificateRevocationList]
+) -> list[CertificateRevocationList]:
+    """Return which of these lists an authority signed."""
+    public = anchor.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        return []  # of no kind that signs lists here
+    return [one for one in crls if one.issuer == anchor.subject and one.is_signature_valid(public)]
+
+
+def _age(crl: CertificateRevocationList, at: datetime) -> int:
+    """Return OpenSSL's number for a list that is not valid at this time, 0 for one that is."""
+    if at < crl.last_update_utc:
+        return CRL_NOT_YET_VALID
+    return 0 if crl.next_update_utc and at < crl.next_update_utc else CRL_EXPIRED
 
 
 @contextmanager

@@ -3,15 +3,15 @@
 The order of the checks, the same here, in the front and in the tests; the first that fails decides:
 
     1 the bytes are one certificate           CERT_PROFILE
-    2 OpenSSL: path, revocation list, time    CERT_UNTRUSTED, CERT_EXPIRED, CERT_NOT_YET_VALID,
-                                              CERT_REVOKED, CRL_STALE
-    3 the anchor's closed profile (`lint`)    CERT_PROFILE
-    4 cryptography: path, time                CERT_UNTRUSTED
+    2 OpenSSL: path, the anchor's time        CERT_UNTRUSTED, CERT_PROFILE
+      the anchor's revocation list            CRL_STALE
+      revoked, expired, not valid yet         its defect
+    3 the closed profile (`lint`)             CERT_PROFILE
+    4 cryptography: path                      CERT_UNTRUSTED
     5 the trust domain                        CERT_UNTRUSTED
 
-A leaf that fails 2 for no other cause than SOFT is judged on, at a moment of its own life and
-without the lists, and comes out with that as its defect: its bearer may learn what is wrong, and
-nothing else. Whatever else is wrong with it is a refusal, in the same order.
+A leaf whose time is not now is judged at a moment of its own life. What has a defect comes out with
+it: its bearer may learn what is wrong, and nothing else. Whatever else is wrong is a refusal.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ from cryptography.x509 import Certificate
 from gateway.clock import Clock, from_datetime, to_datetime
 from gateway.errors import Reason, refuse
 from gateway.names import Subject
-from gateway.pki import der, keys, lint, paths, profile
-from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
+from gateway.pki import defect, der, keys, lint, paths, profile
+from gateway.pki.paths import Lists, OpenSslPath, PathError, RustPath, Trust
 
 _REASONS = {
     paths.NOT_YET_VALID: Reason.CERT_NOT_YET_VALID,
@@ -81,9 +81,9 @@ class Verifier:
 
         Raises SettingsError when a profile of certs/ is not as it must be.
         """
-        self._openssl = OpenSslPath(trust)
-        self._without_lists = OpenSslPath(replace(trust, crls=(), lists="none"))
+        self._openssl = OpenSslPath(replace(trust, crls=(), lists="none"))
         self._rust = RustPath(trust)
+        self._lists = Lists(trust)
         self._issuers = {one: keys.spki_sha256(one.public_key()) for one in trust.anchors}
         ours, external = profile.load("client"), profile.load("external-client")
         self._profiles = {one: external if one in trust.external else ours for one in trust.anchors}
@@ -103,7 +103,7 @@ class Verifier:
         except der.MalformedError:
             raise refuse(Reason.CERT_PROFILE, metadata={"rule": "encoding"}) from None
         try:
-            anchor, at, defect = self._path(leaf)  # 2
+            anchor, at, wrong = self._path(leaf)  # 2
             found = lint.faults(leaf, self._profiles[anchor])  # 3
             if found:
                 raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
@@ -114,26 +114,22 @@ class Verifier:
         if subject.trust_domain != self._trust_domain:  # 5
             raise refuse(Reason.CERT_UNTRUSTED, metadata={"rule": "trust-domain"})
         value = verified(leaf, subject)
-        return replace(value, defect=defect, issuer_sha256=self._issuers[anchor])
+        return replace(value, defect=wrong, issuer_sha256=self._issuers[anchor])
 
     def _path(self, leaf: Certificate) -> tuple[Certificate, datetime, Reason | None]:
         """Return the leaf's anchor, the moment to judge the rest at, and the defect.
 
-        Raises PathError. OpenSSL tells of a stale list before anything that a list may say, and of
-        a revocation before the dates; the signature may come last, so it is asked for again.
+        The moment is now, or the one of the leaf's life that is nearest. Raises PathError.
         """
-        now = to_datetime(self._clock.now_us())
-        try:
-            return self._openssl.path(leaf, (), now)[-1], now, None
-        except PathError as error:
-            if not is_soft(error.number, error.depth):
-                raise
-            defect = reason_of(error.number, error.depth)
-        at = max(leaf.not_valid_before_utc, min(now, leaf.not_valid_after_utc - _SECOND))
-        anchor = self._without_lists.path(leaf, (), at)[-1]
+        now_us = self._clock.now_us()
+        now, begin, end = to_datetime(now_us), leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        at = max(begin, min(now, end - _SECOND))
+        anchor = self._openssl.path(leaf, (), at)[-1]
         if not anchor.not_valid_before_utc <= now < anchor.not_valid_after_utc:
             raise PathError(paths.OPENSSL, paths.EXPIRED, 1, "the anchor is not valid now")
-        return anchor, at, defect
+        revoked = Reason.CERT_REVOKED if self._lists.names(leaf, anchor, now) else None
+        timely = defect.timely(from_datetime(begin), from_datetime(end), now_us)
+        return anchor, at, defect.worst(revoked, timely)
 
 
 def is_soft(number: int, depth: int) -> bool:

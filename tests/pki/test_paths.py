@@ -4,8 +4,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.clock import SYSTEM, to_datetime
 from gateway.pki import crl, paths
-from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
+from gateway.pki.paths import Lists, OpenSslPath, PathError, RustPath, Trust
 from tests.pki.forge import Ca
+from tests.pki.forgeries import DAY_US
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,40 @@ def test_each_verifier_by_itself(ca, verifier):
         verifier(Trust((ca.client.certificate,), (), "none")).check(
             good, (), to_datetime(ca.now_us + 10**15)
         )
+
+
+def test_each_judgement_is_of_its_own_time(ca):
+    """One verifier, asked again at another time: the first time must not stick to it."""
+    good = leaf(ca.good())
+    for judge in (
+        OpenSslPath(Trust((ca.client.certificate,), (), "none")),
+        RustPath(Trust((ca.client.certificate,))),
+    ):
+        for days, stands in ((0, True), (15, False), (0, True), (-1, False), (13, True)):
+            at = to_datetime(ca.now_us + days * DAY_US)
+            if stands:
+                judge.check(good, (), at)
+            else:
+                with pytest.raises(PathError):
+                    judge.check(good, (), at)
+
+
+def test_lists_name_the_leaves_of_their_own_anchor_while_they_are_valid(ca):
+    good, other = leaf(ca.good()), Ca.make(ca.now_us)
+    named = [crl.Revoked(f"{good.serial_number:x}", ca.now_us, "superseded")]
+    own = crl.build(ca.client, named, 1, ca.now_us)
+    trust = Trust((ca.client.certificate, other.client.certificate), (own,))
+    lists, at = Lists(trust), to_datetime(ca.now_us)
+    assert lists.names(good, ca.client.certificate, at)
+    assert not lists.names(leaf(ca.good()), ca.client.certificate, at)
+    for anchor, days, number in (
+        (other, 0, paths.CRL_MISSING),  # of the same name: only the signature tells
+        (ca, -1, paths.CRL_NOT_YET_VALID),
+        (ca, 2, paths.CRL_EXPIRED),
+    ):
+        with pytest.raises(PathError) as error:
+            lists.names(good, anchor.client.certificate, to_datetime(ca.now_us + days * DAY_US))
+        assert (error.value.number, error.value.verifier) == (number, paths.LIST)
 
 
 def test_openssl_tells_numbers(ca):
