@@ -48,7 +48,7 @@ def application(*nouns: str) -> typer.Typer:
     every = sorted(found.name for found in pkgutil.iter_modules(gateway.cli.__path__))
     for module in nouns or every:
         register = getattr(importlib.import_module(f"gateway.cli.{module}"), "register", None)
-        if register is not None:
+        if callable(register):  # a module may import `pki.register` by that name
             register(app)
     return app
 
