@@ -1,10 +1,8 @@
-"""`gateway certificate …`: on the gateway's own host.
+"""`gateway certificate …`: what is issued on the gateway's own host; the other verbs stand beside.
 
 Each act leaves its leaf, `check` needs no host.
 """
 
-import asyncio
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +14,27 @@ from cryptography.x509 import Certificate
 from gateway.audit.event import Event
 from gateway.audit.recorder import Effect
 from gateway.cli import ceremony as certificate_ceremony
-from gateway.cli import ceremony_host, host
+from gateway.cli import (
+    ceremony_host,
+    certificate_list,
+    certificate_own,
+    certificate_replay,
+    certificate_revoke,
+    host,
+    invitation,
+)
 from gateway.cli.certificate_check import check_one
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
-from gateway.clock import SYSTEM, iso
-from gateway.config import policies, settings
+from gateway.clock import SYSTEM
+from gateway.config import settings
 from gateway.config.folders import PRIVATE_FILE, PUBLIC_FILE
 from gateway.config.home import Home
-from gateway.errors import Reason, refuse
+from gateway.errors import Reason
 from gateway.names import Subject, SubjectKind
-from gateway.pki import ceremony, csr, issue, profile, publish, revoke
+from gateway.pki import ceremony, csr, issue, profile
 from gateway.pki import register as registered
 from gateway.pki.verify import serial_text
-from gateway.store import roles
-from gateway.store.database import Database, Transaction
+from gateway.store.database import Transaction
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 Organisation = Annotated[str, typer.Option("--organisation", help="certificate.organisation")]
@@ -38,27 +43,19 @@ Officer = Annotated[str, typer.Option("--officer", help="certificate.officer")]
 Out = Annotated[Path, typer.Option("--out", help="certificate.out")]
 Days = Annotated[int, typer.Option("--days", help="certificate.days", min=0, max=398)]
 Csr = Annotated[Path | None, typer.Option("--csr", help="certificate.csr", exists=True)]
-Serial = Annotated[str, typer.Option("--serial", help="certificate.serial")]
-Why = Annotated[str, typer.Option("--reason", help="certificate.reason")]
 Hosts = Annotated[list[str] | None, typer.Option("--host", help="certificate.host")]
-
-_BEARER = (
-    "SELECT o.state, s.state FROM gateway.organisation AS o"
-    " LEFT JOIN gateway.system AS s ON s.organisation = o.code AND s.kind = %s AND s.name = %s"
-    " WHERE o.code = %s"
-)
-_ACTIVE = 1
-_SERIAL = re.compile(r"[0-9a-f]{1,40}", re.ASCII)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     noun = typer.Typer(help="certificate.help", no_args_is_help=True)
     noun.command("issue", help="certificate.issue.help")(issue_one)
-    noun.command("revoke", help="certificate.revoke.help")(revoke_one)
-    noun.command("list", help="certificate.list.help")(list_all)
     noun.command("check", help="certificate.check.help")(check_one)
     noun.command("renew-server", help="certificate.renew-server.help")(renew_server)
+    for part in (certificate_list, certificate_revoke, certificate_replay):
+        part.add(noun)
+    for part in (certificate_own, invitation):
+        part.add(noun)
     noun.command("register", help="certificate.register.help")(ceremony_host.register_one)
     certificate_ceremony.add(noun)
     app.add_typer(noun, name="certificate")
@@ -94,57 +91,6 @@ def issue_one(  # noqa: PLR0913, PLR0917  one parameter per option
         "certificate.issued", serial=serial, subject=subject, until=until, folder=out
     )
     output.result({**told, "leaf": entry.index}, human)
-
-
-def revoke_one(
-    home: HomeArgument,
-    serial: Serial,
-    reason: Why = "unspecified",
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Revoke a certificate: its connections are cut within a second, the list names it at once."""
-    output, place = Output.of(json, lang), host.place(home)
-    wanted = serial.lower().removeprefix("0x").replace(":", "").lstrip("0")
-    event = Event(kind="admin.certificate.revoke", door="host", detail=_target(wanted))
-
-    async def effect(tx: Transaction) -> Event:
-        bearer = await revoke.revoke(tx, wanted, reason, SYSTEM.now_us())
-        return event.with_(detail=_target(wanted, bearer.organisation, bearer.kind, bearer.name))
-
-    if not _SERIAL.fullmatch(wanted):
-        raise typer.BadParameter(serial, param_hint="--serial")
-    entry = host.act(place, event, effect)
-    number = asyncio.run(_renew_list(place))
-    output.result(
-        {"serial": wanted, "leaf": entry.index, "crl_number": number},
-        output.text("certificate.revoked", serial=wanted, leaf=entry.index),
-    )
-
-
-def list_all(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> None:
-    """List every certificate that was ever issued."""
-    output, place = Output.of(json, lang), host.place(home)
-    found: list[registered.Row] = []
-    event = Event(kind="admin.certificate.list", door="host")
-
-    async def effect(tx: Transaction) -> Event:
-        found[:] = await registered.rows(tx)
-        return event.with_(counts={"certificates": len(found)})
-
-    host.act(place, event, effect)
-    rows = [
-        {
-            "serial": row.serial,
-            "organisation": row.organisation,
-            "subject": f"{row.subject_kind}/{row.subject_name}",
-            "not_after": iso(row.not_after_us),
-            "state": "active" if row.state == registered.ACTIVE else f"revoked: {row.reason}",
-        }
-        for row in found
-    ]
-    lines = ["  ".join(str(value) for value in row.values()) for row in rows]
-    output.result({"certificates": rows}, "\n".join(lines))
 
 
 def renew_server(
@@ -199,28 +145,12 @@ def _enter(subject: Subject, certificate: Certificate) -> Effect:
     """Enter a certificate of an active bearer; the database role is identity's, which may."""
 
     async def effect(tx: Transaction) -> Event:
-        row = await tx.fetch_one(_BEARER, (subject.kind, subject.name, subject.organisation))
-        if row is None or row[1] is None:
-            raise refuse(Reason.NOT_FOUND)
-        if row[0] != _ACTIVE:
-            raise refuse(Reason.ORGANISATION_SUSPENDED)
-        if row[1] != _ACTIVE:
-            raise refuse(Reason.SYSTEM_SUSPENDED)
+        bearer = registered.Bearer(subject.organisation, subject.kind, subject.name)
+        await registered.require_active(tx, bearer)
         await registered.insert(tx, certificate, subject)
         return _issued(subject, certificate)
 
     return effect
-
-
-async def _renew_list(place: Home) -> int:
-    """Write the revocation list now; the supervisor would within a second."""
-    conninfo = roles.conninfo(place, settings.load(place.settings), "administration")
-    database = await Database.open(conninfo, application="gateway-host", size=1)
-    try:
-        rules = policies.load_certificate_rules(place.policies / "certificates.toml")
-        return await publish.renew(place, database, rules, SYSTEM)
-    finally:
-        await database.close()
 
 
 def _target(serial: str, organisation: str = "", kind: str = "", name: str = "") -> dict[str, str]:

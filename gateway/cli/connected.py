@@ -1,6 +1,7 @@
 """What the commands of a client share: profile, password, one event loop, errors as codes."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,11 +15,25 @@ from gateway.client.checkpoints import LogError
 from gateway.client.client import Client
 from gateway.client.delimited import DelimitedError
 from gateway.client.journal import BusyError
+from gateway.client.papers import PapersError
 from gateway.client.profile import Profile, ProfileError
 from gateway.client.reading import ReadingError
 from gateway.client.secret import Secret
+from gateway.clock import iso
+from gateway.errors import Reason, Refusal
 
 Result = TypeVar("Result")
+# Refusals that are about our certificate, and that the gateway explains to its bearer.
+DEFECTS = frozenset(
+    {
+        Reason.CERT_EXPIRED,
+        Reason.CERT_NOT_YET_VALID,
+        Reason.CERT_REVOKED,
+        Reason.CERT_SUPERSEDED,
+        Reason.LINEAGE_LOCKED,
+        Reason.RENEWAL_CLOSED,
+    }
+)
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", envvar="GATEWAY_PROFILE", help="client.option.profile")
 ]
@@ -54,10 +69,17 @@ def connected(
 
     async def run() -> Result:
         async with Client(profile, password=password) as client:
-            return await work(client)
+            try:
+                return await work(client)
+            except Refusal as refusal:
+                raise await explained(output, client, refusal) from refusal
+            finally:
+                await warn(output, client)
 
     try:
         return asyncio.run(run())
+    except PapersError as error:
+        raise CommandError("CERTIFICATE_INVALID", str(error)) from error
     except LogError as error:
         raise CommandError(error.code, output.text("client.log-broken", why=error)) from error
     except BusyError as error:
@@ -67,6 +89,42 @@ def connected(
         raise CommandError("RECEIPTS_INVALID", str(error), status=USAGE) from error
     except ReadingError as error:
         raise unreadable(output, error) from error
+
+
+async def explained(output: Output, client: Client, refusal: Refusal) -> Exception:
+    """Return what to tell of a refusal; where our certificate is its cause, the gateway is asked.
+
+    Both clocks are shown where it is not valid yet: one of them is wrong.
+    """
+    if refusal.reason not in DEFECTS:
+        return refusal
+    try:
+        answer = await client.diagnose()
+    except Refusal:
+        return refusal
+    said = answer.text_zh if output.language == "zh" else answer.text_en
+    told = {
+        "text": said,
+        "spiffe_id": answer.spiffe_id,
+        "serial": answer.serial,
+        "not_after": iso(answer.expire_time.ToMicroseconds()),
+        "theirs": iso(answer.gateway_time.ToMicroseconds()),
+        "ours": iso(client.clock.now_us()),
+    }
+    lines = [output.text("client.diagnosis", **told)]
+    if refusal.reason is Reason.CERT_NOT_YET_VALID:
+        lines.append(output.text("client.clocks", **told))
+    return CommandError(refusal.reason, "\n".join(lines))
+
+
+async def warn(output: Output, client: Client) -> None:
+    """Tell, once the work is done, where the certificate could not be renewed again and again."""
+    await client.rotation.settled()
+    with contextlib.suppress(PapersError):
+        kept = client.rotation.renewal
+        if kept.failing():
+            until = iso(client.rotation.certificate.not_after_us)
+            output.say("client.renewal-failing", failures=kept.failures, until=until)
 
 
 def unreadable(output: Output, error: ReadingError) -> CommandError:
@@ -96,6 +154,14 @@ def prompt(output: Output, msgid: str, **parameters: object) -> Secret:
         raise CommandError("PASSWORD_MISSING", output.text("client.no-terminal"), status=USAGE)
     text = typer.prompt(output.text(msgid, **parameters), hide_input=True, err=True)
     return Secret(str(text))
+
+
+def asked_twice(output: Output, what: str) -> Secret:
+    """Ask for a new secret, and again; `what` has the texts `<what>.new` and `<what>.again`."""
+    first, again = prompt(output, f"{what}.new"), prompt(output, f"{what}.again")
+    if first != again:
+        raise CommandError("PASSWORDS_DIFFER", output.text("passwd.differ"), status=USAGE)
+    return first
 
 
 def read_secret(file: Path) -> Secret:

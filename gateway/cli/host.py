@@ -28,21 +28,22 @@ def place(home: Path) -> Home:
 
 def act(home: Home, event: Event, effect: Effect, role: str = "administration") -> Entry:
     """Do something as a database role and record it; raises the effect's refusal, recorded."""
+    return asyncio.run(acted(home, event, effect, role))
 
-    async def work() -> Entry:
-        database = await _database(home, role)
-        signer = SignerLink(home.signer_socket)
+
+async def acted(home: Home, event: Event, effect: Effect, role: str = "administration") -> Entry:
+    """Do the same within an event loop."""
+    database = await _database(home, role)
+    signer = SignerLink(home.signer_socket)
+    try:
+        recorder = await Recorder.open(database, signer, door="host", clock=SYSTEM)
         try:
-            recorder = await Recorder.open(database, signer, door="host", clock=SYSTEM)
-            try:
-                return await recorder.append(event, effect)
-            finally:
-                await recorder.close()
+            return await recorder.append(event, effect)
         finally:
-            await signer.close()
-            await database.close()
-
-    return asyncio.run(work())
+            await recorder.close()
+    finally:
+        await signer.close()
+        await database.close()
 
 
 async def _database(home: Home, role: str) -> Database:

@@ -8,16 +8,15 @@ import typer
 from gateway.cli.connected import (
     PasswordFile,
     ProfileOption,
+    asked_twice,
     connected,
     load,
     password_of,
-    prompt,
     read_secret,
 )
-from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
+from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.client.client import Client
 from gateway.client.profile import DEFAULT_NAME
-from gateway.client.secret import Secret
 from gateway.clock import iso
 from gateway.v1 import identity_service_pb2 as v1
 from gateway.v1 import options_pb2
@@ -82,7 +81,7 @@ def passwd(
     """Change the password."""
     output, found = Output.of(json, lang), load(profile)
     old = password_of(output, found, password_file)()
-    new = read_secret(new_password_file) if new_password_file else _asked_twice(output)
+    new = read_secret(new_password_file) if new_password_file else asked_twice(output, "passwd")
 
     async def work(client: Client) -> v1.ChangePasswordResponse:
         return await client.session.change_password(old, new)
@@ -122,10 +121,3 @@ def whoami(
 def _state(state: v1.PasswordState.ValueType) -> str:
     name = v1.PasswordState.Name(state).removeprefix("PASSWORD_STATE_")
     return name.lower().replace("_", "-")
-
-
-def _asked_twice(output: Output) -> Secret:
-    first, again = prompt(output, "passwd.new"), prompt(output, "passwd.again")
-    if first != again:
-        raise CommandError("PASSWORDS_DIFFER", output.text("passwd.differ"), status=USAGE)
-    return first
