@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate
 
+from gateway.clock import SYSTEM, Clock
 from gateway.config.home import Home
 from gateway.config.strict import SettingsError
 from gateway.pki import der, hsm, keys
@@ -32,6 +33,8 @@ from gateway.pki.issue import Authority
 NAME_DIGITS = 16
 # The key that `gateway init` made.
 FIRST_KEY = "client-authority.key"
+# The front looks for new files every 250 ms, and loads a long list in half a second.
+SETTLE_S = 2.0
 _PEM_END = b"-----END PRIVATE KEY-----"
 
 
@@ -137,14 +140,19 @@ def fitting(
 class Current:
     """The authorities of a HOME for a process that runs: read again when a file of theirs changed.
 
-    A token is opened once, not at every signature.
+    A token is opened once, not at every signature. A new authority issues a moment after it is
+    trusted: its first certificate must not reach the front before the front has read of it.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, clock: Clock = SYSTEM) -> None:
         """Read nothing yet."""
         self._home = home
+        self._clock = clock
         self._seen: list[tuple[str, int, int]] | None = None
         self._anchors: tuple[Anchor, ...] = ()
+        self._first: Anchor | None = None
+        # When another first one than this was first seen.
+        self._followed_s: float | None = None
 
     def anchors(self) -> tuple[Anchor, ...]:
         """Return what `load` does now; raises what it raises."""
@@ -156,13 +164,26 @@ class Current:
 
     def issuing(self) -> Authority:
         """Return the authority that issues now; raises what `load` and `issuing` raise."""
-        return issuing(self.anchors())
+        return issuing((self._settled(),))
 
     def rolled_over(self, issuer_sha256: bytes | None) -> bool:
         """Return whether an authority of ours (`issuer_sha256` of a row) issues no more."""
         anchors = self.anchors()
-        issuer = _issuer(anchors, issuer_sha256)
-        return not is_external(anchors, issuer_sha256) and issuer != anchors[0].spki_sha256
+        if is_external(anchors, issuer_sha256):
+            return False
+        return _issuer(anchors, issuer_sha256) != self._settled().spki_sha256
+
+    def _settled(self) -> Anchor:
+        anchors, now_s = self.anchors(), self._clock.monotonic()
+        if self._first is None or self._first.name not in [one.name for one in anchors]:
+            self._first = anchors[0]
+        elif self._first.name == anchors[0].name:
+            self._followed_s = None
+        elif self._followed_s is None:
+            self._followed_s = now_s
+        elif now_s - self._followed_s >= SETTLE_S:
+            self._first, self._followed_s = anchors[0], None
+        return self._first
 
     def external(self, issuer_sha256: bytes | None) -> bool:
         """Return whether this authority is not ours: then its certificates are renewed by it."""

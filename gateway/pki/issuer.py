@@ -37,7 +37,7 @@ class Issuer:
     ) -> None:
         """Read the profiles; raises SettingsError when one is not as it must be."""
         self._home = home
-        self._authorities = authorities.Current(home)
+        self._authorities = authorities.Current(home, clock)
         self._profiles = {purpose: profile.load(kind) for purpose, kind in KINDS.items()}
         self._trust_domain = trust_domain
         self.rules = rules

@@ -112,7 +112,7 @@ def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
     private = keys.read_private(parts.home.secrets("identity") / keys.PRIVATE_FILE)
     minter = Minter(private, parts.settings.trust_domain)
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
-    rolled_over = authorities.Current(parts.home).rolled_over
+    rolled_over = authorities.Current(parts.home, parts.clock).rolled_over
     rules = parts.policies.certificates.renewal
     identity = IdentityService(desk, parts.current, rules, rolled_over)
     return [identity, RenewalService(_issuer(parts), desk)], []

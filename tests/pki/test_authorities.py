@@ -1,7 +1,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.clock import SYSTEM
+from gateway.clock import SYSTEM, TurnedClock
 from gateway.config.folders import write_private, write_public
 from gateway.config.strict import SettingsError
 from gateway.pki import authorities, ceremony, issue, keys
@@ -93,26 +93,58 @@ def test_a_file_may_hold_the_next_key_beside_the_one_in_use(home):
 
 def test_a_running_process_sees_a_new_authority_and_opens_nothing_twice(home, monkeypatch):
     current = authorities.Current(home)
-    first = current.issuing()
+    first = current.anchors()
     monkeypatch.setattr(authorities, "load", lambda _: pytest.fail("read again without a change"))
-    assert current.issuing() == first
+    assert current.anchors() is first
     monkeypatch.undo()
     new = second(home)
-    assert current.issuing().certificate == new.certificate
+    assert current.anchors()[0].certificate == new.certificate
     home.client_authority_certificate.write_text("torn")
     with pytest.raises(SettingsError):
         current.issuing()
 
 
+def test_a_new_authority_issues_once_the_front_has_read_of_it(home):
+    """Else a certificate that is used at once would be a stranger's."""
+    clock = TurnedClock(SYSTEM.now_us())
+    current = authorities.Current(home, clock)
+    first = current.issuing()
+    new = second(home)
+    digest = keys.spki_sha256(new.certificate.public_key())
+    for seconds in (0, 1, authorities.SETTLE_S - 1.1):
+        clock.turn(seconds=seconds)
+        assert current.issuing() == first
+        assert not current.rolled_over(None)
+        assert current.rolled_over(digest)
+    clock.turn(seconds=0.2)
+    assert current.issuing().certificate == new.certificate
+    assert current.rolled_over(None)
+    assert not current.rolled_over(digest)
+    assert authorities.Current(home, clock).issuing().certificate == new.certificate
+
+
+def test_an_authority_that_is_trusted_no_more_issues_nothing_from_that_moment(home):
+    clock = TurnedClock(SYSTEM.now_us())
+    current = authorities.Current(home, clock)
+    current.issuing()
+    new = second(home)
+    assert current.issuing().certificate != new.certificate
+    write_public(home.client_authority_certificate, ceremony.pem(new.certificate))
+    assert current.issuing().certificate == new.certificate
+
+
 def test_who_moves_to_the_next_authority_and_who_is_renewed_elsewhere(home):
     first = ceremony.client_authority(home)
-    current = authorities.Current(home)
+    clock = TurnedClock(SYSTEM.now_us())
+    current = authorities.Current(home, clock)
     digest = {"first": keys.spki_sha256(first.certificate.public_key())}
     assert not current.rolled_over(None)
     assert not current.rolled_over(digest["first"])
     new, other = second(home), foreign(home)
     for name, made in (("new", new), ("other", other)):
         digest[name] = keys.spki_sha256(made.certificate.public_key())
+    current.rolled_over(None)
+    clock.turn(seconds=authorities.SETTLE_S)
     assert current.rolled_over(None)
     assert current.rolled_over(digest["first"])
     assert not current.rolled_over(digest["new"])
