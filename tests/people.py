@@ -80,6 +80,16 @@ async def populate(conninfo: str, authority: Authority) -> dict[tuple[str, str],
     return people
 
 
+async def newcomer(conninfo: str, authority: Authority, subject: Subject) -> Person:
+    """Register another certificate of a subject that is registered, and return who bears it."""
+    person = issued(authority, subject)
+    database = await Database.open(conninfo, application="newcomer", size=1)
+    async with database.transaction() as tx:
+        await _certify(tx, person)
+    await database.close()
+    return person
+
+
 def issued(authority: Authority, subject: Subject, role: str = "uploader") -> Person:
     """Return a person with a fresh certificate, which is not registered yet."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -118,12 +128,7 @@ async def _enter(tx: Transaction, person: Person, hashed: str) -> None:
         " VALUES (%s, %s, %s, 1, %s)",
         (subject.organisation, subject.kind, subject.name, now_us),
     )
-    await register.insert(tx, person.certificate, subject)
-    # They were here before.
-    await tx.execute(
-        "UPDATE gateway.certificate SET first_used_us = not_before_us WHERE serial = %s",
-        (person.serial,),
-    )
+    await _certify(tx, person)
     await tx.execute(
         "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name,"
         " password_hash, password_set_us, password_expires_us, must_change, history, created_us)"
@@ -133,4 +138,13 @@ async def _enter(tx: Transaction, person: Person, hashed: str) -> None:
             *(subject.kind, subject.name, hashed),
             *(now_us - 2 * DAY_US, now_us + 88 * DAY_US, [hashed], now_us),
         ),
+    )
+
+
+async def _certify(tx: Transaction, person: Person) -> None:
+    """Register a person's certificate as one that was used before."""
+    await register.insert(tx, person.certificate, person.subject)
+    await tx.execute(
+        "UPDATE gateway.certificate SET first_used_us = not_before_us WHERE serial = %s",
+        (person.serial,),
     )

@@ -237,7 +237,7 @@ class World:
 
         `found` replaces what the front found out (fields of link.Connection).
         """
-        key = (str(person.subject), repr(sorted(found.items())), door)
+        key = (person.serial, repr(sorted(found.items())), door)
         if key not in self._channels:
             port = await self.entrance.listen(person, door, found)
             self._channels[key] = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS)

@@ -1,4 +1,8 @@
-"""identity.md section 7, attacks 2-28: whoever shows a forged certificate is refused, with one reason and one leaf."""
+"""identity.md section 7, attacks 2-28: whoever shows a forged certificate is refused, with one reason and one leaf.
+
+Also where it is past its time, or before it, besides: that alone would be let in to be told so
+(tests/attacks/test_defective_certificates.py), a forgery never is.
+"""
 
 import asyncio
 from typing import Any
@@ -7,9 +11,9 @@ import pytest
 
 from gateway.config.settings import Settings
 from tests.front.stage import CITY, CITY_AT, Stage, serial, stage
-from tests.pki.forgeries import FORGERIES
+from tests.pki.forgeries import FORGED_DEFECTS, FORGERIES
 
-SHOWN = [forgery for forgery in FORGERIES if forgery.showable]
+SHOWN = [forgery for forgery in (*FORGERIES, *FORGED_DEFECTS) if forgery.showable]
 
 
 def test_each_forgery_leaves_one_leaf_with_its_reason(

@@ -199,6 +199,20 @@ class Stage:
         except (OSError, asyncio.IncompleteReadError):
             return False
 
+    async def defect(
+        self, papers: Papers, address: str = CITY_AT, door: Listener = "intake"
+    ) -> str:
+        """Let a client in and return what the doors are told is wrong with its certificate."""
+        before = set(self.front.connections._live)
+        reader, writer = await self.connect(papers, address, door)
+        writer.write(HELLO)
+        assert await reader.readexactly(len(HELLO)) == HELLO
+        [name] = set(self.front.connections._live) - before
+        found = self.front.connections.find(name)
+        assert found is not None
+        writer.close()
+        return found.defect
+
     def control(self) -> ControlClient:
         """Return a door's end of the control socket."""
         return ControlClient(self.home.control_socket)

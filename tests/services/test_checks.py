@@ -4,17 +4,23 @@ import asyncio
 import socket
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
 
 from gateway.clock import US_PER_S
 from gateway.link.connection import abstract_address
+from gateway.pki.defect import RANKED
+from gateway.store import roles
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.vpn.origin import Origin
 from tests.coverage.rpcs import WHOAMI, Watch, a_batch, eventually, refused
+from tests.people import newcomer
 from tests.world import COUNTY, OTHER_CITY, SECOND_COUNTY, RefusedError, relay
 
+DIAGNOSE = "/gateway.v1.IdentityService/Diagnose"
 CHECK = "/grpc.health.v1.Health/Check"
 
 
@@ -150,17 +156,104 @@ def test_2_a_certificate_that_is_not_in_the_register(province, found):
     scenario(province, work)
 
 
-def test_2_a_revoked_certificate(province):
+FALLEN = {
+    "CERT_REVOKED": "certificate SET state = 2, revoked_us = %s WHERE serial = %s",
+    "CERT_SUPERSEDED": "certificate SET state = 3, revoked_us = %s WHERE serial = %s",
+    "LINEAGE_LOCKED": "lineage SET locked_us = %s WHERE id ="
+    " (SELECT lineage FROM gateway.certificate WHERE serial = %s)",
+}
+
+
+async def again(world):
+    """The county's system with another certificate of its own: what falls once never stands again."""
+    owner = roles.conninfo(world.home, world.settings, "owner")
+    return await newcomer(owner, world.authority, world.county.subject)
+
+
+@pytest.mark.parametrize("reason", list(FALLEN))
+def test_2_a_certificate_that_falls_while_its_connection_stands(province, reason):
+    async def work(world):
+        person = await again(world)
+        token = await world.login(person)
+        world.sql(f"UPDATE gateway.{FALLEN[reason]}", 1, person.serial)
+        world.clock.turn(seconds=0.3)
+        call = world.call(person, WHOAMI, identity.WhoAmIRequest(), token=token)
+        leaf = await expect(world, reason, call)
+        assert (leaf["serial"], leaf["kind"]) == (person.serial, "identity.whoami")
+        # What it may still ask is what is wrong with it.
+        watch = Watch(world)
+        found = identity.DiagnoseResponse.FromString(await world.call(person, DIAGNOSE, b""))
+        assert found.reason == reason
+        assert (await watch.only_leaf())["decision"] == "allow"
+        await whoami(world, await world.login(world.county))
+
+    scenario(province, work)
+
+
+def test_2_a_superseded_certificate_finishes_within_its_grace(province):
+    async def work(world):
+        person = await again(world)
+        token = await world.login(person)
+        world.sql(
+            f"UPDATE gateway.{FALLEN['CERT_SUPERSEDED']}", world.clock.now_us(), person.serial
+        )
+        world.clock.turn(seconds=0.3)
+        await world.call(person, WHOAMI, b"", token=token)
+        world.clock.turn(seconds=58)
+        await world.call(person, WHOAMI, b"", token=token)
+        world.clock.turn(seconds=2)
+        call = world.call(person, WHOAMI, b"", token=token)
+        await expect(world, "CERT_SUPERSEDED", call, "UNAUTHENTICATED")
+        world.clock.turn(seconds=-60.3)
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize("reason", RANKED)
+def test_2_a_defect_that_the_front_found(province, reason):
+    """Every call is refused with it, also one that is not known; but not Diagnose."""
+
     async def work(world):
         token = await world.login(world.county)
-        change = "UPDATE gateway.certificate SET state = %s, revoked_us = %s WHERE serial = %s"
-        world.sql(change, 2, 1, world.county.serial)
-        world.clock.turn(seconds=0.3)
-        leaf = await expect(world, "CERT_REVOKED", whoami(world, token), "UNAUTHENTICATED")
-        assert leaf["serial"] == world.county.serial
-        world.sql(change, 1, None, world.county.serial)
-        world.clock.turn(seconds=0.3)
+        lame = {"defect": str(reason)}
+        for method in (WHOAMI, CHECK, "/gateway.v1.IdentityService/Steal", "/x.Y/Z"):
+            call = world.call(world.county, method, b"", token=token, door="identity", **lame)
+            leaf = await expect(world, reason, call)
+            assert leaf["certificate"], "whose it is was proven"
+        found = identity.DiagnoseResponse.FromString(
+            await world.call(world.county, DIAGNOSE, b"", **lame)
+        )
+        assert found.reason == reason
         await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_2_times_are_told_where_time_is_what_is_wrong(province):
+    async def work(world):
+        token = await world.login(world.county)
+        for reason, key in (("CERT_EXPIRED", "notAfter"), ("CERT_NOT_YET_VALID", "notBefore")):
+            error = await refused(whoami(world, token, defect=reason))
+            told = error.detail(error_details_pb2.ErrorInfo).metadata
+            assert set(told) == {key, "gatewayTime"}
+            for text in told.values():
+                assert abs((datetime.fromisoformat(text) - datetime.now(UTC)).days) < 400
+        error = await refused(whoami(world, token, defect="CERT_REVOKED"))
+        assert not error.detail(error_details_pb2.ErrorInfo).metadata
+
+    scenario(province, work)
+
+
+def test_2_a_suspended_bearer_is_not_even_told(province):
+    async def work(world):
+        change = "UPDATE gateway.organisation SET state = %s WHERE code = %s"
+        world.sql(change, 2, COUNTY)
+        world.clock.turn(seconds=0.3)
+        call = world.call(world.county, DIAGNOSE, b"", defect="CERT_REVOKED")
+        await expect(world, "ORGANISATION_SUSPENDED", call, "PERMISSION_DENIED")
+        world.sql(change, 1, COUNTY)
+        world.clock.turn(seconds=0.3)
+        await world.call(world.county, DIAGNOSE, b"", defect="CERT_REVOKED")
 
     scenario(province, work)
 
@@ -388,26 +481,25 @@ def test_again_before_each_batch(province):
 
     async def work(world):
         for end in ("logout", "expiry", "revoked", "suspended"):
-            token = await world.login(world.county)
-            stream = await world.open_upload(world.county, token)
-            await stream.write(a_batch(world, world.county).SerializeToString())
+            person = await again(world)
+            token = await world.login(person)
+            stream = await world.open_upload(person, token)
+            await stream.write(a_batch(world, person).SerializeToString())
             assert await stream.read()
             if end == "logout":
-                await world.call(
-                    world.county, "/gateway.v1.IdentityService/Logout", b"", token=token
-                )
+                await world.call(person, "/gateway.v1.IdentityService/Logout", b"", token=token)
             elif end == "expiry":
                 world.clock.turn(seconds=601)
             elif end == "revoked":
                 world.sql(
                     "UPDATE gateway.certificate SET state = 2, revoked_us = 1 WHERE serial = %s",
-                    world.county.serial,
+                    person.serial,
                 )
             else:
                 world.sql("UPDATE gateway.organisation SET state = 2 WHERE code = %s", COUNTY)
             world.clock.turn(seconds=0.3)
             watch = Watch(world)
-            await stream.write(a_batch(world, world.county).SerializeToString())
+            await stream.write(a_batch(world, person).SerializeToString())
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await stream.read()
             expected = {
@@ -420,7 +512,6 @@ def test_again_before_each_batch(province):
             assert (await watch.only_leaf())["reason"] == expected
             if end == "expiry":
                 world.clock.turn(seconds=-601)
-            world.sql("UPDATE gateway.certificate SET state = 1, revoked_us = NULL WHERE state = 2")
             world.sql("UPDATE gateway.organisation SET state = 1 WHERE state = 2")
             world.clock.turn(seconds=0.3)
 

@@ -1,4 +1,5 @@
 import asyncio
+import functools
 
 import pytest
 
@@ -9,6 +10,7 @@ from gateway.services.current import Current
 from gateway.store import roles
 from gateway.store.database import Database
 from tests.coverage.rpcs import eventually
+from tests.people import newcomer
 from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
 
 
@@ -19,7 +21,8 @@ def test_what_is_known_is_read_once(province):
         assert (await current.registry()).chain(COUNTY) == (COUNTY, CITY, PROVINCE)
         serial = world.county.serial
         certificate = await current.certificate(serial)
-        assert certificate.active
+        assert certificate.life.registered() is None
+        assert certificate.life.not_after_us > world.clock.now_us()
         assert len(certificate.sha256) == 32
         assert await current.certificate(serial) is certificate
         assert await current.certificate("00") is None
@@ -34,20 +37,21 @@ def test_a_change_is_seen_at_once(province):
     async def work(world):
         database = await opened(world)
         current = await Current.open(database, world.clock)
-        serial = world.county.serial
-        await current.certificate(serial)
-        for state, revoked in ((2, 1), (1, None)):
+        owner = roles.conninfo(world.home, world.settings, "owner")
+        for change, reason in (
+            ("certificate SET state = 3, revoked_us = 9", "CERT_SUPERSEDED"),
+            ("certificate SET state = 2, revoked_us = 9", "CERT_REVOKED"),
+        ):
+            person = await newcomer(owner, world.authority, world.county.subject)
+            assert (await current.certificate(person.serial)).life.registered() is None
+            world.sql(f"UPDATE gateway.{change} WHERE serial = %s", person.serial)
+            await eventually(functools.partial(told, current, person, reason), 1)
             world.sql(
-                "UPDATE gateway.certificate SET state = %s, revoked_us = %s WHERE serial = %s",
-                state,
-                revoked,
-                serial,
+                "UPDATE gateway.lineage SET locked_us = 9 WHERE id ="
+                " (SELECT lineage FROM gateway.certificate WHERE serial = %s)",
+                person.serial,
             )
-
-            async def seen(active=state == 1):
-                return (await current.certificate(serial)).active is active
-
-            await eventually(seen, 1)
+            await eventually(functools.partial(told, current, person, "LINEAGE_LOCKED"), 1)
         world.sql("UPDATE gateway.organisation SET state = 2 WHERE code = %s", CITY)
         await current.renew()
         assert not current.known.organisation_active(CITY)
@@ -118,12 +122,16 @@ def test_without_the_counters_nothing_is_known(cluster, turned):
             await current.renew()
             world.give_store_back()
             await eventually(lambda: current._read_at == clock.monotonic())
-            assert (await current.certificate(world.county.serial)).active
+            assert (await current.certificate(world.county.serial)).life.registered() is None
             await current.close()
             await database.close()
 
     with fresh_ground(cluster) as ground:
         asyncio.run(work(ground))
+
+
+async def told(current, person, reason):
+    return (await current.certificate(person.serial)).life.registered() == reason
 
 
 async def opened(world):
