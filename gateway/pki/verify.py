@@ -51,6 +51,8 @@ _REASONS = {
 SOFT = frozenset({paths.NOT_YET_VALID, paths.EXPIRED, paths.REVOKED})
 # Inside a validity, whichever side of its end a verifier counts the last moment to.
 _SECOND = timedelta(seconds=1)
+# Verdicts remembered by one verifier, the oldest forgotten first: more systems no province has.
+GOOD_MAX = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,17 @@ class Verified:
     not_after_us: int
     defect: Reason | None = None
     issuer_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A verdict without defect, and the times between which it can have no other."""
+
+    verified: Verified
+    leaf: Certificate
+    anchor: Certificate
+    since: datetime
+    until: datetime
 
 
 class Verifier:
@@ -89,6 +102,7 @@ class Verifier:
         self._profiles = {one: external if one in trust.external else ours for one in trust.anchors}
         self._trust_domain = trust_domain
         self._clock = clock
+        self._good: dict[bytes, _Good] = {}
 
     def judge(self, chain_der: Sequence[bytes]) -> Verified:
         """Return what the first certificate of a chain (DER) proves; the rest is not looked at.
@@ -99,22 +113,45 @@ class Verifier:
         if not chain_der:
             raise refuse(Reason.CERT_MISSING)
         try:
-            leaf = der.certificate(chain_der[0])  # 1
-        except der.MalformedError:
-            raise refuse(Reason.CERT_PROFILE, metadata={"rule": "encoding"}) from None
-        try:
-            anchor, at, wrong = self._path(leaf)  # 2
-            found = lint.faults(leaf, self._profiles[anchor])  # 3
-            if found:
-                raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
-            self._rust.check(leaf, (), at)  # 4
+            return self._again(chain_der[0]) or self._judge(chain_der[0])
         except PathError as error:
             raise refuse(reason_of(error.number, error.depth), metadata=told(error)) from None
+
+    def _again(self, encoded: bytes) -> Verified | None:
+        """Return the verdict on a leaf that was found good before, None to judge it anew.
+
+        While its life and its anchor's last, only the list's age can change any step's answer.
+        """
+        good, now = self._good.get(encoded), to_datetime(self._clock.now_us())
+        if good is None or not good.since <= now < good.until:
+            return None
+        return None if self._lists.names(good.leaf, good.anchor, now) else good.verified
+
+    def _judge(self, encoded: bytes) -> Verified:
+        try:
+            leaf = der.certificate(encoded)  # 1
+        except der.MalformedError:
+            raise refuse(Reason.CERT_PROFILE, metadata={"rule": "encoding"}) from None
+        anchor, at, wrong = self._path(leaf)  # 2
+        found = lint.faults(leaf, self._profiles[anchor])  # 3
+        if found:
+            raise refuse(Reason.CERT_PROFILE, metadata={"rule": found[0].rule})
+        self._rust.check(leaf, (), at)  # 4
         subject = lint.subject_of(leaf)
         if subject.trust_domain != self._trust_domain:  # 5
             raise refuse(Reason.CERT_UNTRUSTED, metadata={"rule": "trust-domain"})
-        value = verified(leaf, subject)
-        return replace(value, defect=wrong, issuer_sha256=self._issuers[anchor])
+        value = replace(verified(leaf, subject), defect=wrong, issuer_sha256=self._issuers[anchor])
+        if wrong is None:
+            self._good[encoded] = _Good(
+                value,
+                leaf,
+                anchor,
+                max(leaf.not_valid_before_utc, anchor.not_valid_before_utc),
+                min(leaf.not_valid_after_utc, anchor.not_valid_after_utc),
+            )
+            if len(self._good) > GOOD_MAX:
+                del self._good[next(iter(self._good))]
+        return value
 
     def _path(self, leaf: Certificate) -> tuple[Certificate, datetime, Reason | None]:
         """Return the leaf's anchor, the moment to judge the rest at, and the defect.

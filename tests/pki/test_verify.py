@@ -151,3 +151,24 @@ def test_bytes_after_the_end_and_endless_lengths(ca: Ca) -> None:
         b"x" * 100_000,
     ):
         assert reason(verifier(ca), Papers((der,), ca.client.key)) is Reason.CERT_PROFILE
+
+
+def test_a_verdict_is_remembered_only_while_nothing_can_change_it(ca: Ca) -> None:
+    clock = TurnedClock(ca.now_us)
+    whole = crl.build(ca.client, [], 1, ca.now_us + 13 * DAY_US)
+    lists = (crl.build(ca.client, [], 1, ca.now_us),)
+    judge = Verifier(Trust((ca.client.certificate,), lists), DOMAIN, clock)
+    papers = ca.good()
+    good = judge.judge(papers.chain)
+    assert judge.judge(papers.chain) is good
+    # Other bytes are another certificate.
+    assert reason(judge, Papers((papers.chain[0] + b"\0",), papers.key)) is Reason.CERT_PROFILE
+    clock.turn(seconds=2 * DAY_US / US_PER_S)
+    assert reason(judge, papers) is Reason.CRL_STALE
+    clock.turn(seconds=-3 * DAY_US / US_PER_S)
+    assert reason(judge, papers) in (Reason.CERT_UNTRUSTED, Reason.CRL_STALE)
+    clock = TurnedClock(ca.now_us + 13 * DAY_US)
+    later = Verifier(Trust((ca.client.certificate,), (whole,)), DOMAIN, clock)
+    assert later.judge(papers.chain) == good
+    clock.turn(seconds=DAY_US / US_PER_S - 120)  # issued five minutes back, so already over
+    assert later.judge(papers.chain).defect is Reason.CERT_EXPIRED
