@@ -70,7 +70,7 @@ class Foreign:
         ca: bool = True,
         usages: tuple[str, ...] = ("key_cert_sign", "crl_sign", "digital_signature"),
         name: str = "Shanxi CA",
-        days: int = 3650,
+        days: float = 3650,
     ) -> "Foreign":
         """Make one, self-signed; the words are what may be wrong with it."""
         key = rsa.generate_private_key(65537, bits)

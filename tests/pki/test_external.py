@@ -123,7 +123,7 @@ def test_in_place_of_ours_nobody_here_issues(home, foreign):
         ({"usages": ("key_cert_sign",)}, "signs certificates and lists"),
         ({"usages": ("crl_sign",)}, "not an authority's|signs certificates"),
         ({"bits": 2048}, "2048 bits"),
-        ({"days": 1}, "expired"),
+        ({"days": 0.5}, "expired"),
     ],
 )
 def test_which_authority_is_not_trusted(home, words, why):
