@@ -70,7 +70,11 @@ def add(  # noqa: PLR0913, PLR0917  one parameter per option
 def _ports(base: int) -> PortSettings:
     """Return the ports as `gateway init` gives them out."""
     return PortSettings(
-        intake=base, disclosure=base + 1, administration=base + 2, identity=base + 3
+        intake=base,
+        disclosure=base + 1,
+        administration=base + 2,
+        identity=base + 3,
+        enrolment=base + 5,
     )
 
 

@@ -94,7 +94,8 @@ class Host:
             f'province = "{settings.province}"\ntrust_domain = "{settings.trust_domain}"\n\n'
             f"[front]\nlisten = [{listen}]\n\n"
             f"[ports]\nidentity = {ports.identity}\nintake = {ports.intake}\n"
-            f"disclosure = {ports.disclosure}\nadministration = {ports.administration}\n\n"
+            f"disclosure = {ports.disclosure}\nadministration = {ports.administration}\n"
+            f"enrolment = {ports.enrolment}\n\n"
             f'[origin]\nprovider = "static"\nallow_weak_origin = true\n{tunnels}',
             encoding="utf-8",
         )
