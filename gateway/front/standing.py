@@ -16,7 +16,8 @@ from gateway.store.database import Database, StoreError, Transaction
 
 _ACTIVE = 1
 _STANDING = (
-    "SELECT c.serial, c.certificate_sha256, c.purpose, o.state, s.state,"
+    "SELECT c.serial, c.organisation, c.subject_kind, c.subject_name,"
+    " c.certificate_sha256, c.purpose, o.state, s.state,"
     " c.state, c.not_before_us, c.not_after_us, c.revoked_us, c.first_used_us, l.locked_us,"
     " c.lineage, c.generation, c.issuer_sha256"
     " FROM gateway.certificate AS c"
@@ -26,17 +27,17 @@ _STANDING = (
     " AND s.kind = c.subject_kind AND s.name = c.subject_name"
     " WHERE c.serial = ANY(%s)"
 )
-_BEARER = (
-    "SELECT 1 FROM gateway.certificate WHERE serial = %s AND organisation = %s"
-    " AND subject_kind = %s AND subject_name = %s"
-)
 _EPOCHS = "SELECT name, value FROM gateway.epoch WHERE name IN ('revocation', 'registry')"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a registered certificate stands, and its bearer: each state as the register has it."""
+    """How a registered certificate stands, and its bearer: each state as the register has it.
 
+    `holder` is organisation, kind and name of whom it was registered for.
+    """
+
+    holder: tuple[str, str, str]
     sha256: bytes
     to_connect: bool
     organisation_active: bool
@@ -60,13 +61,11 @@ async def find(database: Database, subject: Subject, serial: str, sha256: bytes)
     Raises CERT_UNKNOWN, CERT_PROFILE, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED, STORE_AWAY.
     """
     try:
-        async with database.transaction() as tx:
-            found = (await read(tx, [serial])).get(serial)
-            holder = (subject.organisation, subject.kind, subject.name)
-            its_own = await tx.fetch_one(_BEARER, (serial, *holder))
+        found = (await standings(database, [serial])).get(serial)
     except StoreError:
         raise refuse(Reason.STORE_AWAY) from None
-    if found is None or its_own is None or not hmac.compare_digest(found.sha256, sha256):
+    holder = (subject.organisation, subject.kind, subject.name)
+    if found is None or found.holder != holder or not hmac.compare_digest(found.sha256, sha256):
         raise refuse(Reason.CERT_UNKNOWN)
     reason = found.refusal()
     if reason is not None:
@@ -76,27 +75,34 @@ async def find(database: Database, subject: Subject, serial: str, sha256: bytes)
 
 async def standings(database: Database, serials: Iterable[str]) -> Mapping[str, Standing]:
     """Return how these stand; a serial that is not there is not registered. Raises StoreError."""
-    async with database.transaction() as tx:
-        return await read(tx, list(serials))
+    return await read(database, list(serials))
 
 
 async def epochs(database: Database) -> Mapping[str, int]:
     """Return the counters that move with certificates and register; raises StoreError."""
-    async with database.transaction() as tx:
-        return {str(name): int(value) for name, value in await tx.fetch(_EPOCHS)}
+    return {str(name): int(value) for name, value in await database.fetch(_EPOCHS)}
 
 
-async def read(tx: Transaction, serials: list[str]) -> Mapping[str, Standing]:
-    """Return what `standings` does, within a transaction."""
+async def read(store: Database | Transaction, serials: list[str]) -> Mapping[str, Standing]:
+    """Return what `standings` does, also within a transaction."""
     return {
         serial: Standing(
+            (organisation, kind, name),
             bytes(digest),
             purpose == TLS,
-            organisation == _ACTIVE,
-            system == _ACTIVE,
+            organisation_state == _ACTIVE,
+            system_state == _ACTIVE,
             Life(*life),
         )
-        for serial, digest, purpose, organisation, system, *life in await tx.fetch(
-            _STANDING, (serials,)
-        )
+        for (
+            serial,
+            organisation,
+            kind,
+            name,
+            digest,
+            purpose,
+            organisation_state,
+            system_state,
+            *life,
+        ) in await store.fetch(_STANDING, (serials,))
     }

@@ -1,8 +1,9 @@
 """The control socket between front and doors: who stands behind a name, and which names are gone.
 
 A door sends {"who": name} and gets {"name": name, "connection": {...} or null}; the front sends
-{"closed": name} by itself. One JSON object a line. What the front does not know does not exist:
-the client keeps only positive answers, drops them when told, and forgets all when the link breaks.
+{"closed": name} by itself to whom it told of it. One JSON object a line. What the front does not
+know does not exist: the client keeps only positive answers, drops them when told, and forgets all
+when the link breaks.
 """
 
 import asyncio
@@ -26,12 +27,14 @@ Lookup = Callable[[str], Connection | None]
 
 
 class ControlServer:
-    """The front's end; `start` opens the socket, `closed` tells every door that a name is gone."""
+    """The front's end; `start` opens the socket, `closed` tells who asked that a name is gone."""
 
     def __init__(self, lookup: Lookup) -> None:
         """Answer from this look-up."""
         self._lookup = lookup
         self._doors: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        # Who was given a connection under this name, and may remember it.
+        self._told: dict[str, set[asyncio.StreamWriter]] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, path: Path) -> None:
@@ -44,9 +47,9 @@ class ControlServer:
         _open_to_group(path)
 
     def closed(self, name: str) -> None:
-        """Tell every door that a connection is gone."""
+        """Tell each door that was given a connection that it is gone."""
         line = _line({"closed": name})
-        for door in list(self._doors):
+        for door in self._told.pop(name, set()) & self._doors.keys():
             if door.transport.get_write_buffer_size() > BACKLOG_MAX_BYTES:
                 door.transport.abort()
             else:
@@ -67,7 +70,7 @@ class ControlServer:
         self._doors[writer] = asyncio.current_task()
         try:
             while line := await reader.readline():
-                writer.write(self._answer(line))
+                writer.write(self._answer(line, writer))
                 await writer.drain()
         except (OSError, ValueError, RecursionError):  # gone, or it speaks something else: cut it
             pass
@@ -75,13 +78,15 @@ class ControlServer:
             del self._doors[writer]
             writer.close()
 
-    def _answer(self, line: bytes) -> bytes:
+    def _answer(self, line: bytes, door: asyncio.StreamWriter) -> bytes:
         question = json.loads(line)
         name = question.get("who") if isinstance(question, dict) else None
         if not isinstance(name, str) or not is_name(name):
             raise ValueError("not a question")
         found = self._lookup(name)
         table = None if found is None else json.loads(found.to_json())
+        if found is not None:
+            self._told.setdefault(name, set()).add(door)
         return _line({"name": name, "connection": table})
 
 

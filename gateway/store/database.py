@@ -104,6 +104,18 @@ class Database:
         database._idle.append(await database._connect())
         return database
 
+    async def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of one query that is a transaction by itself; raises StoreAwayError.
+
+        One round trip where `transaction` takes three; asked again when a connection was dead.
+        """
+        async with self._places:
+            with translated():
+                connection, cursor = await self._first(sql, parameters, binary=True)
+                rows = await cursor.fetchall()
+            self._give_back(connection)
+        return rows
+
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Return BEGIN … COMMIT around a block; an exception is ROLLBACK. Raises StoreAwayError.
 
@@ -159,12 +171,19 @@ class Database:
             )
 
     async def _begin(self) -> psycopg.AsyncConnection:
+        connection, _ = await self._first("BEGIN", None, binary=False)
+        return connection
+
+    async def _first(
+        self, sql: str, parameters: Sequence[object] | None, *, binary: bool
+    ) -> tuple[psycopg.AsyncConnection, psycopg.AsyncCursor[Row]]:
+        """Run the first statement on a connection that stands; return both."""
         if self._closed:
             raise StoreAwayError("the pool is closed")
         while self._idle:
             connection = self._idle.pop()
             try:
-                await connection.execute("BEGIN")
+                return connection, await connection.execute(sql, parameters, binary=binary)
             except psycopg.OperationalError:
                 # The server was restarted since: every other idle connection is as dead as this
                 # one.
@@ -173,15 +192,13 @@ class Database:
             except BaseException:
                 await connection.close()
                 raise
-            return connection
         connection = await self._connect()
         try:
             with translated():
-                await connection.execute("BEGIN")
+                return connection, await connection.execute(sql, parameters, binary=binary)
         except BaseException:
             await connection.close()
             raise
-        return connection
 
     async def _undo(self, connection: psycopg.AsyncConnection) -> None:
         try:

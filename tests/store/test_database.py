@@ -146,6 +146,26 @@ def test_dead_connections_are_replaced(conninfo: Conninfo) -> None:
     with_database(conninfo("owner"), scene, size=1)
 
 
+def test_a_query_by_itself(conninfo: Conninfo) -> None:
+    async def scene(database: Database) -> None:
+        ((first, value),) = await database.fetch("SELECT pg_backend_pid(), %s::bytea", (b"x",))
+        assert value == b"x"
+        os.kill(first, signal.SIGTERM)
+        while process_runs(first):  # noqa: ASYNC110  another process's end
+            await asyncio.sleep(0.01)
+        ((second,),) = await database.fetch("SELECT pg_backend_pid()")
+        assert second != first
+        with pytest.raises(StoreError, match="no_such_table") as refused:
+            await database.fetch("SELECT %s FROM no_such_table", ("canary",))
+        assert "canary" not in f"{refused.value}{refused.value.__cause__}"
+        assert await one(database, "SELECT 1") == 1
+        await database.close()
+        with pytest.raises(StoreAwayError):
+            await database.fetch("SELECT 1")
+
+    with_database(conninfo("owner"), scene, size=1)
+
+
 def test_killed_inside_a_transaction_is_away(conninfo: Conninfo) -> None:
     async def scene(database: Database) -> None:
         with pytest.raises(StoreAwayError):
