@@ -1,7 +1,7 @@
 """Puts leaves and their effects on the log: group commit, signature, receipt; fails closed.
 
     1 wait      join the group that forms while the previous one is committed
-    2 effects   one after another in the group's transaction, each in a savepoint
+    2 effects   one after another in the group's transaction, neighbours of one kind together
     3 append    one audit_append of all leaves: the head row is locked last
     4 COMMIT    from here on it happened
     5 sign      the newest committed head; overlaps the next group's work, requests coalesce
@@ -34,6 +34,9 @@ __all__ = ["Effect", "Entry", "Recorder"]
 
 # Appends in one transaction: more would make the first wait long for the last.
 GROUP_MAX = 64
+# How long a group waits for members: it costs as much as three of them, in COMMIT, signature and
+# the callers' own verification. Measured with sixteen senders, one upload in flight each.
+COMPANY_S = 0.0015
 # A wall clock that goes back further is told on the log; less is smoothed over.
 STEP_US = US_PER_S
 _LOG = process_log.get("recorder")
@@ -182,10 +185,14 @@ class Recorder:
         self._ready.set()
 
     async def _lane(self) -> None:
+        last = 0
         while True:
             await self._ready.wait()
+            # Much fewer than last time: the others are on their way. A lone caller waits once only.
+            await asyncio.sleep(COMPANY_S if 2 * len(self._queue) < last else 0)
             group = self._take() if self.state.phase == "normal" else []
             if group:
+                last = len(group)
                 await self.run(group)
             else:
                 self._ready.clear()

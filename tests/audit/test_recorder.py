@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import pytest
 
 from gateway.audit.event import Event
-from gateway.audit.group import Joint
+from gateway.audit.group import Append, Committed, Joint, Terms, commit
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
 from gateway.audit.signing import SignerLink
@@ -206,6 +206,33 @@ def test_neighbours_of_one_kind_run_together_and_fail_alone(
         for entry in outcomes[:5]:
             assert isinstance(entry, Entry)
             proven(s, entry)
+
+    run(conninfo, play)
+
+
+def test_a_group_waits_for_its_company_a_lone_caller_does_not(
+    conninfo: Conninfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    async def counting(database: Database, group: Sequence[Append], terms: Terms) -> Committed:
+        sizes.append(len(group))
+        return await commit(database, group, terms)
+
+    monkeypatch.setattr("gateway.audit.recorder.commit", counting)
+
+    async def play(s: Stage) -> None:
+        monkeypatch.setattr("gateway.audit.recorder.COMPANY_S", 0.2)
+        await asyncio.gather(*(s.recorder.append(UPLOAD) for _ in range(4)))
+        first = asyncio.create_task(s.recorder.append(UPLOAD))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await asyncio.gather(first, s.recorder.append(UPLOAD))
+        await s.recorder.append(UPLOAD)
+        assert sizes == [4, 2, 1]
+        monkeypatch.setattr("gateway.audit.recorder.COMPANY_S", 3600)
+        await s.recorder.append(UPLOAD)
+        assert sizes == [4, 2, 1, 1]
 
     run(conninfo, play)
 
