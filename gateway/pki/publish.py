@@ -8,6 +8,7 @@ older than the one in force.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ async def renew(home: Home, database: Database, rules: CertificateRules, clock: 
 
     Raises RestoredError when the lists in place have a greater number than the epoch.
     """
-    with authorities.alone(home):
+    with contextlib.ExitStack() as held:
+        # Another writer in this very loop must be able to come to its end meanwhile.
+        await asyncio.to_thread(held.enter_context, authorities.alone(home))
         anchors = authorities.load(home)
         before = published(home)
         number = await _next_number(database, before.number)

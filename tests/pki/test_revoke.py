@@ -1,131 +1,154 @@
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.clock import US_PER_S, TurnedClock
 from gateway.errors import Reason, Refusal
-from gateway.pki import ceremony, crl, der, issue, register, revoke
-from gateway.pki.paths import Trust
-from gateway.pki.verify import Verifier
-from gateway.store.database import Database
-from tests.pki.forge import CITY
-from tests.pki.ground import founded_home
-from tests.pki.register_stage import on
-
-NOW_US = 1_790_000_000_000_000
+from gateway.pki import keys, publish, register, revoke
+from gateway.pki.invitation import State
+from gateway.pki.register import Bearer
+from gateway.pki.revoke import Target
+from tests.papers import new_key
+from tests.pki.office import CHEN, HIS, OTHER, Office, at_the_office, oldest
 
 
-def test_from_the_row_to_the_list(conninfo):
-    """One act: the row, the epoch, the list; and the verifier that loads it refuses."""
-    with founded_home() as home:
-        authority = ceremony.client_authority(home)
-        now_us = x509_time(home)
-        leaf = issue.client_certificate(
-            authority, CITY, ec.generate_private_key(ec.SECP256R1()).public_key(), now_us
+async def take(office: Office, target, reason="cessation"):
+    now_us = office.clock.now_us()
+    return await office.as_(
+        "administration", lambda tx: revoke.revoke_all(tx, target, reason, now_us)
+    )
+
+
+async def refused(awaitable):
+    with pytest.raises(Refusal) as found:
+        await awaitable
+    return found.value.reason
+
+
+async def revoked(office):
+    return {serial for serial, row in (await office.rows()).items() if row.state == 2}
+
+
+def test_one_certificate(conninfo):
+    async def scene(office):
+        mine, others = await office.enrolled(HIS, "1"), await office.enrolled(OTHER, "2")
+        before = await office.as_("owner", publish.epoch)
+        done = await take(office, Target.of_serial(mine.serial))
+        assert (done.certificates, done.invitations) == (1, 0)
+        assert done.epoch == before + 1
+        assert await revoked(office) == {mine.serial}
+        row = (await office.rows())[mine.serial]
+        assert (row.reason, row.revoked_us) == ("cessation", office.clock.now_us())
+        assert (await office.rows())[others.serial].state == register.ACTIVE
+        assert await refused(take(office, Target.of_serial(mine.serial))) is Reason.ALREADY_EXISTS
+        assert await refused(take(office, Target.of_serial("ab"))) is Reason.NOT_FOUND
+
+    at_the_office(conninfo, scene)
+
+
+def test_one_by_the_host(conninfo):
+    async def scene(office):
+        mine = await office.enrolled(HIS)
+        now_us = office.clock.now_us()
+
+        async def work(tx, reason="key-compromise"):
+            return await revoke.revoke(tx, mine.serial, reason, now_us)
+
+        assert await refused(office.as_("administration", lambda tx: work(tx, "because"))) is (
+            Reason.FIELD_INVALID
         )
-        serial = f"{leaf.serial_number:x}"
+        assert await office.as_("administration", work) == HIS
+        assert await refused(office.as_("administration", work)) is Reason.ALREADY_EXISTS
 
-        async def enter(database):
-            async with database.transaction() as tx:
-                await register.insert(tx, leaf, CITY)
+    at_the_office(conninfo, scene)
 
-        async def take_back(database):
-            async with database.transaction() as tx:
-                bearer = await revoke.revoke(tx, serial, "key-compromise", now_us)
-            async with database.transaction() as tx:
-                return bearer, await revoke.renew(home, tx, authority, now_us)
 
-        on(conninfo, "identity", enter)
-        bearer, number = on(conninfo, "administration", take_back)
-        assert (bearer.organisation, bearer.kind, bearer.name) == ("140100", "sys", "his")
-        made = der.revocation_list(home.crl.read_bytes())
-        assert crl.number_of(made) == number > 0
-        assert made.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
-        judge = Verifier(
-            Trust((authority.certificate,), (made,)), CITY.trust_domain, TurnedClock(now_us)
+def test_a_superseded_certificate_can_still_be_revoked_and_nothing_comes_back(conninfo):
+    async def scene(office):
+        first = await office.enrolled()
+        second = await office.renew(first.serial, new_key())
+        await office.use(second.serial)
+        await take(office, Target.of_serial(first.serial))
+        assert await revoked(office) == {first.serial}
+        for state in (1, 3):
+            with pytest.raises(Exception, match="cannot follow"):
+                await office.sql(
+                    "UPDATE gateway.certificate SET state = %s, revoked_us = NULLIF(%s, 1) WHERE state = 2",
+                    *(state, state),
+                )
+
+    at_the_office(conninfo, scene)
+
+
+def test_all_of_a_bearer_with_what_it_was_invited_to(conninfo):
+    async def scene(office):
+        mine = await office.enrolled(HIS, "1")
+        second = await office.renew(mine.serial, new_key())
+        chens = await office.enrolled(CHEN, "2")
+        code = await office.invite(HIS, "3")
+        done = await take(office, Target.of_bearer(HIS))
+        assert (done.certificates, done.invitations) == (2, 1)
+        assert await revoked(office) == {mine.serial, second.serial}
+        assert (await office.rows())[chens.serial].state == register.ACTIVE
+        assert (await office.invitation("3")).state is State.CANCELLED
+        assert (await office.enrol(code, new_key())).refusal.reason is Reason.CODE_INVALID
+        again = await take(office, Target.of_bearer(HIS))
+        assert (again.certificates, again.invitations) == (0, 0)
+        nobody = Target.of_bearer(Bearer("140100", "sys", "nobody"))
+        assert await refused(take(office, nobody)) is Reason.NOT_FOUND
+        assert await refused(take(office, Target.of_bearer(HIS), "because")) is Reason.FIELD_INVALID
+
+    at_the_office(conninfo, scene)
+
+
+def test_all_of_an_organisation(conninfo):
+    async def scene(office):
+        await office.enrolled(HIS, "1")
+        await office.enrolled(CHEN, "2")
+        others = await office.enrolled(OTHER, "3")
+        await office.invite(HIS, "4")
+        await office.invite(OTHER, "5")
+        done = await take(office, Target.of_organisation("140100"))
+        assert (done.certificates, done.invitations) == (2, 1)
+        assert others.serial not in await revoked(office)
+        assert (await office.invitation("5")).state is State.INVITED
+        assert await refused(take(office, Target.of_organisation("999999"))) is Reason.NOT_FOUND
+
+    at_the_office(conninfo, scene)
+
+
+def test_all_of_an_authority_also_those_issued_before_it_was_noted(conninfo):
+    async def scene(office):
+        first = await office.enrolled(HIS, "1")
+        second = await office.enrolled(OTHER, "2")
+        await office.sql(
+            "UPDATE gateway.certificate SET issuer_sha256 = NULL WHERE serial = %s", first.serial
         )
-        assert judge.judge((leaf.public_bytes(Encoding.DER),)).defect is Reason.CERT_REVOKED
+        foreign = await office.enrolled(CHEN, "3")
+        await office.sql(
+            "UPDATE gateway.certificate SET issuer_sha256 = sha256('x') WHERE serial = %s",
+            foreign.serial,
+        )
+        target = revoke.authority_target(office.home, oldest(office))
+        assert (await take(office, target)).certificates == 2
+        assert await revoked(office) == {first.serial, second.serial}
+        with pytest.raises(Refusal, match="NOT_FOUND"):
+            revoke.authority_target(office.home, keys.spki_sha256(new_key().public_key()))
+
+    at_the_office(conninfo, scene)
 
 
-def x509_time(home):
-    made = x509.load_pem_x509_certificate(home.client_authority_certificate.read_bytes())
-    return int(made.not_valid_before_utc.timestamp() + 600) * US_PER_S
+def test_expired_ones_are_revoked_too_for_they_could_be_renewed(conninfo):
+    async def scene(office):
+        mine = await office.enrolled(HIS)
+        office.clock.turn(seconds=15 * 86_400)
+        assert (await take(office, Target.of_bearer(HIS))).certificates == 1
+        assert await refused(office.renew(mine.serial, new_key())) is Reason.CERT_REVOKED
+
+    at_the_office(conninfo, scene)
 
 
-@pytest.mark.parametrize(
-    ("serial", "why", "reason"),
-    [("ab", "unspecified", Reason.NOT_FOUND), ("ab", "because", Reason.FIELD_INVALID)],
-)
-def test_what_cannot_be_revoked(conninfo, serial, why, reason):
-    async def work(database):
-        async with database.transaction() as tx:
-            with pytest.raises(Refusal) as refusal:
-                await revoke.revoke(tx, serial, why, NOW_US)
-            assert refusal.value.reason is reason
+def test_identity_which_issues_cannot_revoke(conninfo):
+    async def scene(office):
+        mine = await office.enrolled(HIS)
+        with pytest.raises(Exception, match="permission denied"):
+            await office.as_("identity", lambda tx: revoke.revoke(tx, mine.serial, "cessation", 1))
 
-    on(conninfo, "administration", work)
-
-
-def test_twice_is_told(conninfo):
-    async def work(database):
-        async with database.transaction() as tx:
-            await tx.execute(
-                "INSERT INTO gateway.certificate (serial, organisation, subject_kind, subject_name, spki_sha256, certificate_sha256,"
-                " not_before_us, not_after_us, state, pem) VALUES ('ab', '140100', 'sys', 'his', sha256('a'), sha256('b'), 1, 2, 1, '')"
-            )
-            await revoke.revoke(tx, "ab", "superseded", NOW_US)
-            with pytest.raises(Refusal) as refusal:
-                await revoke.revoke(tx, "ab", "superseded", NOW_US)
-            assert refusal.value.reason is Reason.ALREADY_EXISTS
-
-    on(conninfo, "owner", work)
-
-
-def test_the_keeper_renews_when_something_changed_or_an_hour_passed(conninfo):
-    """The number only grows, also when the database was set back to an earlier epoch."""
-    with founded_home() as home:
-        clock = TurnedClock(x509_time(home))
-
-        def number():
-            return crl.number_of(der.revocation_list(home.crl.read_bytes()))
-
-        async def work(database: Database):
-            keeper = revoke.Keeper(home, database, clock)
-            assert await keeper.look()
-            assert not await keeper.look()
-            first = number()
-            clock.turn(seconds=3_601)
-            assert await keeper.look()
-            assert number() == first + 1
-            owner = await Database.open(conninfo("owner"), application="test", size=1)
-            async with owner.transaction() as tx:
-                await tx.execute("UPDATE gateway.epoch SET value = 1000 WHERE name = 'revocation'")
-            assert await keeper.look()
-            assert number() == 1000
-            async with owner.transaction() as tx:
-                await tx.execute("UPDATE gateway.epoch SET value = 3 WHERE name = 'revocation'")
-            await owner.close()
-            assert await keeper.look()
-            assert number() == 1001
-
-        on(conninfo, "front", work)
-
-
-def test_what_expired_leaves_the_list(conninfo):
-    with founded_home() as home:
-        authority, now_us = ceremony.client_authority(home), x509_time(home)
-
-        async def work(database):
-            async with database.transaction() as tx:
-                for n, end in ((1, now_us - 1), (2, now_us + 1)):
-                    await tx.execute(
-                        "INSERT INTO gateway.certificate (serial, organisation, subject_kind, subject_name, spki_sha256, certificate_sha256,"
-                        " not_before_us, not_after_us, state, revoked_us, reason, pem)"
-                        " VALUES (%s, '140100', 'sys', 'his', sha256('a'), sha256(%s), 1, %s, 2, %s, 'superseded', '')",
-                        (f"{n}", str(n).encode(), end, now_us),
-                    )
-                await revoke.renew(home, tx, authority, now_us)
-
-        on(conninfo, "owner", work)
-        assert [entry.serial_number for entry in der.revocation_list(home.crl.read_bytes())] == [2]
+    at_the_office(conninfo, scene)

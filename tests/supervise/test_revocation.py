@@ -1,13 +1,25 @@
 import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
+from gateway.clock import SYSTEM
 from gateway.config import settings
 from gateway.config.home import Home
-from gateway.store.database import StoreAwayError
+from gateway.pki import authorities, register, revoke
+from gateway.pki.replay import replay
+from gateway.store import roles
+from gateway.store.database import Database, StoreAwayError, Transaction
 from gateway.store.embedded import Cluster
 from gateway.supervise import revocation
+from gateway.supervise.keeper import StartError
 from gateway.supervise.revocation import keep_current
 
 
@@ -16,25 +28,106 @@ def number(home: Home) -> int:
     return listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
-def test_the_list_is_renewed_before_anybody_is_let_in(founded: Home) -> None:
-    own = settings.load(founded.settings)
-    cluster = Cluster(founded)
-    before = number(founded)
-
-    async def run() -> None:
-        current = asyncio.Event()
-        task = asyncio.create_task(keep_current(founded, own, current))
-        async with asyncio.timeout(20):
-            await current.wait()
+async def once(home: Home) -> None:
+    """Keep the lists until they are current."""
+    current = asyncio.Event()
+    task = asyncio.create_task(keep_current(home, settings.load(home.settings), current))
+    waiting = asyncio.create_task(current.wait())
+    async with asyncio.timeout(20):
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not task.done():
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    else:
+        task.result()
 
-    cluster.start(mortal=True)
+
+async def as_role(home: Home, role: str, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+    conninfo = roles.conninfo(home, settings.load(home.settings), role)
+    database = await Database.open(conninfo, application="test", size=1)
     try:
-        asyncio.run(run())
+        async with database.transaction() as tx:
+            return await work(tx)
     finally:
+        await database.close()
+
+
+def revoke_admin(home: Home) -> str:
+    """Revoke the first admin's certificate and return its serial."""
+
+    async def work(tx: Transaction) -> str:
+        [row] = await register.rows(tx)
+        await revoke.revoke(tx, row.serial, "key-compromise", SYSTEM.now_us())
+        return row.serial
+
+    return asyncio.run(as_role(home, "administration", work))
+
+
+def test_the_list_is_current_before_anybody_is_let_in(founded: Home) -> None:
+    """What was revoked while nothing was served is on the list before the front starts."""
+    with kept(founded):
+        asyncio.run(once(founded))
+        before = number(founded)
+        asyncio.run(once(founded))
+        assert number(founded) == before
+        serial = revoke_admin(founded)
+        asyncio.run(once(founded))
+        listed = x509.load_pem_x509_crl(founded.crl.read_bytes())
+        assert {f"{entry.serial_number:x}" for entry in listed} == {serial}
+        assert number(founded) == before + 1
+
+
+def test_a_restored_database_starts_nothing_until_what_was_revoked_since_is_replayed(
+    founded: Home, tmp_path: Path
+) -> None:
+    """A backup made before a revocation would let its bearer in again (step-ca issue 606)."""
+    backup = tmp_path / "backup"
+    with kept(founded) as cluster:
         cluster.stop()
-    assert number(founded) == before + 1
+        subprocess.run(["cp", "-a", founded.database, backup], check=True)
+        cluster.start(mortal=True)
+        serial = revoke_admin(founded)
+        asyncio.run(once(founded))
+        listed = number(founded)
+        cluster.stop()
+        shutil.rmtree(founded.database)
+        subprocess.run(["cp", "-a", backup, founded.database], check=True)
+        cluster.start(mortal=True)
+
+        async def row(tx: Transaction) -> register.Row | None:
+            return await register.read(tx, serial)
+
+        assert asyncio.run(as_role(founded, "front", row)).state == 1
+        with pytest.raises(StartError, match="gateway certificate replay"):
+            asyncio.run(once(founded))
+        assert number(founded) == listed
+        oldest = authorities.load(founded)[-1].spki_sha256
+        done = asyncio.run(
+            as_role(founded, "administration", lambda tx: replay(founded, tx, oldest))
+        )
+        assert (done.certificates, done.unknown) == (1, 0)
+        assert asyncio.run(as_role(founded, "front", row)).state == 2
+        asyncio.run(once(founded))
+        assert number(founded) == listed + 1
+
+
+@contextlib.contextmanager
+def kept(home: Home) -> Iterator[Cluster]:
+    """Serve a HOME's database; afterwards database and list are as they were before."""
+    cluster = Cluster(home)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["cp", "-a", home.database, f"{folder}/database"], check=True)
+        subprocess.run(["cp", "-a", home.crl, f"{folder}/crl"], check=True)
+        cluster.start(mortal=True)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+            shutil.rmtree(home.database)
+            subprocess.run(["cp", "-a", f"{folder}/database", home.database], check=True)
+            subprocess.run(["cp", "-a", f"{folder}/crl", home.crl], check=True)
 
 
 def test_without_a_database_it_says_so(founded: Home) -> None:

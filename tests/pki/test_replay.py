@@ -1,0 +1,104 @@
+from gateway.pki import publish, revoke
+from gateway.pki.publish import Keeper
+from gateway.pki.replay import replay
+from gateway.pki.revoke import Target
+from gateway.tlog import leaf as leaves
+from tests.pki.office import CHEN, HIS, OTHER, at_the_office, oldest
+
+
+async def again(office):
+    return await office.as_("administration", lambda tx: replay(office.home, tx, oldest(office)))
+
+
+async def take(office, target):
+    now_us = office.clock.now_us()
+    await office.as_(
+        "administration", lambda tx: revoke.revoke_all(tx, target, "key-compromise", now_us)
+    )
+
+
+async def set_back(office):
+    """Make the database what it was before anything was revoked: only the owner of triggers can."""
+    await office.sql("ALTER TABLE gateway.certificate DISABLE TRIGGER USER")
+    await office.sql("UPDATE gateway.certificate SET state = 1, revoked_us = NULL, reason = NULL")
+    await office.sql("ALTER TABLE gateway.certificate ENABLE TRIGGER USER")
+    await office.sql("UPDATE gateway.epoch SET value = 0 WHERE name = 'revocation'")
+
+
+def test_what_the_list_names_is_revoked_again(conninfo):
+    async def scene(office):
+        keeper = Keeper(office.home, office.databases["front"], office.clock)
+        mine, others = await office.enrolled(HIS, "1"), await office.enrolled(OTHER, "2")
+        await take(office, Target.of_serial(mine.serial))
+        office.clock.turn(seconds=3_601)
+        await keeper.look()
+        listed = publish.published(office.home).number
+        before = (await office.rows())[mine.serial]
+        await set_back(office)
+        done = await again(office)
+        assert (done.certificates, done.unknown, done.epoch) == (1, 0, listed + 1)
+        row = (await office.rows())[mine.serial]
+        assert (row.state, row.reason) == (2, "key-compromise")
+        assert row.revoked_us == before.revoked_us // 1_000_000 * 1_000_000
+        assert (await office.rows())[others.serial].state == 1
+        # Now the keeper goes on, with a number above the list's.
+        assert await keeper.look()
+        assert publish.published(office.home).number == listed + 1
+        assert (await again(office)).certificates == 0
+
+    at_the_office(conninfo, scene)
+
+
+def test_whom_the_restored_register_does_not_know_is_counted(conninfo):
+    async def scene(office):
+        keeper = Keeper(office.home, office.databases["front"], office.clock)
+        mine = await office.enrolled(HIS, "1")
+        await take(office, Target.of_serial(mine.serial))
+        await keeper.look()
+        await office.sql("UPDATE gateway.invitation SET state = 6, serial = NULL")
+        await office.sql("DELETE FROM gateway.certificate")
+        await office.sql("UPDATE gateway.epoch SET value = 0 WHERE name = 'revocation'")
+        done = await again(office)
+        assert (done.certificates, done.unknown) == (0, 1)
+
+    at_the_office(conninfo, scene)
+
+
+def test_what_the_log_tells_is_revoked_again(conninfo):
+    """Each kind of revocation by its leaf; what was issued after it is left alone."""
+
+    async def scene(office):
+        serials = {
+            one: (await office.enrolled(one, str(number))).serial
+            for number, one in enumerate((HIS, CHEN, OTHER))
+        }
+
+        async def leaf(detail, time_us):
+            content = leaves.encode({"kind": revoke.KIND, "detail": detail})
+            await office.sql(
+                "INSERT INTO gateway.audit_entry (idx, leaf, leaf_hash, time_us, kind, decision)"
+                " VALUES ((SELECT coalesce(max(idx), -1) + 1 FROM gateway.audit_entry), %s, sha256('x'), %s, %s, 'allow')",
+                *(content, time_us, revoke.KIND),
+            )
+
+        async def revoked():
+            return {row.bearer for row in (await office.rows()).values() if row.state == 2}
+
+        now_us = office.clock.now_us()
+        bearer = dict(Target.of_bearer(CHEN).told)
+        await leaf({**bearer, "cause": "cessation"}, now_us - 10**9)  # before it was issued
+        assert (await again(office)).certificates == 0
+        await leaf({"target_serial": serials[HIS], "cause": "cessation"}, now_us)
+        assert (await again(office)).certificates == 1
+        assert await revoked() == {HIS}
+        await leaf({**bearer, "cause": "cessation"}, now_us)
+        assert (await again(office)).certificates == 1
+        assert await revoked() == {HIS, CHEN}
+        await leaf({"target_organisation": "140200"}, now_us)
+        assert (await again(office)).certificates == 1
+        await set_back(office)
+        await leaf({"issuer_sha256": oldest(office).hex(), "cause": "key-compromise"}, now_us)
+        await leaf({"digest": "00" * 32}, now_us)
+        assert (await again(office)).certificates == 3
+
+    at_the_office(conninfo, scene)
