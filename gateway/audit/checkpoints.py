@@ -83,7 +83,8 @@ class Checkpoints:
         if head.size < size:
             raise LogError("LOG_SHORTENED", f"the log has {head.size} entries, {size} were signed")
         begin = tree.size
-        tree.extend(begin, await self._log.hashes(begin, head.size))
+        if begin < head.size:  # groups of our own were committed meanwhile
+            tree.extend(begin, await self._log.hashes(begin, head.size))
 
     async def _hashes(self, tree: Tree, begin: int, end: int) -> bytes:
         if end == tree.size:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.audit import checkpoints
 from gateway.audit.checkpoints import Checkpoints
-from gateway.audit.log import LogError
+from gateway.audit.log import Head, Log, LogError
 from gateway.audit.signing import SignerRefusedError, SignerStandsError
 from gateway.store.database import Database
 from gateway.tlog import merkle
@@ -118,5 +118,28 @@ def test_a_signer_that_never_stands_still(
         with pytest.raises(SignerRefusedError) as error:
             await s.recorder.checkpoints.cover(tree)
         assert error.value.why == "unsteady"
+
+    run(conninfo, play)
+
+
+def test_the_tree_may_grow_while_the_head_is_read(conninfo: Conninfo) -> None:
+    """A group of our own commits in between: what the head then lacks is no hole in the log."""
+
+    async def play(s: Stage) -> None:
+        await elsewhere(s, 2)
+        tree = s.recorder.tree
+
+        class Passed(Log):
+            async def head(self) -> Head:
+                found = await super().head()
+                await elsewhere(s, 1)
+                tree.extend(tree.size, await self.hashes(tree.size, found.size + 1))
+                return found
+
+        assert tree.size == 0
+        mine = Checkpoints(s.recorder.signer, Passed(s.recorder.log._database))
+        await mine._catch_up(tree, 1)
+        assert tree.size == 3
+        assert tree.root() == (await s.recorder.log.tree()).root()
 
     run(conninfo, play)
