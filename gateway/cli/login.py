@@ -17,6 +17,7 @@ from gateway.cli.connected import (
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.client.client import Client
 from gateway.client.profile import DEFAULT_NAME
+from gateway.client.renewal import Renewal
 from gateway.clock import iso
 from gateway.v1 import identity_service_pb2 as v1
 from gateway.v1 import options_pb2
@@ -97,10 +98,11 @@ def whoami(
     """Show how the gateway sees us."""
     output, found = Output.of(json, lang), load(profile)
 
-    async def work(client: Client) -> v1.WhoAmIResponse:
-        return await client.session.who_am_i()
+    async def work(client: Client) -> tuple[v1.WhoAmIResponse, Renewal]:
+        return await client.session.who_am_i(), client.rotation.renewal
 
-    answer = connected(output, found, work)
+    answer, renewal = connected(output, found, work)
+    planned_us = renewal.moment_us or answer.renewal_window.start_time.ToMicroseconds()
     roles = [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in answer.roles]
     document: dict[str, object] = {
         "organisation": answer.organisation_code,
@@ -112,6 +114,8 @@ def whoami(
         "password_state": _state(answer.password_state),
         "password_expires": iso(answer.password_expire_time.ToMicroseconds()),
         "certificate_expires": iso(answer.certificate_expire_time.ToMicroseconds()),
+        "certificate_renewal": iso(planned_us),
+        "renewal_failures": renewal.failures,
         "session_expires": iso(answer.session_expire_time.ToMicroseconds()),
     }
     human = output.text("whoami.done", **{**document, "roles": ", ".join(roles)})

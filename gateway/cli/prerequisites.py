@@ -14,8 +14,8 @@ from typing import Literal
 
 from cryptography import x509
 
-from gateway.client import profile
-from gateway.clock import SYSTEM, from_datetime
+from gateway.client import papers, profile, renewal
+from gateway.clock import SYSTEM, from_datetime, iso
 from gateway.config import folders, policies, settings, users
 from gateway.config.confinement import users_separate
 from gateway.config.home import DOORS, Home
@@ -31,8 +31,7 @@ _FREE_BYTES = 5 * 2**30
 _EARLIEST_US = 1_790_000_000_000_000
 _DAY_US = 86_400_000_000
 # A client's certificate lives 14 days, the gateway's own for a year and more.
-_SOON_DAYS = {"own": 3}
-_SOON_DAYS_ELSE = 14
+_OWN_SOON_DAYS, _SOON_DAYS = 3, 14
 _CONNECT_S = 3.0
 _MINIMUM_PYTHON = (3, 11)
 
@@ -99,7 +98,7 @@ def of_profile(folder: Path) -> Iterator[Finding]:
         yield Finding("profile", "bad", {"why": error})
         return
     yield Finding("profile", "good", {"folder": folder})
-    yield _certificate("own", found.certificate)
+    yield from _of_own(found)
     for door in DOORS:
         address = (found.remote.host, found.remote.ports.of(door))
         try:
@@ -108,6 +107,25 @@ def of_profile(folder: Path) -> Iterator[Finding]:
             yield Finding("door", "bad", {"door": door, "port": address[1], "why": error})
         else:
             yield Finding("door", "good", {"door": door, "port": address[1]})
+
+
+def _of_own(found: profile.Profile) -> Iterator[Finding]:
+    """Check a profile's certificate, and whether its renewals go on."""
+    try:
+        certificate = papers.read(found.certificate.read_bytes())
+    except papers.PapersError as error:
+        yield Finding("papers", "bad", {"why": error})
+        return
+    now_us = SYSTEM.now_us()
+    days = (certificate.not_after_us - now_us) // _DAY_US
+    age = (now_us - certificate.not_before_us) // _DAY_US
+    yield _judged("own", days > _OWN_SOON_DAYS, days=days, age=age)
+    kept = renewal.load(found.folder, certificate)
+    if kept.failures:
+        state: State = "bad" if kept.failing() else "note"
+        yield Finding("renewal", state, {"failures": kept.failures})
+    elif kept.moment_us:
+        yield Finding("renewal", "good", {"moment": iso(kept.moment_us)})
 
 
 def _of_folders(home: Home) -> Iterator[Finding]:
@@ -147,6 +165,4 @@ def _of_certificates(home: Home) -> Iterator[Finding]:
 def _certificate(name: str, path: Path) -> Finding:
     end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     days = (from_datetime(end) - SYSTEM.now_us()) // _DAY_US
-    return _judged(
-        "certificate", days > _SOON_DAYS.get(name, _SOON_DAYS_ELSE), name=name, days=days
-    )
+    return _judged("certificate", days > _SOON_DAYS, name=name, days=days)

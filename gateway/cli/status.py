@@ -4,26 +4,25 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from cryptography import x509
 
+from gateway.cli import standing
 from gateway.cli.output import JsonOption, LangOption, Output
-from gateway.clock import SYSTEM, from_datetime, iso
+from gateway.cli.standing import DAY_US, HOUR_US, Held
+from gateway.clock import SYSTEM, iso
 from gateway.config import settings
 from gateway.config.confinement import check_runner, users_separate
 from gateway.config.home import Home
-from gateway.config.policies import load_policies
+from gateway.config.policies import CertificateRules, load_certificate_rules, load_policies
 from gateway.config.settings import Settings
-from gateway.pki import ceremony
+from gateway.pki.register import Bearer
 from gateway.store import roles, versions
 from gateway.store.database import Database, StoreAwayError
 from gateway.supervise import state
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home")]
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 # Told apart from the rest this long before its end.
 SOON_DAYS = 14
 
@@ -78,7 +77,7 @@ class Report:
             "policies_sha256": load_policies(self.home.policies).sha256,
             "offline_keys": "here" if any(self.home.offline.glob("*.key")) else "away",
             "days_left": self._days_left(),
-            "crl_hours_left": self._crl_hours_left(),
+            **self._list(),
             "database": asyncio.run(self._database()),
         }
 
@@ -100,27 +99,28 @@ class Report:
             for name, left in days.items():
                 age = "soon" if left <= SOON_DAYS else "left"
                 told.append(output.text(f"status.days-{age}", what=name, days=left))
-        told.append(output.text("status.crl", hours=document["crl_hours_left"]))
+        about = {"hours": document["crl_hours_left"], "age": document["crl_age_hours"]}
+        told.append(output.text(f"status.crl-{document['crl_state']}", **about))
         if isinstance(database, Mapping):
             told.append(output.text(f"status.database-{database['state']}", **database))
+            told += _attention(output, database)
         return told
 
     def _days_left(self) -> dict[str, int]:
-        _, server = ceremony.server_files(self.home)
-        paths = {
-            "root": self.home.root_certificate,
-            "client-authority": self.home.client_authority_certificate,
-            "server": server,
-        }
-        ends = {
-            name: x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-            for name, path in paths.items()
-        }
-        return {name: (from_datetime(end) - self.now_us) // DAY_US for name, end in ends.items()}
+        ends = standing.ends(self.home)
+        return {name: (end_us - self.now_us) // DAY_US for name, end_us in ends.items()}
 
-    def _crl_hours_left(self) -> int:
-        end = x509.load_pem_x509_crl(self.home.crl.read_bytes()).next_update_utc
-        return 0 if end is None else (from_datetime(end) - self.now_us) // HOUR_US
+    def _list(self) -> dict[str, object]:
+        found = standing.list_age(self.home, self._rules, self.now_us)
+        return {
+            "crl_state": found.state,
+            "crl_age_hours": (self.now_us - found.made_us) // HOUR_US,
+            "crl_hours_left": (found.until_us - self.now_us) // HOUR_US,
+        }
+
+    @property
+    def _rules(self) -> CertificateRules:
+        return load_certificate_rules(self.home.policies / "certificates.toml")
 
     async def _database(self) -> dict[str, object]:
         owner = roles.conninfo(self.home, self.settings, "owner")
@@ -134,6 +134,7 @@ class Report:
                 log = await tx.fetch_one(_LOG) or (0, 0)
                 certificates = await tx.fetch_one(_CERTIFICATES, [self.now_us, self.now_us, soon])
                 accounts = await tx.fetch_one(_PASSWORDS, [self.now_us])
+                found = await standing.registered(tx, self._rules, self.now_us)
         finally:
             await database.close()
         valid, ending, revoked = certificates or (0, 0, 0)
@@ -146,8 +147,40 @@ class Report:
             "certificates": valid,
             "certificates_ending": ending,
             "certificates_revoked": revoked,
+            "expiring": [_expiring(held, self.now_us) for held in found.held if held.warning_days],
+            "lineages_locked": [_who(bearer) for bearer in found.locked],
+            "invitations_open": found.invitations_open,
             "accounts": count,
             "passwords_expired": expired,
             "passwords_one_time": one_time,
             "oldest_password_days": (self.now_us - oldest) // DAY_US if oldest else 0,
         }
+
+
+def _attention(output: Output, database: Mapping[str, object]) -> list[str]:
+    """Return what somebody must see to: certificates that end, locked identities, invitations."""
+    waiting = database.get("invitations_open")
+    return [
+        *(output.text("status.expiring", **one) for one in _each(database, "expiring")),
+        *(output.text("status.locked", who=who) for who in _each(database, "lineages_locked")),
+        *([output.text("status.invitations", count=waiting)] if waiting else []),
+    ]
+
+
+def _each(database: Mapping[str, object], key: str) -> list[Any]:  # Any: JSON of our own making
+    found = database.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _who(bearer: Bearer) -> str:
+    return f"{bearer.organisation} {bearer.kind}/{bearer.name}"
+
+
+def _expiring(held: Held, now_us: int) -> dict[str, object]:
+    return {
+        "who": _who(held.bearer),
+        "purpose": standing.PURPOSES[held.purpose],
+        "not_after": iso(held.not_after_us),
+        "days": (held.not_after_us - now_us) // DAY_US,
+        "step": held.warning_days,
+    }

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 # Wide enough for every list that we print; nothing is cut where output is no terminal.
-_COLUMNS = 160
+_COLUMNS = 200
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -66,7 +66,10 @@ async def _upload(output: Output, client: Client, order: Order, patience_s: floa
         output.say("upload.resumed", count=journal.sent_before)
     try:
         with _bar(output, order, journal) as watched:
-            await Upload(client, journal.batches(), watched, patience_s=patience_s).run()
+            uploading = Upload(client, journal.batches(), watched, patience_s=patience_s)
+            await uploading.run()
+        if uploading.certificate_warning_days:
+            output.say("upload.certificate", days=uploading.certificate_warning_days)
         await Upload(client, iter(()), journal, patience_s=patience_s).settle()
     finally:
         journal.close()

@@ -85,6 +85,8 @@ class Upload:
         self._pause_s = _FIRST_PAUSE_S
         self._progress_at = client.clock.monotonic()
         self._renewed = False
+        # The step of the expiry ladder that our certificate has reached, as the last answer said.
+        self.certificate_warning_days = 0
 
     async def run(self) -> None:
         """Send every batch and keep every answer; raises Refusal or LogError when it cannot."""
@@ -171,10 +173,11 @@ class Upload:
         if not self._unanswered:
             raise ReceiptError("RECEIPT_SURPLUS", "an answer came to no batch")
         try:
-            receipt = v1.UploadBatchesResponse.FromString(answer).receipt
+            response = v1.UploadBatchesResponse.FromString(answer)
         except DecodeError:
             raise ReceiptError("RECEIPT_FORM", "the answer is not one of the contract") from None
-        sent = self._unanswered[0]
+        receipt, sent = response.receipt, self._unanswered[0]
+        self.certificate_warning_days = response.certificate_warning_days
         evidence = verify(receipt, sent, self._organisation, self._client.checkpoints)
         self._journal.answered(sent, receipt, evidence)
         self._unanswered.popleft()

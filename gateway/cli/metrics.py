@@ -1,0 +1,88 @@
+"""`gateway metrics HOME`: how old things are, as Prometheus reads it.
+
+For a timer and the node exporter's textfile collector; nothing listens for it. While the database
+is away what is in it is left out and `gateway_database_up` is 0.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from gateway.cli import standing
+from gateway.cli.output import JsonOption, LangOption, Output
+from gateway.cli.standing import PURPOSES, Registered
+from gateway.clock import SYSTEM, US_PER_S
+from gateway.config import policies, settings
+from gateway.config.confinement import check_runner
+from gateway.config.home import Home
+from gateway.config.policies import CertificateRules
+from gateway.store import roles
+from gateway.store.database import Database, StoreAwayError
+
+HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
+_BEARER = ("organisation", "kind", "name", "purpose")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("metrics", help="cli.metrics.help")(metrics)
+
+
+def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> None:
+    """Print the metrics."""
+    output = Output.of(json, lang)
+    place = Home(home.resolve())
+    check_runner(place)
+    rules = policies.load_certificate_rules(place.policies / "certificates.toml")
+    found = asyncio.run(_registered(place, rules))
+    text = generate_latest(gauges(place, rules, found, SYSTEM.now_us())).decode()
+    output.result({"metrics": text}, text.rstrip("\n"))
+
+
+def gauges(
+    home: Home, rules: CertificateRules, found: Registered | None, now_us: int
+) -> CollectorRegistry:
+    """Return the gauges of a HOME at one time; `found` is None while the database is away."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, about: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(f"gateway_{name}", about, labels, registry=registry)
+
+    def left(end_us: int) -> float:
+        return (end_us - now_us) / US_PER_S
+
+    gauge("database_up", "Whether the database answers.").set(found is not None)
+    listed = standing.list_age(home, rules, now_us)
+    gauge("crl_age_seconds", "Age of the oldest revocation list.").set(-left(listed.made_us))
+    gauge("crl_next_update_seconds", "Until nobody is let in.").set(left(listed.until_us))
+    ends = standing.ends(home)
+    server = gauge("server_certificate_expire_seconds", "Until the front's certificate ends.")
+    server.set(left(ends.pop("server")))
+    authority = gauge("authority_expire_seconds", "Until an authority ends.", ("name",))
+    for name, end_us in ends.items():
+        authority.labels(name).set(left(end_us))
+    if found is None:
+        return registry
+    expire = gauge("certificate_expire_seconds", "Until a bearer's certificate ends.", _BEARER)
+    for held in found.held:
+        bearer = (held.bearer.organisation, held.bearer.kind, held.bearer.name)
+        expire.labels(*bearer, PURPOSES[held.purpose]).set(left(held.not_after_us))
+    gauge("lineage_locked", "Bearers whose identity two hold.").set(len(found.locked))
+    gauge("invitations_open", "Invitations that wait.").set(found.invitations_open)
+    return registry
+
+
+async def _registered(place: Home, rules: CertificateRules) -> Registered | None:
+    owner = roles.conninfo(place, settings.load(place.settings), "owner")
+    try:
+        database = await Database.open(owner, application="gateway-metrics", size=1)
+    except StoreAwayError:
+        return None
+    try:
+        async with database.transaction() as tx:
+            return await standing.registered(tx, rules, SYSTEM.now_us())
+    finally:
+        await database.close()
