@@ -172,11 +172,12 @@ async def _ready(sock: socket.socket, *, writing: bool) -> None:
     watch, unwatch = (
         (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
     )
-    watch(sock, _wake, ready)
+    at = sock.fileno()
+    watch(at, _wake, ready)
     try:
         await ready
     finally:
-        unwatch(sock)
+        unwatch(at)
 
 
 def _wake(ready: "asyncio.Future[None]") -> None:

@@ -25,7 +25,9 @@ class Relay:
     """One connection's two directions; `start` begins, `on_end` is called once when it is over."""
 
     __slots__ = (
+        "_at",
         "_door",
+        "_door_at",
         "_ended",
         "_loop",
         "_on_end",
@@ -47,6 +49,8 @@ class Relay:
         self._tls = tls
         self._sock = sock
         self._door = door
+        # Watched by number: asyncio writes out a socket that it does not find watched yet.
+        self._at, self._door_at = sock.fileno(), door.fileno()
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         # What one side sent and the other has not taken yet; reading that side is paused meanwhile.
@@ -58,8 +62,8 @@ class Relay:
 
     def start(self) -> None:
         """Begin to relay."""
-        self._loop.add_reader(self._sock, self._tls_readable)
-        self._loop.add_reader(self._door, self._door_readable)
+        self._loop.add_reader(self._at, self._tls_readable)
+        self._loop.add_reader(self._door_at, self._door_readable)
         # Requests may have come in one flight with the end of the handshake.
         self._tls_readable()
 
@@ -68,9 +72,9 @@ class Relay:
         if self._ended:
             return
         self._ended = True
-        for sock in (self._sock, self._door):
-            self._loop.remove_reader(sock)
-            self._loop.remove_writer(sock)
+        for at in (self._at, self._door_at):
+            self._loop.remove_reader(at)
+            self._loop.remove_writer(at)
         with contextlib.suppress(SSL.Error):
             self._tls.shutdown()
         for sock in (self._sock, self._door):
@@ -120,16 +124,16 @@ class Relay:
                 if sent:
                     kept[0] = kept[0][sent:]
         except BlockingIOError:
-            self._loop.remove_reader(self._sock)
-            self._loop.add_writer(self._door, self._door_writable)
+            self._loop.remove_reader(self._at)
+            self._loop.add_writer(self._door_at, self._door_writable)
         except OSError:
             self.end()
 
     def _door_writable(self) -> None:
         self._send_door()
         if not self._to_door and not self._ended:
-            self._loop.remove_writer(self._door)
-            self._loop.add_reader(self._sock, self._tls_readable)
+            self._loop.remove_writer(self._door_at)
+            self._loop.add_reader(self._at, self._tls_readable)
             # A record that was decrypted already makes no socket readable.
             self._tls_readable()
 
@@ -149,8 +153,8 @@ class Relay:
         if self._to_tls and not self._ended:
             # The buffer is everyone's: keep a copy of the rest, and read no more until it is gone.
             self._to_tls = memoryview(bytes(self._to_tls))
-            self._loop.remove_reader(self._door)
-            self._loop.add_writer(self._sock, self._tls_writable)
+            self._loop.remove_reader(self._door_at)
+            self._loop.add_writer(self._at, self._tls_writable)
 
     def _send_tls(self) -> None:
         send = self._tls.send
@@ -168,8 +172,8 @@ class Relay:
     def _tls_writable(self) -> None:
         self._send_tls()
         if not self._to_tls and not self._ended:
-            self._loop.remove_writer(self._sock)
-            self._loop.add_reader(self._door, self._door_readable)
+            self._loop.remove_writer(self._at)
+            self._loop.add_reader(self._door_at, self._door_readable)
 
     def _finish(self) -> None:
         """End once what is kept for the side that still stands is gone, if it takes it."""
