@@ -69,7 +69,7 @@ def test_openssls_words_have_one_reason(queue, presented, reason):
     assert handshake._reason(SSL.Error(), Presented()).reason is Reason.TLS_FAILED
 
 
-def test_observing_changes_no_judgement():
+def test_observing_changes_no_judgement_but_of_what_its_bearer_may_be_told():
     class Seen:
         def __init__(self):
             self.presented = Presented()
@@ -90,4 +90,9 @@ def test_observing_changes_no_judgement():
     assert seen.presented.certificate is None
     assert handshake.observe(seen, certificate, 20, 1, 0) is False
     assert handshake.observe(seen, certificate, 21, 0, 0) is False
+    # 9 not yet valid, 10 expired, 23 revoked: of the leaf alone; 12 is the list's own end.
+    for soft in (9, 10, 23):
+        assert handshake.observe(seen, certificate, soft, 0, 0) is True
+        assert handshake.observe(Seen(), certificate, soft, 1, 0) is False
+    assert handshake.observe(seen, certificate, 12, 0, 0) is False
     assert (seen.presented.certificate, seen.presented.number, seen.presented.depth) == (der, 20, 1)
