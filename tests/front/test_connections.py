@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.settings import Settings
-from gateway.pki import ceremony
+from gateway.pki import ceremony, crl, issue
 from tests.audit.stage import until
 from tests.front.stage import CITY, CITY_AT, HELLO, OTHER, OTHER_AT, Stage, serial, stage
-from tests.pki.forge import Papers
+from tests.pki.forge import DOMAIN, Papers
+from tests.pki.forgeries import DEFECTS
 
 
 async def _open(
@@ -38,6 +41,30 @@ def _suspend_system(at: Stage, papers: Papers) -> None:
     at.sql("UPDATE gateway.system SET state = 2 WHERE organisation = %s", CITY.organisation)
 
 
+def _lock(at: Stage, papers: Papers) -> None:
+    at.sql(
+        "UPDATE gateway.lineage SET locked_us = 1 WHERE id ="
+        " (SELECT lineage FROM gateway.certificate WHERE serial = %s)",
+        serial(papers),
+    )
+
+
+def _supersede_long_ago(at: Stage, papers: Papers) -> None:
+    _supersede(at, papers, 1)
+
+
+def _supersede(at: Stage, papers: Papers, now_us: int) -> None:
+    at.sql(
+        "UPDATE gateway.certificate SET state = 3, revoked_us = %s WHERE serial = %s",
+        *(now_us, serial(papers)),
+    )
+
+
+def _strike_out(at: Stage, papers: Papers) -> None:
+    """What no process of ours may do."""
+    at.sql("DELETE FROM gateway.certificate WHERE serial = %s", serial(papers))
+
+
 @pytest.mark.parametrize(
     ("fall", "reason"),
     [
@@ -45,6 +72,9 @@ def _suspend_system(at: Stage, papers: Papers) -> None:
         (_suspend_organisation, "ORGANISATION_SUSPENDED"),
         (_suspend_system, "SYSTEM_SUSPENDED"),
         (lambda at, papers: at.clock.turn(seconds=15 * 86_400), "CERT_EXPIRED"),
+        (_lock, "LINEAGE_LOCKED"),
+        (_supersede_long_ago, "CERT_SUPERSEDED"),
+        (_strike_out, "CERT_UNKNOWN"),
     ],
 )
 def test_who_falls_is_cut_within_a_second(
@@ -76,6 +106,158 @@ def test_who_falls_is_cut_within_a_second(
                 assert await innocent[0].readexactly(5) == HELLO
             for _, writer in (first, second, *([innocent] if innocent else [])):
                 writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_superseded_one_may_finish_and_is_then_cut(
+    cluster: Any, database_settings: Settings
+) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            reader, writer = await _open(at, papers)
+            _supersede(at, papers, at.clock.now_us())
+            await asyncio.sleep(0.6)  # two looks of the watch
+            at.clock.turn(seconds=58)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            at.clock.turn(seconds=3)
+            await _ended(reader, 3)
+            writer.close()
+            leaf = await at.leaf()
+            assert (leaf["kind"], leaf["reason"]) == ("connection.cut", "CERT_SUPERSEDED")
+
+    asyncio.run(run())
+
+
+def test_a_superseded_one_that_is_revoked_may_not_finish(
+    cluster: Any, database_settings: Settings
+) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            reader, writer = await _open(at, papers)
+            _supersede(at, papers, at.clock.now_us())
+            await asyncio.sleep(0.6)
+            at.sql("UPDATE gateway.certificate SET state = 2 WHERE serial = %s", serial(papers))
+            await _ended(reader, 1)
+            writer.close()
+            assert (await at.leaf())["reason"] == "CERT_REVOKED"
+
+    asyncio.run(run())
+
+
+def test_with_a_defect_it_ends_soon_and_is_not_cut_for_that_defect(
+    cluster: Any, database_settings: Settings
+) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            at.revoke(papers)
+            reader, writer = await _open(at, papers)
+            at.revoke(at.good())  # an epoch moves: everybody is looked at again
+            await asyncio.sleep(0.6)
+            at.clock.turn(seconds=58)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            at.clock.turn(seconds=3)
+            await _ended(reader, 3)
+            writer.close()
+            assert at.leaves() == []
+
+    asyncio.run(run())
+
+
+def test_with_a_defect_it_is_cut_for_another_and_graver_one(
+    cluster: Any, database_settings: Settings
+) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            expired = at.register(DEFECTS[0].make(at.ca))
+            reader, writer = await _open(at, expired)
+            await asyncio.sleep(0.6)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            at.revoke(expired)
+            await _ended(reader, 1)
+            writer.close()
+            leaf = await at.leaf()
+            assert (leaf["kind"], leaf["reason"]) == ("connection.cut", "CERT_REVOKED")
+
+    asyncio.run(run())
+
+
+def test_an_authority_that_is_taken_away_takes_its_connections_along(
+    cluster: Any, database_settings: Settings
+) -> None:
+    """47: two authorities, both let in; the second leaves the bundle, the first's go on."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            made = issue.make_authority("client-authority", DOMAIN, at.ca.root, at.ca.now_us)
+            other = replace(at.ca, client=made)
+            both = [one.client for one in (at.ca, other)]
+            bundle = b"".join(ceremony.pem(one.certificate) for one in both)
+            lists = [crl.build(one, [], 5, at.ca.now_us) for one in both]
+            at.home.crl.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in lists))
+            at.home.client_authority_certificate.write_bytes(bundle)
+            await until(lambda: len(at.front._terms.current.lists) == 2)
+            ours, theirs = at.good(), at.register(other.good())
+            kept, gone = await _open(at, ours), await _open(at, theirs)
+            at.home.client_authority_certificate.write_bytes(ceremony.pem(both[0].certificate))
+            await _ended(gone[0], 2)
+            leaf = await at.leaf()
+            assert (leaf["kind"], leaf["reason"], leaf["serial"]) == (
+                "connection.cut",
+                "CERT_UNTRUSTED",
+                serial(theirs),
+            )
+            assert not await at.served(theirs)
+            leaf = await at.leaf(2)
+            assert (leaf["kind"], leaf["reason"]) == ("tls.refused", "CERT_UNTRUSTED")
+            kept[1].write(HELLO)
+            assert await kept[0].readexactly(5) == HELLO
+            assert await at.served(ours)
+            for _, writer in (kept, gone):
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_lists_and_server_certificates_are_exchanged_under_load(
+    cluster: Any, database_settings: Settings
+) -> None:
+    """48, 49: handshakes without pause while both change ten times; nobody is refused."""
+
+    async def run() -> None:
+        async with stage(
+            cluster, database_settings, limits={"new_per_peer_burst": 10_000, "per_peer": 500}
+        ) as at:
+            client, served, ended = at.context(at.good()), [], asyncio.Event()
+            reader, writer = await _open(at, at.good())
+
+            async def knock() -> None:
+                while not ended.is_set():
+                    served.append(await at.served(client))
+
+            knocking = [asyncio.create_task(knock()) for _ in range(4)]
+            named = [at.good() for _ in range(3)]
+            for number in range(2, 12):
+                at.write_crl(*named, number=number)
+                await asyncio.to_thread(
+                    ceremony.renew_server, at.home, [CITY_AT], at.clock.now_us()
+                )
+                await until(lambda number=number: at.front._terms.current.crl_number == number)
+            ended.set()
+            await asyncio.gather(*knocking)
+            assert len(served) >= 20
+            assert all(served)
+            writer.write(HELLO)
+            assert await reader.readexactly(5) == HELLO
+            writer.close()
+            assert await at.defect(named[0]) == "CERT_REVOKED"
+            assert at.leaves() == []
 
     asyncio.run(run())
 
