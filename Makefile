@@ -18,7 +18,7 @@ ONLY ?=
 FULL ?=
 DEFAULT := not bench and not needs_netns$(if $(FULL),, and not slow)
 
-.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn lock docs wheel clean
+.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn e2e-hsm lock docs wheel clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ e2e-java: $(STAMP) ## strangers in Java and grpcurl; skipped with a line where t
 
 e2e-vpn: $(STAMP) ## tests that build tunnels in own network namespaces; needs root
 	@$(BIN)/pytest -q -rs --ignore=tests/bench -m needs_netns || test $$? -eq 5
+
+e2e-hsm: $(STAMP) ## an issuing key in a PKCS #11 token; needs Debian's softhsm2, skipped with a line elsewhere
+	@$(BIN)/pip install -q --require-hashes -r requirements/hsm.txt || echo "python-pkcs11 cannot be installed here"
+	@$(BIN)/pytest -q -rs tests/e2e/test_hsm.py
 
 lock: $(STAMP) ## make requirements/*.txt anew from *.in (needs uv)
 	@tools/lock
