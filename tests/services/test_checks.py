@@ -16,7 +16,8 @@ from gateway.pki.defect import RANKED
 from gateway.store import roles
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.vpn.origin import Origin
-from tests.coverage.rpcs import WHOAMI, Watch, a_batch, eventually, refused
+from tests.coverage.rpcs import WHOAMI, Watch, a_batch, eventually, new_id, refused
+from tests.papers import new_key, request_for
 from tests.people import newcomer
 from tests.world import COUNTY, OTHER_CITY, SECOND_COUNTY, RefusedError, relay
 
@@ -514,5 +515,60 @@ def test_again_before_each_batch(province):
                 world.clock.turn(seconds=-601)
             world.sql("UPDATE gateway.organisation SET state = 1 WHERE state = 2")
             world.clock.turn(seconds=0.3)
+
+    scenario(province, work)
+
+
+RENEW = "/gateway.v1.IdentityService/RenewCertificate"
+
+
+def renewal():
+    csr = request_for(new_key())
+    return identity.RenewCertificateRequest(request_id=new_id(), csr=csr)
+
+
+def test_5_a_token_that_is_welcome_is_judged_like_any_other(province):
+    """Not needed, but where one is sent it must be good: a bad one is refused, not overlooked."""
+
+    async def work(world):
+        thief = await world.login(world.people[SECOND_COUNTY, "uploader"])
+        for token, reason in ((thief, "TOKEN_INVALID"), ("x", "TOKEN_INVALID")):
+            call = world.call(world.county, RENEW, renewal(), token=token)
+            leaf = await expect(world, reason, call, "UNAUTHENTICATED")
+            assert "account" not in leaf
+        token = await world.login(world.county)
+        await world.call(world.county, "/gateway.v1.IdentityService/Logout", b"", token=token)
+        call = world.call(world.county, RENEW, renewal(), token=token)
+        await expect(world, "SESSION_UNKNOWN", call, "UNAUTHENTICATED")
+        twice = (("authorization", "Bearer x"), ("authorization", "Bearer y"))
+        call = world.call(world.county, RENEW, renewal(), metadata=twice)
+        await expect(world, "TOKEN_INVALID", call, "UNAUTHENTICATED")
+
+    scenario(province, work)
+
+
+def test_5_with_a_token_the_account_is_known_and_without_it_is_not(province):
+    async def work(world):
+        person = await again(world)
+        for token in ("", await world.login(person)):
+            watch = Watch(world)
+            await world.call(person, RENEW, renewal(), token=token)
+            leaf = await watch.only_leaf()
+            assert ("account" in leaf, "policies" in leaf) == (bool(token), bool(token))
+
+    scenario(province, work)
+
+
+def test_5_with_a_defect_nobody_is_anybody(province):
+    """A token that comes along with a defective certificate is not looked at, good or bad."""
+
+    async def work(world):
+        person = await again(world)
+        for token in (await world.login(person), "garbage"):
+            watch = Watch(world)
+            reply = await world.call(person, RENEW, renewal(), token=token, defect="CERT_EXPIRED")
+            assert identity.RenewCertificateResponse.FromString(reply).access_token == ""
+            leaf = await watch.only_leaf()
+            assert "account" not in leaf
 
     scenario(province, work)
