@@ -67,12 +67,7 @@ class Front:
         self._terms = CurrentTerms(home, settings, clock, observe)
         self._control = ControlServer(self._find)
         rules, limits = policies.certificates, policies.limits.connections
-        patience = Patience(
-            idle_s=settings.front.idle_timeout_s,
-            longest_s=limits.longest_hours * _SECONDS_PER_HOUR,
-            defective_s=rules.defective.longest_s,
-            grace_s=rules.renewal.grace_s,
-        )
+        patience = _patience(settings, policies)
         self.connections = Connections(
             database,
             recorder,
@@ -229,6 +224,16 @@ def addresses(settings: Settings) -> list[str]:
     """Return where the front listens: the settings' addresses and those that name a tunnel."""
     named = [tunnel.listen for tunnel in settings.origin.static if tunnel.listen]
     return list(dict.fromkeys([*settings.front.listen, *named]))
+
+
+def _patience(settings: Settings, policies: Policies) -> Patience:
+    rules = policies.certificates
+    return Patience(
+        idle_s=settings.front.idle_timeout_s,
+        longest_s=policies.limits.connections.longest_hours * _SECONDS_PER_HOUR,
+        defective_s=rules.defective.longest_s,
+        grace_s=rules.renewal.grace_s,
+    )
 
 
 def main(home: Home) -> None:
