@@ -80,8 +80,8 @@ class Listed:
 class Terms:
     """What judges a handshake and what comes after, all of the same files.
 
-    `context` is the doors', `enrolment` the other listener's, `root` the root's certificate, PEM;
-    `lists` stand in the order of the authorities.
+    `context` is the doors', `enrolment` the other listener's, `root` the newest root, PEM; `lists`
+    stand in the order of the authorities.
     """
 
     context: SSL.Context
@@ -167,7 +167,7 @@ def terms(
             _context(_Server(key, chain), None, callback),
             Verifier(trust, settings.trust_domain, clock),
             lists,
-            files.root,
+            ceremony.pem(roots[0]),
         )
     except (SSL.Error, crypto.Error, SettingsError) as error:
         raise ContextError(f"OpenSSL does not take the files: {error}") from None

@@ -128,17 +128,30 @@ def find(anchors: Sequence[Anchor], digits: str) -> Anchor:
 
 
 def retire(home: Home, anchor: Anchor) -> None:
-    """Trust an authority no more; its key, which nobody needs now, is deleted."""
+    """Trust an authority no more; its key, which nobody needs now, is deleted.
+
+    A root that has nothing below it any more goes with it.
+    """
     with authorities.alone(home):
         rest = [one.certificate for one in authorities.load(home) if one.name != anchor.name]
         replace_public(home.client_authority_certificate, b"".join(map(ceremony.pem, rest)))
         write_lists(home, rest)
+        _forget_roots(home, rest)
     key = anchor.certificate.public_key()
     authorities.key_file(home, key).unlink(missing_ok=True)
     authorities.external_list(home, anchor.certificate).unlink(missing_ok=True)
     first = home.authority / authorities.FIRST_KEY
     if first.exists() and authorities.fitting(first.read_bytes(), anchor.certificate, home):
         first.unlink()
+
+
+def _forget_roots(home: Home, anchors: Sequence[Certificate]) -> None:
+    """Leave in root.pem the newest root, and of the others those that signed what is in use."""
+    used = [*anchors, *authorities.read(ceremony.server_files(home)[1])[1:]]
+    newest, *others = authorities.roots(home)
+    needed = [one for one in others if any(authorities.is_ours(below, [one]) for below in used)]
+    if needed != others:
+        replace_public(home.root_certificate, b"".join(map(ceremony.pem, [newest, *needed])))
 
 
 def write_lists(

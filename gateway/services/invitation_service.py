@@ -40,9 +40,8 @@ class InvitationService:
         rules: EnrolmentRules,
         clock: Clock,
     ) -> None:
-        """Invite under these rules; reads the root's certificate, the pin of every invitation."""
-        [root, *_] = der.certificates(home.root_certificate.read_bytes())
-        self._pin = hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest()
+        """Invite under these rules; the root's certificate is the pin of every invitation."""
+        self._home = home
         self._database = database
         self._current = current
         self._permits = permits
@@ -77,7 +76,7 @@ class InvitationService:
             invitation_id=made.id,
             code=code,
             expire_time=timestamp(made.expires_us),
-            root_sha256=self._pin,
+            root_sha256=_pin(self._home),
         )
 
     async def ApproveEnrolment(
@@ -165,3 +164,9 @@ def _officer(call: Call) -> Officer:
 def _target(found: Invitation, event: Event) -> Event:
     words = {"invitation": found.id, **certificates.target(found.bearer)}
     return told(event, detail=words)
+
+
+def _pin(home: Home) -> str:
+    """Return the SHA-256 of the newest root, hex: read anew, for it may have been followed."""
+    [root, *_] = der.certificates(home.root_certificate.read_bytes())
+    return hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest()

@@ -181,10 +181,8 @@ def foreign():
 
 def by_another_root(home):
     """A certificate for our pending key, signed by a root with the same name as ours."""
-    request = rollover.request(home, "client-authority").public_bytes(Encoding.PEM)
     with founded_home() as other:
-        root = ceremony.load(other.offline, "root")
-    return offline.sign(offline.read(request, "client-authority"), root, SYSTEM.now_us())
+        return signed_by(other.offline, home)
 
 
 def another_kind(home):
@@ -192,6 +190,13 @@ def another_kind(home):
     request = rollover.request(home, "client-authority").public_bytes(Encoding.PEM)
     asked = offline.read(request, "server-authority")
     return offline.sign(asked, ceremony.load(home.offline, "root"), SYSTEM.now_us())
+
+
+def signed_by(safe, home):
+    """A client authority's certificate for a key of this HOME, by the root in another folder."""
+    asked = rollover.request(home, "client-authority").public_bytes(Encoding.PEM)
+    root = ceremony.load(safe, "root")
+    return offline.sign(offline.read(asked, "client-authority"), root, SYSTEM.now_us())
 
 
 def test_a_root_made_elsewhere_stands_before_the_one_of_init(home, tmp_path):
@@ -203,16 +208,27 @@ def test_a_root_made_elsewhere_stands_before_the_one_of_init(home, tmp_path):
     assert len(authorities.roots(home)) == 2
     put(home, ceremony.pem(root))
     assert len(authorities.roots(home)) == 2
-    asked = rollover.request(home, "client-authority").public_bytes(Encoding.PEM)
-    made = offline.sign(
-        offline.read(asked, "client-authority"),
-        ceremony.load(tmp_path / "safe", "root"),
-        SYSTEM.now_us(),
-    )
-    put(home, made)
+    put(home, signed_by(tmp_path / "safe", home))
     found = authorities.load(home)
     assert [one.ours for one in found] == [True, True]
     assert found[1].certificate == old.certificate
+    assert front_takes(home).root == ceremony.pem(
+        root
+    )  # the one that the pin of an invitation names
+    rollover.retire(home, found[1])
+    assert (
+        len(authorities.roots(home)) == 2
+    )  # the front's own certificate still stands below the old
+    safe = tmp_path / "safe"
+    offline.make_server_authority(safe, ceremony.load(safe, "root"), SYSTEM.now_us())
+    asked = rollover.request(home, "server").public_bytes(Encoding.PEM)
+    server = offline.read(asked, "server", [DOMAIN])
+    put(home, offline.sign(server, ceremony.load(safe, "server-authority"), SYSTEM.now_us()))
+    put(home, again := signed_by(safe, home))
+    rollover.retire(home, authorities.load(home)[1])
+    assert authorities.roots(home) == [root]
+    assert [one.certificate for one in authorities.load(home)] == der.certificates(again)
+    front_takes(home)
 
 
 def test_an_authority_is_retired_with_its_key_and_its_list(home):
