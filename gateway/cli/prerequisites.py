@@ -18,7 +18,7 @@ from gateway.client import papers, profile, renewal
 from gateway.clock import SYSTEM, from_datetime, iso
 from gateway.config import folders, policies, settings, users
 from gateway.config.confinement import users_separate
-from gateway.config.home import DOORS, Home
+from gateway.config.home import DOORS, LISTENERS, Home
 from gateway.config.settings import Settings, SettingsError
 from gateway.pki import ceremony
 from gateway.store import tools
@@ -146,7 +146,7 @@ def _of_ports(home: Home, own: Settings) -> Iterator[Finding]:
         yield Finding("served", "good")
         return
     for address in own.front.listen:
-        for door in DOORS:
+        for door in LISTENERS:
             port = own.ports.of(door)
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             try:

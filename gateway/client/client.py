@@ -56,12 +56,12 @@ class Client:
         self.session = Session(self.channels, clock=clock, password=password)
         self.rotation = Rotation(self.channels, self.session, clock=clock)
         self.channels.mend = self.rotation.mend
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._settling = asyncio.Lock()
         self._settle_at = clock.monotonic() + SETTLE_EVERY_S
 
     async def __aenter__(self) -> Self:
-        self._looking = asyncio.create_task(self._look())
+        self._look_later()
         return self
 
     async def __aexit__(
@@ -131,10 +131,12 @@ class Client:
         stub = IdentityServiceStub(self.channels.to("identity"))
         return await self.channels.call_once(stub.Diagnose, identity_service_pb2.DiagnoseRequest())
 
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+    def _look_later(self) -> None:
+        def look() -> None:
             self.rotation.look()
+            self._look_later()
+
+        self._looking = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, look)
 
     async def _consistency(self, old: int, new: int) -> Sequence[bytes]:
         request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)

@@ -14,21 +14,25 @@ from gateway.errors import Reason, refuse
 from gateway.v1 import admin_service_pb2 as ad
 from gateway.v1 import types_pb2 as t
 from gateway.v1 import upload_service_pb2 as up
-from tests.client.small_gateway import SmallGateway
+from tests.client.renewing_gateway import RenewingGateway, stamp
 
 _ADMIN = "/gateway.v1.AdminService/"
+CODE = "0123456789ABCDEFGHJKMNPQRS"
 ONE_TIME = "abcde-fghij-klmno"
 _MODULES = dict.fromkeys(("logout", "passwd", "whoami"), "login")
 
 
 @dataclass
-class SmallAdmin(SmallGateway):
-    """Also: organisations, systems, units, accounts; and a list of what was quarantined."""
+class SmallAdmin(RenewingGateway):
+    """Also: organisations, systems, units, accounts; certificates, invitations; and a list of what was quarantined."""
 
     organisations: dict[str, ad.Organisation] = field(default_factory=dict)
     systems: list[str] = field(default_factory=list)
     units: dict[str, t.Unit] = field(default_factory=dict)
     accounts: dict[str, ad.Account] = field(default_factory=dict)
+    certificates: list[ad.RegisteredCertificate] = field(default_factory=list)
+    invitations: dict[str, ad.Invitation] = field(default_factory=dict)
+    revocations: list[ad.RevokeCertificatesRequest] = field(default_factory=list)
     quarantined: list[up.QuarantinedItem] = field(default_factory=list)
 
     def methods(self) -> dict[str, tuple[Callable[..., Message], type[Message]]]:
@@ -43,6 +47,12 @@ class SmallAdmin(SmallGateway):
             f"{_ADMIN}CreateAccount": (self.create_account, ad.CreateAccountRequest),
             f"{_ADMIN}ResetPassword": (self.reset, ad.ResetPasswordRequest),
             f"{_ADMIN}ListAccounts": (self.list_accounts, ad.ListAccountsRequest),
+            f"{_ADMIN}InviteCertificate": (self.invite, ad.InviteCertificateRequest),
+            f"{_ADMIN}ApproveEnrolment": (self.approve, ad.ApproveEnrolmentRequest),
+            f"{_ADMIN}CancelInvitation": (self.cancel, ad.CancelInvitationRequest),
+            f"{_ADMIN}ListInvitations": (self.list_invitations, ad.ListInvitationsRequest),
+            f"{_ADMIN}ListCertificates": (self.list_certificates, ad.ListCertificatesRequest),
+            f"{_ADMIN}RevokeCertificates": (self.revoke, ad.RevokeCertificatesRequest),
             "/gateway.v1.UploadService/ListQuarantine": (
                 self.list_quarantine,
                 up.ListQuarantineRequest,
@@ -113,6 +123,58 @@ class SmallAdmin(SmallGateway):
     def list_accounts(self, _request, token):
         self._check(token)
         return ad.ListAccountsResponse(accounts=self.accounts.values())
+
+    def invite(self, request, token):
+        self._check(token)
+        self.invitations[request.request_id] = ad.Invitation(
+            invitation_id=request.request_id,
+            organisation_code=request.organisation_code,
+            system_name=request.system_name,
+            officer=request.officer,
+            purpose=request.purpose,
+            state=ad.Invitation.STATE_REQUESTED if request.needs_approval else ad.Invitation.STATE_INVITED,
+            spki_sha256="ab" * 32 if request.needs_approval else "",
+            expire_time=stamp(self.clock.now_us()),
+        )  # fmt: skip
+        return ad.InviteCertificateResponse(
+            invitation_id=request.request_id,
+            code=CODE,
+            root_sha256="cd" * 32,
+            expire_time=stamp(self.clock.now_us()),
+        )
+
+    def approve(self, request, token):
+        self._check(token)
+        found = self.invitations.get(request.invitation_id)
+        if found is None:
+            raise refuse(Reason.NOT_FOUND)
+        if found.spki_sha256 != request.spki_sha256:
+            raise refuse(Reason.FIELD_INVALID)
+        found.state = ad.Invitation.STATE_APPROVED
+        return ad.ApproveEnrolmentResponse(invitation=found)
+
+    def cancel(self, request, token):
+        self._check(token)
+        found = self.invitations[request.invitation_id]
+        found.state = ad.Invitation.STATE_CANCELLED
+        return ad.CancelInvitationResponse(invitation=found)
+
+    def list_invitations(self, _request, token):
+        self._check(token)
+        return ad.ListInvitationsResponse(invitations=self.invitations.values())
+
+    def list_certificates(self, request, token):
+        """One to a page, so that the pages are asked for."""
+        self._check(token)
+        start = int(request.page_token or 0)
+        rest = str(start + 1) if start + 1 < len(self.certificates) else ""
+        page = self.certificates[start : start + 1]
+        return ad.ListCertificatesResponse(certificates=page, next_page_token=rest)
+
+    def revoke(self, request, token):
+        self._check(token)
+        self.revocations.append(request)
+        return ad.RevokeCertificatesResponse(revoked_count=2, crl_number=7)
 
     def list_quarantine(self, _request, token):
         self._check(token)

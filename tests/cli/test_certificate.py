@@ -90,13 +90,13 @@ def test_issued_is_let_in_and_revoked_is_cut(
         made = der.revocation_list(at.home.crl.read_bytes())
         assert crl.number_of(made) == revoked["crl_number"]
         assert made.get_revoked_certificate_by_serial_number(int(told["serial"], 16)) is not None
-        assert not await at.served(papers, CITY_AT)
+        assert await at.defect(papers, CITY_AT) == "CERT_REVOKED"
         kinds = [leaf["kind"] for leaf in at.leaves()]
         assert sorted(kinds) == [
             "admin.certificate.issue",
             "admin.certificate.revoke",
+            "certificate.used",
             "connection.cut",
-            "tls.refused",
         ]
         assert (await host.told(*words, status=1))["refused"] == "ALREADY_EXISTS"
         assert [
@@ -182,7 +182,7 @@ def test_the_list_and_a_new_server_certificate(
         issued = await host.issue(tmp_path, "--system", "his")
         listed = await host.told("certificate", "list", str(at.home.root))
         assert [(one["serial"], one["state"]) for one in listed["certificates"]] == [
-            (issued["serial"], "active")
+            (issued["serial"], "issued")
         ]
         renewed = await host.told("certificate", "renew-server", str(at.home.root))
         at.front.refresh()

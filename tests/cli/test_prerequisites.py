@@ -8,6 +8,9 @@ import pytest
 
 from gateway.cli import prerequisites
 from gateway.cli.prerequisites import of_home, of_host, of_profile
+from gateway.client import papers, renewal
+from gateway.client.renewal import Renewal
+from gateway.clock import SYSTEM
 from gateway.config.home import Home
 from gateway.config.settings import load
 from gateway.store import tools
@@ -66,3 +69,21 @@ def test_a_profile_is_judged_and_its_gateway_looked_for(founded: Home, tmp_path)
         reached = [one for one in of_profile(founded.admin_profile) if one.check == "door"]
     assert [one.about["door"] for one in reached if one.state == "good"] == ["intake"]
     assert bad(of_profile(tmp_path)) == {"profile"}
+
+
+def test_a_profiles_certificate_is_judged_by_age_and_renewals(founded: Home, tmp_path) -> None:
+    folder = tmp_path / "profile"
+    shutil.copytree(founded.admin_profile, folder)
+
+    def told() -> dict[str, str]:
+        return {one.check: one.state for one in of_profile(folder) if one.check != "door"}
+
+    assert told() == {"profile": "good", "own": "good"}
+    certificate = papers.read((folder / "certificate.pem").read_bytes())
+    kept = Renewal.of(certificate).told((1, 2), SYSTEM.now_us())
+    for state in ("good", "note", "bad"):
+        renewal.save(folder, kept)
+        assert told()["renewal"] == state
+        kept = kept.failed(SYSTEM.now_us())
+    (folder / "certificate.pem").write_text("none")
+    assert told() == {"profile": "good", "papers": "bad"}

@@ -25,6 +25,7 @@ def test_a_gateway_that_is_not_served(founded: Home, capsys) -> None:
     assert told["database"] == {"state": "away"}
     assert told["days_left"].keys() == {"root", "client-authority", "server"}
     assert 0 < told["crl_hours_left"] <= 24
+    assert (told["crl_state"], told["crl_age_hours"]) == ("good", 0)
 
 
 def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, capsys) -> None:
@@ -36,9 +37,10 @@ def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, cap
         chinese = status(capsys, founded, "--lang", "zh")
     finally:
         cluster.stop()
-    assert (told["state"], told["schema"]) == ("embedded", "0001")
+    assert (told["state"], told["schema"]) == ("embedded", "0002")
     assert told["log_size"] >= 1
     assert (told["accounts"], told["passwords_one_time"], told["certificates"]) == (1, 1, 1)
+    assert (told["expiring"], told["lineages_locked"], told["invitations_open"]) == ([], [], 0)
     assert "is not served" in english
     assert "one-time" in english
     assert "未在服务" in chinese

@@ -68,3 +68,10 @@ def test_a_line_that_cannot_be_read_is_named_and_what_came_before_is_uploaded(
 def test_a_live_batch_says_so(small, told, doses):
     told("upload", doses, *UNIT, "--live")
     assert {batch.lane for batch in small.batches} == {1}
+
+
+def test_a_certificate_that_ends_soon_is_told(small, said, told, doses, capsys):
+    small.certificate_warning_days = 7
+    assert "ends within 7 days" in said("upload", doses, *UNIT)
+    assert "7 天内到期" in said("upload", doses, *UNIT, "--live", lang="zh")
+    assert "ends within" not in said("upload", doses, *UNIT)

@@ -116,6 +116,7 @@ class SmallGateway:
     # Called when a batch is stored.
     committed: Callable[[], None] | None = None
     audit_away: bool = False
+    certificate_warning_days: int = 0
     receipts_log: Log | None = None
     streams: int = 0
     port: int = 0
@@ -264,7 +265,9 @@ class SmallGateway:
         receipt.proof = log.proof(log.leaves.index(receipt.leaf))
         if self.change_receipt is not None:
             self.change_receipt(receipt)
-        return up.UploadBatchesResponse(receipt=receipt)
+        return up.UploadBatchesResponse(
+            receipt=receipt, certificate_warning_days=self.certificate_warning_days
+        )
 
     def _commit(self, request: up.UploadBatchesRequest, raw: bytes) -> up.BatchReceipt:
         salt = secrets.token_bytes(16)

@@ -1,0 +1,88 @@
+"""A restored database refuses to be served until it learned again what was revoked since (step-ca's issue 606)."""
+
+import asyncio
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.clock import SYSTEM
+from gateway.config import settings
+from gateway.config.home import Home
+from gateway.names import Subject
+from gateway.pki import authorities, crl, issue, keys, register
+from gateway.pki.verify import serial_text
+from gateway.store import roles
+from gateway.store.database import Database
+from gateway.store.embedded import Cluster
+from gateway.supervise import state
+from tests.cli.small_admin import cli
+
+NUMBER = 500
+
+
+async def _with_database(home: Home, work):
+    owner = roles.conninfo(home, settings.load(home.settings), "owner")
+    database = await Database.open(owner, application="test", size=1)
+    try:
+        async with database.transaction() as tx:
+            return await work(tx)
+    finally:
+        await database.close()
+
+
+def _in_database(home: Home, work):
+    cluster = Cluster(home)
+    cluster.start(mortal=True)
+    try:
+        return asyncio.run(_with_database(home, work))
+    finally:
+        cluster.stop()
+
+
+def test_what_the_list_names_is_revoked_again_with_a_leaf(founded: Home, capsys) -> None:
+    """The list on disk has a greater number than the database, and names a certificate that is active there."""
+    authority = authorities.issuing(authorities.load(founded))
+    subject = Subject("sx.example", "140000", "officer", "admin")
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    leaf = issue.client_certificate(authority, subject, public, SYSTEM.now_us(), 0)
+    issuer = keys.spki_sha256(authority.certificate.public_key())
+    serial = serial_text(leaf.serial_number)
+
+    async def enter(tx):
+        await register.insert(tx, leaf, subject, issuer)
+
+    _in_database(founded, enter)
+    named = [crl.Revoked(one, SYSTEM.now_us(), "key-compromise") for one in (serial, "abc")]
+    crl.write(founded.crl, crl.build(authority, named, NUMBER, SYSTEM.now_us()))
+    capsys.readouterr()
+    assert cli("certificate", "replay", str(founded.root), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"revoked": 1, "unknown": 1, "epoch": NUMBER + 1}
+
+    async def look(tx):
+        row = await register.read(tx, serial)
+        last = await tx.fetch_one(
+            "SELECT kind, decision FROM gateway.audit_entry ORDER BY idx DESC LIMIT 1"
+        )
+        return row.state, row.reason, tuple(last)
+
+    assert _in_database(founded, look) == (
+        2,
+        "key-compromise",
+        ("admin.certificate.replay", "allow"),
+    )
+    assert cli("certificate", "replay", str(founded.root), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["revoked"] == 0
+
+
+def test_a_served_gateway_is_left_alone(founded: Home, capsys) -> None:
+    with state.sole(founded):
+        assert cli("certificate", "replay", str(founded.root), "--json") == 3
+    assert json.loads(capsys.readouterr().out)["refused"] == "SERVED"
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_it_is_told_in_the_users_language(founded: Home, capsys, lang) -> None:
+    assert cli("certificate", "replay", str(founded.root), "--lang", lang) == 0
+    assert "certificate.replayed" not in capsys.readouterr().out
