@@ -31,8 +31,9 @@ from gateway.config.folders import PRIVATE_FILE, PUBLIC_FILE
 from gateway.config.home import Home
 from gateway.errors import Reason
 from gateway.names import Subject, SubjectKind
-from gateway.pki import ceremony, csr, issue, profile
+from gateway.pki import ceremony, csr, issue, keys, profile
 from gateway.pki import register as registered
+from gateway.pki.issuer import Made
 from gateway.pki.verify import serial_text
 from gateway.store.database import Transaction
 
@@ -80,8 +81,9 @@ def issue_one(  # noqa: PLR0913, PLR0917  one parameter per option
     domain = settings.load(place.settings).trust_domain
     subject = Subject(domain, organisation, kind, system or officer)
     out.mkdir(parents=True, exist_ok=True)
-    certificate = _make(place, subject, _public_key(out, csr_file), days)
-    entry = host.act(place, _issued(subject, certificate), _enter(subject, certificate), "identity")
+    made = _make(place, subject, _public_key(out, csr_file), days)
+    certificate = made.certificate
+    entry = host.act(place, _issued(subject, certificate), _enter(subject, made), "identity")
     _write(out / "certificate.pem", ceremony.pem(certificate), PUBLIC_FILE)
     _write(out / "root.pem", place.root_certificate.read_bytes(), PUBLIC_FILE)
     serial = serial_text(certificate.serial_number)
@@ -127,12 +129,13 @@ def _public_key(out: Path, request: Path | None) -> CertificatePublicKeyTypes:
     return key.public_key()
 
 
-def _make(place: Home, subject: Subject, key: CertificatePublicKeyTypes, days: int) -> Certificate:
+def _make(place: Home, subject: Subject, key: CertificatePublicKeyTypes, days: int) -> Made:
     authority = ceremony.client_authority(place)
     try:
-        return issue.client_certificate(authority, subject, key, SYSTEM.now_us(), days)
+        made = issue.client_certificate(authority, subject, key, SYSTEM.now_us(), days)
     except issue.IssueError as error:
         raise CommandError(Reason.CERT_PROFILE, str(error)) from error
+    return Made(made, keys.spki_sha256(authority.certificate.public_key()))
 
 
 def _issued(subject: Subject, certificate: Certificate) -> Event:
@@ -141,14 +144,14 @@ def _issued(subject: Subject, certificate: Certificate) -> Event:
     return Event(kind="admin.certificate.issue", door="host", detail=target)
 
 
-def _enter(subject: Subject, certificate: Certificate) -> Effect:
+def _enter(subject: Subject, made: Made) -> Effect:
     """Enter a certificate of an active bearer; the database role is identity's, which may."""
 
     async def effect(tx: Transaction) -> Event:
         bearer = registered.Bearer(subject.organisation, subject.kind, subject.name)
         await registered.require_active(tx, bearer)
-        await registered.insert(tx, certificate, subject)
-        return _issued(subject, certificate)
+        await registered.insert(tx, made.certificate, subject, made.issuer_sha256)
+        return _issued(subject, made.certificate)
 
     return effect
 
