@@ -57,18 +57,8 @@ def invite(  # noqa: PLR0913, PLR0917  one parameter per option
 ) -> None:
     """Invite a registered system or officer to enrol."""
     output, found = Output.of(json, lang), load(profile)
-    if bool(system) == bool(officer):
-        raise typer.BadParameter("--system | --officer")
-    if purpose not in _PURPOSES:
-        raise typer.BadParameter("tls | encryption", param_hint="--purpose")
-    request = v1.InviteCertificateRequest(
-        request_id=new_id(),
-        organisation_code=organisation,
-        system_name=system or officer,
-        officer=bool(officer),
-        purpose=_PURPOSES[purpose],
-        needs_approval=approval,
-    )
+    request = _request(organisation, system, officer, purpose)
+    request.needs_approval = approval
 
     async def work(client: Client) -> v1.InviteCertificateResponse:
         return await client.call(client.admin.InviteCertificate, request)
@@ -87,6 +77,22 @@ def invite(  # noqa: PLR0913, PLR0917  one parameter per option
         "expires": answer.expire_time.ToJsonString(),
     }
     output.result(told, output.text("invitation.invited", **told))
+
+
+def _request(
+    organisation: str, system: str, officer: str, purpose: str
+) -> v1.InviteCertificateRequest:
+    if bool(system) == bool(officer):
+        raise typer.BadParameter("--system | --officer")
+    if purpose not in _PURPOSES:
+        raise typer.BadParameter("tls | encryption", param_hint="--purpose")
+    return v1.InviteCertificateRequest(
+        request_id=new_id(),
+        organisation_code=organisation,
+        system_name=system or officer,
+        officer=bool(officer),
+        purpose=_PURPOSES[purpose],
+    )
 
 
 def approve(
