@@ -1,0 +1,46 @@
+"""Every attack of the list is tried by a test that exists, and each answer that is a reason is one of ours."""
+
+import re
+
+from gateway.errors import Reason
+from tests.house.tree import ROOT
+from tests.pki.forgeries import FORGED_DEFECTS, FORGERIES
+
+ROWS = {
+    int(cells[1]): cells[2:]
+    for cells in (
+        [cell.strip() for cell in line.split("|")]
+        for line in (ROOT / "docs/attacks.md").read_text(encoding="utf-8").splitlines()
+        if re.match(r"\| \d+ \|", line)
+    )
+}
+TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+# 42 is no attack's number; the tunnel's are 58 to 70.
+NUMBERS = {*range(1, 58), *range(71, 85)} - {42}
+# What one test makes of a list: its numbers must be in that list.
+BY_LIST = "test_each_forgery_leaves_one_leaf_with_its_reason"
+
+
+def test_every_attack_has_its_row():
+    assert set(ROWS) == NUMBERS
+
+
+def test_every_row_names_tests_that_exist():
+    for number, (_, _, tests, *_) in ROWS.items():
+        ids = TEST_ID.findall(tests)
+        assert ids, number
+        for file, function in ids:
+            text = (ROOT / file).read_text(encoding="utf-8")
+            assert re.search(rf"^def {function}\b", text, re.MULTILINE), f"{number}: {function}"
+
+
+def test_every_reason_is_one_of_ours():
+    for number, (_, answer, *_) in ROWS.items():
+        assert set(re.findall(r"`([A-Z0-9_]+)`", answer)) <= set(Reason), number
+
+
+def test_who_points_at_the_forgeries_is_among_them():
+    names = [one.name for one in (*FORGERIES, *FORGED_DEFECTS)]
+    tried = {int(name.split()[0]) for name in names if name[0].isdigit()}
+    for number, (_, _, tests, *_) in ROWS.items():
+        assert BY_LIST not in tests or number in tried, number
