@@ -211,8 +211,13 @@ def alone(home: Home) -> Iterator[None]:
 def _anchor(home: Home, certificate: Certificate, own: Sequence[Certificate]) -> Anchor:
     if not is_ours(certificate, own):
         return Anchor(certificate, ours=False)
-    for path in (key_file(home, certificate.public_key()), home.authority / FIRST_KEY):
-        key = fitting(path.read_bytes(), certificate, home) if path.exists() else None
+    public = certificate.public_key()
+    for path in (key_file(home, public), home.authority / FIRST_KEY):
+        content = path.read_bytes() if path.exists() else b""
+        if content.startswith(hsm.SCHEME) and isinstance(public, ec.EllipticCurvePublicKey):
+            place = hsm.Place.of(home, _address(content))
+            return Anchor(certificate, ours=True, key=hsm.TokenKey(place, public))
+        key = fitting(content, certificate, home)
         if key is not None:
             return Anchor(certificate, ours=True, key=key)
     return Anchor(certificate, ours=True)
@@ -220,7 +225,7 @@ def _anchor(home: Home, certificate: Certificate, own: Sequence[Certificate]) ->
 
 def _keys(content: bytes, home: Home) -> Iterator[ec.EllipticCurvePrivateKey]:
     if content.startswith(hsm.SCHEME):
-        yield hsm.key(home, content.decode("utf-8", "replace").strip())
+        yield hsm.key(home, _address(content))
         return
     for block in content.split(_PEM_END)[:-1]:
         try:
@@ -229,6 +234,10 @@ def _keys(content: bytes, home: Home) -> Iterator[ec.EllipticCurvePrivateKey]:
             raise SettingsError("a key file holds what is not a private key in PEM") from error
         if isinstance(key, ec.EllipticCurvePrivateKey):
             yield key
+
+
+def _address(content: bytes) -> str:
+    return content.decode("utf-8", "replace").strip()
 
 
 def _key_files(home: Home) -> list[Path]:

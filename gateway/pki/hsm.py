@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -54,11 +55,12 @@ class Place:
 class TokenKey(ec.EllipticCurvePrivateKey):
     """A private key in a token, good for signing and for nothing else.
 
-    Each signature is a session of its own: a token that was away is back by itself.
+    Each signature is a session of its own: a token that was away is back by itself. Each is checked
+    before it is given out: a token may hold another key under the label.
     """
 
     def __init__(self, place: Place, public: ec.EllipticCurvePublicKey) -> None:
-        """Name the key; nothing is opened."""
+        """Name the key; nothing is opened, so that a gateway starts while the token is away."""
         self._place = place
         self._public = public
 
@@ -79,9 +81,14 @@ class TokenKey(ec.EllipticCurvePrivateKey):
             private = session.get_key(pkcs11.ObjectClass.PRIVATE_KEY, label=self._place.label)
             raw = private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA)
         half = len(raw) // 2
-        return utils.encode_dss_signature(
+        signature = utils.encode_dss_signature(
             int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
         )
+        try:
+            self._public.verify(signature, data, signature_algorithm)
+        except InvalidSignature:
+            raise SettingsError("the token signed with another key than expected") from None
+        return signature
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """Return its public half."""

@@ -138,7 +138,19 @@ def test_a_wrong_pin_or_a_token_that_is_away_signs_nothing_and_comes_back(home):
     content = authorities.key_file(home, new.certificate.public_key())
     content.write_text("pkcs11:token=elsewhere;object=issuing\n")
     with pytest.raises(SettingsError, match="NoSuchToken"):
-        ceremony.client_authority(home)
+        leaf(ceremony.client_authority(home))
+
+
+def test_another_key_under_the_label_signs_nothing(home):
+    [new, _] = followed(home)
+    place = hsm.Place.of(home, URI)
+    with hsm._session(place, rw=True) as (_, session):
+        for one in list(session.get_objects()):
+            one.destroy()
+    hsm.generate(home, URI)
+    for sign in (lambda: leaf(new.authority), lambda: crl.build(new.authority, [], 9, 1)):
+        with pytest.raises(SettingsError, match="another key"):
+            sign()
 
 
 def test_threads_sign_at_once(home):

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+from gateway.clock import SYSTEM
 from gateway.config.strict import SettingsError
-from gateway.pki import authorities, ceremony, hsm
+from gateway.pki import authorities, ceremony, crl, hsm
 from tests.pki.ground import founded_home
 
 URI = "pkcs11:token=gateway;object=issuing"
@@ -41,19 +42,20 @@ def test_nothing_else_may_stand_in_it(home, uri):
 
 
 def test_a_key_file_that_points_to_a_token_needs_the_settings_and_the_library(home, monkeypatch):
+    """Not before it signs: while a token is away the gateway starts."""
     (home.authority / authorities.FIRST_KEY).write_text(URI + "\n")
     monkeypatch.setitem(sys.modules, "pkcs11", None)
+    authority = ceremony.client_authority(home)
+    assert authority.key.public_key() == authority.certificate.public_key()
     with pytest.raises(SettingsError, match="pip install"):
-        ceremony.client_authority(home)
+        crl.build(authority, [], 1, SYSTEM.now_us())
     home.settings.write_text("")
     with pytest.raises(SettingsError, match=r"authority\.pkcs11_module"):
         ceremony.client_authority(home)
 
 
-def test_the_key_of_a_certificate_is_never_guessed(home, monkeypatch):
-    """A token may hold a key of the right label that is another one."""
+def test_a_file_that_waits_is_held_against_the_token_before_it_is_installed(home, monkeypatch):
     other = ceremony.load(home.offline, "server-authority").key
     monkeypatch.setattr(hsm, "key", lambda *_: other)
-    (home.authority / authorities.FIRST_KEY).write_text(URI + "\n")
-    with pytest.raises(SettingsError, match="not the key of the authority"):
-        ceremony.client_authority(home)
+    certificate = ceremony.client_authority(home).certificate
+    assert authorities.fitting(URI.encode(), certificate, home) is None
