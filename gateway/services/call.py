@@ -62,7 +62,7 @@ class Call:
         self._connection: Connection | None = None
         self._principal: Principal | None = None
         self.rpc = rpc
-        # What is wrong with the certificate, since check 2: calls that are served all the same see it.
+        # What is wrong with the certificate, since check 2; calls served all the same see it.
         self.defect: Reason | None = None
         self.request_id = new_id()
         self.event = event.with_(request_id=self.request_id)

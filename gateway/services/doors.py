@@ -136,7 +136,10 @@ def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:
         lambda: parts.current.known,
         parts.clock,
     )
-    service = UploadService(intake, parts.current, parts.permits, parts.pages)
+    warnings = parts.policies.certificates.warnings
+    service = UploadService(
+        intake, parts.current, parts.permits, parts.pages, warnings, parts.clock
+    )
     return [service], [intake.sweep]
 
 

@@ -1,4 +1,4 @@
-"""The enrolment listener's service: the first certificate, for a code. The work is `pki.enrol`'s."""
+"""The enrolment listener's service: the first certificate, for a code; the work is `pki.enrol`."""
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 from dataclasses import dataclass

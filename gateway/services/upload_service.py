@@ -2,6 +2,9 @@
 
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
+from gateway.clock import Clock
+from gateway.config.policies import WarningRules
+from gateway.pki import renewal
 from gateway.services import pages, requests
 from gateway.services.call import Call
 from gateway.services.current import Current
@@ -20,12 +23,22 @@ _SEVEN_BITS = 0x7F
 class UploadService:
     """Serves gateway.v1.UploadService."""
 
-    def __init__(self, intake: Intake, current: Current, permits: Permits, pages: Pages) -> None:
-        """Hand batches to this flow."""
+    def __init__(
+        self,
+        intake: Intake,
+        current: Current,
+        permits: Permits,
+        pages: Pages,
+        warnings: WarningRules,
+        clock: Clock,
+    ) -> None:
+        """Hand batches to this flow; `warnings` are the steps of the expiry ladder."""
         self._intake = intake
         self._current = current
         self._permits = permits
         self._pages = pages
+        self._warnings = warnings
+        self._clock = clock
 
     async def UploadBatches(self, call: Call, raw: bytes) -> bytes:
         """Answer one batch of the stream; the flow records it together with what it stores.
@@ -36,7 +49,8 @@ class UploadService:
         requests.adopt_id(call, batch.request_id)
         registry = self._current.known
         self._permits.require(call, [unit_records(batch.unit_code, registry)], registry)
-        return receipt_field(await self._intake.accept(call.caller, call.event, raw, batch))
+        receipt = await self._intake.accept(call.caller, call.event, raw, batch)
+        return receipt_field(receipt) + await self._warning(call)
 
     async def GetReceipt(self, call: Call, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
         """Hand out the receipt of a batch of the caller's organisation; raises NOT_FOUND."""
@@ -60,6 +74,18 @@ class UploadService:
             position = [last.batch_id, last.item_index]
             response.next_page_token = self._pages.seal(call, request, position)
         return response
+
+    async def _warning(self, call: Call) -> bytes:
+        """Return the field that tells how soon the certificate ends, beside the stored receipt.
+
+        Nothing while no step of the ladder is reached.
+        """
+        found = await self._current.certificate(call.link.serial)
+        if found is None:
+            return b""
+        bounds = (found.life.not_before_us, found.life.not_after_us)
+        step = renewal.warning_days(*bounds, self._clock.now_us(), self._warnings)
+        return pb.UploadBatchesResponse(certificate_warning_days=step).SerializeToString()
 
 
 def receipt_field(receipt: bytes) -> bytes:

@@ -44,6 +44,33 @@ def test_a_receipt_proves_the_batch(province):
     province.run(work(province.world))
 
 
+def test_an_answer_says_when_the_certificate_ends_soon_and_the_receipt_stays_the_same(province):
+    """The step of the ladder stands beside the receipt, never in it: the same batch gets the same receipt again."""
+
+    async def work(world):
+        person = world.other_county
+        token = await world.login(person)
+        raw = a_batch(world, person).SerializeToString()
+
+        async def ends(days):
+            ends_us = world.clock.now_us() + round(days * 86_400_000_000)
+            world.sql(
+                "UPDATE gateway.certificate SET not_before_us = %s, not_after_us = %s WHERE serial = %s",
+                *(ends_us - 14 * 86_400_000_000, ends_us, person.serial),
+            )
+            world.sql("UPDATE gateway.epoch SET value = value + 1 WHERE name = 'revocation'")
+            world.clock.turn(seconds=0.3)
+            [reply] = await world.upload(person, token, raw)
+            return pb.UploadBatchesResponse.FromString(reply)
+
+        found = [await ends(days) for days in (13.9, 7.1, 6.9, 0.9, 13.9)]
+        assert [one.certificate_warning_days for one in found] == [0, 0, 7, 1, 0]
+        assert len({one.receipt.salt for one in found}) == 1
+        assert all(one.receipt.items == found[0].receipt.items for one in found)
+
+    province.run(work(province.world))
+
+
 def test_a_receipt_again(province):
     async def work(world):
         token = await world.login(world.county)
