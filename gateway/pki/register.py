@@ -170,23 +170,13 @@ async def insert(
     if line is None:
         line = Line(secrets.token_bytes(_LINEAGE_BYTES), 1)
         await tx.execute(_LINEAGE, (line.id, *holder, purpose, not_before_us))
-    await tx.execute(
-        _INSERT,
-        (
-            value.serial,
-            *holder,
-            value.spki_sha256,
-            value.sha256,
-            not_before_us,
-            value.not_after_us,
-            ACTIVE,
-            certificate.public_bytes(Encoding.PEM).decode("ascii"),
-            line.id,
-            line.generation,
-            purpose,
-            issuer_sha256,
-        ),
+    pem = certificate.public_bytes(Encoding.PEM).decode("ascii")
+    row = (
+        *(value.serial, *holder, value.spki_sha256, value.sha256),
+        *(not_before_us, value.not_after_us, ACTIVE, pem),
+        *(line.id, line.generation, purpose, issuer_sha256),
     )
+    await tx.execute(_INSERT, row)
     return Issued(certificate, issuer_sha256, line.generation)
 
 

@@ -4,8 +4,7 @@ The work is `identity`'s; here messages become values and back.
 """
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from gateway.audit.event import Event
 from gateway.config.policies import RenewalRules
@@ -14,22 +13,12 @@ from gateway.identity import change, login
 from gateway.identity.login import Desk, Grant
 from gateway.pki import renewal
 from gateway.pki.defect import Life
+from gateway.services import certificates
 from gateway.services.call import Call
 from gateway.services.current import Current
 from gateway.services.times import timestamp
 from gateway.v1 import certificate_pb2, options_pb2
 from gateway.v1 import identity_service_pb2 as pb
-
-_STATES: Mapping[Reason | None, certificate_pb2.CertificateState.ValueType] = MappingProxyType(
-    {
-        None: certificate_pb2.CERTIFICATE_STATE_ACTIVE,
-        Reason.LINEAGE_LOCKED: certificate_pb2.CERTIFICATE_STATE_LOCKED,
-        Reason.CERT_REVOKED: certificate_pb2.CERTIFICATE_STATE_REVOKED,
-        Reason.CERT_SUPERSEDED: certificate_pb2.CERTIFICATE_STATE_SUPERSEDED,
-        Reason.CERT_EXPIRED: certificate_pb2.CERTIFICATE_STATE_EXPIRED,
-        Reason.CERT_NOT_YET_VALID: certificate_pb2.CERTIFICATE_STATE_NOT_YET_VALID,
-    }
-)
 
 
 class IdentityService:
@@ -121,14 +110,11 @@ class IdentityService:
         """Tell what the gateway thinks of the connection's certificate, and what to do about it."""
         link, now_us = call.link, self._desk.clock.now_us()
         life = await self._life(call)
-        state = _STATES[call.defect]
-        if call.defect is None and life.first_used_us is None:
-            state = certificate_pb2.CERTIFICATE_STATE_ISSUED
         meaning = None if call.defect is None else REASONS[call.defect]
         return pb.DiagnoseResponse(
             spiffe_id=link.subject,
             serial=link.serial,
-            state=state,
+            state=certificates.state(life, call.defect),
             reason=call.defect or "",
             text_en="" if meaning is None else meaning.english,
             text_zh="" if meaning is None else meaning.chinese,
@@ -149,12 +135,10 @@ class IdentityService:
     def _window(self, life: Life) -> certificate_pb2.RenewalWindow:
         rolled_over = self._rolled_over(life.issuer_sha256)
         bounds = (life.not_before_us, life.not_after_us)
-        start_us, end_us = renewal.suggested(
+        found = renewal.suggested(
             bounds, self._rules, self._desk.clock.now_us(), rolled_over=rolled_over
         )
-        return certificate_pb2.RenewalWindow(
-            start_time=timestamp(start_us), end_time=timestamp(end_us)
-        )
+        return certificates.window(found)
 
 
 def _state(grant: Grant) -> pb.PasswordState.ValueType:
