@@ -5,7 +5,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from gateway.client.client import Client
 from gateway.client.profile import Profile
 from gateway.client.upload import Upload
 from gateway.client.verify import Sent
+from gateway.config.folders import write_private
 from gateway.demo import province as provinces
+from gateway.demo import strangers
 from gateway.demo.host import HostError
 from gateway.demo.province import Member, Province
 from gateway.demo.uploading import Findings, batches, records
 from gateway.errors import Refusal
+from gateway.pki import register
 from gateway.sample.family import Family
 from gateway.sample.units import centre_code
 from gateway.store.database import Database, StoreError
@@ -87,6 +91,29 @@ async def revoked_before(province: Province, code: str) -> Profile:
     folder = await asyncio.to_thread(provinces.certificate, province.host, code, name, "--system")
     await asyncio.to_thread(revoke, province, folder / "certificate.pem")
     return _with(province.members[code].profile, folder)
+
+
+async def expired_before(province: Province, code: str) -> Profile:
+    """Return a profile whose certificate is registered and ended a minute ago."""
+    papers = strangers.expired(province, code)
+    folder = province.host.home.root / "issued" / f"{code}-expired"
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "certificate.pem").write_bytes(papers.certificate)
+    write_private(folder / "key.pem", papers.key)
+    certificate = x509.load_pem_x509_certificate(papers.certificate)
+    async with _owner(province) as database, database.transaction() as tx:
+        await register.insert(tx, certificate, strangers.subject_of(province, code))
+    return _with(province.members[code].profile, folder)
+
+
+async def told(province: Province, code: str, profile: Profile) -> str:
+    """Ask with a certificate that has a defect: it is let in, told so, and served nothing."""
+    channels = replace(province.members[code], profile=profile).channels()
+    try:
+        stub = IdentityServiceStub(channels.to("identity"))
+        return await reason_of(channels.call_once(stub.WhoAmI, identity.WhoAmIRequest()))
+    finally:
+        await channels.close()
 
 
 async def revoked_meanwhile(
@@ -201,13 +228,19 @@ async def _pour(member: Member, waiting: Iterator[Sent], told: Callable[[int], N
 
 async def _as_owner(province: Province, *statements: tuple[str, tuple[object, ...]]) -> None:
     """Run statements in one transaction as the owner of the schema."""
+    async with _owner(province) as database, database.transaction() as tx:
+        for sql, parameters in statements:
+            await tx.execute(sql, parameters)
+
+
+@asynccontextmanager
+async def _owner(province: Province) -> AsyncIterator[Database]:
+    """Give the database as the owner of the schema has it."""
     host = province.host
     where = conninfo(host.home, host.settings, "owner")
     database = await Database.open(where, application="demo", size=1)
     try:
-        async with database.transaction() as tx:
-            for sql, parameters in statements:
-                await tx.execute(sql, parameters)
+        yield database
     finally:
         await database.close()
 

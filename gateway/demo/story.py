@@ -129,16 +129,17 @@ async def _knocks(there: Province, tried: "_Tried") -> None:
             False,
         ),
         ("demo.row.same-name", "CERT_UNTRUSTED", home, strangers.same_named(there, county), False),
-        ("demo.row.expired", "CERT_EXPIRED", home, strangers.expired(there, county), False),
         ("demo.row.elsewhere", "ORIGIN_MISMATCH", elsewhere, true, False),
         ("demo.row.nobody", "ORIGIN_NOT_TUNNEL", there.host.address(NOBODY_OCTET), true, False),
         ("demo.row.tls12", "TLS_VERSION", home, true, True),
     )
     for name, reason, address, papers, old in knocks:
         await tried.knock(name, reason, strangers.knock(there, address, papers, tls12=old))
-    revoked = await insiders.revoked_before(there, county)
-    papers = strangers.Papers(revoked.certificate.read_bytes(), revoked.key.read_bytes())
-    await tried.knock("demo.row.revoked", "CERT_REVOKED", strangers.knock(there, home, papers))
+    for name, reason, ended in (
+        ("demo.row.expired", "CERT_EXPIRED", await insiders.expired_before(there, county)),
+        ("demo.row.revoked", "CERT_REVOKED", await insiders.revoked_before(there, county)),
+    ):
+        await tried.call(name, reason, insiders.told(there, county, ended))
 
 
 async def _misuses(there: Province, load: Load, tried: "_Tried") -> None:

@@ -22,7 +22,7 @@ from gateway.pki.issue import Authority, Wanted
 
 # How long a stranger waits to be thrown out.
 WAIT_S = 5.0
-_HOUR = timedelta(hours=1)
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def foreign(province: Province, code: str, *, name: str = "somebody else") -> Pa
     """Return papers for a real organisation's uploader, from an authority of the stranger's own."""
     now = SYSTEM.now_us()
     authority = issue.make_authority("client-authority", name, issue.make_root(name, now), now)
-    return _papers(authority, _subject(province, code), now)
+    return _papers(authority, subject_of(province, code), now)
 
 
 def same_named(province: Province, code: str) -> Papers:
@@ -50,19 +50,20 @@ def same_named(province: Province, code: str) -> Papers:
     root = issue.make_root("stranger", now)
     wanted = Wanted("client-authority", str(name), key.public_key())
     authority = Authority(issue.issue(wanted, root, now), key)
-    return _papers(authority, _subject(province, code), now)
+    return _papers(authority, subject_of(province, code), now)
 
 
 def expired(province: Province, code: str) -> Papers:
-    """Return papers of our own authority that ended an hour ago, minted with its key for this."""
+    """Return papers of our own authority that ended a minute ago, minted with its key for this."""
     authority = ceremony.client_authority(province.host.home)
     now_us = SYSTEM.now_us()
     key = ec.generate_private_key(ec.SECP256R1())
-    good = issue.client_certificate(authority, _subject(province, code), key.public_key(), now_us)
-    ended = to_datetime(now_us) - _HOUR
+    good = issue.client_certificate(authority, subject_of(province, code), key.public_key(), now_us)
+    ended = to_datetime(now_us) - _MINUTE
     builder = (
         x509.CertificateBuilder(good.issuer, good.subject, good.public_key(), good.serial_number)
-        .not_valid_before(ended - _HOUR)
+        # The authority itself may be a minute old; it is valid from a little before that.
+        .not_valid_before(ended - _MINUTE)
         .not_valid_after(ended)
     )
     for extension in good.extensions:
@@ -133,6 +134,7 @@ def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pape
     return Papers(certificate.public_bytes(Encoding.PEM), secret)
 
 
-def _subject(province: Province, code: str) -> Subject:
+def subject_of(province: Province, code: str) -> Subject:
+    """Return who an organisation's uploading system is in its certificate."""
     domain = province.host.settings.trust_domain
     return Subject(domain, code, "sys", "uploader")
