@@ -149,3 +149,20 @@ def test_a_password_ends_earlier_when_the_policy_becomes_stricter() -> None:
     assert account.ends_us(replace(PROFILE, maximum_age_days=30)) == 30 * DAY_US
     assert account.ends_us(replace(PROFILE, maximum_age_days=180)) == 90 * DAY_US
     assert replace(account, must_change=True, password_expires_us=5).ends_us(PROFILE) == 5
+
+
+def test_a_bearer_with_one_account_has_that_and_with_two_has_none(conninfo) -> None:
+    async def scene(office: Office) -> None:
+        await office.open_account()
+
+        async def only() -> str:
+            async with office.database.transaction() as tx:
+                return await accounts.only_of(tx, "140100", "sys", "hub")
+
+        assert await only() == "hub-upload"
+        await office.open_account("hub-second")
+        assert await only() == ""
+        async with office.database.transaction() as tx:
+            assert await accounts.only_of(tx, "140100", "officer", "nobody") == ""
+
+    at_the_office(conninfo, scene)

@@ -176,3 +176,27 @@ def test_tokens_never_outlive_the_policy(conninfo) -> None:
         assert grant.expires_us == START_US + 120 * US_PER_S
 
     at_the_office(conninfo, scene, rules_in_force=short)
+
+
+def test_a_token_is_exchanged_for_one_of_the_next_certificate(conninfo) -> None:
+    """RFC 8705 section 6.3: each token is good over its own certificate alone, and both end with the session."""
+
+    async def scene(office: Office) -> None:
+        grant = await office.settled()
+        who, following = await office.who(grant), connection(certificate="two")
+        async with office.database.transaction() as tx:
+            digest = bytes.fromhex(following.certificate_sha256)
+            fresh = await login.exchange(office.desk, tx, who, digest)
+        assert (await office.who(fresh, following)).account == who.account
+        assert (await office.who(fresh, following)).session_expires_us == who.session_expires_us
+        assert (await office.who(grant)).session == who.session
+        for token, over in ((fresh, None), (grant, following)):
+            with pytest.raises(UnauthenticatedError):
+                await office.who(token, over)
+        async with office.database.transaction() as tx:
+            await login.logout(office.desk, tx, who)
+        with pytest.raises(UnauthenticatedError, match="SESSION_UNKNOWN"):
+            async with office.database.transaction() as tx:
+                await login.exchange(office.desk, tx, who, digest)
+
+    at_the_office(conninfo, scene)

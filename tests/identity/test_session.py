@@ -61,3 +61,17 @@ def test_no_other_door_can_open_a_session(conninfo, role: str) -> None:
         await other.close()
 
     at_the_office(conninfo, scene)
+
+
+def test_a_session_goes_on_over_the_next_certificate_and_ends_when_it_would_have(conninfo) -> None:
+    async def scene(office: Office) -> None:
+        await office.open_account()
+        async with office.database.transaction() as tx:
+            first = await session.create(tx, "140100", "hub-upload", bytes(32), LIMITS, START_US)
+            second = await session.follow(tx, first, b"2" * 32, START_US + HOUR_US)
+            assert await session.read(tx, second.sid) == second
+        assert second.sid != first.sid
+        assert second.certificate_sha256 == b"2" * 32
+        assert (second.created_us, second.expires_us) == (START_US + HOUR_US, first.expires_us)
+
+    at_the_office(conninfo, scene)

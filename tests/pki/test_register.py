@@ -8,7 +8,9 @@ from gateway.clock import SYSTEM
 from gateway.errors import Reason, Refusal
 from gateway.pki import issue, register
 from gateway.store.database import UniqueViolationError
+from tests.papers import new_key
 from tests.pki.forge import CITY, Ca
+from tests.pki.office import HIS, OTHER, at_the_office
 from tests.pki.register_stage import on
 
 
@@ -60,3 +62,41 @@ def test_one_key_has_one_bearer(conninfo, ca):
             assert refusal.value.reason is Reason.FIELD_INVALID
 
     on(conninfo, "identity", work)
+
+
+def test_pages_go_from_the_newest_on_and_may_leave_out_what_is_over(conninfo):
+    async def scene(office):
+        first = await office.enrolled(HIS, "1")
+        office.clock.turn(seconds=10)
+        second = await office.renew(first.serial, new_key())
+        await office.use(second.serial)
+        office.clock.turn(seconds=10)
+        third = await office.enrolled(OTHER, "2")
+
+        async def page(organisation="", in_force_us=None, before=(1 << 62, "")):
+            found = await office.as_(
+                "administration",
+                lambda tx: register.page(tx, organisation, before, 10, in_force_us),
+            )
+            return [row.serial for row in found]
+
+        assert await page() == [third.serial, second.serial, first.serial]
+        assert await page("140100") == [second.serial, first.serial]
+        now_us = office.clock.now_us()
+        assert await page("", now_us) == [third.serial, second.serial]
+        assert await page("", now_us + 15 * 86_400_000_000) == []
+        await office.sql("UPDATE gateway.lineage SET locked_us = 1 WHERE organisation = '140200'")
+        assert await page("", now_us) == [second.serial]
+        row = await office.as_("front", lambda tx: register.read(tx, third.serial))
+        assert (row.bearer, row.locked_us, row.life.locked_us) == (OTHER, 1, 1)
+        assert await page("", None, (row.not_before_us, row.serial)) == [
+            second.serial,
+            first.serial,
+        ]
+        again = await office.as_("identity", lambda tx: register.issued(tx, third.serial))
+        assert again == third
+        with pytest.raises(Refusal):
+            await office.as_("identity", lambda tx: register.issued(tx, "ab"))
+        assert await office.as_("identity", lambda tx: register.read(tx, "ab")) is None
+
+    at_the_office(conninfo, scene)

@@ -73,3 +73,17 @@ def test_limits_come_from_the_policies():
     with pytest.raises(ExhaustedError):
         found.connection("n")
     assert (found.window, found.idle_s, found.shortest_deadline_ms) == (8, 300.0, 100)
+
+
+def test_what_is_found_too_late_is_counted_all_the_same():
+    clock = TurnedClock(0)
+    buckets = Buckets(1.0, 2, clock)
+    buckets.require("a")
+    for _ in range(4):
+        buckets.spend("a")
+    with pytest.raises(ExhaustedError) as refused:
+        buckets.require("a")
+    assert refused.value.retry_after_s == pytest.approx(3)
+    buckets.require("b")
+    clock.turn(seconds=3)
+    buckets.take("a")

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 from types import SimpleNamespace
 
@@ -69,3 +70,17 @@ def test_a_token_is_good_for_its_query_caller_and_hour_only():
     assert sealer.position(call(), same) == ["x"]
     clock.turn(seconds=3600)
     refused(call(), same)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6, 100])
+def test_pages_within_reach_are_filled_from_further_on(limit):
+    numbers = list(range(1, 13))
+    asked = []
+
+    async def read(after, count):
+        asked.append(after)
+        return [one for one in numbers if one > after][:count]
+
+    found = asyncio.run(pages.gather(read, lambda one: one, lambda one: one % 3 == 0, 0, limit))
+    assert found == [3, 6, 9, 12][:limit]
+    assert asked[0] == 0

@@ -1,3 +1,4 @@
+from gateway.services import repeats
 from gateway.v1 import admin_service_pb2 as admin
 from tests.coverage.rpcs import Watch, new_id, refused
 
@@ -43,3 +44,9 @@ def test_a_refused_request_may_be_mended_under_its_id(province):
         await world.call(world.province_admin, CREATE, request, token=token)
 
     province.run(work(province.world))
+
+
+def test_a_leaf_says_what_it_counted():
+    assert repeats.count({"counts": {"certificates": 3}}, "certificates") == 3
+    assert repeats.count({"counts": {}}, "certificates") == 0
+    assert repeats.count({}, "certificates") == 0
