@@ -19,14 +19,15 @@ from gateway.demo.province import COUNTIES
 from gateway.sample.files import UPLOADS
 from tests.house.tree import ROOT
 
-COUNTY = COUNTIES[0]
+# Each test has a county of its own.
+UPLOADER, STRANGER = COUNTIES[:2]
 DEADLINE_S = 60.0
 GUIDE = ROOT / "docs" / "integrate.md"
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at():
     # Short, because socket paths are; passable, because as root the processes have users of their own.
     folder = Path(tempfile.mkdtemp(prefix="gateway-lives-", dir="/tmp"))
@@ -53,18 +54,18 @@ def told(*words, status=0, stdin=None):
     return json.loads(ran.stdout)
 
 
-def invited(province):
-    member = province.members[COUNTY]
+def invited(province, county):
+    member = province.members[county]
     return told(
-        *("certificate", "invite", "--organisation", COUNTY, "--system", "uploader"),
+        *("certificate", "invite", "--organisation", county, "--system", "uploader"),
         *("--host", member.profile.remote.host, "-p", province.admin.profile.folder),
     )["invitation"]
 
 
-def lineage(province, serial):
-    """The certificates of the county from the one with this serial on: generation and state."""
+def lineage(province, county, serial):
+    """The certificates of a county from the one with this serial on: generation and state."""
     listed = told(
-        "certificate", "list", "--organisation", COUNTY, "-p", province.admin.profile.folder
+        "certificate", "list", "--organisation", county, "-p", province.admin.profile.folder
     )
     return sorted(
         (one["generation"], one["state"])
@@ -75,14 +76,14 @@ def lineage(province, serial):
 
 def test_an_upload_goes_over_to_the_certificate_that_another_process_renewed(at):
     province, folder = at
-    member, profile, line = province.members[COUNTY], folder / "p", invited(province)
+    member, profile, line = province.members[UPLOADER], folder / "p", invited(province, UPLOADER)
     first = told("enrol", "-p", profile, stdin=line + "\n")
     assert told("enrol", "-p", profile, stdin=line + "\n")["before"]
     secret = folder / "password"
     secret.write_text(member.password.value)
     told("login", "-p", profile, "--password-file", secret)
     sample = folder / "sample"
-    told("sample", "--seed", "9", "--children", "400", "--county", COUNTY, "--out", sample)
+    told("sample", "--seed", "9", "--children", "400", "--county", UPLOADER, "--out", sample)
     files = [sample / f"{name}.jsonl" for name, _ in UPLOADS]
     words = ("upload", *files, "--unit", member.units[0].unit_code, "--batch", "20", "-p", profile)
     uploading = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -102,17 +103,17 @@ def test_an_upload_goes_over_to_the_certificate_that_another_process_renewed(at)
     assert (
         told("receipt", "verify", result["receipts"], "-p", profile)["records"] == result["records"]
     )
-    assert lineage(province, first["serial"]) == [(1, "superseded"), (2, "active")]
+    assert lineage(province, UPLOADER, first["serial"]) == [(1, "superseded"), (2, "active")]
     # Nobody logged in again: the session went over with the certificate.
     assert told("whoami", "-p", profile)["account"] == "uploader"
     admin = ("-p", province.admin.profile.folder)
     why = ("--reason", "cessation", "--because", "the test ends")
-    who = ("--organisation", COUNTY, "--system", "uploader")
+    who = ("--organisation", UPLOADER, "--system", "uploader")
     assert told("certificate", "revoke", *who, *why, *admin)["crl_number"] > 0
     refused = told("whoami", "-p", profile, status=1)
     assert refused["refused"] == "CERT_REVOKED"
     assert renewed["serial"] in refused["message"]
-    told("enrol", "-p", profile, stdin=invited(province) + "\n")
+    told("enrol", "-p", profile, stdin=invited(province, UPLOADER) + "\n")
     told("login", "-p", profile, "--password-file", secret)
 
 
@@ -129,8 +130,8 @@ def blocks(heading):
 )
 def test_a_stranger_enrols_and_renews_with_the_commands_of_the_guide(at):
     province, _ = at
-    line = invitation.parse(invited(province))
-    ports = province.members[COUNTY].profile.remote.ports
+    line = invitation.parse(invited(province, STRANGER))
+    ports = province.members[STRANGER].profile.remote.ports
     settings = {
         "host": line.host,
         "domain": line.trust_domain,
@@ -167,5 +168,5 @@ def test_a_stranger_enrols_and_renews_with_the_commands_of_the_guide(at):
         assert (
             Path(work) / "log.vkey"
         ).read_text().strip() == province.admin.profile.remote.log_key
-    states = lineage(province, serials[0].lstrip("0"))
+    states = lineage(province, STRANGER, serials[0].lstrip("0"))
     assert states == [(1, "active"), (2, "issued")]
