@@ -4,13 +4,25 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.errors import Reason
-from gateway.pki import authorities, ceremony, crl, der, keys, publish, revoke
+from gateway.pki import (
+    authorities,
+    ceremony,
+    crl,
+    der,
+    external,
+    keys,
+    offline,
+    publish,
+    revoke,
+    rollover,
+)
 from gateway.pki.defect import SUPERSEDED
 from gateway.pki.paths import Trust
 from gateway.pki.publish import Keeper, RestoredError
 from gateway.pki.revoke import Target
 from gateway.pki.verify import Verifier
 from tests.papers import new_key
+from tests.pki.foreign import Foreign
 from tests.pki.forge import DOMAIN, Ca
 from tests.pki.office import CHEN, HIS, OTHER, at_the_office
 from tests.pki.test_issuer import roll_over, settle
@@ -165,6 +177,63 @@ def test_the_list_of_an_authority_whose_key_is_not_here_is_the_one_that_was_plac
         place.unlink()
         await keeper.look()
         assert listed() == 8
+
+    at_the_office(conninfo, scene)
+
+
+def test_where_no_authority_is_ours_nothing_is_signed_and_the_placed_list_is_kept(conninfo):
+    """Else each look would take the next epoch, twice a second."""
+
+    async def scene(office):
+        keeper = await keeper_of(office)
+        await keeper.look()
+        foreign = Foreign.make(office.clock.now_us())
+        external.trust(office.home, foreign.certificate, foreign.revocations(number=3))
+        rollover.retire(office.home, authorities.load(office.home)[0])
+        await keeper.look()
+        before = await epoch(office)
+        place = authorities.external_list(office.home, foreign.certificate)
+        for listed in (3, 4):
+            made = foreign.revocations(number=listed)
+            place.write_bytes(made.public_bytes(Encoding.DER))
+            await keeper.look()
+            before = max(before, await epoch(office)) if listed == 4 else before
+            for _ in range(3):
+                office.clock.turn(seconds=7_200)
+                assert not await keeper.look()
+            assert await epoch(office) == before
+            [found] = der.revocation_lists(office.home.crl.read_bytes())
+            assert crl.number_of(found) == listed
+
+    at_the_office(conninfo, scene)
+
+
+def test_an_authority_installed_while_lists_are_written_keeps_its_list(conninfo, monkeypatch):
+    """The front takes no authority without one."""
+
+    async def scene(office):
+        keeper = await keeper_of(office)
+        really = publish.renew
+
+        async def meanwhile(*given):
+            """The keeper has looked at the authorities; before it writes there is one more."""
+            await asyncio.to_thread(install)
+            return await really(*given)
+
+        def install():
+            now_us = office.clock.now_us()
+            request = rollover.request(office.home, "client-authority").public_bytes(Encoding.PEM)
+            asked = offline.read(request, "client-authority")
+            content = offline.sign(asked, ceremony.load(office.home.offline, "root"), now_us)
+            following = rollover.judge(office.home, content, DOMAIN, now_us)
+            rollover.put(office.home, following, now_us)
+
+        monkeypatch.setattr(publish, "renew", meanwhile)
+        assert await keeper.look()
+        lists = der.revocation_lists(office.home.crl.read_bytes())
+        anchors = authorities.load(office.home)
+        assert len(anchors) == 2
+        assert all(crl.of(one.certificate, lists) is not None for one in anchors)
 
     at_the_office(conninfo, scene)
 

@@ -3,8 +3,9 @@ import asyncio
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.pki import defect, register
+from gateway.pki import defect, external, keys, register
 from tests.papers import new_key, request_for
+from tests.pki.foreign import Foreign
 from tests.pki.office import DAY_S, HIS, OTHER, at_the_office
 
 
@@ -148,6 +149,22 @@ def test_who_is_not_renewed(conninfo, change, reason):
         await office.sql(f"UPDATE {change}")
         assert (await refused(office.renew(first.serial, new_key()))).reason is reason
         assert len(await office.rows()) == 1
+
+    at_the_office(conninfo, scene)
+
+
+def test_what_an_external_authority_issued_is_renewed_there(conninfo):
+    async def scene(office):
+        foreign = Foreign.make(office.clock.now_us())
+        external.trust(office.home, foreign.certificate, foreign.revocations())
+        first = await office.enrolled()
+        digest = keys.spki_sha256(foreign.certificate.public_key())
+        await office.sql("UPDATE gateway.certificate SET issuer_sha256 = %s", digest)
+        found = await refused(office.renew(first.serial, new_key()))
+        assert found.reason is Reason.RENEWAL_CLOSED
+        assert len(await office.rows()) == 1
+        await office.sql("UPDATE gateway.certificate SET issuer_sha256 = %s", first.issuer_sha256)
+        assert (await office.renew(first.serial, new_key())).generation == 2
 
     at_the_office(conninfo, scene)
 
