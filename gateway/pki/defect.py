@@ -1,4 +1,4 @@
-"""What can be wrong with a certificate of ours whose bearer is still told what it is (decision 0009).
+"""What can be wrong with a certificate of ours whose bearer is still told so (decision 0009).
 
 Pure: the register's word and the clock in, a reason out. The front asks it at each handshake and
 while a connection stands, the guard before each call, Diagnose to explain. When several apply, the

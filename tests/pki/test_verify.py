@@ -33,7 +33,7 @@ def serial(papers: Papers) -> str:
     return serial_text(x509.load_der_x509_certificate(papers.chain[0]).serial_number)
 
 
-@pytest.mark.parametrize("forgery", (*FORGERIES, *FORGED_DEFECTS), ids=lambda one: one.name)
+@pytest.mark.parametrize("forgery", [*FORGERIES, *FORGED_DEFECTS], ids=lambda one: one.name)
 def test_a_forgery_meets_its_reason(ca: Ca, forgery: Forgery) -> None:
     assert reason(verifier(ca), forgery.make(ca)) is forgery.reason
 
@@ -78,6 +78,20 @@ def test_a_forgery_that_is_on_the_list_too_meets_the_same_reason(ca: Ca, forgery
     own = serial(papers)
     judge = verifier(ca, crl.Revoked(own, ca.now_us, "superseded"))
     assert reason(judge, papers) is forgery.reason
+
+
+def test_a_verifier_that_stands_for_hours_judges_by_the_clock(ca: Ca) -> None:
+    """Each judgement is of its own time, not of the first one's."""
+    clock = TurnedClock(ca.now_us)
+    trust = Trust((ca.client.certificate,), (crl.build(ca.client, [], 1, ca.now_us),))
+    judge, brief = Verifier(trust, DOMAIN, clock), ca.good(days=1)
+    assert judge.judge(brief.chain).defect is None
+    clock.turn(seconds=6 * 3_600)
+    assert judge.judge(ca.good(now_us=clock.now_us()).chain).defect is None
+    clock.turn(seconds=17.99 * 3_600)
+    assert judge.judge(brief.chain).defect is Reason.CERT_EXPIRED
+    clock.turn(seconds=-23 * 3_600)
+    assert judge.judge(brief.chain).defect is None
 
 
 def test_with_a_list_out_of_date_no_defect_is_told(ca: Ca) -> None:
