@@ -24,16 +24,15 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
-from gateway.front import standing
 from gateway.front.connections import Connections, Relayed
 from gateway.front.context import H2, CurrentTerms
 from gateway.front.handshake import leaf_of, require_h2, shake
 from gateway.front.leaves import Visit
 from gateway.front.lineages import Lineages
 from gateway.front.places import Places
+from gateway.front.register import Register
 from gateway.front.root_page import tell
 from gateway.link.connection import Connection, abstract_address, new_name
-from gateway.store.database import Database
 from gateway.vpn.origin import TunnelProvider
 from gateway.vpn.static import KIND, StaticTunnels
 
@@ -52,7 +51,7 @@ class Admission:
     terms: CurrentTerms
     places: Places
     tunnels: TunnelProvider
-    database: Database
+    register: Register
     recorder: Recorder
     lineages: Lineages
     connections: Connections
@@ -106,9 +105,7 @@ class Admission:
         """5-9: the certificate is registered, so is its bearer, and the tunnel is its own."""
         verified, origin = _known(visit.verified), _known(visit.origin)
         subject = verified.subject
-        found = await standing.find(
-            self.database, subject, verified.serial, verified.sha256
-        )  # 5, 6
+        found = await self.register.find(subject, verified.serial, verified.sha256)  # 5, 6
         if origin.organisation != subject.organisation:  # 7
             raise refuse(Reason.ORIGIN_MISMATCH)
         name = new_name()

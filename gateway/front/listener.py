@@ -27,6 +27,7 @@ from gateway.front.lateness import Lateness
 from gateway.front.leaves import Visit
 from gateway.front.lineages import Lineages
 from gateway.front.places import Places
+from gateway.front.register import Register
 from gateway.link.connection import Connection
 from gateway.link.control import ControlServer
 from gateway.store import roles
@@ -83,7 +84,7 @@ class Front:
             self._terms,
             Places(limits, clock),
             tunnels(settings),
-            database,
+            Register(database),
             recorder,
             Lineages(database, recorder, clock, patience.grace_s),
             self.connections,

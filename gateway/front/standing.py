@@ -5,7 +5,8 @@ one query for all connections that stand. Nothing is cached, so nothing can be o
 """
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.errors import Reason, refuse
@@ -60,10 +61,25 @@ async def find(database: Database, subject: Subject, serial: str, sha256: bytes)
 
     Raises CERT_UNKNOWN, CERT_PROFILE, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED, STORE_AWAY.
     """
-    try:
+    with away():
         found = (await standings(database, [serial])).get(serial)
+    return checked(found, subject, sha256)
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """Turn the store's errors into STORE_AWAY: who cannot be looked up is not let in."""
+    try:
+        yield
     except StoreError:
         raise refuse(Reason.STORE_AWAY) from None
+
+
+def checked(found: Standing | None, subject: Subject, sha256: bytes) -> Standing:
+    """Pass the row of this very certificate whose organisation and system are active.
+
+    Raises CERT_UNKNOWN, CERT_PROFILE, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED.
+    """
     holder = (subject.organisation, subject.kind, subject.name)
     if found is None or found.holder != holder or not hmac.compare_digest(found.sha256, sha256):
         raise refuse(Reason.CERT_UNKNOWN)
