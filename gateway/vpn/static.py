@@ -4,6 +4,7 @@ For trials, for the demo, and where something in front of the gateway already se
 organisations. Refused at start unless the settings say `allow_weak_origin = true`.
 """
 
+import functools
 import ipaddress
 
 from gateway.config.settings import OriginSettings
@@ -14,6 +15,8 @@ from gateway.vpn.origin import Origin, Strength
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 KIND = "static"
+# The same few hundred come again and again; whatever else comes is parsed anew.
+ADDRESSES_MAX = 1_024
 
 
 class StaticTunnels:
@@ -32,7 +35,7 @@ class StaticTunnels:
         self._by_source: list[tuple[Network, str]] = []
         for tunnel in settings.static:
             if tunnel.listen:
-                self._listen(_plain(ipaddress.ip_address(tunnel.listen)), tunnel.organisation)
+                self._listen(_parsed(tunnel.listen), tunnel.organisation)
             else:
                 network = ipaddress.ip_network(tunnel.source)
                 self._source(network, tunnel.organisation)
@@ -42,8 +45,7 @@ class StaticTunnels:
 
         Where both name one, they must name the same organisation. Raises ORIGIN_NOT_TUNNEL.
         """
-        at = _plain(ipaddress.ip_address(listener))
-        source = _plain(ipaddress.ip_address(address))
+        at, source = _parsed(listener), _parsed(address)
         named = self._by_listener.get(at)
         network = next((pair for pair in self._by_source if source in pair[0]), None)
         if named is not None and (network is None or network[1] == named):
@@ -68,7 +70,9 @@ class StaticTunnels:
         self._by_source.append((network, organisation))
 
 
-def _plain(address: Address) -> Address:
-    """Return the IPv4 address behind ::ffff:a.b.c.d, which is the same peer."""
+@functools.lru_cache(maxsize=ADDRESSES_MAX)
+def _parsed(text: str) -> Address:
+    """Return an address; behind ::ffff:a.b.c.d it is the IPv4 one, which is the same peer."""
+    address = ipaddress.ip_address(text)
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped if mapped is not None else address
