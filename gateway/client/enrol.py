@@ -13,10 +13,11 @@ afterwards which code was used.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
-import http.client
 import json
+import re
 import ssl
 import uuid
 from dataclasses import dataclass, replace
@@ -43,6 +44,10 @@ from gateway.v1.enrolment_service_pb2_grpc import EnrolmentServiceStub
 
 ROOT_MAX_BYTES = 16 * 1024
 TIMEOUT_S = 30.0
+_SHUTDOWN_S = 1.0
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", re.ASCII
+)
 
 
 class PinMismatchError(Exception):
@@ -94,7 +99,7 @@ class Enrolment:
         before = self.done()
         if before is not None:
             return before
-        root = await asyncio.to_thread(fetch_root, self._invitation, timeout_s)
+        root = await fetch_root(self._invitation, timeout_s)
         key = self._key()
         answer = await self._ask(root, key, timeout_s)
         pem, found = papers.issued(answer.certificate.certificate, key, self._clock.now_us())
@@ -207,33 +212,45 @@ class Enrolment:
         write_private(self._state, json.dumps({"code_sha256": self._code_sha256, **kept}).encode())
 
 
-def fetch_root(invitation: Invitation, timeout_s: float) -> bytes:
+async def fetch_root(invitation: Invitation, timeout_s: float) -> bytes:
     """Return the root certificate (PEM) found at the address, if it is the invitation's.
 
     TLS itself is not verified: the pin does that. Raises PinMismatchError, and refuses with
-    FRONT_AWAY when nobody answers.
+    FRONT_AWAY when nobody answers in time.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols(["http/1.1"])
-    there = http.client.HTTPSConnection(
-        invitation.host, invitation.port, timeout=timeout_s, context=context
-    )
     try:
-        there.request("GET", "/root.pem")
-        answer = there.getresponse()
-        content = answer.read(ROOT_MAX_BYTES + 1)
-    except (OSError, http.client.HTTPException):
+        async with asyncio.timeout(timeout_s):
+            content = await _fetched(invitation)
+    except OSError:  # TimeoutError and ssl.SSLError are of this family
         raise refuse(Reason.FRONT_AWAY) from None
-    finally:
-        there.close()
+    found = _CERTIFICATE.search(content)
+    if found is None:
+        raise PinMismatchError
     try:
-        if len(content) > ROOT_MAX_BYTES:
-            raise ValueError
-        der = ssl.PEM_cert_to_DER_cert(content.decode("ascii"))
+        der = ssl.PEM_cert_to_DER_cert(found[0].decode())
     except ValueError:
         raise PinMismatchError from None
     if not hmac.compare_digest(hashlib.sha256(der).hexdigest(), invitation.pin):
         raise PinMismatchError
     return ssl.DER_cert_to_PEM_cert(der).encode()
+
+
+async def _fetched(there: Invitation) -> bytes:
+    """Return what is answered to GET /root.pem, headers and all, and no more than a root takes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["http/1.1"])
+    reader, writer = await asyncio.open_connection(
+        there.host, there.port, ssl=context, ssl_shutdown_timeout=_SHUTDOWN_S
+    )
+    try:
+        writer.write(b"GET /root.pem HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+        content = b""
+        while len(content) < ROOT_MAX_BYTES and (part := await reader.read(ROOT_MAX_BYTES)):
+            content += part
+        return content
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

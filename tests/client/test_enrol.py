@@ -1,6 +1,7 @@
 """From an invitation to a profile: whole, cut off, asked again, and with a man in the middle."""
 
 import asyncio
+import contextlib
 import hashlib
 import ssl
 
@@ -102,7 +103,7 @@ def test_a_man_in_the_middle_who_shows_the_true_root_is_sent_nothing_either(tmp_
 def test_what_is_no_root_certificate_is_not_the_one_of_the_pin(tmp_path, root):
     async def scene(gateway, invited):
         with pytest.raises(PinMismatchError):
-            await asyncio.to_thread(fetch_root, invited(), 5.0)
+            await fetch_root(invited(), 5.0)
 
     play(scene, root=root or b"\n")
 
@@ -112,6 +113,34 @@ def test_nobody_there_is_unavailable(tmp_path):
     with pytest.raises(Refusal) as raised:
         asyncio.run(Enrolment(tmp_path, gone).run(2))
     assert raised.value.reason is Reason.FRONT_AWAY
+
+
+def test_who_answers_drop_by_drop_is_not_waited_for(tmp_path):
+    async def drip(reader, writer):
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.transport.abort()
+        ended.set()
+
+    ended = asyncio.Event()
+    (tmp_path / "server.pem").write_bytes(b"".join(make_papers().server))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+
+    async def scenario():
+        slow = await asyncio.start_server(drip, "127.0.0.1", 0, ssl=context)
+        port = slow.sockets[0].getsockname()[1]
+        there = Invitation("127.0.0.1", port, "gateway.test", Secret(CODE), "0" * 64)
+        with pytest.raises(Refusal) as raised:
+            await Enrolment(tmp_path, there).run(0.3)
+        assert raised.value.reason is Reason.FRONT_AWAY
+        await ended.wait()
+        slow.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 def test_a_lost_answer_is_asked_again_with_the_same_key(tmp_path):
