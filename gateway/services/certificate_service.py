@@ -14,6 +14,7 @@ from gateway.names import ORGANISATION_CODE
 from gateway.pki import publish, register, renewal, revoke
 from gateway.pki.register import Row
 from gateway.pki.revoke import Revoked, Target
+from gateway.registry.snapshot import Registry
 from gateway.services import certificates, pages, repeats
 from gateway.services.call import Call, told
 from gateway.services.current import Current
@@ -41,10 +42,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What a request wants revoked, and in whose part of the register it stands ("": all)."""
+    """What a request wants revoked, in whose part of the register it stands ("": all), if anywhere.
+
+    What is not `known` may be anything, a person's number too: no leaf tells of it.
+    """
 
     target: Target
     organisation: str
+    known: bool
 
 
 class CertificateService:
@@ -82,10 +87,10 @@ class CertificateService:
         cause = _CAUSES.get(request.cause)
         if cause is None:
             raise invalid("cause", "CAUSE", "A cause of the contract.", "须为接口约定的原因。")
-        about = await self._about(request)
         registry = await self._current.registry()
+        about = await self._about(request, registry)
+        call.note(detail={"cause": cause, **(about.target.told if about.known else {})})
         self._permits.require(call, [part_of_register(about.organisation, registry)], registry)
-        call.note(detail={"cause": cause, **about.target.told})
         first: list[int] = []
 
         async def work(tx: Transaction) -> Revoked:
@@ -127,26 +132,28 @@ class CertificateService:
             next_page_token="" if last is None else self._pages.seal(call, request, last),
         )
 
-    async def _about(self, request: pb.RevokeCertificatesRequest) -> _About:
+    async def _about(self, request: pb.RevokeCertificatesRequest, registry: Registry) -> _About:
         """Return what a request is about; raises FIELD_INVALID, NOT_FOUND for an authority."""
         which = request.WhichOneof("target")
         if which == "serial" and _SERIAL.fullmatch(request.serial):
             async with self._database.transaction() as tx:
                 row = await register.read(tx, request.serial)
             # An unknown one stands in the province: who governs all may learn that there is none.
-            return _About(Target.of_serial(request.serial), "" if row is None else row.organisation)
+            organisation = "" if row is None else row.organisation
+            return _About(Target.of_serial(request.serial), organisation, row is not None)
         if which == "bearer" and ORGANISATION_CODE.fullmatch(request.bearer.organisation_code):
             named = request.bearer
             holder = certificates.bearer(
                 named.organisation_code, named.system_name, officer=named.officer
             )
-            return _About(Target.of_bearer(holder), holder.organisation)
+            known = (holder.organisation, holder.kind, holder.name) in registry.systems
+            return _About(Target.of_bearer(holder), holder.organisation, known)
         if which == "organisation_code" and ORGANISATION_CODE.fullmatch(request.organisation_code):
             code = request.organisation_code
-            return _About(Target.of_organisation(code), code)
+            return _About(Target.of_organisation(code), code, code in registry.organisations)
         if which == "authority_spki_sha256" and _SHA256.fullmatch(request.authority_spki_sha256):
             digest = bytes.fromhex(request.authority_spki_sha256)
-            return _About(revoke.authority_target(self._home, digest), "")
+            return _About(revoke.authority_target(self._home, digest), "", known=True)
         raise invalid("target", "TARGET", "One target, well formed.", "须指定一个格式正确的对象。")
 
     def _message(self, row: Row) -> pb.RegisteredCertificate:
