@@ -24,7 +24,7 @@ from tests.bench import receive
 from tests.bench.copying import copy_rate
 from tests.bench.figures import Figure, figure
 from tests.bench.papers import write
-from tests.bench.stage import client_of, served, stored_items, upload
+from tests.bench.stage import as_owner, client_of, served, stored_items, upload
 
 ROUNDS = 5
 CHILDREN_PER_ROUND = 2000
@@ -155,12 +155,32 @@ async def _single(
             ]
             await client.session.token()
             jobs.append((client, sent))
+        before = await _stored_doses(province)
         began = time.perf_counter()
         watches = await asyncio.gather(*(upload(client, sent, 1) for client, sent in jobs))
         took = time.perf_counter() - began
+    sealed = {batch.request_id for _, sent in jobs for batch in sent}
+    assert await _stored_doses(province) - before == sum(watch.taken for watch in watches)
+    assert await _stored_batches(province, sealed) == sum(watch.items for watch in watches)
     return sum(watch.items for watch in watches) / took, [
         ms for watch in watches for ms in watch.latencies_ms
     ]
+
+
+async def _stored_doses(province: Province) -> int:
+    """Return how many doses the store knows, taken or held."""
+    counted = "SELECT (SELECT count(*) FROM gateway.dose) + (SELECT count(*) FROM gateway.held)"
+    return int((await as_owner(province, counted))[0][0])
+
+
+async def _stored_batches(province: Province, ids: set[str]) -> int:
+    """Return how many of these batches hold exactly one item, under their own request id."""
+    rows = await as_owner(
+        province,
+        "SELECT b.request_id::text FROM gateway.batch AS b JOIN gateway.item AS i USING (batch_id)"
+        " GROUP BY b.request_id HAVING count(*) = 1",
+    )
+    return len(ids & {row[0] for row in rows})
 
 
 def _rest(families: Sequence[Family]) -> Sequence[Family]:
