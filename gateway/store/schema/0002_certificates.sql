@@ -98,6 +98,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    -- Asked first: a statement that changes no row would move the epoch all the same.
+    IF NOT EXISTS (SELECT 1 FROM gateway.certificate AS c WHERE c.lineage = line AND c.serial <> used AND c.state = 1) THEN
+        RETURN 0;
+    END IF;
     UPDATE gateway.certificate AS c
         SET state = 3, revoked_us = certificate_first_use.now_us, reason = 'superseded'
         WHERE c.lineage = line AND c.serial <> used AND c.state = 1;
