@@ -132,12 +132,12 @@ class Upload:
 
     async def _write(self, call: Call, room: asyncio.Semaphore, token: Token) -> None:
         """Send what was unanswered before, then new batches, while there is room."""
-        resend = list(self._unanswered)
+        batches = self._next(list(self._unanswered))
         life_us = token.expire_us - token.issued_us
         until_us = token.expire_us - min(_TOKEN_SPARE_US, life_us // _TOKEN_SPARE_SHARE)
         try:
-            for sent in self._next(resend):
-                await room.acquire()
+            # Room first: what is taken from the source before there is any would only wait.
+            while await room.acquire() and (sent := next(batches, None)) is not None:
                 await call.write(sent.message)
                 if self._client.clock.now_us() >= until_us or self._client.channels.closing:
                     break

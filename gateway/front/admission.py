@@ -165,17 +165,17 @@ async def _reach(path: Path, name: str) -> socket.socket:
     sock.setblocking(False)
     try:
         sock.bind(abstract_address(name))
-        async with asyncio.timeout(DOOR_WAIT_S):
-            while True:
-                if _connected(sock, path):
-                    return sock
-                await asyncio.sleep(DOOR_RETRY_S)
+        if not _connected(sock, path):
+            async with asyncio.timeout(DOOR_WAIT_S):
+                while not _connected(sock, path):  # noqa: ASYNC110  a path tells nobody
+                    await asyncio.sleep(DOOR_RETRY_S)
     except TimeoutError:
         sock.close()
         raise refuse(Reason.SHUTTING_DOWN, metadata={"cause": "door-away"}) from None
     except BaseException:
         sock.close()
         raise
+    return sock
 
 
 def _connected(sock: socket.socket, path: Path) -> bool:

@@ -90,11 +90,11 @@ def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> N
 def _defaults(role: str) -> dict[str, str]:
     # Migrations and base backups take as long as they take.
     defaults = {} if role in ("owner", "backup") else dict(_TIMEOUTS)
-    if role == "intake":
-        # Its prepared plans are made while tables are empty and must not keep a sequential scan
-        # while they grow; every statement of intake is by key.
+    if role in ("front", "intake"):
+        # Their prepared plans are made while tables are empty and must not keep a sequential scan
+        # while they grow; every statement of theirs is by key.
         defaults["enable_seqscan"] = "off"
-        # Planning the one statement that reads a batch's context takes longer than running it.
+        # Planning the one statement that each handshake or batch asks takes longer than running it.
         defaults["plan_cache_mode"] = "force_generic_plan"
     return defaults
 

@@ -145,7 +145,7 @@ ATTACKS: list[tuple[Attack, str, str, str]] = [
     (_plain_http, "tls.refused", "TLS_FAILED", "http-request"),
     (_garbage, "tls.refused", "TLS_FAILED", "*"),
     (_gone_at_once, "tls.refused", "TLS_FAILED", "unexpected-eof"),
-    (_stale_list, "tls.refused", "CRL_STALE", "certificate-verify-failed"),
+    (_stale_list, "tls.refused", "CRL_STALE", "list"),
     (_unknown_tunnel, "connection.refused", "ORIGIN_NOT_TUNNEL", ""),
     (_tunnel_of_another, "tls.refused", "ORIGIN_MISMATCH", ""),
     (_never_registered, "tls.refused", "CERT_UNKNOWN", ""),

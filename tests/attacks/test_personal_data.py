@@ -43,7 +43,7 @@ INTAKE_TABLES = (
 
 
 # What an administrator names a system or an account, in the grammar of names, is its name, on the log too.
-NAMES = {("system_name", CANARIES[2]), ("account_name", CANARIES[2])}
+NAMES = {(field, CANARIES[2]) for field in ("system_name", "account_name", "bearer.system_name")}
 # A record's own id in the grammar of ids is in clear, as the contract says; digits and Chinese are not in that grammar.
 OWN_IDS = {"report_id", "merge_id", "device_id", "document_id"}
 
