@@ -152,6 +152,12 @@ class Reason(StrEnum):
     CONNECTION_UNKNOWN = "CONNECTION_UNKNOWN"
     ORIGIN_NOT_TUNNEL = "ORIGIN_NOT_TUNNEL"
     ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
+    ORIGIN_AMBIGUOUS = "ORIGIN_AMBIGUOUS"
+    ORIGIN_UNREGISTERED = "ORIGIN_UNREGISTERED"
+    ORIGIN_LOCKED = "ORIGIN_LOCKED"
+    ORIGIN_STALE = "ORIGIN_STALE"
+    ORIGIN_MOVED = "ORIGIN_MOVED"
+    ORIGIN_AWAY = "ORIGIN_AWAY"
     ORGANISATION_SUSPENDED = "ORGANISATION_SUSPENDED"
     SYSTEM_SUSPENDED = "SYSTEM_SUSPENDED"
     # who: the enrolment
@@ -238,6 +244,12 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.CONNECTION_UNKNOWN: Meaning(_U, "The connection did not come through the front.", "该连接未经过网关前端。"),
     Reason.ORIGIN_NOT_TUNNEL: Meaning(_D, "The connection did not come through a registered tunnel.", "连接不是从已登记的专用通道进入的。"),
     Reason.ORIGIN_MISMATCH: Meaning(_D, "The certificate belongs to another organisation than the tunnel.", "证书所属机构与通道所属机构不一致。"),
+    Reason.ORIGIN_AMBIGUOUS: Meaning(_D, "Two tunnel peers claim this address, so it proves nothing. The gateway's operator must mend the tunnel's configuration.", "两个通道对端声称同一地址，无法证明来源。请网关运维人员修正通道配置。"),
+    Reason.ORIGIN_UNREGISTERED: Meaning(_D, "The tunnel peer is not registered for any organisation. Ask the province.", "该通道对端未登记到任何机构。请联系省级平台。"),
+    Reason.ORIGIN_LOCKED: Meaning(_D, "The tunnel peer is locked or was removed. Ask the province.", "该通道对端已锁定或移除。请联系省级平台。"),
+    Reason.ORIGIN_STALE: Meaning(_D, "The tunnel's last handshake is too old: it is down, and only its address is left. Bring the tunnel up, then connect again.", "通道最近一次握手已过期：通道已断，仅剩地址。请恢复通道后重新连接。"),
+    Reason.ORIGIN_MOVED: Meaning(_D, "The tunnel's far end changed its address during the connection. Connect again.", "连接期间通道对端地址发生变化。请重新连接。"),
+    Reason.ORIGIN_AWAY: Meaning(_A, "The VPN cannot be asked whose tunnel this is, so nobody is let in. The gateway's operator must look.", "无法向 VPN 查询通道归属，暂停接入。请网关运维人员检查。"),
     Reason.ORGANISATION_SUSPENDED: Meaning(_D, "The organisation is suspended. Ask the province.", "该机构已被暂停接入。请联系省级平台。"),
     Reason.SYSTEM_SUSPENDED: Meaning(_D, "The system is suspended or not registered. Ask your administrator.", "该系统已被暂停或未登记。请联系管理员。"),
     Reason.CODE_INVALID: Meaning(_U, "There is no such invitation for this tunnel's organisation, or it has expired. Check the code, or ask your administrator for another.", "没有适用于本通道机构的邀请码，或邀请码已过期。请核对，或向管理员重新申请。"),

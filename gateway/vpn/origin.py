@@ -2,7 +2,7 @@
 
 "weak" means: read off an address, which another host may claim while the tunnel is down
 (identity.md section 5, cases E2 and E3). It is marked in every leaf and must be allowed in the
-settings. "proven" means: the tunnel device itself named the peer.
+settings. "proven" means: the kernel named the interface, and the VPN itself the peer behind it.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,27 @@ Strength = Literal["weak", "proven"]
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a provider knows of a connection's far end.
+
+    `peer` is in the provider's words (a WireGuard public key, an IKE identity), `ingress` the device
+    or listening address that the connection came in by; `handshake_us` the last handshake, None
+    where the kind has none; `endpoint` the peer's own address outside the tunnel, "" where unknown.
+    `organisation` is filled by a provider that is its own register (`static`), else "".
+    """
+
+    peer: str
+    kind: str
+    strength: Strength
+    ingress: str
+    handshake_us: int | None = None
+    endpoint: str = ""
+    organisation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
-    """The tunnel of one connection.
+    """The tunnel of one connection, as leaves and doors know it.
 
     `tunnel` names the peer in the provider's words, `kind` the provider, `ingress` the device or
     listening address that the connection came in by.
@@ -27,16 +46,22 @@ class Origin:
 
 
 class TunnelProvider(Protocol):
-    """What knows the tunnels."""
+    """What knows the tunnels of one VPN."""
+
+    @property
+    def kind(self) -> str:
+        """The provider's name in settings and leaves."""
+        ...
 
     @property
     def strength(self) -> Strength:
         """How sure every answer of this provider is."""
         ...
 
-    async def whois(self, address: str, listener: str, interface: str | None) -> Origin:
-        """Return the origin of a connection from `address` to our address `listener`.
+    async def whois(self, address: str, listener: str, interface: str | None) -> Sighting:
+        """Return the far end of a connection from `address` to our address `listener`.
 
-        `interface` is the device it came in by, where that is known. Raises ORIGIN_NOT_TUNNEL.
+        `interface` is the device it came in by, where the kernel said so. Raises ORIGIN_NOT_TUNNEL,
+        ORIGIN_AMBIGUOUS, ORIGIN_AWAY.
         """
         ...
