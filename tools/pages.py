@@ -62,7 +62,7 @@ COMMANDS = """\
 
 def errors() -> Iterator[str]:
     """Yield the lines of docs/errors.md."""
-    yield ERRORS.format(note=NOTE.format("gateway/errors.py"))
+    yield ERRORS.format(note=NOTE.format("gateway/errors/reasons.py"))
     for reason, meaning in REASONS.items():
         yield f"| `{reason}` | {meaning.family.code} | {meaning.english} | {meaning.chinese} |"
 

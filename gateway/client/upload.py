@@ -137,7 +137,11 @@ class Upload:
         until_us = token.expire_us - min(_TOKEN_SPARE_US, life_us // _TOKEN_SPARE_SHARE)
         try:
             # Room first: what is taken from the source before there is any would only wait.
-            while await room.acquire() and (sent := next(batches, None)) is not None:
+            while True:
+                await room.acquire()
+                sent = next(batches, None)
+                if sent is None:
+                    break
                 await call.write(sent.message)
                 if self._client.clock.now_us() >= until_us or self._client.channels.closing:
                     break

@@ -127,6 +127,18 @@ class CertificateRules:
 
 
 @dataclass(frozen=True, slots=True)
+class TunnelRules:
+    """All of policies/tunnels.toml; each number is explained there."""
+
+    handshake_s: float
+    watch_s: float
+    cache_s: float
+    unused_days: float
+    key_days: float
+    overlap_hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """A policies folder as it was read: its digest (hex) covers every file in it."""
 
@@ -134,13 +146,15 @@ class Policies:
     sha256: str
     limits: Limits
     certificates: CertificateRules
+    tunnels: TunnelRules
 
 
 def load_policies(folder: Path) -> Policies:
     """Return the policies in a folder; raises SettingsError naming file and key."""
     limits = load_limits(folder / "limits.toml")
     certificates = load_certificate_rules(folder / "certificates.toml")
-    return Policies(folder, digest(folder), limits, certificates)
+    tunnels = load_tunnel_rules(folder / "tunnels.toml")
+    return Policies(folder, digest(folder), limits, certificates, tunnels)
 
 
 def load_limits(path: Path) -> Limits:
@@ -152,6 +166,15 @@ def load_limits(path: Path) -> Limits:
             if getattr(group, field.name) <= 0:
                 raise SettingsError(f"{path.name}: {section.name}.{field.name}: must be above 0")
     return limits
+
+
+def load_tunnel_rules(path: Path) -> TunnelRules:
+    """Return the rules in a file; raises SettingsError naming the key. Every number is above 0."""
+    rules = build(TunnelRules, read(path), f"{path.name}: ")
+    for field in fields(rules):
+        if getattr(rules, field.name) <= 0:
+            raise SettingsError(f"{path.name}: {field.name}: must be above 0")
+    return rules
 
 
 def load_certificate_rules(path: Path) -> CertificateRules:

@@ -34,6 +34,7 @@ from gateway.front.register import Register
 from gateway.front.root_page import tell
 from gateway.link.connection import Connection, abstract_address, new_name
 from gateway.vpn.origin import TunnelProvider
+from gateway.vpn.peers import Peers
 from gateway.vpn.static import KIND, StaticTunnels
 
 # A door that is being restarted is back within a second or two; its clients need not notice.
@@ -51,6 +52,7 @@ class Admission:
     terms: CurrentTerms
     places: Places
     tunnels: TunnelProvider
+    peers: Peers
     register: Register
     recorder: Recorder
     lineages: Lineages
@@ -87,7 +89,8 @@ class Admission:
 
     async def _identify(self, sock: socket.socket, visit: Visit) -> SSL.Connection:
         """2-4: from here on `visit` says whose tunnel and whose certificate it is."""
-        visit.origin = await self.tunnels.whois(visit.address, visit.host, None)  # 2
+        visit.sighting = await self.tunnels.whois(visit.address, visit.host, None)  # 2
+        visit.origin = await self.peers.origin(visit.sighting)
         visit.begun = True
         terms, enrols = self.terms.current, visit.door == "enrolment"
         context = terms.enrolment if enrols else terms.context

@@ -11,7 +11,7 @@ from gateway.errors import Reason, Refusal
 from gateway.front.handshake import Presented
 from gateway.link.connection import Connection
 from gateway.pki.verify import Verified
-from gateway.vpn.origin import Origin
+from gateway.vpn.origin import Origin, Sighting
 
 # One source for the counting of floods: whom an address's neighbours usually belong to.
 PREFIX_V4 = 24
@@ -43,6 +43,7 @@ class Visit:
     host_port: int
     presented: Presented = field(default_factory=Presented)
     begun: bool = False
+    sighting: Sighting | None = None
     origin: Origin | None = None
     verified: Verified | None = None
     asks_root: bool = False

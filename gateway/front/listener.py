@@ -32,6 +32,7 @@ from gateway.link.connection import Connection
 from gateway.link.control import ControlServer
 from gateway.store import roles
 from gateway.store.database import Database
+from gateway.vpn.peers import Peers
 
 # Waiting to be accepted; beyond, the kernel makes clients try again.
 BACKLOG = 512
@@ -67,7 +68,6 @@ class Front:
         self._recorder = recorder
         self._terms = CurrentTerms(home, settings, clock, observe)
         self._control = ControlServer(self._find)
-        rules, limits = policies.certificates, policies.limits.connections
         patience = _patience(settings, policies)
         self.connections = Connections(
             database,
@@ -77,13 +77,14 @@ class Front:
             lambda: self._terms.current.issuers,
             self._control.closed,
         )
-        self._lateness = Lateness(recorder, clock, rules.revocation_list)
+        self._lateness = Lateness(recorder, clock, policies.certificates.revocation_list)
         self._admission = Admission(
             home,
             settings,
             self._terms,
-            Places(limits, clock),
+            Places(policies.limits.connections, clock),
             tunnels(settings),
+            Peers(database, policies.tunnels, clock),
             Register(database),
             recorder,
             Lineages(database, recorder, clock, patience.grace_s),

@@ -35,7 +35,7 @@ STATUS_KEY = "grpc-status-details-bin"
 CHINESE = "zh-CN"
 # How long a caller waits where the refusal does not say: long enough for a process to be restarted.
 RETRY_AFTER_S = 1.0
-# google.rpc.Code by the names that errors.py uses.
+# google.rpc.Code by the names that `errors` uses.
 NUMBERS: Mapping[str, int] = {
     "CANCELLED": 1,
     "INVALID_ARGUMENT": 3,

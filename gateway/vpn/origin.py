@@ -15,10 +15,10 @@ Strength = Literal["weak", "proven"]
 class Sighting:
     """What a provider knows of a connection's far end.
 
-    `peer` is in the provider's words (a WireGuard public key, an IKE identity), `ingress` the device
-    or listening address that the connection came in by; `handshake_us` the last handshake, None
-    where the kind has none; `endpoint` the peer's own address outside the tunnel, "" where unknown.
-    `organisation` is filled by a provider that is its own register (`static`), else "".
+    `peer` is in the provider's words (a WireGuard public key, an IKE identity), `ingress` the
+    device or listening address that the connection came in by; `handshake_us` the last handshake,
+    None where the kind has none; `endpoint` the peer's own address outside the tunnel, "" where
+    unknown. `organisation` is filled by a provider that is its own register (`static`), else "".
     """
 
     peer: str

@@ -10,7 +10,7 @@ import ipaddress
 from gateway.config.settings import OriginSettings
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
-from gateway.vpn.origin import Origin, Strength
+from gateway.vpn.origin import Sighting, Strength
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -22,6 +22,7 @@ ADDRESSES_MAX = 1_024
 class StaticTunnels:
     """The tunnels of the settings; an address that none of them names is not a tunnel."""
 
+    kind = KIND
     strength: Strength = "weak"
 
     def __init__(self, settings: OriginSettings) -> None:
@@ -40,18 +41,20 @@ class StaticTunnels:
                 network = ipaddress.ip_network(tunnel.source)
                 self._source(network, tunnel.organisation)
 
-    async def whois(self, address: str, listener: str, interface: str | None) -> Origin:
-        """Return the origin by listening address or by source network.
+    async def whois(self, address: str, listener: str, interface: str | None) -> Sighting:
+        """Return the far end by listening address or by source network.
 
         Where both name one, they must name the same organisation. Raises ORIGIN_NOT_TUNNEL.
         """
         at, source = _parsed(listener), _parsed(address)
         named = self._by_listener.get(at)
         network = next((pair for pair in self._by_source if source in pair[0]), None)
+        ingress = interface or str(at)
         if named is not None and (network is None or network[1] == named):
-            return Origin(named, f"listen/{at}", KIND, "weak", interface or str(at))
+            return Sighting(f"listen/{at}", KIND, "weak", ingress, organisation=named)
         if named is None and network is not None:
-            return Origin(network[1], f"source/{network[0]}", KIND, "weak", interface or str(at))
+            peer = f"source/{network[0]}"
+            return Sighting(peer, KIND, "weak", ingress, organisation=network[1])
         raise refuse(Reason.ORIGIN_NOT_TUNNEL)
 
     def _listen(self, address: Address, organisation: str) -> None:

@@ -14,3 +14,4 @@ def test_the_static_provider_keeps_the_protocol():
     ]
     assert asyncio.iscoroutinefunction(provider.whois)
     assert provider.strength in ("weak", "proven")
+    assert provider.kind == "static"

@@ -94,6 +94,6 @@ def test_what_it_tells_fits_the_log():
     )
     for found in (whois(provider, "fd00::1"), whois(provider, "127.0.0.1", "127.0.0.12")):
         event = Event(
-            kind="tls.refused", tunnel=found.tunnel, ingress=found.ingress, strength=found.strength
+            kind="tls.refused", tunnel=found.peer, ingress=found.ingress, strength=found.strength
         )
         assert event.to_leaf(1)

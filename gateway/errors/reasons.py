@@ -1,134 +1,26 @@
-"""Every refusal there is: a family per status code, a reason per cause, and what the caller does next.
-
-    Refusal                      base, never raised itself
-    ├── UnauthenticatedError     UNAUTHENTICATED        who are you
-    ├── DeniedError              PERMISSION_DENIED      you may not
-    ├── InvalidError             INVALID_ARGUMENT       the message is wrong; carries violations
-    ├── NotFoundError            NOT_FOUND              only after permission for the parent was found
-    ├── ConflictError            ALREADY_EXISTS / ABORTED
-    ├── PreconditionError        FAILED_PRECONDITION    not in this state
-    ├── ExhaustedError           RESOURCE_EXHAUSTED     too much; retry later
-    ├── UnavailableError         UNAVAILABLE            unknown outcome; ask again with the same id
-    ├── TooLateError             DEADLINE_EXCEEDED
-    └── InternalError            INTERNAL               ours; quote the request id
-
-The reason is the same word for the caller, the audit leaf and the test. docs/errors.md is generated from REASONS.
-"""
+"""The vocabulary of refusals: each reason, its family, what it means and what the caller does next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One wrong field: its path, the rule it breaks, and the texts; never a value."""
-
-    field: str
-    rule: str
-    english: str
-    chinese: str
-
-
-class Refusal(Exception):  # noqa: N818  the field's word; families end in Error
-    """Why a call is refused. `metadata` holds no personal data; keys match [a-z][a-zA-Z0-9-_]+."""
-
-    code = "UNKNOWN"
-
-    def __init__(
-        self,
-        reason: "Reason",
-        *,
-        metadata: Mapping[str, str] | None = None,
-        violations: tuple[Violation, ...] = (),
-        retry_after_s: float | None = None,
-    ) -> None:
-        """Make a refusal; the family must be the reason's own (see `refuse`)."""
-        super().__init__(reason.value)
-        self.reason = reason
-        self.metadata = dict(metadata or {})
-        self.violations = violations
-        self.retry_after_s = retry_after_s
-        # Index of the audit leaf that holds this refusal, once there is one: nobody writes a second.
-        self.leaf_index: int | None = None
-
-
-class UnauthenticatedError(Refusal):
-    """Who is calling could not be established."""
-
-    code = "UNAUTHENTICATED"
-
-
-class DeniedError(Refusal):
-    """The caller is known and may not."""
-
-    code = "PERMISSION_DENIED"
-
-
-class InvalidError(Refusal):
-    """The message breaks a rule of the contract."""
-
-    code = "INVALID_ARGUMENT"
-
-
-class NotFoundError(Refusal):
-    """There is no such thing within what the caller may see."""
-
-    code = "NOT_FOUND"
-
-
-class ConflictError(Refusal):
-    """It exists already, with other content."""
-
-    code = "ALREADY_EXISTS"
-
-
-class StaleError(Refusal):
-    """It changed meanwhile: read again, then retry."""
-
-    code = "ABORTED"
-
-
-class PreconditionError(Refusal):
-    """Not possible in the present state."""
-
-    code = "FAILED_PRECONDITION"
-
-
-class ExhaustedError(Refusal):
-    """A limit is reached."""
-
-    code = "RESOURCE_EXHAUSTED"
-
-
-class UnavailableError(Refusal):
-    """Not now; what happened to the call is unknown, ask again with the same id."""
-
-    code = "UNAVAILABLE"
-
-
-class TooLateError(Refusal):
-    """Too little time was left."""
-
-    code = "DEADLINE_EXCEEDED"
-
-
-class CancelledError(Refusal):
-    """The caller went away before the answer."""
-
-    code = "CANCELLED"
-
-
-class UnimplementedError(Refusal):
-    """There is no such method at this door."""
-
-    code = "UNIMPLEMENTED"
-
-
-class InternalError(Refusal):
-    """Our fault; the details are in our log under the request id."""
-
-    code = "INTERNAL"
+from gateway.errors.families import (
+    CancelledError,
+    ConflictError,
+    DeniedError,
+    ExhaustedError,
+    InternalError,
+    InvalidError,
+    NotFoundError,
+    PreconditionError,
+    Refusal,
+    StaleError,
+    TooLateError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnimplementedError,
+    Violation,
+)
 
 
 class Reason(StrEnum):

@@ -1,17 +1,7 @@
-import re
-
 import grpc
 import pytest
 
-from gateway.errors import REASONS, Reason, Refusal, Violation, refuse
-
-
-@pytest.mark.parametrize("reason", Reason)
-def test_a_refusal_is_of_its_reasons_family(reason):
-    refusal = refuse(reason)
-    assert type(refusal) is REASONS[reason].family
-    assert str(refusal) == refusal.reason == reason.value == reason.name
-    assert re.fullmatch(r"[A-Z][A-Z0-9_]{1,61}[A-Z0-9]", reason), "AIP-193's form of a reason"
+from gateway.errors import Reason, Refusal, Violation, refuse
 
 
 @pytest.mark.parametrize(
@@ -39,9 +29,3 @@ def test_a_refusal_carries_what_it_is_given():
         2.0,
     )
     assert refusal.leaf_index is None
-
-
-def test_texts_are_whole_sentences_without_placeholders():
-    for reason, meaning in REASONS.items():
-        assert not re.search(r"[{}%]", meaning.english + meaning.chinese), reason
-        assert re.search(r"[\u4e00-\u9fff]", meaning.chinese), reason
