@@ -8,7 +8,9 @@ from gateway.store.database import Transaction
 
 # `organisation` uploads records for the units of `relative` (a delegated duty).
 UPLOADS_FOR = "uploads_for"
-KINDS = (UPLOADS_FOR,)
+# `organisation` comes in by the tunnel of `relative` (a county's system in its city's tunnel).
+USES_TUNNEL_OF = "uses_tunnel_of"
+KINDS = (UPLOADS_FOR, USES_TUNNEL_OF)
 _INSERT = (
     "INSERT INTO gateway.relation (organisation, relative, kind)"
     " VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"

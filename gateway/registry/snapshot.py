@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from gateway.names import SubjectKind
 from gateway.registry.organisations import Organisation
-from gateway.registry.relations import UPLOADS_FOR, Relation
+from gateway.registry.relations import UPLOADS_FOR, USES_TUNNEL_OF, Relation
 from gateway.registry.systems import System
 from gateway.registry.units import Unit
 from gateway.store.database import Transaction
@@ -105,6 +105,15 @@ class Registry:
     def uploaders_for(self, organisation: str) -> frozenset[str]:
         """Return the organisations that upload for this one by a registered relation."""
         return self._delegates.get(organisation, frozenset())
+
+    def may_use_tunnel(self, organisation: str, owner: str) -> bool:
+        """Return whether an organisation may come in by this owner's tunnel.
+
+        Its own, or one that a registered relation lets it use.
+        """
+        return (
+            organisation == owner or Relation(organisation, owner, USES_TUNNEL_OF) in self.relations
+        )
 
 
 def _climb(code: str, organisations: Mapping[str, Organisation]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from gateway.services.pages import Pages
 from gateway.services.permits import Permits
 from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
+from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
 from gateway.store.database import Database
 from gateway.store.seal import BlindIndex, ContentKeys, SealRecipients
@@ -161,7 +162,8 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
     invitations = InvitationService(*shared, rules.enrolment, parts.clock)
     certificates = CertificateService(*shared, rules.warnings, parts.clock)
-    return [register, accounts, audit, invitations, certificates], []
+    tunnels = TunnelService(parts.database, parts.current, parts.pages, parts.clock)
+    return [register, accounts, audit, invitations, certificates, tunnels], []
 
 
 def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:

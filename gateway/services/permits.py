@@ -16,7 +16,12 @@ from gateway.policy.request import Actor, Context, Request, Resource, ResourceKi
 from gateway.registry.organisations import Kind
 from gateway.registry.snapshot import Registry
 from gateway.services.call import Call
-from gateway.v1.admin_service_pb2 import CreateOrganisationRequest, RegisterUnitsRequest
+from gateway.v1.admin_service_pb2 import (
+    AddTunnelRequest,
+    CreateOrganisationRequest,
+    RegisterUnitsRequest,
+    SetRelationRequest,
+)
 
 # Any: each function takes the request of its own rpc.
 About = Callable[[Principal, Any, Registry], Iterable[Resource]]
@@ -145,6 +150,21 @@ def _units(
     return [_register(code, registry) for code in sorted(codes or {caller.organisation})]
 
 
+def _tunnel(
+    _caller: Principal, request: AddTunnelRequest, registry: Registry
+) -> Iterable[Resource]:
+    return [_register(request.tunnel.organisation_code, registry)]
+
+
+def _related(
+    _caller: Principal, request: SetRelationRequest, registry: Registry
+) -> Iterable[Resource]:
+    """Return both organisations of a relation: neither is bound to the other by one side alone."""
+    relation = request.relation
+    codes = (relation.organisation_code, relation.relative_code)
+    return [_register(code, registry) for code in codes]
+
+
 def _searched(_caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
     return [audit_log(request.organisation_code, registry)]
 
@@ -174,6 +194,10 @@ ABOUT: Mapping[str, About] = {
     "InviteCertificate": _named,
     "ListInvitations": _listed,
     "ListCertificates": _listed,
+    "AddTunnel": _tunnel,
+    "ListTunnels": _listed,
+    "SetTunnelState": _named,
+    "SetRelation": _related,
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,

@@ -1150,3 +1150,352 @@ class ListCertificatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCertificatesResponse: _TypeAlias = ListCertificatesResponse  # noqa: Y015
+
+@_typing.final
+class Tunnel(_message.Message):
+    """A peer of a VPN that stands for an organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Tunnel._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Tunnel._Kind.ValueType  # 0
+        KIND_WIREGUARD: Tunnel._Kind.ValueType  # 1
+        KIND_STRONGSWAN: Tunnel._Kind.ValueType  # 2
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Which VPN."""
+
+    KIND_UNSPECIFIED: Tunnel.Kind.ValueType  # 0
+    KIND_WIREGUARD: Tunnel.Kind.ValueType  # 1
+    KIND_STRONGSWAN: Tunnel.Kind.ValueType  # 2
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Tunnel._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Tunnel._State.ValueType  # 0
+        STATE_ACTIVE: Tunnel._State.ValueType  # 1
+        STATE_LOCKED: Tunnel._State.ValueType  # 2
+        STATE_REMOVED: Tunnel._State.ValueType  # 3
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether it may be used; what was removed stays so."""
+
+    STATE_UNSPECIFIED: Tunnel.State.ValueType  # 0
+    STATE_ACTIVE: Tunnel.State.ValueType  # 1
+    STATE_LOCKED: Tunnel.State.ValueType  # 2
+    STATE_REMOVED: Tunnel.State.ValueType  # 3
+
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    FOLLOWED_PEER_FIELD_NUMBER: _builtins.int
+    organisation_code: _builtins.str
+    kind: Global___Tunnel.Kind.ValueType
+    peer: _builtins.str
+    """The WireGuard public key (base64, 44 characters) or the IKE identity."""
+    state: Global___Tunnel.State.ValueType
+    followed_peer: _builtins.str
+    """The peer of the same organisation and kind whose key this one replaces; both work meanwhile."""
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks inside the tunnel, 1 to 16: "10.14.1.5/32"."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """To a minute."""
+
+    def __init__(
+        self,
+        *,
+        organisation_code: _builtins.str = ...,
+        kind: Global___Tunnel.Kind.ValueType = ...,
+        peer: _builtins.str = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        state: Global___Tunnel.State.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        followed_peer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "create_time", b"create_time", "last_seen_time", b"last_seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "change_time", b"change_time", "create_time", b"create_time", "followed_peer", b"followed_peer", "kind", b"kind", "last_seen_time", b"last_seen_time", "organisation_code", b"organisation_code", "peer", b"peer", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tunnel: _TypeAlias = Tunnel  # noqa: Y015
+
+@_typing.final
+class AddTunnelRequest(_message.Message):
+    """The tunnel to register; state and times are not read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TUNNEL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def tunnel(self) -> Global___Tunnel: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tunnel: Global___Tunnel | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tunnel", b"tunnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "tunnel", b"tunnel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddTunnelRequest: _TypeAlias = AddTunnelRequest  # noqa: Y015
+
+@_typing.final
+class AddTunnelResponse(_message.Message):
+    """As registered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TUNNEL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tunnel(self) -> Global___Tunnel: ...
+    def __init__(
+        self,
+        *,
+        tunnel: Global___Tunnel | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tunnel", b"tunnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tunnel", b"tunnel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddTunnelResponse: _TypeAlias = AddTunnelResponse  # noqa: Y015
+
+@_typing.final
+class ListTunnelsRequest(_message.Message):
+    """Which part of the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    organisation_code: _builtins.str
+    """Empty: the caller's organisation and those below."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_code", b"organisation_code", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTunnelsRequest: _TypeAlias = ListTunnelsRequest  # noqa: Y015
+
+@_typing.final
+class ListTunnelsResponse(_message.Message):
+    """One page, by organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TUNNELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def tunnels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tunnel]: ...
+    def __init__(
+        self,
+        *,
+        tunnels: _abc.Iterable[Global___Tunnel] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tunnels", b"tunnels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTunnelsResponse: _TypeAlias = ListTunnelsResponse  # noqa: Y015
+
+@_typing.final
+class SetTunnelStateRequest(_message.Message):
+    """Which tunnel of which organisation, the new state and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    kind: Global___Tunnel.Kind.ValueType
+    peer: _builtins.str
+    state: Global___Tunnel.State.ValueType
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        kind: Global___Tunnel.Kind.ValueType = ...,
+        peer: _builtins.str = ...,
+        state: Global___Tunnel.State.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "organisation_code", b"organisation_code", "peer", b"peer", "reason", b"reason", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTunnelStateRequest: _TypeAlias = SetTunnelStateRequest  # noqa: Y015
+
+@_typing.final
+class SetTunnelStateResponse(_message.Message):
+    """As it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TUNNEL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tunnel(self) -> Global___Tunnel: ...
+    def __init__(
+        self,
+        *,
+        tunnel: Global___Tunnel | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tunnel", b"tunnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tunnel", b"tunnel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTunnelStateResponse: _TypeAlias = SetTunnelStateResponse  # noqa: Y015
+
+@_typing.final
+class Relation(_message.Message):
+    """One organisation stands to another in more than the tree's way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Relation._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Relation._Kind.ValueType  # 0
+        KIND_USES_TUNNEL_OF: Relation._Kind.ValueType  # 1
+        """The organisation comes in by the relative's tunnel."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """How."""
+
+    KIND_UNSPECIFIED: Relation.Kind.ValueType  # 0
+    KIND_USES_TUNNEL_OF: Relation.Kind.ValueType  # 1
+    """The organisation comes in by the relative's tunnel."""
+
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    RELATIVE_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    organisation_code: _builtins.str
+    relative_code: _builtins.str
+    kind: Global___Relation.Kind.ValueType
+    def __init__(
+        self,
+        *,
+        organisation_code: _builtins.str = ...,
+        relative_code: _builtins.str = ...,
+        kind: Global___Relation.Kind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "organisation_code", b"organisation_code", "relative_code", b"relative_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relation: _TypeAlias = Relation  # noqa: Y015
+
+@_typing.final
+class SetRelationRequest(_message.Message):
+    """The relation to register, or to end. Who asks must administer both organisations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RELATION_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    ended: _builtins.bool
+    reason: _builtins.str
+    @_builtins.property
+    def relation(self) -> Global___Relation: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        relation: Global___Relation | None = ...,
+        ended: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["relation", b"relation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "reason", b"reason", "relation", b"relation", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRelationRequest: _TypeAlias = SetRelationRequest  # noqa: Y015
+
+@_typing.final
+class SetRelationResponse(_message.Message):
+    """The relation, and whether it stood otherwise before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELATION_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    @_builtins.property
+    def relation(self) -> Global___Relation: ...
+    def __init__(
+        self,
+        *,
+        relation: Global___Relation | None = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["relation", b"relation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "relation", b"relation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRelationResponse: _TypeAlias = SetRelationResponse  # noqa: Y015

@@ -110,6 +110,26 @@ class AdminServiceStub:
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesResponse.FromString,
                 _registered_method=True)
+        self.AddTunnel = channel.unary_unary(
+                '/gateway.v1.AdminService/AddTunnel',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.AddTunnelRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.AddTunnelResponse.FromString,
+                _registered_method=True)
+        self.ListTunnels = channel.unary_unary(
+                '/gateway.v1.AdminService/ListTunnels',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.ListTunnelsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListTunnelsResponse.FromString,
+                _registered_method=True)
+        self.SetTunnelState = channel.unary_unary(
+                '/gateway.v1.AdminService/SetTunnelState',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.SetTunnelStateRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetTunnelStateResponse.FromString,
+                _registered_method=True)
+        self.SetRelation = channel.unary_unary(
+                '/gateway.v1.AdminService/SetRelation',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -222,6 +242,34 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddTunnel(self, request, context):
+        """Registers a peer of a VPN as an organisation's tunnel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTunnels(self, request, context):
+        """Lists tunnels, the removed ones too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTunnelState(self, request, context):
+        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRelation(self, request, context):
+        """Lets an organisation come in by another's tunnel, or ends that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -299,6 +347,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListCertificates,
                     request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_admin__service__pb2.ListCertificatesResponse.SerializeToString,
+            ),
+            'AddTunnel': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTunnel,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.AddTunnelRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.AddTunnelResponse.SerializeToString,
+            ),
+            'ListTunnels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTunnels,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ListTunnelsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.ListTunnelsResponse.SerializeToString,
+            ),
+            'SetTunnelState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTunnelState,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetTunnelStateRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.SetTunnelStateResponse.SerializeToString,
+            ),
+            'SetRelation': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRelation,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -707,6 +775,114 @@ class AdminService:
             '/gateway.v1.AdminService/ListCertificates',
             gateway_dot_v1_dot_admin__service__pb2.ListCertificatesRequest.SerializeToString,
             gateway_dot_v1_dot_admin__service__pb2.ListCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTunnel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/AddTunnel',
+            gateway_dot_v1_dot_admin__service__pb2.AddTunnelRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.AddTunnelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTunnels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/ListTunnels',
+            gateway_dot_v1_dot_admin__service__pb2.ListTunnelsRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.ListTunnelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTunnelState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/SetTunnelState',
+            gateway_dot_v1_dot_admin__service__pb2.SetTunnelStateRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.SetTunnelStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRelation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/SetRelation',
+            gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.FromString,
             options,
             channel_credentials,
             insecure,

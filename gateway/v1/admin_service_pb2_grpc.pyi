@@ -65,6 +65,14 @@ class AdminServiceStub:
     """
     ListCertificates: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListCertificatesRequest, _admin_service_pb2.ListCertificatesResponse]
     """Lists certificates with their state and age."""
+    AddTunnel: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.AddTunnelRequest, _admin_service_pb2.AddTunnelResponse]
+    """Registers a peer of a VPN as an organisation's tunnel."""
+    ListTunnels: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListTunnelsRequest, _admin_service_pb2.ListTunnelsResponse]
+    """Lists tunnels, the removed ones too."""
+    SetTunnelState: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetTunnelStateRequest, _admin_service_pb2.SetTunnelStateResponse]
+    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+    SetRelation: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetRelationRequest, _admin_service_pb2.SetRelationResponse]
+    """Lets an organisation come in by another's tunnel, or ends that."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -103,6 +111,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListCertificates: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListCertificatesRequest, _admin_service_pb2.ListCertificatesResponse]  # type: ignore[assignment]
     """Lists certificates with their state and age."""
+    AddTunnel: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.AddTunnelRequest, _admin_service_pb2.AddTunnelResponse]  # type: ignore[assignment]
+    """Registers a peer of a VPN as an organisation's tunnel."""
+    ListTunnels: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListTunnelsRequest, _admin_service_pb2.ListTunnelsResponse]  # type: ignore[assignment]
+    """Lists tunnels, the removed ones too."""
+    SetTunnelState: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetTunnelStateRequest, _admin_service_pb2.SetTunnelStateResponse]  # type: ignore[assignment]
+    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+    SetRelation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetRelationRequest, _admin_service_pb2.SetRelationResponse]  # type: ignore[assignment]
+    """Lets an organisation come in by another's tunnel, or ends that."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organisations, systems, units and accounts. Never individual data."""
@@ -228,5 +244,37 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListCertificatesResponse, _abc.Awaitable[_admin_service_pb2.ListCertificatesResponse]]:
         """Lists certificates with their state and age."""
+
+    @_abc_1.abstractmethod
+    def AddTunnel(
+        self,
+        request: _admin_service_pb2.AddTunnelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.AddTunnelResponse, _abc.Awaitable[_admin_service_pb2.AddTunnelResponse]]:
+        """Registers a peer of a VPN as an organisation's tunnel."""
+
+    @_abc_1.abstractmethod
+    def ListTunnels(
+        self,
+        request: _admin_service_pb2.ListTunnelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListTunnelsResponse, _abc.Awaitable[_admin_service_pb2.ListTunnelsResponse]]:
+        """Lists tunnels, the removed ones too."""
+
+    @_abc_1.abstractmethod
+    def SetTunnelState(
+        self,
+        request: _admin_service_pb2.SetTunnelStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetTunnelStateResponse, _abc.Awaitable[_admin_service_pb2.SetTunnelStateResponse]]:
+        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+
+    @_abc_1.abstractmethod
+    def SetRelation(
+        self,
+        request: _admin_service_pb2.SetRelationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetRelationResponse, _abc.Awaitable[_admin_service_pb2.SetRelationResponse]]:
+        """Lets an organisation come in by another's tunnel, or ends that."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,7 +1,9 @@
 """Every rpc of the contract with somebody who may call it and a message that it takes; what each call leaves behind."""
 
 import asyncio
+import base64
 import contextlib
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -158,6 +160,39 @@ def _revoke(world: World) -> Message:
     )
 
 
+def a_tunnel(organisation: str = COUNTY, address: str = "10.14.1.5/32") -> admin.Tunnel:
+    """A peer that nobody registered yet."""
+    return admin.Tunnel(
+        organisation_code=organisation,
+        kind=admin.Tunnel.KIND_WIREGUARD,
+        peer=base64.b64encode(secrets.token_bytes(32)).decode(),
+        addresses=[address],
+    )
+
+
+def tunnel(world: World, **changes: Any) -> admin.Tunnel:
+    """Put a tunnel into the register."""
+    made = a_tunnel(**changes)
+    world.sql(
+        "INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)"
+        " VALUES ('wireguard', %s, %s, %s, 1, 1)",
+        *(made.peer, made.organisation_code, list(made.addresses)),
+    )
+    return made
+
+
+def _lock(world: World) -> Message:
+    made = tunnel(world)
+    return admin.SetTunnelStateRequest(
+        request_id=new_id(),
+        organisation_code=COUNTY,
+        kind=made.kind,
+        peer=made.peer,
+        state=admin.Tunnel.STATE_LOCKED,
+        reason="key lost",
+    )
+
+
 CASES: dict[str, Case] = {
     "Diagnose": _own(identity.DiagnoseRequest),
     "RenewCertificate": _own(
@@ -177,6 +212,20 @@ CASES: dict[str, Case] = {
     "ListInvitations": _admin(admin.ListInvitationsRequest),
     "RevokeCertificates": Case(lambda w: w.province_admin, _revoke, lambda w: w.auditor),
     "ListCertificates": _admin(admin.ListCertificatesRequest),
+    "AddTunnel": _admin(lambda: admin.AddTunnelRequest(request_id=new_id(), tunnel=a_tunnel())),
+    "ListTunnels": _admin(admin.ListTunnelsRequest),
+    "SetTunnelState": Case(lambda w: w.province_admin, _lock, lambda w: w.auditor),
+    "SetRelation": _admin(
+        lambda: admin.SetRelationRequest(
+            request_id=new_id(),
+            relation=admin.Relation(
+                organisation_code=SECOND_COUNTY,
+                relative_code=CITY,
+                kind=admin.Relation.KIND_USES_TUNNEL_OF,
+            ),
+            reason="one line for both",
+        )
+    ),
     "Login": _own(lambda: identity.LoginRequest(account_name="uploader", password=PASSWORD)),
     "RefreshToken": _own(identity.RefreshTokenRequest),
     "Logout": _leaving(identity.LogoutRequest),
