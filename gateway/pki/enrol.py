@@ -64,6 +64,7 @@ async def enrol(issuer: Issuer, tx: Transaction, request: Request) -> Enrolled |
 
     Raises what leaves nothing behind: ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED, NOT_FOUND.
     """
+    await register.issuing(tx)
     code = invitation.code_sha256(request.code)
     found = None if code is None else await invitation.by_code(tx, code, request.organisation)
     if found is None or _is_over(found, issuer.clock.now_us()):  # 1

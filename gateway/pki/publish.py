@@ -2,9 +2,9 @@
 
 CRLNumber is the epoch, always, so that whoever holds list and database can tell which is newer; a
 list that is signed anew without a change takes the next epoch. Revoked certificates are named at
-once, superseded ones after a day, expired ones no more. The list of an authority whose key is not
-here is the one that the admin placed (`authorities.external_list`), once it verifies and is not
-older than the one in force.
+once, superseded ones after a day, both until they have expired and could not be renewed any more.
+The list of an authority whose key is not here is the one that the admin placed
+(`authorities.external_list`), once it verifies and is not older than the one in force.
 """
 
 import asyncio
@@ -218,10 +218,12 @@ async def _named(
     """
     oldest = authorities.oldest(anchors)
     late_us = now_us - round(rules.renewal.list_superseded_after_hours * _HOUR_US)
+    # An expired one may be renewed for some days: a restored register must learn that it may not.
+    closed_us = now_us - round(rules.renewal.after_expiry_days * 24 * _HOUR_US)
     own = b"" if oldest is None else oldest.spki_sha256
     named: defaultdict[bytes, list[crl.Revoked]] = defaultdict(list)
     async with database.transaction() as tx:
-        for issuer, *entry in await tx.fetch(_ENDED, (own, now_us, late_us)):
+        for issuer, *entry in await tx.fetch(_ENDED, (own, closed_us, late_us)):
             named[issuer].append(crl.Revoked(*entry))
     return named
 

@@ -38,6 +38,9 @@ _LINEAGE = (
     " (id, organisation, subject_kind, subject_name, purpose, created_us)"
     " VALUES (%s, %s, %s, %s, %s, %s)"
 )
+# Many issue at a time, one revokes: what is under way when a revocation begins is waited for.
+_ISSUING = "SELECT pg_advisory_xact_lock_shared(hashtextextended('gateway.certificate', 0))"
+_REVOKING = "SELECT pg_advisory_xact_lock(hashtextextended('gateway.certificate', 0))"
 # Whose key it is, is decided for one request at a time.
 _KEY_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _KEY_OF_ANOTHER = (
@@ -144,6 +147,19 @@ class Line:
 
     id: bytes
     generation: int
+
+
+async def issuing(tx: Transaction) -> None:
+    """Hold revocation off until this transaction ends; called before it reads what it decides by.
+
+    Otherwise what it issues could stay in force: a revocation does not see what is not committed.
+    """
+    await tx.fetch(_ISSUING)
+
+
+async def revoking(tx: Transaction) -> None:
+    """Wait for all that is being issued, and hold off what would be, until this one ends."""
+    await tx.fetch(_REVOKING)
 
 
 async def insert(

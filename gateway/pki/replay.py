@@ -56,7 +56,9 @@ async def replay(home: Home, tx: Transaction, oldest: bytes) -> Replayed:
     for content, time_us in await tx.fetch(_LEAVES, (revoke.KIND,)):
         target, reason = _told(leaf.parse(bytes(content)).get("detail"), oldest)
         if target is not None:
-            certificates += await revoke.take(tx, target, reason, time_us, until_us=time_us)
+            # A serial is nobody else's; a bearer may have enrolled anew since.
+            until_us = None if target.covers == "serial" else time_us
+            certificates += await revoke.take(tx, target, reason, time_us, until_us=until_us)
     missing = state.number + 1 - await publish.epoch(tx)
     if missing > 0:
         await tx.fetch(_RAISE, (missing,))

@@ -3,21 +3,32 @@
 The row decides within a second: the epoch moves, the front cuts, the doors refuse. The list is the
 second net, in the handshake itself; `publish` writes it after COMMIT from what the register then
 says, so that it never names what was rolled back.
+
+What is being issued at that moment is waited for, and the unused successor of a certificate goes
+with it: whoever stole the key may just have renewed.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.clock import US_PER_S
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
-from gateway.pki import authorities, crl, der, invitation, keys, publish
+from gateway.pki import authorities, crl, der, invitation, issue, keys, publish, register
 from gateway.pki.register import Bearer
 from gateway.store.database import Transaction
 
 KIND = "admin.certificate.revoke"
 _TAKE = "UPDATE gateway.certificate SET state = 2, revoked_us = %s, reason = %s WHERE state <> 2"
+# A certificate is valid from a little before it is issued.
+_BACKDATE_US = round(issue.BACKDATE.total_seconds() * US_PER_S)
 _BEARER = " RETURNING organisation, subject_kind, subject_name"
+_SUCCESSOR = (
+    "SELECT c.serial FROM gateway.certificate AS p JOIN gateway.certificate AS c"
+    " ON c.lineage = p.lineage AND c.generation > p.generation"
+    " WHERE p.serial = %s AND p.state = 1 AND c.state = 1 AND c.first_used_us IS NULL"
+)
 _KNOWN = "SELECT state FROM gateway.certificate WHERE serial = %s"
 # What each kind of target covers; a row without issuer is of our oldest authority.
 _COVERS: Mapping[str, str] = MappingProxyType(
@@ -113,13 +124,18 @@ async def revoke(tx: Transaction, serial: str, reason: str, now_us: int) -> Bear
 async def revoke_all(tx: Transaction, target: Target, reason: str, now_us: int) -> Revoked:
     """Mark all that a target covers as revoked, cancel its open invitations; the epoch moves.
 
-    Expired ones too: they could still be renewed. Raises what `revoke` raises; for what holds
-    several certificates that none is left is no fault.
+    Expired ones too: they could still be renewed. With one certificate goes what followed it and
+    was never used. Raises what `revoke` raises; for what holds several certificates that none is
+    left is no fault.
     """
-    if target.covers == "serial":
-        await revoke(tx, str(target.parameters[0]), reason, now_us)
-        return Revoked(1, 0, await publish.epoch(tx))
     require_reason(reason)
+    await register.revoking(tx)
+    if target.covers == "serial":
+        serials = [str(target.parameters[0])]
+        serials += [row[0] for row in await tx.fetch(_SUCCESSOR, serials)]
+        for serial in serials:
+            await revoke(tx, serial, reason, now_us)
+        return Revoked(len(serials), 0, await publish.epoch(tx))
     if target.organisation and not await _registered(tx, target):
         raise refuse(Reason.NOT_FOUND)
     certificates = await take(tx, target, reason, now_us)
@@ -138,9 +154,9 @@ def require_reason(reason: str) -> None:
 async def take(
     tx: Transaction, target: Target, reason: str, now_us: int, until_us: int | None = None
 ) -> int:
-    """Revoke what a target covers, of what began until a moment; return how many."""
+    """Revoke what a target covers, of what was issued until a moment; return how many."""
     statement = f"{_TAKE} AND {_COVERS[target.covers]} AND (%s OR not_before_us <= %s)"
-    bounds = (until_us is None, until_us or 0)
+    bounds = (until_us is None, (until_us or 0) - _BACKDATE_US)
     return await tx.execute(statement, (now_us, reason, *target.parameters, *bounds))
 
 

@@ -31,6 +31,7 @@ async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: byte
     used. Raises CERT_UNKNOWN, LINEAGE_LOCKED, CERT_REVOKED, CERT_SUPERSEDED, RENEWAL_CLOSED,
     FIELD_INVALID, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED.
     """
+    await register.issuing(tx)
     row = await _locked(tx, presented)
     now_us = issuer.clock.now_us()
     _require_open(row.life, issuer.rules.renewal, now_us)

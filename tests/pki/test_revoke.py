@@ -1,11 +1,13 @@
+import asyncio
+
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.pki import keys, publish, register, revoke
+from gateway.pki import enrol, keys, publish, register, revoke, succession
 from gateway.pki.invitation import State
 from gateway.pki.register import Bearer
 from gateway.pki.revoke import Target
-from tests.papers import new_key
+from tests.papers import new_key, request_for
 from tests.pki.office import CHEN, HIS, OTHER, Office, at_the_office, oldest
 
 
@@ -20,6 +22,17 @@ async def refused(awaitable):
     with pytest.raises(Refusal) as found:
         await awaitable
     return found.value.reason
+
+
+async def meanwhile(office, work, target):
+    """Revoke while somebody has issued in a transaction that is not committed yet; return what was issued."""
+    async with office.databases["identity"].transaction() as tx:
+        made = await work(tx)
+        taking = asyncio.create_task(take(office, target))
+        # It waits, or it has missed what is not visible yet.
+        await asyncio.wait([taking], timeout=0.2)
+    await taking
+    return made
 
 
 async def revoked(office):
@@ -141,6 +154,58 @@ def test_expired_ones_are_revoked_too_for_they_could_be_renewed(conninfo):
         office.clock.turn(seconds=15 * 86_400)
         assert (await take(office, Target.of_bearer(HIS))).certificates == 1
         assert await refused(office.renew(mine.serial, new_key())) is Reason.CERT_REVOKED
+
+    at_the_office(conninfo, scene)
+
+
+@pytest.mark.parametrize("covers", ["serial", "bearer", "organisation", "authority"])
+def test_what_is_being_renewed_meanwhile_is_revoked_too(conninfo, covers):
+    """A thief who renews without pause would else keep what was not committed when it was looked for."""
+
+    async def scene(office):
+        first, csr = await office.enrolled(), request_for(new_key())
+        target = {
+            "serial": Target.of_serial(first.serial),
+            "bearer": Target.of_bearer(HIS),
+            "organisation": Target.of_organisation("140100"),
+            "authority": Target.of_authority(oldest(office), oldest(office)),
+        }[covers]
+        made = await meanwhile(
+            office, lambda tx: succession.succeed(office.issuer, tx, first.serial, csr), target
+        )
+        assert await revoked(office) == {first.serial, made.serial}
+        assert await office.use(made.serial) is None
+
+    at_the_office(conninfo, scene)
+
+
+def test_who_is_enrolling_meanwhile_is_revoked_too(conninfo):
+    async def scene(office):
+        asked = enrol.Request(await office.invite(), "140100", request_for(new_key()))
+        made = await meanwhile(
+            office, lambda tx: enrol.enrol(office.issuer, tx, asked), Target.of_bearer(HIS)
+        )
+        assert await revoked(office) == {made.issued.serial}
+
+    at_the_office(conninfo, scene)
+
+
+def test_with_a_certificate_goes_the_successor_that_nobody_has_used(conninfo):
+    """Whoever has the key may have renewed already; one in use was used by whom the officer knows."""
+
+    async def scene(office):
+        first = await office.enrolled(HIS, "1")
+        stolen = await office.renew(first.serial, new_key())
+        done = await take(office, Target.of_serial(first.serial), "key-compromise")
+        assert done.certificates == 2
+        assert await revoked(office) == {first.serial, stolen.serial}
+        old = await office.enrolled(OTHER, "2")
+        used = await office.renew(old.serial, new_key())
+        await office.use(used.serial)
+        waiting = await office.renew(used.serial, new_key())
+        assert (await take(office, Target.of_serial(old.serial))).certificates == 1
+        rows = await office.rows()
+        assert [rows[one.serial].state for one in (used, waiting)] == [1, 1]
 
     at_the_office(conninfo, scene)
 
