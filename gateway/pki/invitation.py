@@ -70,7 +70,8 @@ _INSERT = (
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING"
 )
 _FRESH_CODE = (
-    "UPDATE gateway.invitation SET code_sha256 = %s, expires_us = %s WHERE id = %s AND state = 1"
+    "UPDATE gateway.invitation SET code_sha256 = %s, expires_us = %s"
+    " WHERE id = %s AND (inviter_organisation, inviter) = (%s, %s) AND state = 1"
 )
 _APPROVE = (
     "UPDATE gateway.invitation SET state = 3, approver_organisation = %s, approver = %s"
@@ -157,16 +158,18 @@ async def invite(
 
 
 async def recode(
-    tx: Transaction, invitation_id: str, code: str, rules: EnrolmentRules, now_us: int
+    tx: Transaction, wanted: Wanted, code: str, rules: EnrolmentRules, now_us: int
 ) -> Invitation:
     """Give an invitation that nobody has used a fresh code: the answer with the first was lost.
 
-    Raises ALREADY_EXISTS once a key was shown for it.
+    Raises ALREADY_EXISTS once a key was shown for it, and for everybody but who invited: a second
+    officer with the code could confirm a key of his own.
     """
-    values = (code_sha256(code), _expires_us(rules, now_us), invitation_id)
+    inviter = (wanted.inviter.organisation, wanted.inviter.account)
+    values = (code_sha256(code), _expires_us(rules, now_us), wanted.id, *inviter)
     if not await tx.execute(_FRESH_CODE, values):
         raise refuse(Reason.ALREADY_EXISTS)
-    return await read(tx, invitation_id)
+    return await read(tx, wanted.id)
 
 
 async def read(tx: Transaction, invitation_id: str) -> Invitation:

@@ -68,7 +68,7 @@ class InvitationService:
         async def work(tx: Transaction) -> Invitation:
             now_us = self._clock.now_us()
             if await is_repeat(tx, call):
-                return await invitation.recode(tx, wanted.id, code, self._rules, now_us)
+                return await invitation.recode(tx, wanted, code, self._rules, now_us)
             return await invitation.invite(tx, wanted, code, self._rules, now_us)
 
         made = await call.effect(work, _target)

@@ -73,11 +73,16 @@ def test_a_fresh_code_takes_the_place_of_one_whose_answer_was_lost(conninfo):
     async def scene(office):
         first, second = await office.invite(), invitation.new_code()
 
-        async def recode(tx):
+        async def recode(tx, officer=ADMIN):
             now_us = office.clock.now_us()
-            return await invitation.recode(tx, "one", second, office.rules.enrolment, now_us)
+            wanted = invitation.Wanted("one", HIS, 1, False, officer)
+            return await invitation.recode(tx, wanted, second, office.rules.enrolment, now_us)
+
+        async def by_another(tx):
+            return await recode(tx, SECOND)
 
         office.clock.turn(seconds=3600)
+        assert await refused(office.as_("administration", by_another)) is Reason.ALREADY_EXISTS
         again = await office.as_("administration", recode)
         assert again.expires_us == office.clock.now_us() + DAY_S * 1_000_000
         key = new_key()

@@ -161,6 +161,29 @@ def test_a_second_officer_confirms(province):
     province.run(work(province.world))
 
 
+def test_the_second_officer_gets_no_code_of_the_first(province):
+    """Who sends another's request again would hold its code, and could confirm his own key: one officer for both."""
+
+    async def work(world):
+        system(world, COUNTY, "twice")
+        request = invitation("twice", needs_approval=True)
+
+        async def ask_as(person):
+            return await ask(
+                world, person, "InviteCertificate", request, admin.InviteCertificateResponse
+            )
+
+        made = await ask_as(world.city_admin)
+        await kept_token(world, world.province_admin)
+        watch = Watch(world)
+        assert (await refused(ask_as(world.province_admin))).reason == "ALREADY_EXISTS"
+        assert (await watch.only_leaf())["decision"] == "deny"
+        # The first officer's code is as good as before.
+        assert (await refused(enrol(world, made.code))).reason == "APPROVAL_PENDING"
+
+    province.run(work(province.world))
+
+
 def test_a_cancelled_one_is_void(province):
     async def work(world):
         made = await invite(world)
