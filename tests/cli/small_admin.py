@@ -24,7 +24,7 @@ _MODULES = dict.fromkeys(("logout", "passwd", "whoami"), "login")
 
 @dataclass
 class SmallAdmin(RenewingGateway):
-    """Also: organisations, systems, units, accounts; certificates, invitations; and a list of what was quarantined."""
+    """Also: organisations, systems, units, accounts; certificates, invitations, tunnels; and a list of what was quarantined."""
 
     organisations: dict[str, ad.Organisation] = field(default_factory=dict)
     systems: list[str] = field(default_factory=list)
@@ -33,6 +33,8 @@ class SmallAdmin(RenewingGateway):
     certificates: list[ad.RegisteredCertificate] = field(default_factory=list)
     invitations: dict[str, ad.Invitation] = field(default_factory=dict)
     revocations: list[ad.RevokeCertificatesRequest] = field(default_factory=list)
+    tunnels: dict[str, ad.Tunnel] = field(default_factory=dict)
+    relations: list[ad.SetRelationRequest] = field(default_factory=list)
     quarantined: list[up.QuarantinedItem] = field(default_factory=list)
 
     def methods(self) -> dict[str, tuple[Callable[..., Message], type[Message]]]:
@@ -52,6 +54,10 @@ class SmallAdmin(RenewingGateway):
             f"{_ADMIN}CancelInvitation": (self.cancel, ad.CancelInvitationRequest),
             f"{_ADMIN}ListInvitations": (self.list_invitations, ad.ListInvitationsRequest),
             f"{_ADMIN}ListCertificates": (self.list_certificates, ad.ListCertificatesRequest),
+            f"{_ADMIN}AddTunnel": (self.add_tunnel, ad.AddTunnelRequest),
+            f"{_ADMIN}ListTunnels": (self.list_tunnels, ad.ListTunnelsRequest),
+            f"{_ADMIN}SetTunnelState": (self.set_tunnel, ad.SetTunnelStateRequest),
+            f"{_ADMIN}SetRelation": (self.relate, ad.SetRelationRequest),
             f"{_ADMIN}RevokeCertificates": (self.revoke, ad.RevokeCertificatesRequest),
             "/gateway.v1.UploadService/ListQuarantine": (
                 self.list_quarantine,
@@ -170,6 +176,36 @@ class SmallAdmin(RenewingGateway):
         rest = str(start + 1) if start + 1 < len(self.certificates) else ""
         page = self.certificates[start : start + 1]
         return ad.ListCertificatesResponse(certificates=page, next_page_token=rest)
+
+    def add_tunnel(self, request, token):
+        self._check(token)
+        if request.tunnel.peer in self.tunnels:
+            raise refuse(Reason.ALREADY_EXISTS)
+        request.tunnel.state = ad.Tunnel.STATE_ACTIVE
+        self.tunnels[request.tunnel.peer] = request.tunnel
+        return ad.AddTunnelResponse(tunnel=request.tunnel)
+
+    def list_tunnels(self, request, token):
+        """One to a page, so that the pages are asked for."""
+        self._check(token)
+        wanted = request.organisation_code
+        found = [one for one in self.tunnels.values() if wanted in ("", one.organisation_code)]
+        start = int(request.page_token or 0)
+        rest = str(start + 1) if start + 1 < len(found) else ""
+        return ad.ListTunnelsResponse(tunnels=found[start : start + 1], next_page_token=rest)
+
+    def set_tunnel(self, request, token):
+        self._check(token)
+        found = self.tunnels.get(request.peer)
+        if found is None or found.organisation_code != request.organisation_code:
+            raise refuse(Reason.NOT_FOUND)
+        found.state = request.state
+        return ad.SetTunnelStateResponse(tunnel=found)
+
+    def relate(self, request, token):
+        self._check(token)
+        self.relations.append(request)
+        return ad.SetRelationResponse(relation=request.relation, changed=True)
 
     def revoke(self, request, token):
         self._check(token)

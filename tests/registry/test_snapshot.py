@@ -9,6 +9,7 @@ import pytest
 
 from gateway.registry import organisations, snapshot, systems, units
 from gateway.registry.organisations import SUSPENDED, Kind, Organisation
+from gateway.registry.relations import UPLOADS_FOR, USES_TUNNEL_OF, Relation
 from gateway.registry.snapshot import Registry
 from gateway.registry.systems import System
 from gateway.registry.units import Level, Unit
@@ -31,6 +32,20 @@ UNITS = [unit("1401000001", "140100"), unit("1401050001", "140105"), unit("14020
 REGISTER = Registry.of(
     [PROVINCE, CITY, COUNTY, OTHER_CITY], [System("140100", "sys", "hub")], UNITS
 )
+
+
+def test_a_tunnel_is_ones_own_or_a_registered_relatives() -> None:
+    register = Registry.of(
+        [PROVINCE, CITY, COUNTY], relations=[Relation("140105", "140100", USES_TUNNEL_OF)]
+    )
+    assert register.may_use_tunnel("140105", "140105")
+    assert register.may_use_tunnel("140105", "140100")
+    # Not the other way round, and standing below is not enough.
+    assert not register.may_use_tunnel("140100", "140105")
+    assert not REGISTER.may_use_tunnel("140105", "140100")
+    assert not Registry.of(
+        [], relations=[Relation("140105", "140100", UPLOADS_FOR)]
+    ).may_use_tunnel("140105", "140100")
 
 
 def test_chains_lead_up_to_the_province() -> None:

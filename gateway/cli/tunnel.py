@@ -1,0 +1,228 @@
+"""`gateway tunnel add|list|show|lock|unlock|remove|relate|invite`: whose tunnel is whose."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli import tunnel_invite
+from gateway.cli.connected import ProfileOption, connected, load
+from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
+from gateway.cli.paging import PAGE, document, documents, every, new_id
+from gateway.cli.tables import table
+from gateway.client.client import Client
+from gateway.client.profile import DEFAULT_NAME
+from gateway.errors import Reason, refuse
+from gateway.v1 import admin_service_pb2 as v1
+
+KINDS = ("wireguard", "strongswan")
+Organisation = Annotated[str, typer.Argument(metavar="ORGANISATION", help="organisation.code")]
+Relative = Annotated[str, typer.Argument(metavar="OWNER", help="tunnel.owner")]
+Peer = Annotated[str, typer.Argument(metavar="PEER", help="tunnel.peer")]
+Kind = Annotated[str, typer.Option("--kind", help="tunnel.kind", metavar="|".join(KINDS))]
+Addresses = Annotated[list[str], typer.Option("--address", help="tunnel.address")]
+Follows = Annotated[str, typer.Option("--follows", help="tunnel.follows")]
+OfOrganisation = Annotated[str, typer.Option("--organisation", help="tunnel.of")]
+Reasoned = Annotated[str, typer.Option("--reason", help="tunnel.reason")]
+End = Annotated[bool, typer.Option("--end", help="tunnel.end")]
+_COLUMNS = ("organisation", "kind", "peer", "addresses", "state", "last_seen", "follows")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    noun = typer.Typer(help="tunnel.help", no_args_is_help=True)
+    noun.command("add", help="tunnel.add.help")(add)
+    noun.command("list", help="tunnel.list.help")(list_)
+    noun.command("show", help="tunnel.show.help")(show)
+    noun.command("lock", help="tunnel.lock.help")(lock)
+    noun.command("unlock", help="tunnel.unlock.help")(unlock)
+    noun.command("remove", help="tunnel.remove.help")(remove)
+    noun.command("relate", help="tunnel.relate.help")(relate)
+    noun.command("invite", help="tunnel.invite.help")(tunnel_invite.invite)
+    app.add_typer(noun, name="tunnel")
+
+
+def add(
+    organisation: Organisation,
+    peer: Peer,
+    address: Addresses,
+    kind: Kind = "wireguard",
+    follows: Follows = "",
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Register a peer as an organisation's tunnel."""
+    output, found = Output.of(json, lang), load(profile)
+    wanted = v1.Tunnel(
+        organisation_code=organisation,
+        kind=_kind(kind),
+        peer=peer,
+        addresses=address,
+        followed_peer=follows,
+    )
+
+    async def work(client: Client) -> v1.AddTunnelResponse:
+        request = v1.AddTunnelRequest(request_id=new_id(), tunnel=wanted)
+        return await client.call(client.admin.AddTunnel, request)
+
+    answer = connected(output, found, work)
+    output.result(document(answer), output.text("tunnel.added", peer=peer, code=organisation))
+
+
+def list_(
+    organisation: OfOrganisation = "",
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """List tunnels."""
+    output = Output.of(json, lang)
+    _print(output, _all(output, profile, organisation))
+
+
+def show(
+    peer: Peer,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Show one peer's tunnel."""
+    output = Output.of(json, lang)
+    found = [one for one in _all(output, profile, "") if one.peer == peer]
+    if not found:
+        raise refuse(Reason.NOT_FOUND)
+    _print(output, found)
+
+
+def lock(
+    organisation: Organisation,
+    peer: Peer,
+    reason: Reasoned,
+    kind: Kind = "wireguard",
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Lock a tunnel: its connections are cut."""
+    request = _state(organisation, kind, peer, v1.Tunnel.STATE_LOCKED, reason)
+    _set(Output.of(json, lang), profile, request)
+
+
+def unlock(
+    organisation: Organisation,
+    peer: Peer,
+    reason: Reasoned,
+    kind: Kind = "wireguard",
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Unlock a tunnel."""
+    request = _state(organisation, kind, peer, v1.Tunnel.STATE_ACTIVE, reason)
+    _set(Output.of(json, lang), profile, request)
+
+
+def remove(
+    organisation: Organisation,
+    peer: Peer,
+    reason: Reasoned,
+    kind: Kind = "wireguard",
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Remove a tunnel for ever: its connections are cut."""
+    request = _state(organisation, kind, peer, v1.Tunnel.STATE_REMOVED, reason)
+    _set(Output.of(json, lang), profile, request)
+
+
+def relate(
+    organisation: Organisation,
+    owner: Relative,
+    reason: Reasoned,
+    end: End = False,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Let an organisation come in by its owner's tunnel, or end that."""
+    output, found = Output.of(json, lang), load(profile)
+    relation = v1.Relation(
+        organisation_code=organisation,
+        relative_code=owner,
+        kind=v1.Relation.KIND_USES_TUNNEL_OF,
+    )
+
+    async def work(client: Client) -> v1.SetRelationResponse:
+        request = v1.SetRelationRequest(
+            request_id=new_id(), relation=relation, ended=end, reason=reason
+        )
+        return await client.call(client.admin.SetRelation, request)
+
+    answer = connected(output, found, work)
+    said = "tunnel.relation-ended" if end else "tunnel.related"
+    output.result(document(answer), output.text(said, code=organisation, owner=owner))
+
+
+def _kind(word: str) -> v1.Tunnel.Kind.ValueType:
+    if word not in KINDS:
+        raise CommandError("KIND_UNKNOWN", " | ".join(KINDS), status=USAGE)
+    return v1.Tunnel.Kind.Value(f"KIND_{word.upper()}")
+
+
+def _state(
+    organisation: str, kind: str, peer: str, state: v1.Tunnel.State.ValueType, reason: str
+) -> v1.SetTunnelStateRequest:
+    return v1.SetTunnelStateRequest(
+        request_id=new_id(),
+        organisation_code=organisation,
+        kind=_kind(kind),
+        peer=peer,
+        state=state,
+        reason=reason,
+    )
+
+
+def _set(output: Output, profile: str, request: v1.SetTunnelStateRequest) -> None:
+    async def work(client: Client) -> v1.SetTunnelStateResponse:
+        return await client.call(client.admin.SetTunnelState, request)
+
+    answer = connected(output, load(profile), work)
+    said = output.text(f"tunnel.now.{_word(request.state)}", peer=request.peer)
+    output.result(document(answer), said)
+
+
+def _all(output: Output, profile: str, organisation: str) -> list[v1.Tunnel]:
+    async def work(client: Client) -> list[v1.Tunnel]:
+        async def ask(token: str) -> v1.ListTunnelsResponse:
+            request = v1.ListTunnelsRequest(
+                page_size=PAGE, page_token=token, organisation_code=organisation
+            )
+            return await client.call(client.admin.ListTunnels, request)
+
+        return await every(ask, lambda answer: answer.tunnels)
+
+    return connected(output, load(profile), work)
+
+
+def _print(output: Output, tunnels: list[v1.Tunnel]) -> None:
+    headers = [output.text(f"tunnel.column.{column}") for column in _COLUMNS]
+    human = table(headers, [_row(output, each) for each in tunnels])
+    output.result({"tunnels": documents(tunnels)}, human)
+
+
+def _row(output: Output, each: v1.Tunnel) -> tuple[str, ...]:
+    seen = each.HasField("last_seen_time")
+    return (
+        each.organisation_code,
+        v1.Tunnel.Kind.Name(each.kind).removeprefix("KIND_").lower(),
+        each.peer,
+        " ".join(each.addresses),
+        output.text(f"tunnel.state.{_word(each.state)}"),
+        each.last_seen_time.ToJsonString() if seen else output.text("tunnel.never"),
+        each.followed_peer,
+    )
+
+
+def _word(state: v1.Tunnel.State.ValueType) -> str:
+    return v1.Tunnel.State.Name(state).removeprefix("STATE_").lower()
