@@ -19,6 +19,8 @@ _PROVINCE = re.compile(r"[0-9]{6}", re.ASCII)
 # own.
 _CREDENTIAL = re.compile(r"\b(user|password|passfile)\s*=|://[^/]*@", re.IGNORECASE)
 _HIGHEST_PORT = 65_535
+# A device's name has 15 bytes (linux/if.h, IFNAMSIZ); ours are spelled plainly.
+_DEVICE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,14})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,43 @@ class StaticTunnel:
 
 
 @dataclass(frozen=True, slots=True)
+class WireguardSettings:
+    """How WireGuard is asked: its socket ("": where DEVICE.sock usually is), or else its tool."""
+
+    socket: str = ""
+    tool: str = "/usr/bin/wg"
+
+
+@dataclass(frozen=True, slots=True)
+class StrongswanSettings:
+    """Where strongSwan's charon answers (vici)."""
+
+    socket: str = "/var/run/charon.vici"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The networks whose PROXY v2 headers are believed."""
+
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OriginSettings:
-    """How the front learns whose tunnel a connection came through."""
+    """How the front learns whose tunnel a connection came through, and by which device alone."""
 
     provider: str = "static"
     allow_weak_origin: bool = False
     static: tuple[StaticTunnel, ...] = ()
+    device: str = ""
+    wireguard: WireguardSettings = field(default_factory=WireguardSettings)
+    strongswan: StrongswanSettings = field(default_factory=StrongswanSettings)
+    proxy: ProxySettings = field(default_factory=ProxySettings)
+
+    @property
+    def proves_nothing(self) -> bool:
+        """Whether the provider reads origins off addresses; anything else asks the VPN itself."""
+        return self.provider in ("static", "proxy-v2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +171,24 @@ def _faults(settings: Settings) -> list[tuple[str, str]]:
         ("front.idle_timeout_s", settings.front.idle_timeout_s > 0, "above 0"),
     ]
     faults = [(key, text) for key, good, text in rules if not good]
+    faults += _origin_faults(settings.origin)
     for number, tunnel in enumerate(settings.origin.static):
         faults += [(f"origin.static[{number}].{key}", text) for key, text in _tunnel_faults(tunnel)]
     return faults
+
+
+def _origin_faults(origin: OriginSettings) -> list[tuple[str, str]]:
+    proxied = origin.provider == "proxy-v2"
+    sockets = origin.wireguard.socket or "/", origin.strongswan.socket
+    rules = [
+        ("device", _DEVICE.fullmatch(origin.device), "a device's name, up to 15 characters"),
+        ("wireguard.socket", sockets[0].startswith("/"), "an absolute path"),
+        ("wireguard.tool", origin.wireguard.tool.startswith("/"), "an absolute path"),
+        ("strongswan.socket", sockets[1].startswith("/"), "an absolute path"),
+        ("proxy.sources", all(map(_is_network, origin.proxy.sources)), "networks"),
+        ("proxy.sources", bool(origin.proxy.sources) == proxied, "for proxy-v2, and only for it"),
+    ]
+    return [(f"origin.{key}", text) for key, good, text in rules if not good]
 
 
 def _tunnel_faults(tunnel: StaticTunnel) -> list[tuple[str, str]]:
@@ -148,6 +196,7 @@ def _tunnel_faults(tunnel: StaticTunnel) -> list[tuple[str, str]]:
         ("organisation", ORGANISATION_CODE.fullmatch(tunnel.organisation), "6 to 12 digits"),
         ("listen", bool(tunnel.listen) != bool(tunnel.source), "exactly one of listen and source"),
         ("listen", not tunnel.listen or _is_address(tunnel.listen), "an IP address"),
+        ("listen", "%" not in tunnel.listen, "an address that is good beyond one link"),
         (
             "source",
             not tunnel.source or _is_network(tunnel.source),

@@ -22,20 +22,21 @@ from OpenSSL import SSL
 from gateway.audit.recorder import Recorder
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
 from gateway.front.connections import Connections, Relayed
 from gateway.front.context import H2, CurrentTerms
 from gateway.front.handshake import leaf_of, require_h2, shake
 from gateway.front.leaves import Visit
 from gateway.front.lineages import Lineages
+from gateway.front.origins import Whereabouts
 from gateway.front.places import Places
 from gateway.front.register import Register
 from gateway.front.root_page import tell
 from gateway.link.connection import Connection, abstract_address, new_name
-from gateway.vpn.origin import TunnelProvider
+from gateway.vpn import ingress
+from gateway.vpn.origin import Sighting, TunnelProvider
 from gateway.vpn.peers import Peers
-from gateway.vpn.static import KIND, StaticTunnels
+from gateway.vpn.proxyproto import Introductions
 
 # A door that is being restarted is back within a second or two; its clients need not notice.
 DOOR_WAIT_S = 3.0
@@ -45,7 +46,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the steps ask: settings, terms, limits, tunnels, register, log; and where they lead."""
+    """What the steps ask: settings, terms, limits, tunnels, register, log; and where they lead.
+
+    `introductions` is there where a proxy stands in front.
+    """
 
     home: Home
     settings: Settings
@@ -57,18 +61,21 @@ class Admission:
     recorder: Recorder
     lineages: Lineages
     connections: Connections
+    introductions: Introductions | None = None
 
     async def admit(self, sock: socket.socket, visit: Visit) -> None:
         """Take a connection from its first byte to the relay; raises the refusal of a step.
 
         When it raises, no place is held and the caller closes the socket.
         """
-        self.places.enter(visit.place)  # 1
+        # A header may tell who is behind a proxy; the place that is given back is the one taken.
+        place = visit.place
+        self.places.enter(place)  # 1
         try:
             try:
                 tls = await self._identify(sock, visit)  # 2-4
             finally:
-                self.places.shaken(visit.place)
+                self.places.shaken(place)
             if visit.door != "enrolment":
                 connection, door = await self._authorise(visit)  # 5-9
             elif tls.get_alpn_proto_negotiated() == H2:
@@ -77,25 +84,30 @@ class Admission:
             else:
                 await tell(sock, tls, visit, self.terms.current.root, self.recorder)
                 sock.close()
-                self.places.leave(visit.place)
+                self.places.leave(place)
                 return
         except BaseException:
-            self.places.leave(visit.place)
+            self.places.leave(place)
             raise
         issuer = visit.verified.issuer_sha256 if visit.verified else b""
         self.connections.enter(  # 10
-            connection, issuer, Relayed(tls, sock, door), lambda: self.places.leave(visit.place)
+            connection,
+            issuer,
+            Whereabouts(visit.address, visit.host, _known(visit.sighting)),
+            Relayed(tls, sock, door),
+            lambda: self.places.leave(place),
         )
 
     async def _identify(self, sock: socket.socket, visit: Visit) -> SSL.Connection:
         """2-4: from here on `visit` says whose tunnel and whose certificate it is."""
-        visit.sighting = await self.tunnels.whois(visit.address, visit.host, None)  # 2
+        by = asyncio.get_running_loop().time() + self.settings.front.handshake_timeout_s
+        visit.sighting = await self._locate(sock, visit, by)  # 2
         visit.origin = await self.peers.origin(visit.sighting)
         visit.begun = True
         terms, enrols = self.terms.current, visit.door == "enrolment"
         context = terms.enrolment if enrols else terms.context
         try:
-            async with asyncio.timeout(self.settings.front.handshake_timeout_s):
+            async with asyncio.timeout_at(by):
                 tls = await shake(sock, context, visit.presented)  # 3
         except TimeoutError:
             raise refuse(Reason.TLS_TIMEOUT) from None
@@ -104,12 +116,28 @@ class Admission:
             visit.verified = terms.verifier.judge((leaf_of(tls),))  # 4
         return tls
 
+    async def _locate(self, sock: socket.socket, visit: Visit, by: float) -> Sighting:
+        """2: where it came in, who is behind a proxy, and what the VPN knows of it."""
+        interface = ingress.interface(sock)
+        if self.introductions is not None:
+            interface = interface or visit.host
+            try:
+                async with asyncio.timeout_at(by):
+                    header = await self.introductions.read(sock, visit.address)
+            except TimeoutError:
+                raise refuse(Reason.TLS_TIMEOUT) from None
+            visit.address, visit.port = header.source, header.source_port
+            visit.host, visit.host_port = header.destination, header.destination_port
+        return await self.tunnels.whois(visit.address, visit.host, interface)
+
     async def _authorise(self, visit: Visit) -> tuple[Connection, socket.socket]:
         """5-9: the certificate is registered, so is its bearer, and the tunnel is its own."""
         verified, origin = _known(visit.verified), _known(visit.origin)
         subject = verified.subject
         found = await self.register.find(subject, verified.serial, verified.sha256)  # 5, 6
-        if origin.organisation != subject.organisation:  # 7
+        if not await self.register.may_use_tunnel(  # 7
+            subject.organisation, origin.organisation
+        ):
             raise refuse(Reason.ORIGIN_MISMATCH)
         name = new_name()
         door = await _reach(self.home.door_socket(visit.door), name)  # 8
@@ -150,13 +178,6 @@ def _without_certificate(visit: Visit) -> Connection:
         not_after_us=0,
         origin=origin,
     )
-
-
-def tunnels(settings: Settings) -> TunnelProvider:
-    """Return the provider that the settings name; raises SettingsError."""
-    if settings.origin.provider != KIND:
-        raise SettingsError(f"origin.provider: {settings.origin.provider} is not known here")
-    return StaticTunnels(settings.origin)
 
 
 async def _reach(path: Path, name: str) -> socket.socket:

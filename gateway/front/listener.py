@@ -19,7 +19,7 @@ from gateway.config.home import LISTENERS, Home, Listener
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
 from gateway.errors import Reason, Refusal, refuse
-from gateway.front.admission import Admission, tunnels
+from gateway.front.admission import Admission
 from gateway.front.connections import POLL_S, Connections, Patience
 from gateway.front.context import ContextError, CurrentTerms
 from gateway.front.handshake import dismiss, observe
@@ -32,7 +32,10 @@ from gateway.link.connection import Connection
 from gateway.link.control import ControlServer
 from gateway.store import roles
 from gateway.store.database import Database
+from gateway.vpn import ingress
 from gateway.vpn.peers import Peers
+from gateway.vpn.providers import provider
+from gateway.vpn.proxyproto import Introductions
 
 # Waiting to be accepted; beyond, the kernel makes clients try again.
 BACKLOG = 512
@@ -66,6 +69,7 @@ class Front:
         self._home = home
         self._settings = settings
         self._recorder = recorder
+        self._way = ingress.require(settings.origin)
         self._terms = CurrentTerms(home, settings, clock, observe)
         self._control = ControlServer(self._find)
         patience = _patience(settings, policies)
@@ -78,30 +82,44 @@ class Front:
             self._control.closed,
         )
         self._lateness = Lateness(recorder, clock, policies.certificates.revocation_list)
-        self._admission = Admission(
-            home,
-            settings,
-            self._terms,
-            Places(policies.limits.connections, clock),
-            tunnels(settings),
-            Peers(database, policies.tunnels, clock),
-            Register(database),
-            recorder,
-            Lineages(database, recorder, clock, patience.grace_s),
-            self.connections,
-        )
+        self._admission = self._admits(policies, database, clock, patience.grace_s)
         self._listening: list[socket.socket] = []
         self._visits: set[asyncio.Task[None]] = set()
         self._watches: list[asyncio.Task[None]] = []
 
+    def _admits(
+        self, policies: Policies, database: Database, clock: Clock, grace_s: float
+    ) -> Admission:
+        origin = self._settings.origin
+        return Admission(
+            self._home,
+            self._settings,
+            self._terms,
+            Places(policies.limits.connections, clock),
+            provider(origin, self._way, policies.tunnels, clock),
+            Peers(database, policies.tunnels, clock),
+            Register(database),
+            self._recorder,
+            Lineages(database, self._recorder, clock, grace_s),
+            self.connections,
+            Introductions(origin) if origin.proxy.sources else None,
+        )
+
     async def open(self) -> None:
-        """Listen at every address and port; raises OSError."""
+        """Listen at every address and port; raises OSError, SettingsError."""
         await self._control.start(self._home.control_socket)
         self._watches = [
             asyncio.create_task(self.connections.watch()),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._tell_late()),
         ]
+        if self._way.strength == "weak":
+            _LOG.warning(
+                "weak origin",
+                provider=self._settings.origin.provider,
+                device=self._way.device,
+                meaning="an address is believed; every leaf says so",
+            )
         for address in addresses(self._settings):
             for door in LISTENERS:
                 self._listen(address, door)
@@ -159,6 +177,7 @@ class Front:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setblocking(False)
+        ingress.bind(listening, self._way)
         listening.bind((address, self._settings.ports.of(door)))
         listening.listen(BACKLOG)
         self._listening.append(listening)

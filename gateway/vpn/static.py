@@ -4,19 +4,15 @@ For trials, for the demo, and where something in front of the gateway already se
 organisations. Refused at start unless the settings say `allow_weak_origin = true`.
 """
 
-import functools
 import ipaddress
 
 from gateway.config.settings import OriginSettings
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
 from gateway.vpn.origin import Sighting, Strength
+from gateway.vpn.table import Address, Network, address_of
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 KIND = "static"
-# The same few hundred come again and again; whatever else comes is parsed anew.
-ADDRESSES_MAX = 1_024
 
 
 class StaticTunnels:
@@ -36,7 +32,7 @@ class StaticTunnels:
         self._by_source: list[tuple[Network, str]] = []
         for tunnel in settings.static:
             if tunnel.listen:
-                self._listen(_parsed(tunnel.listen), tunnel.organisation)
+                self._listen(address_of(tunnel.listen), tunnel.organisation)
             else:
                 network = ipaddress.ip_network(tunnel.source)
                 self._source(network, tunnel.organisation)
@@ -46,7 +42,7 @@ class StaticTunnels:
 
         Where both name one, they must name the same organisation. Raises ORIGIN_NOT_TUNNEL.
         """
-        at, source = _parsed(listener), _parsed(address)
+        at, source = address_of(listener), address_of(address)
         named = self._by_listener.get(at)
         network = next((pair for pair in self._by_source if source in pair[0]), None)
         ingress = interface or str(at)
@@ -71,11 +67,3 @@ class StaticTunnels:
             ):
                 raise SettingsError(f"origin.static: source {network} overlaps {other}")
         self._by_source.append((network, organisation))
-
-
-@functools.lru_cache(maxsize=ADDRESSES_MAX)
-def _parsed(text: str) -> Address:
-    """Return an address; behind ::ffff:a.b.c.d it is the IPv4 one, which is the same peer."""
-    address = ipaddress.ip_address(text)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped if mapped is not None else address

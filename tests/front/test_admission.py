@@ -1,14 +1,9 @@
 """The steps in their order: who fails at several meets the first."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
-import pytest
-
-from gateway.config.settings import OriginSettings, Settings
-from gateway.config.strict import SettingsError
-from gateway.front import admission
+from gateway.config.settings import Settings
 from tests.audit.stage import until
 from tests.front.stage import CITY_AT, NOBODY_AT, OTHER_AT, Stage, stage
 
@@ -38,17 +33,6 @@ def test_the_first_step_that_fails_decides(cluster: Any, database_settings: Sett
             assert (leaf["organisation"], leaf["tunnel"]) == ("140100", f"listen/{OTHER_AT}")
 
     asyncio.run(run())
-
-
-def test_the_provider_is_the_settings() -> None:
-    with pytest.raises(SettingsError):
-        admission.tunnels(Settings())
-    with pytest.raises(SettingsError, match="hearsay"):
-        admission.tunnels(replace(Settings(), origin=OriginSettings("hearsay", True)))
-    assert (
-        admission.tunnels(replace(Settings(), origin=OriginSettings("static", True))).strength
-        == "weak"
-    )
 
 
 def test_places_are_given_back_whatever_happens(cluster: Any, database_settings: Settings) -> None:

@@ -1,0 +1,120 @@
+"""Origin by strongSwan: which IKE identity owns the address, asked of charon over vici.
+
+An IKE SA may live for hours; what proves that it is alive is the last of its making, its child's
+making, and the last packet that came in through it.
+"""
+
+from collections.abc import Iterator
+
+from gateway.clock import US_PER_S, Clock
+from gateway.config.policies import TunnelRules
+from gateway.config.settings import OriginSettings
+from gateway.errors import Reason, refuse
+from gateway.vpn import vici
+from gateway.vpn.ingress import Way
+from gateway.vpn.origin import Sighting, Strength
+from gateway.vpn.table import Asked, MalformedAnswerError, Peer, Table, network_of
+from gateway.vpn.vici import Section
+
+KIND = "strongswan"
+# Seconds in an unsigned number of 64 bits would pass; an SA of a hundred years is nonsense.
+_AGE_DIGITS = 10
+
+
+class StrongswanTunnels:
+    """The peers of one charon, whose tunnels end at one device."""
+
+    kind = KIND
+
+    def __init__(
+        self, settings: OriginSettings, way: Way, rules: TunnelRules, clock: Clock
+    ) -> None:
+        """Ask the charon of these settings."""
+        self.strength: Strength = way.strength
+        self._device = way.device
+        self._socket = settings.strongswan.socket
+        self._clock = clock
+        self._asked = Asked(self._ask, rules.cache_s, clock, KIND)
+
+    async def whois(self, address: str, listener: str, interface: str | None) -> Sighting:  # noqa: ARG002  the protocol's
+        """Return the identity whose virtual address or remote network this is.
+
+        Raises ORIGIN_NOT_TUNNEL, ORIGIN_AMBIGUOUS, ORIGIN_AWAY.
+        """
+        if interface != self._device:
+            raise refuse(Reason.ORIGIN_NOT_TUNNEL)
+        peer = (await self._asked.table()).owner(address)
+        return Sighting(
+            peer.name, KIND, self.strength, self._device, peer.handshake_us, peer.endpoint
+        )
+
+    async def _ask(self) -> Table:
+        return Table(peers(await vici.list_sas(self._socket), self._clock.now_us()))
+
+
+def peers(listed: list[Section], now_us: int) -> list[Peer]:
+    """Return the peers whose tunnels stand, as `list-sas` told; raises MalformedAnswerError.
+
+    One identity may have two SAs, while they are made anew: the younger proof counts.
+    """
+    found: dict[str, Peer] = {}
+    for one in sorted(_established(listed, now_us), key=lambda peer: peer.handshake_us or 0):
+        before = found.get(one.name)
+        networks = one.networks if before is None else (*before.networks, *one.networks)
+        found[one.name] = Peer(one.name, networks, one.handshake_us, one.endpoint)
+    return list(found.values())
+
+
+def _established(listed: list[Section], now_us: int) -> Iterator[Peer]:
+    for event in listed:
+        for sa in event.values():
+            if not isinstance(sa, dict):
+                raise MalformedAnswerError("an SA is no section")
+            if sa.get("state") != "ESTABLISHED":
+                continue
+            children = [one for one in _sections(sa) if one.get("state") == "INSTALLED"]
+            told = [network for child in children for network in _texts(child, "remote-ts")]
+            # A port or protocol behind a network ("10.0.0.1/32[tcp/443]") narrows what may pass,
+            # not whose the address is.
+            networks = [network_of(one.split("[")[0]) for one in told]
+            ages = [_age(sa, "established")]
+            ages += [_age(one, key) for one in children for key in ("install-time", "use-in")]
+            known = [age for age in ages if age is not None]
+            yield Peer(
+                _text(sa, "remote-id"),
+                tuple(networks),
+                now_us - min(known) * US_PER_S if known else None,
+                f"{_text(sa, 'remote-host')}:{_text(sa, 'remote-port')}",
+            )
+
+
+def _sections(sa: Section) -> list[Section]:
+    children = sa.get("child-sas", {})
+    if not isinstance(children, dict):
+        raise MalformedAnswerError("the children are no section")
+    return [child for child in children.values() if isinstance(child, dict)]
+
+
+def _text(section: Section, key: str) -> str:
+    value = section.get(key)
+    if not isinstance(value, str) or not value:
+        raise MalformedAnswerError(f"no {key}")
+    return value
+
+
+def _texts(section: Section, key: str) -> list[str]:
+    value = section.get(key, [])
+    if not isinstance(value, list):
+        raise MalformedAnswerError(f"{key} is no list")
+    return value
+
+
+def _age(section: Section, key: str) -> int | None:
+    value = section.get(key)
+    if value is None:
+        return None
+    if not (isinstance(value, str) and value.isascii() and value.isdigit()):
+        raise MalformedAnswerError(f"{key} is no number")
+    if len(value) > _AGE_DIGITS:
+        raise MalformedAnswerError(f"{key} is out of range")
+    return int(value)

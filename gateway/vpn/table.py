@@ -1,0 +1,144 @@
+"""Which peer owns an address, as a VPN told it: the longest prefix decides, as the VPN routes.
+
+The table is asked for anew after `cache_s`; however many connections come meanwhile ask once.
+"""
+
+import asyncio
+import functools
+import ipaddress
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from gateway import log
+from gateway.clock import Clock
+from gateway.errors import Reason, refuse
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# The same few hundred come again and again; whatever else comes is parsed anew.
+ADDRESSES_MAX = 1_024
+# A VPN on the same machine answers within milliseconds; one that does not is not to be relied on.
+ANSWER_S = 0.5
+# Far above a thousand peers with a dozen networks each.
+ANSWER_BYTES = 4 * 1024 * 1024
+_LOG = log.get("vpn")
+
+
+class MalformedAnswerError(ValueError):
+    """A VPN's answer is not what its protocol says; the text holds nothing of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One peer of a VPN: `name` in the VPN's words, `handshake_us` None when there was none yet.
+
+    `networks` are the addresses that the VPN lets it use, `endpoint` its address outside, or "".
+    """
+
+    name: str
+    networks: tuple[Network, ...]
+    handshake_us: int | None
+    endpoint: str
+
+
+class Table:
+    """The peers of one answer, by network."""
+
+    def __init__(self, peers: Iterable[Peer]) -> None:
+        """Take the peers as they were told, two owners of one network included."""
+        self._owners: dict[tuple[int, int, int], dict[str, Peer]] = defaultdict(dict)
+        for peer in peers:
+            for network in peer.networks:
+                key = network.version, network.prefixlen, int(network.network_address)
+                self._owners[key][peer.name] = peer
+        lengths = {(version, length) for version, length, _ in self._owners}
+        self._lengths = {
+            version: sorted((length for other, length in lengths if other == version), reverse=True)
+            for version in (4, 6)
+        }
+
+    def owner(self, text: str) -> Peer:
+        """Return whose address this is; raises ORIGIN_NOT_TUNNEL, ORIGIN_AMBIGUOUS."""
+        address = address_of(text)
+        number, bits = int(address), address.max_prefixlen
+        for length in self._lengths[address.version]:
+            prefix = number >> (bits - length) << (bits - length)
+            owners = self._owners.get((address.version, length, prefix))
+            if owners:
+                if len(owners) > 1:
+                    raise refuse(Reason.ORIGIN_AMBIGUOUS)
+                return next(iter(owners.values()))
+        raise refuse(Reason.ORIGIN_NOT_TUNNEL)
+
+
+class Asked:
+    """The table of a VPN, never older than `cache_s` before it was asked for."""
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[Table]], cache_s: float, clock: Clock, vpn: str
+    ) -> None:
+        """Ask like this; `vpn` names it in the process log."""
+        self._ask = ask
+        self._cache_s = cache_s
+        self._clock = clock
+        self._vpn = vpn
+        self._known: tuple[float, Table] | None = None
+        self._asking: asyncio.Task[Table] | None = None
+
+    async def table(self) -> Table:
+        """Return the table; raises ORIGIN_AWAY when the VPN is gone, too slow or talks nonsense."""
+        if self._known is not None:
+            at, table = self._known
+            if 0 <= self._clock.monotonic() - at <= self._cache_s:
+                return table
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._refresh())
+            # Whoever asked may be gone: asyncio would print the exception.
+            self._asking.add_done_callback(lambda one: one.cancelled() or one.exception())
+        try:
+            return await asyncio.shield(self._asking)
+        except (OSError, TimeoutError, MalformedAnswerError):
+            # Each connection has a refusal of its own: a refusal carries what became of it.
+            raise refuse(Reason.ORIGIN_AWAY, metadata={"cause": "origin-away"}) from None
+
+    async def _refresh(self) -> Table:
+        at = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                table = await self._ask()
+        except (OSError, MalformedAnswerError) as error:  # TimeoutError is an OSError
+            self._known = None
+            why = str(error) if isinstance(error, MalformedAnswerError) else type(error).__name__
+            _LOG.error("vpn away", vpn=self._vpn, why=why)
+            raise
+        else:
+            self._known = at, table
+            return table
+        finally:
+            self._asking = None
+
+
+def network_of(text: str) -> Network:
+    """Return a network; raises MalformedAnswerError."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise MalformedAnswerError("not a network") from None
+
+
+@functools.lru_cache(maxsize=ADDRESSES_MAX)
+def address_of(text: str) -> Address:
+    """Return an address; behind ::ffff:a.b.c.d it is the IPv4 one, which is the same peer.
+
+    Raises ORIGIN_NOT_TUNNEL for what is none, and for one that is good on one link only.
+    """
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise refuse(Reason.ORIGIN_NOT_TUNNEL) from None
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.scope_id is not None:
+        raise refuse(Reason.ORIGIN_NOT_TUNNEL)
+    return address.ipv4_mapped or address

@@ -1,0 +1,75 @@
+"""What charon lists: identities, their networks, and when each was last proven alive."""
+
+import pytest
+
+from gateway.clock import US_PER_S
+from gateway.vpn.strongswan import peers
+from gateway.vpn.table import MalformedAnswerError
+from tests.vpn.fakes import sa
+
+NOW_US = 1_790_000_000 * US_PER_S
+IDENTITY = "C=CN, O=Taiyuan CDC, CN=c_ec"
+
+
+def age_s(found):
+    return (NOW_US - found.handshake_us) // US_PER_S
+
+
+def test_an_identity_and_its_networks():
+    [found] = peers([sa(IDENTITY, "10.66.1.10/32", "fd66::a/128[tcp/443]")], NOW_US)
+    assert (found.name, found.endpoint) == (IDENTITY, "192.0.2.1:4500")
+    assert list(map(str, found.networks)) == ["10.66.1.10/32", "fd66::a/128"]
+    assert age_s(found) == 5
+
+
+def test_the_last_packet_through_it_proves_that_it_is_alive():
+    [found] = peers([sa(IDENTITY, "10.66.1.10/32", established="9000", use_in="2")], NOW_US)
+    assert age_s(found) == 2
+    [found] = peers([sa(IDENTITY, "10.66.1.10/32", established="9000")], NOW_US)
+    assert age_s(found) == 9000
+
+
+def test_one_that_does_not_stand_owns_nothing():
+    assert peers([sa(IDENTITY, "10.66.1.10/32", state="CONNECTING")], NOW_US) == []
+    one = sa(IDENTITY, "10.66.1.10/32")
+    one["ike"]["child-sas"]["net-1"]["state"] = "REKEYED"
+    assert peers([one], NOW_US)[0].networks == ()
+
+
+def test_while_it_is_made_anew_the_younger_proof_counts():
+    old, new = sa(IDENTITY, "10.66.1.10/32", established="9000"), sa(IDENTITY, "10.66.1.10/32")
+    for order in ([old, new], [new, old]):
+        [found] = peers(order, NOW_US)
+        assert age_s(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("remote-id", None),
+        ("remote-id", ""),
+        ("remote-id", []),
+        ("remote-host", {}),
+        ("established", "-1"),
+        ("established", "9" * 30),
+        ("established", "１"),
+        ("child-sas", "none"),
+    ],
+)
+def test_an_sa_that_lacks_what_it_must_say_is_no_answer(key, value):
+    one = sa(IDENTITY, "10.66.1.10/32")
+    one["ike"] = {name: said for name, said in one["ike"].items() if name != key}
+    if value is not None:
+        one["ike"][key] = value
+    with pytest.raises(MalformedAnswerError):
+        peers([one], NOW_US)
+
+
+@pytest.mark.parametrize("networks", ["10.66.1.10", ["here"], ["10.66.1.10/24"]])
+def test_networks_that_are_none_are_no_answer(networks):
+    one = sa(IDENTITY, "10.66.1.10/32")
+    one["ike"]["child-sas"]["net-1"]["remote-ts"] = networks
+    with pytest.raises(MalformedAnswerError):
+        peers([one], NOW_US)
+    with pytest.raises(MalformedAnswerError):
+        peers([{"ike": "x"}], NOW_US)
