@@ -45,6 +45,8 @@ from gateway.v1.enrolment_service_pb2_grpc import EnrolmentServiceStub
 ROOT_MAX_BYTES = 16 * 1024
 TIMEOUT_S = 30.0
 _SHUTDOWN_S = 1.0
+# Enough of a key's fingerprint to name its file by.
+_KEY_DIGITS = 16
 _CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", re.ASCII
 )
@@ -189,7 +191,12 @@ class Enrolment:
         profiles.write_remote(self._folder, replace(remote, account=account, log_key=known.log_key))
 
     def _write_encryption(self, root: bytes, key: bytes, pem: bytes) -> None:
-        write_private(self._folder / "encryption-key.pem", key)
+        """Write the new pair; the key before is kept: what is encrypted to it, only it opens."""
+        current = self._folder / "encryption-key.pem"
+        if current.exists() and (before := current.read_bytes()) != key:
+            name = f"encryption-key-{papers.fingerprint(before)[:_KEY_DIGITS]}.pem"
+            write_private(self._folder / name, before)
+        write_private(current, key)
         write_private(self._encryption, pem)
         if not (self._folder / "root.pem").exists():
             write_private(self._folder / "root.pem", root)

@@ -6,7 +6,8 @@
 - `root.pem`: the gateway's root certificate: the only one trusted for its servers
 - `password`: a one-time password, only until the first `gateway passwd`
 - `token.json`: the running session's token, 0600; beside the certificate that it is bound to
-- `encryption-key.pem`, `encryption.pem`: where we were invited to receive encrypted data
+- `encryption-key.pem`, `encryption.pem`: where we were invited to receive encrypted data; the keys
+  before lie beside as `encryption-key-<digits>.pem`, after the key's fingerprint
 - `checkpoint`: the last checkpoint of the log that was verified and kept
 - `receipts/ spool/`: evidence of what was uploaded; batches on their way
 """

@@ -74,11 +74,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RenewalRules:
-    """When certificates are renewed: shares of a life, days, seconds and hours."""
+    """When certificates are renewed: shares of a life, days, seconds and hours; and how often."""
 
     window_from: float
     window_until: float
     after_expiry_days: float
+    most_per_day: int
     grace_s: float
     list_superseded_after_hours: float
 
@@ -133,6 +134,7 @@ class TunnelRules:
     handshake_s: float
     watch_s: float
     cache_s: float
+    away_s: float
     unused_days: float
     key_days: float
     overlap_hours: float
@@ -193,6 +195,7 @@ def _certificate_faults(rules: CertificateRules) -> list[tuple[str, bool, str]]:
     return [
         ("renewal.window_from", window, "0 < window_from < window_until < 1"),
         ("renewal.after_expiry_days", renewal.after_expiry_days >= 0, "not negative"),
+        ("renewal.most_per_day", renewal.most_per_day > 1, "above 1"),
         ("renewal.grace_s", renewal.grace_s > 0, "above 0"),
         (
             "renewal.list_superseded_after_hours",

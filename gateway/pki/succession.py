@@ -2,9 +2,10 @@
 
 Whoever holds the key of a certificate may renew it while it is valid and for some days after. The
 present one stays in force until the next is first used; two requests at once are answered one after
-the other, so that a lineage has one unused successor at most.
+the other, so that a lineage has one unused successor at most, and only so many certificates a day.
 """
 
+from gateway.clock import US_PER_S
 from gateway.config.policies import RenewalRules
 from gateway.errors import Reason, refuse
 from gateway.pki import keys, register, renewal
@@ -20,6 +21,11 @@ _WAITING = (
     " AND generation > %s AND state = 1 AND first_used_us IS NULL ORDER BY generation DESC LIMIT 1"
 )
 _SUPERSEDE = "SELECT gateway.certificate_supersede_unused(%s, %s, %s)"
+_LATELY = (
+    "SELECT not_before_us FROM gateway.certificate WHERE lineage = %s"
+    " ORDER BY generation DESC OFFSET %s LIMIT 1"
+)
+_DAY_US = 86_400 * US_PER_S
 _TIMELY = (Reason.CERT_EXPIRED, Reason.CERT_NOT_YET_VALID)
 _LAST = "SELECT max(generation) FROM gateway.certificate WHERE lineage = %s"
 
@@ -29,7 +35,7 @@ async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: byte
 
     The same key again gets the same certificate; another key takes the place of one that nobody has
     used. Raises CERT_UNKNOWN, LINEAGE_LOCKED, CERT_REVOKED, CERT_SUPERSEDED, RENEWAL_CLOSED,
-    FIELD_INVALID, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED.
+    FIELD_INVALID, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED, RATE_LIMITED.
     """
     await register.issuing(tx)
     row = await _locked(tx, presented)
@@ -45,6 +51,7 @@ async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: byte
         if known == spki and now_us < ends_us:
             return await register.issued(tx, serial)
     await register.require_new_key(tx, spki, Line(row.lineage, row.generation))
+    await _require_pause(tx, row.lineage, issuer.rules.renewal, now_us)
     if waiting is not None:
         await tx.execute(_SUPERSEDE, (row.lineage, row.generation, now_us))
     [(last,)] = await tx.fetch(_LAST, (row.lineage,))
@@ -64,6 +71,14 @@ def _require_open(life: Life, rules: RenewalRules, now_us: int) -> None:
     if defect is None or renewal.open_to(life, defect, rules, now_us):
         return
     raise refuse(Reason.RENEWAL_CLOSED if defect in _TIMELY else defect)
+
+
+async def _require_pause(tx: Transaction, lineage: bytes, rules: RenewalRules, now_us: int) -> None:
+    """Pass a lineage that had fewer certificates within a day than the policy's most."""
+    last = await tx.fetch_one(_LATELY, (lineage, rules.most_per_day - 1))
+    left_us = 0 if last is None else last[0] + _DAY_US - now_us
+    if left_us > 0:
+        raise refuse(Reason.RATE_LIMITED, retry_after_s=left_us / US_PER_S)
 
 
 async def _locked(tx: Transaction, serial: str) -> Row:

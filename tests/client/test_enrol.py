@@ -243,6 +243,22 @@ def test_an_encryption_certificate_lies_beside_the_profile_and_is_no_profile(tmp
     play(scene)
 
 
+def test_the_key_of_the_encryption_certificate_before_is_kept(tmp_path):
+    """What was encrypted to it, only that key opens."""
+
+    async def scene(gateway, invited):
+        gateway.purpose = ce.CERTIFICATE_PURPOSE_ENCRYPTION
+        await Enrolment(tmp_path, invited()).run()
+        first = (tmp_path / "encryption-key.pem").read_bytes()
+        await Enrolment(tmp_path, invited(OTHER)).run()
+        assert (tmp_path / "encryption-key.pem").read_bytes() != first
+        kept = tmp_path / f"encryption-key-{papers.fingerprint(first)[:16]}.pem"
+        assert kept.read_bytes() == first
+        assert kept.stat().st_mode & 0o777 == 0o600
+
+    play(scene)
+
+
 @pytest.mark.parametrize("reason", [Reason.CODE_INVALID, Reason.CODE_BURNT])
 def test_a_refused_code_leaves_no_profile(tmp_path, reason):
     async def scene(gateway, invited):

@@ -79,6 +79,28 @@ def test_twice_in_parallel(conninfo):
     at_the_office(conninfo, scene)
 
 
+def test_a_lineage_gets_so_many_certificates_a_day(conninfo):
+    """Each is a row for ever and an entry of the list: who renews without pause would stop the whole province."""
+
+    async def scene(office):
+        first, most = await office.enrolled(), office.rules.renewal.most_per_day
+        key = new_key()
+        for _ in range(most - 2):
+            await office.renew(first.serial, new_key())
+        last = await office.renew(first.serial, key)
+        fault = await refused(office.renew(first.serial, new_key()))
+        assert fault.reason is Reason.RATE_LIMITED
+        assert DAY_S - 600 < fault.retry_after_s <= DAY_S
+        # A lost answer is answered still, and other lineages are not concerned.
+        assert await office.renew(first.serial, key) == last
+        other = await office.enrolled(OTHER, "other")
+        assert (await office.renew(other.serial, new_key())).generation == 2
+        office.clock.turn(seconds=fault.retry_after_s)
+        assert (await office.renew(first.serial, new_key())).generation == most + 1
+
+    at_the_office(conninfo, scene)
+
+
 def test_a_week_after_its_end_it_is_renewed_and_then_no_more(conninfo):
     async def scene(office):
         first = await office.enrolled()
