@@ -113,9 +113,9 @@ def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
     private = keys.read_private(parts.home.secrets("identity") / keys.PRIVATE_FILE)
     minter = Minter(private, parts.settings.trust_domain)
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
-    rolled_over = authorities.Current(parts.home, parts.clock).rolled_over
+    issuers = authorities.Current(parts.home, parts.clock)
     rules = parts.policies.certificates.renewal
-    identity = IdentityService(desk, parts.current, rules, rolled_over)
+    identity = IdentityService(desk, parts.current, rules, issuers)
     return [identity, RenewalService(_issuer(parts), desk)], []
 
 

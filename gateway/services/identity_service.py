@@ -4,14 +4,12 @@ The work is `identity`'s; here messages become values and back.
 """
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
-from collections.abc import Callable
-
 from gateway.audit.event import Event
 from gateway.config.policies import RenewalRules
 from gateway.errors import REASONS, Reason, refuse
 from gateway.identity import change, login
 from gateway.identity.login import Desk, Grant
-from gateway.pki import renewal
+from gateway.pki import authorities, renewal
 from gateway.pki.defect import Life
 from gateway.services import certificates
 from gateway.services.call import Call
@@ -29,13 +27,13 @@ class IdentityService:
         desk: Desk,
         current: Current,
         rules: RenewalRules,
-        rolled_over: Callable[[bytes | None], bool],
+        issuers: authorities.Current,
     ) -> None:
-        """Work at this desk; `rolled_over` is `pki.authorities.Current.rolled_over`."""
+        """Work at this desk; by `issuers` it is known whose certificates are renewed here."""
         self._desk = desk
         self._current = current
         self._rules = rules
-        self._rolled_over = rolled_over
+        self._issuers = issuers
 
     async def Login(self, call: Call, request: pb.LoginRequest) -> pb.LoginResponse:
         """Open a session; raises LOGIN_FAILED, LOGIN_THROTTLED, RATE_LIMITED."""
@@ -119,7 +117,8 @@ class IdentityService:
             text_en="" if meaning is None else meaning.english,
             text_zh="" if meaning is None else meaning.chinese,
             expire_time=timestamp(link.not_after_us),
-            renewable=renewal.open_to(life, call.defect, self._rules, now_us),
+            renewable=not self._issuers.external(life.issuer_sha256)
+            and renewal.open_to(life, call.defect, self._rules, now_us),
             renewal_window=self._window(life),
             gateway_time=timestamp(now_us),
             tunnel_organisation_code=link.origin.organisation,
@@ -132,8 +131,11 @@ class IdentityService:
             raise refuse(Reason.CERT_UNKNOWN)
         return found.life
 
-    def _window(self, life: Life) -> certificate_pb2.RenewalWindow:
-        rolled_over = self._rolled_over(life.issuer_sha256)
+    def _window(self, life: Life) -> certificate_pb2.RenewalWindow | None:
+        """Return when to renew; None where another's authority issued: that one renews it."""
+        if self._issuers.external(life.issuer_sha256):
+            return None
+        rolled_over = self._issuers.rolled_over(life.issuer_sha256)
         bounds = (life.not_before_us, life.not_after_us)
         found = renewal.suggested(
             bounds, self._rules, self._desk.clock.now_us(), rolled_over=rolled_over

@@ -2,11 +2,13 @@ import pytest
 
 from gateway.clock import US_PER_S
 from gateway.errors import REASONS, Reason
+from gateway.pki import authorities, external, keys, rollover
 from gateway.store import roles
 from gateway.v1 import certificate_pb2 as certificates
 from gateway.v1 import identity_service_pb2 as identity
 from tests.coverage.rpcs import Watch, new_id, refused, restore_password
 from tests.people import newcomer
+from tests.pki.foreign import Foreign
 from tests.world import COUNTY, PASSWORD
 
 DAY_S = 86_400
@@ -187,6 +189,29 @@ def test_diagnose_one_that_was_never_used(province):
         )
         found = await diagnosed(world, person)
         assert (found.state, found.renewable) == (certificates.CERTIFICATE_STATE_ISSUED, True)
+
+    province.run(work())
+
+
+def test_diagnose_what_another_authority_issued(province):
+    """RenewCertificate answers RENEWAL_CLOSED: its client must not be told to ask, at any moment."""
+
+    async def work():
+        world, foreign = province.world, Foreign.make(province.world.clock.now_us())
+        owner = roles.conninfo(world.home, world.settings, "owner")
+        person = await newcomer(owner, world.authority, world.county.subject)
+        external.trust(world.home, foreign.certificate, foreign.revocations())
+        try:
+            world.sql(
+                "UPDATE gateway.certificate SET issuer_sha256 = %s WHERE serial = %s",
+                keys.spki_sha256(foreign.certificate.public_key()),
+                person.serial,
+            )
+            found = await diagnosed(world, person)
+            assert not found.renewable
+            assert not found.HasField("renewal_window")
+        finally:
+            rollover.retire(world.home, authorities.load(world.home)[-1])
 
     province.run(work())
 
