@@ -16,7 +16,7 @@ ORGANISATION_CODE = re.compile(r"[0-9]{6,12}", re.ASCII)
 UNIT_CODE = re.compile(r"[0-9]{10}", re.ASCII)
 # A peer of a VPN: a WireGuard public key, or an IKE identity that cannot be a number of a person.
 TUNNEL_PEER = re.compile(
-    r"[A-Za-z0-9+/]{43}=|(?!.*[0-9]{9})(?=.*[A-Za-z])[A-Za-z0-9_.:/@=-]{1,64}", re.ASCII
+    r"[A-Za-z0-9+/]{43}=|(?!.*[0-9]{9})(?=.*[A-Za-z])(?:[A-Za-z0-9_.:/@=-]|, ){1,64}", re.ASCII
 )
 TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII)
 _ID = re.compile(

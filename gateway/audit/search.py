@@ -1,7 +1,8 @@
 """Finding leaves by closed filters, newest first, page by page.
 
 A page is asked for by the index before which it begins, so that leaves which come in meanwhile
-neither shift nor repeat anything.
+neither shift nor repeat anything. An organisation also finds who came through its tunnel with
+another's certificate: such a leaf concerns both.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ SLACK = 20_000
 PAGE_MAX = 1_000
 
 _PAGE = "SELECT idx, leaf FROM gateway.audit_entry"
+_OF = "organisation = %s"
+# As the index audit_entry_mismatch has it (0003_tunnels.sql).
+_TARGETED = "reason = 'ORIGIN_MISMATCH' AND gateway.target_organisation(leaf) = %s"
 _STEPPED = "SELECT 1 FROM gateway.audit_entry WHERE kind = 'log.clock' LIMIT 1"
 _HIGHEST = """
     SELECT max(idx) FROM (
@@ -66,10 +70,20 @@ async def search(
     if before is not None:
         conditions.append("idx < %s")
         parameters.append(before)
-    where = " WHERE " + " AND ".join(conditions) if conditions else ""
     parameters.append(max(1, min(limit, PAGE_MAX)))
-    rows = await transaction.fetch(f"{_PAGE}{where} ORDER BY idx DESC LIMIT %s", parameters)
+    query, given = _newest(conditions), [*parameters]
+    if filters.organisation is not None:
+        # Each half by an index of its own; no leaf is in both, for the two organisations differ.
+        swapped = [_TARGETED if one == _OF else one for one in conditions]
+        query = f"({query}) UNION ALL ({_newest(swapped)}) ORDER BY idx DESC LIMIT %s"
+        given = [*parameters, *parameters, parameters[-1]]
+    rows = await transaction.fetch(query, given)
     return [Found(row[0], bytes(row[1])) for row in rows]
+
+
+def _newest(conditions: list[str]) -> str:
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    return f"{_PAGE}{where} ORDER BY idx DESC LIMIT %s"
 
 
 def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
@@ -77,7 +91,7 @@ def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
     possible: list[tuple[str, object]] = [
         ("time_us >= %s", filters.from_us),
         ("time_us < %s", filters.until_us),
-        ("organisation = %s", filters.organisation),
+        (_OF, filters.organisation),
         ("kind = %s", filters.kind),
         ("decision = %s", filters.decision),
         ("reason = %s", filters.reason),

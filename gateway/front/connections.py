@@ -4,7 +4,8 @@ A revoked certificate, a locked lineage, a suspended organisation or system is c
 a notification or the poll every 250 ms tells that an epoch moved, one query tells whose connections
 must end. The cut comes first, its leaf right after: to wait for the log would let the revoked one
 go on. Connections of a superseded certificate have the policy's grace to finish; one that came with
-a defect ends soon by itself, and is cut for another and graver one.
+a defect ends soon by itself, and is cut for another and graver one. Whose tunnel falls is cut within
+two seconds (`origins`).
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
 from gateway.errors import Reason, Refusal
 from gateway.front import leaves, standing
+from gateway.front.origins import Origins, Whereabouts
 from gateway.front.relay import Relay
 from gateway.front.standing import Standing
 from gateway.link.connection import Connection
@@ -66,6 +68,7 @@ class Relayed:
 class _Live:
     connection: Connection
     issuer_sha256: bytes
+    whereabouts: Whereabouts
     relay: Relay
     since: float
     moved_at: float
@@ -82,10 +85,11 @@ class Connections:
         recorder: Recorder,
         clock: Clock,
         patience: Patience,
+        origins: Origins,
         issuers: Callable[[], Container[bytes]],
         gone: Callable[[str], None],
     ) -> None:
-        """Watch by this database, and by the authorities in force (`issuers`).
+        """Watch by this database, the tunnels, and the authorities in force (`issuers`).
 
         `gone` is told the name of each connection that ended.
         """
@@ -93,6 +97,7 @@ class Connections:
         self._recorder = recorder
         self._clock = clock
         self._patience = patience
+        self._origins = origins
         self._issuers = issuers
         self._gone = gone
         self._live: dict[str, _Live] = {}
@@ -116,6 +121,7 @@ class Connections:
         self,
         connection: Connection,
         issuer_sha256: bytes,
+        whereabouts: Whereabouts,
         relayed: Relayed,
         on_end: Callable[[], None],
     ) -> None:
@@ -134,7 +140,7 @@ class Connections:
 
         relay = Relay(relayed.tls, relayed.sock, relayed.door, ended)
         now = self._clock.monotonic()
-        self._live[connection.name] = _Live(connection, issuer_sha256, relay, now, now)
+        self._live[connection.name] = _Live(connection, issuer_sha256, whereabouts, relay, now, now)
         if connection.serial:
             self._new.add(connection.serial)
         self._empty.clear()
@@ -154,6 +160,16 @@ class Connections:
                     pass
         finally:
             listening.cancel()
+
+    async def watch_tunnels(self) -> None:
+        """Cut for ever whose tunnel falls."""
+        while True:
+            await asyncio.sleep(self._origins.watch_s)
+            standing_ = [(live.connection, live.whereabouts) for live in self._live.values()]
+            for name, reason in (await self._origins.fallen(standing_)).items():
+                live = self._live.get(name)
+                if live is not None:
+                    self._cut(live, reason)
 
     async def drained(self, timeout_s: float) -> None:
         """Return when no connection stands; end those that still do after `timeout_s`."""

@@ -10,6 +10,7 @@ from gateway.config.home import Listener
 from gateway.errors import Reason, Refusal
 from gateway.front.handshake import Presented
 from gateway.link.connection import Connection
+from gateway.names import TUNNEL_PEER
 from gateway.pki.verify import Verified
 from gateway.vpn.origin import Origin, Sighting
 
@@ -26,6 +27,16 @@ ROOT = "enrolment.root"
 USED = "certificate.used"
 CLONE = "certificate.clone"
 CRL_LATE = "crl.late"
+# Each says that somebody is where nobody should be, or that the VPN cannot be believed.
+ALARMING = frozenset(
+    {
+        Reason.ORIGIN_MISMATCH,
+        Reason.ORIGIN_UNREGISTERED,
+        Reason.ORIGIN_AMBIGUOUS,
+        Reason.ORIGIN_MOVED,
+        Reason.ORIGIN_AWAY,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -77,12 +88,18 @@ class Visit:
             ROOT if self.asks_root else kind,
             decision="error" if refusal.reason is Reason.INTERNAL else "deny",
             reason=refusal.reason,
-            detail=_detail(refusal),
+            detail={**_detail(refusal), **alarm(refusal.reason, self.origin)},
         )
 
     def told(self, kind: str, **fields: Any) -> Event:  # noqa: ANN401  as Event.with_
         """Return a leaf of this kind with what is known of the connection, and these fields."""
-        origin = self.origin
+        # What the VPN said is told also where the register does not agree, if a leaf may hold it.
+        origin = self.origin or self.sighting
+        tunnel = None
+        if origin is not None:
+            tunnel = origin.peer if isinstance(origin, Sighting) else origin.tunnel
+            if self.origin is None and TUNNEL_PEER.fullmatch(tunnel) is None:
+                tunnel = None
         return Event(
             kind=kind,
             door=self.door,
@@ -91,7 +108,7 @@ class Visit:
             # Only what is proven: the certificate's organisation after step 4.
             organisation=self.verified.subject.organisation if self.verified else None,
             ingress=origin.ingress if origin else None,
-            tunnel=origin.tunnel if origin else None,
+            tunnel=tunnel,
             strength=origin.strength if origin else None,
         ).with_(**self.presented.fields(), **fields)
 
@@ -113,7 +130,21 @@ def cut(connection: Connection, reason: Reason) -> Event:
         ingress=connection.origin.ingress,
         tunnel=connection.origin.tunnel,
         strength=connection.origin.strength,
+        detail=alarm(reason, connection.origin),
     )
+
+
+def alarm(reason: Reason, origin: Origin | None) -> Mapping[str, str]:
+    """Return what alarms of a reason, and whom besides the certificate's organisation.
+
+    Officers of the tunnel's organisation find a mismatch too.
+    """
+    if reason not in ALARMING:
+        return {}
+    told = {"alert": reason.lower().replace("_", "-")}
+    if reason is Reason.ORIGIN_MISMATCH and origin is not None:
+        told["target_organisation"] = origin.organisation
+    return told
 
 
 def clone(visit: Visit) -> Event:

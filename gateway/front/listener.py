@@ -26,6 +26,7 @@ from gateway.front.handshake import dismiss, observe
 from gateway.front.lateness import Lateness
 from gateway.front.leaves import Visit
 from gateway.front.lineages import Lineages
+from gateway.front.origins import Origins
 from gateway.front.places import Places
 from gateway.front.register import Register
 from gateway.link.connection import Connection
@@ -73,11 +74,15 @@ class Front:
         self._terms = CurrentTerms(home, settings, clock, observe)
         self._control = ControlServer(self._find)
         patience = _patience(settings, policies)
+        rules = policies.tunnels
+        self._tunnels = provider(settings.origin, self._way, rules, clock)
+        self._peers = Peers(database, rules, clock)
         self.connections = Connections(
             database,
             recorder,
             clock,
             patience,
+            Origins(self._tunnels, self._peers, database, rules, clock),
             lambda: self._terms.current.issuers,
             self._control.closed,
         )
@@ -96,8 +101,8 @@ class Front:
             self._settings,
             self._terms,
             Places(policies.limits.connections, clock),
-            provider(origin, self._way, policies.tunnels, clock),
-            Peers(database, policies.tunnels, clock),
+            self._tunnels,
+            self._peers,
             Register(database),
             self._recorder,
             Lineages(database, self._recorder, clock, grace_s),
@@ -110,6 +115,7 @@ class Front:
         await self._control.start(self._home.control_socket)
         self._watches = [
             asyncio.create_task(self.connections.watch()),
+            asyncio.create_task(self.connections.watch_tunnels()),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._tell_late()),
         ]

@@ -34,6 +34,13 @@ class Register:
             found = await asyncio.shield(answer)
         return standing.checked(found, subject, sha256)
 
+    async def may_use_tunnel(self, organisation: str, owner: str) -> bool:
+        """Return whether an organisation may come in by this owner's tunnel; raises STORE_AWAY."""
+        if organisation == owner:
+            return True
+        with standing.away():
+            return (organisation, owner) in await standing.tunnel_users(self._database)
+
     async def _ask(self) -> None:
         try:
             while self._waiting:

@@ -13,6 +13,7 @@ from gateway.errors import Reason, refuse
 from gateway.names import Subject
 from gateway.pki.defect import Life
 from gateway.pki.register import TLS
+from gateway.registry.relations import USES_TUNNEL_OF
 from gateway.store.database import Database, StoreError, Transaction
 
 _ACTIVE = 1
@@ -28,6 +29,7 @@ _STANDING = (
     " AND s.kind = c.subject_kind AND s.name = c.subject_name"
     " WHERE c.serial = ANY(%s)"
 )
+_TUNNEL_USERS = "SELECT organisation, relative FROM gateway.relation WHERE kind = %s"
 _EPOCHS = "SELECT name, value FROM gateway.epoch WHERE name IN ('revocation', 'registry')"
 
 
@@ -97,6 +99,12 @@ async def standings(database: Database, serials: Iterable[str]) -> Mapping[str, 
 async def epochs(database: Database) -> Mapping[str, int]:
     """Return the counters that move with certificates and register; raises StoreError."""
     return {str(name): int(value) for name, value in await database.fetch(_EPOCHS)}
+
+
+async def tunnel_users(database: Database) -> frozenset[tuple[str, str]]:
+    """Return who may come in by whose tunnel, beside everyone by its own; raises StoreError."""
+    rows = await database.fetch(_TUNNEL_USERS, (USES_TUNNEL_OF,))
+    return frozenset((str(user), str(owner)) for user, owner in rows)
 
 
 async def read(store: Database | Transaction, serials: list[str]) -> Mapping[str, Standing]:

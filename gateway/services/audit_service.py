@@ -3,6 +3,7 @@
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 import hashlib
+from collections.abc import Mapping
 
 from gateway.audit.recorder import Recorder
 from gateway.audit.search import Filters, Found, search
@@ -61,9 +62,12 @@ class AuditService:
         """Show a leaf with its proof; raises POLICY_DENIED by whom the leaf concerns, NOT_FOUND."""
         index = min(request.index, _LARGEST_INDEX)
         found = await self._recorder.log.leaf(index)
-        organisation = "" if found is None else leaf.parse(found).get("organisation", "")
         registry = self._current.known
-        self._permits.require(call, [audit_log(str(organisation), registry)], registry)
+        concerned = [""] if found is None else _concerned(leaf.parse(found))
+        own = call.caller.organisation
+        # Where it concerns two, either one's auditor may look; it is judged by the nearer.
+        near = [code for code in concerned if registry.is_at_or_below(code, own)]
+        self._permits.require(call, [audit_log([*near, *concerned][0], registry)], registry)
         if found is None:
             raise refuse(Reason.NOT_FOUND)
         # This call's own leaf comes later than the one asked for: once it is signed, so is that.
@@ -95,6 +99,15 @@ class AuditService:
         return pb.GetConsistencyProofResponse(
             hashes=hashes, new_size=new, checkpoint=note if new == newest.size else ""
         )
+
+
+def _concerned(found: Mapping[str, object]) -> list[str]:
+    """Return the organisations a leaf concerns: its own, and whose tunnel it was as well."""
+    concerned = [str(found.get("organisation", ""))]
+    detail = found.get("detail")
+    if found.get("reason") == Reason.ORIGIN_MISMATCH and isinstance(detail, Mapping):
+        concerned.append(str(detail.get("target_organisation", "")))
+    return concerned
 
 
 def _filters(request: pb.SearchLeavesRequest) -> Filters:

@@ -60,8 +60,12 @@ class Checks:
         call.connect(found)
         if found.door != "enrolment":
             await self._valid(call)  # 2
-        if found.origin.organisation != found.organisation:  # 3
-            raise refuse(Reason.ORIGIN_MISMATCH)
+        owner = found.origin.organisation
+        if found.organisation != owner:  # 3
+            registry = await self.current.registry()
+            if not registry.may_use_tunnel(found.organisation, owner):
+                call.note(detail={"alert": "origin-mismatch", "target_organisation": owner})
+                raise refuse(Reason.ORIGIN_MISMATCH)
 
     async def caller(self, call: Call, token: Callable[[], str], request: Message | None) -> None:
         """5, 6, 7, 8: establish the principal and its permission.

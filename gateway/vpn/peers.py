@@ -4,6 +4,8 @@ A sighting of a provider that is its own register (`static`) names the organisat
 is cached here: who was locked a moment ago is refused.
 """
 
+from collections.abc import Collection, Mapping
+
 from gateway.clock import US_PER_S, Clock
 from gateway.config.policies import TunnelRules
 from gateway.errors import Reason, refuse
@@ -11,7 +13,14 @@ from gateway.store.database import Database, StoreError
 from gateway.vpn.origin import Origin, Sighting
 
 ACTIVE = 1
+# Kind and peer, as in a sighting.
+Key = tuple[str, str]
 _TUNNEL = "SELECT organisation, state FROM gateway.tunnel WHERE kind = %s AND peer = %s"
+_STATES = (
+    "SELECT t.kind, t.peer, t.state FROM gateway.tunnel AS t"
+    " JOIN unnest(%s::text[], %s::text[]) AS s (kind, peer) USING (kind, peer)"
+)
+_SEEN = "SELECT gateway.tunnel_seen(%s::text[], %s::text[], %s)"
 
 
 class Peers:
@@ -33,6 +42,30 @@ class Peers:
             organisation, sighting.peer, sighting.kind, sighting.strength, sighting.ingress
         )
 
+    def stale(self, sighting: Sighting) -> bool:
+        """Return whether a registered peer's handshake proves nothing any more, or there is none.
+
+        What needs no register has no handshakes either.
+        """
+        if sighting.organisation:
+            return False
+        seen_us = sighting.handshake_us
+        return seen_us is None or self._clock.now_us() - seen_us > self._handshake_us
+
+    async def fallen(self, peers: Collection[Key]) -> Mapping[Key, Reason]:
+        """Return which of these may not be used any more, and why; raises StoreError."""
+        rows = await self._database.fetch(_STATES, _columns(peers))
+        states = {(kind, peer): state for kind, peer, state in rows}
+        return {
+            key: Reason.ORIGIN_LOCKED if key in states else Reason.ORIGIN_UNREGISTERED
+            for key in peers
+            if states.get(key) != ACTIVE
+        }
+
+    async def seen(self, peers: Collection[Key]) -> None:
+        """Note in the register that these are at work now; raises StoreError."""
+        await self._database.fetch(_SEEN, (*_columns(peers), self._clock.now_us()))
+
     async def _organisation(self, sighting: Sighting) -> str:
         try:
             rows = await self._database.fetch(_TUNNEL, (sighting.kind, sighting.peer))
@@ -43,7 +76,10 @@ class Peers:
         [(organisation, state)] = rows
         if state != ACTIVE:
             raise refuse(Reason.ORIGIN_LOCKED)
-        seen_us = sighting.handshake_us
-        if seen_us is None or self._clock.now_us() - seen_us > self._handshake_us:
+        if self.stale(sighting):
             raise refuse(Reason.ORIGIN_STALE)
         return str(organisation)
+
+
+def _columns(peers: Collection[Key]) -> tuple[list[str], list[str]]:
+    return [kind for kind, _ in peers], [peer for _, peer in peers]

@@ -1,0 +1,135 @@
+"""The tunnels of the connections that stand: VPN and register are asked again, all the time.
+
+A peer that the VPN or the register does not have any more, a handshake that is too old, an endpoint
+that is another one, a relation that was ended: each is a reason to cut (decision 0012). Where the
+VPN itself is away nothing is known of anybody: its restart is waited for, not longer.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from gateway import log
+from gateway.clock import Clock
+from gateway.config.policies import TunnelRules
+from gateway.errors import Reason, Refusal
+from gateway.front import standing
+from gateway.link.connection import Connection
+from gateway.store.database import Database, StoreError
+from gateway.vpn.origin import Sighting, TunnelProvider
+from gateway.vpn.peers import Peers
+
+# "Last seen" is for people: to a minute.
+NOTE_S = 60.0
+_LOG = log.get("front")
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a connection came from when it was admitted: its address, ours, what the VPN said."""
+
+    address: str
+    host: str
+    sighting: Sighting
+
+
+class Origins:
+    """The tunnels of one front."""
+
+    def __init__(
+        self,
+        tunnels: TunnelProvider,
+        peers: Peers,
+        database: Database,
+        rules: TunnelRules,
+        clock: Clock,
+    ) -> None:
+        """Ask this VPN and this register."""
+        self._tunnels = tunnels
+        self._peers = peers
+        self._database = database
+        self._clock = clock
+        self._away_s = rules.away_s
+        self._away_since: float | None = None
+        self._noted_at = float("-inf")
+        self.watch_s = rules.watch_s
+
+    async def fallen(
+        self, live: Collection[tuple[Connection, Whereabouts]]
+    ) -> Mapping[str, Reason]:
+        """Return by name which connections must be cut, and why."""
+        found = await self._by_register(live)
+        for name, reason in (await self._by_vpn(live)).items():
+            found.setdefault(name, reason)
+        return found
+
+    async def _by_vpn(self, live: Collection[tuple[Connection, Whereabouts]]) -> dict[str, Reason]:
+        found: dict[str, Reason] = {}
+        said: dict[tuple[str, str, str], Sighting | Reason] = {}
+        for connection, place in live:
+            key = place.address, place.host, place.sighting.ingress
+            if key not in said:
+                said[key] = await self._ask(*key)
+            now = said[key]
+            if now is Reason.ORIGIN_AWAY:
+                return self._away(live)
+            reason = now if isinstance(now, Reason) else self._changed(place.sighting, now)
+            if reason is not None:
+                found[connection.name] = reason
+        self._away_since = None
+        return found
+
+    async def _ask(self, address: str, host: str, interface: str) -> Sighting | Reason:
+        try:
+            return await self._tunnels.whois(address, host, interface)
+        except Refusal as refusal:
+            return refusal.reason
+
+    def _away(self, live: Collection[tuple[Connection, Whereabouts]]) -> dict[str, Reason]:
+        """Return everybody, once it has been away for too long: nothing proves them any more."""
+        now = self._clock.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        if now - self._away_since < self._away_s:
+            return {}
+        return {connection.name: Reason.ORIGIN_AWAY for connection, _ in live}
+
+    def _changed(self, before: Sighting, now: Sighting) -> Reason | None:
+        if (now.kind, now.peer, now.endpoint) != (before.kind, before.peer, before.endpoint):
+            return Reason.ORIGIN_MOVED
+        return Reason.ORIGIN_STALE if self._peers.stale(now) else None
+
+    async def _by_register(
+        self, live: Collection[tuple[Connection, Whereabouts]]
+    ) -> dict[str, Reason]:
+        """Return who fell in the register.
+
+        Nobody while the store is away: the doors refuse every call then.
+        """
+        keys = {
+            connection.name: (place.sighting.kind, place.sighting.peer)
+            for connection, place in live
+            if not place.sighting.organisation
+        }
+        guests = [
+            connection
+            for connection, _ in live
+            if connection.organisation != connection.origin.organisation
+        ]
+        try:
+            fallen = await self._peers.fallen(set(keys.values())) if keys else {}
+            hosts = await standing.tunnel_users(self._database) if guests else frozenset()
+            await self._note(set(keys.values()) - set(fallen))
+        except StoreError as error:
+            _LOG.warning("tunnels not looked up", error=type(error).__name__)
+            return {}
+        found = {name: fallen[key] for name, key in keys.items() if key in fallen}
+        for guest in guests:
+            if (guest.organisation, guest.origin.organisation) not in hosts:
+                found.setdefault(guest.name, Reason.ORIGIN_MISMATCH)
+        return found
+
+    async def _note(self, peers: Collection[tuple[str, str]]) -> None:
+        now = self._clock.monotonic()
+        if peers and now - self._noted_at >= NOTE_S:
+            await self._peers.seen(peers)
+            self._noted_at = now
