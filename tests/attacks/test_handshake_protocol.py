@@ -209,6 +209,8 @@ def test_a_clock_that_jumped_lets_nobody_in(
             at.clock.turn(seconds=seconds)
             assert not await at.served(at.good())
             assert (await at.leaf())["reason"] == reason
+            at.clock.turn(seconds=-seconds)
+            assert await at.served(at.good())
 
     asyncio.run(run())
 
