@@ -72,8 +72,8 @@ class Report:
             "served": served,
             "processes": known.get("children", {}),
             "separation": "strong" if users_separate(self.home) else "weak",
-            # Only a provider that proves the ingress interface is more than weak.
-            "origin": "weak" if self.settings.origin.provider == "static" else "proven",
+            # The front starts with less than a proven interface only where weak is allowed.
+            "origin": "weak" if self.settings.origin.may_be_weak else "proven",
             "policies_sha256": load_policies(self.home.policies).sha256,
             "offline_keys": "here" if any(self.home.offline.glob("*.key")) else "away",
             "days_left": self._days_left(),

@@ -95,6 +95,11 @@ class OriginSettings:
         """Whether the provider reads origins off addresses; anything else asks the VPN itself."""
         return self.provider in ("static", "proxy-v2")
 
+    @property
+    def may_be_weak(self) -> bool:
+        """Whether a connection may be let in whose origin is not proven: to be told loudly."""
+        return self.proves_nothing or self.allow_weak_origin
+
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:

@@ -100,7 +100,7 @@ class Asked:
             return await asyncio.shield(self._asking)
         except (OSError, TimeoutError, MalformedAnswerError):
             # Each connection has a refusal of its own: a refusal carries what became of it.
-            raise refuse(Reason.ORIGIN_AWAY, metadata={"cause": "origin-away"}) from None
+            raise refuse(Reason.ORIGIN_AWAY) from None
 
     async def _refresh(self) -> Table:
         at = self._clock.monotonic()

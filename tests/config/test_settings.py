@@ -56,6 +56,21 @@ def test_reads_a_file(tmp_path) -> None:
         ({"front": {"listen": ["localhost"]}}, "front.listen"),
         ({"front": {"handshake_timeout_s": 0}}, "front.handshake_timeout_s"),
         ({"front": {"idle_timeout_s": -1.0}}, "front.idle_timeout_s"),
+        ({"origin": {"device": "wg0/../x"}}, "origin.device"),
+        ({"origin": {"device": "a-name-too-long0"}}, "origin.device"),
+        ({"origin": {"wireguard": {"tool": "wg"}}}, "origin.wireguard.tool"),
+        ({"origin": {"wireguard": {"socket": "wg0.sock"}}}, "origin.wireguard.socket"),
+        ({"origin": {"strongswan": {"socket": "charon.vici"}}}, "origin.strongswan.socket"),
+        ({"origin": {"proxy": {"sources": ["10.0.0.0/8"]}}}, "origin.proxy.sources"),
+        ({"origin": {"provider": "proxy-v2"}}, "origin.proxy.sources"),
+        (
+            {"origin": {"provider": "proxy-v2", "proxy": {"sources": ["10.0.0.1/8"]}}},
+            "origin.proxy.sources",
+        ),
+        (
+            {"origin": {"static": [{"organisation": "140100", "listen": "fe80::1%x"}]}},
+            "origin.static[0].listen",
+        ),
         ({"origin": {"static": [{"organisation": "1"}]}}, "origin.static[0].organisation"),
         ({"origin": {"static": [{"organisation": "140100"}]}}, "origin.static[0].listen"),
         (
@@ -73,3 +88,13 @@ def test_refuses_what_cannot_be(table, key) -> None:
     with pytest.raises(SettingsError, match=r"^x: ") as caught:
         parse(table, "x")
     assert str(caught.value).removeprefix("x: ").startswith(f"{key}: ")
+
+
+def test_what_may_be_weak_is_told() -> None:
+    assert Settings().origin.proves_nothing
+    assert parse(
+        {"origin": {"provider": "wireguard", "allow_weak_origin": True}}, "x"
+    ).origin.may_be_weak
+    assert not parse({"origin": {"provider": "wireguard", "device": "wg0"}}, "x").origin.may_be_weak
+    proxied = {"provider": "proxy-v2", "proxy": {"sources": ["10.0.0.0/8"]}}
+    assert parse({"origin": proxied}, "x").origin.may_be_weak

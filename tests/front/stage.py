@@ -173,22 +173,28 @@ class Stage:
         papers: Papers | ssl.SSLContext | None,
         address: str = CITY_AT,
         door: Listener = "intake",
+        *,
+        source: str | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Shake hands as a client."""
+        """Shake hands as a client, from this address of ours."""
         context = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
-        return await asyncio.open_connection(address, self.settings.ports.of(door), ssl=context)
+        local = (source, 0) if source else None
+        port = self.settings.ports.of(door)
+        return await asyncio.open_connection(address, port, ssl=context, local_addr=local)
 
     async def served(
         self,
         papers: Papers | ssl.SSLContext | None,
         address: str = CITY_AT,
         door: Listener = "intake",
+        *,
+        source: str | None = None,
     ) -> bool:
         """Whether a client is let in as far as the door, which echoes."""
         papers = papers if isinstance(papers, ssl.SSLContext) else self.context(papers)
         try:
             async with asyncio.timeout(10):
-                reader, writer = await self.connect(papers, address, door)
+                reader, writer = await self.connect(papers, address, door, source=source)
                 try:
                     writer.write(HELLO)
                     return await reader.readexactly(len(HELLO)) == HELLO
@@ -225,11 +231,16 @@ def serial(papers: Papers) -> str:
 
 @contextlib.asynccontextmanager
 async def stage(
-    cluster: Any, settings: Settings, *, limits: dict[str, Any] | None = None, **front: float
+    cluster: Any,
+    settings: Settings,
+    *,
+    limits: dict[str, Any] | None = None,
+    origin: OriginSettings | None = None,
+    **front: float,
 ) -> AsyncIterator[Stage]:
     """Open a front on a test's own database (fixtures `cluster` and `database_settings`)."""
     with _home(cluster.home) as home:
-        made = _prepare(home, cluster, settings, limits or {}, front)
+        made = _prepare(home, cluster, settings, limits or {}, origin, front)
         stop_signer = asyncio.Event()
         key = note.parse_skey((home.secrets("signer") / signer.KEY_FILE).read_text())
         signing = signer.Signer(signer.Memory.load(home.secrets("signer"), key))
@@ -255,7 +266,12 @@ async def stage(
 
 
 def _prepare(
-    home: Home, cluster: Any, settings: Settings, limits: dict[str, Any], front: dict[str, float]
+    home: Home,
+    cluster: Any,
+    settings: Settings,
+    limits: dict[str, Any],
+    origin: OriginSettings | None,
+    front: dict[str, float],
 ) -> Stage:
     shipped = policies.load_policies(policies.shipped("policies"))
     connections = replace(shipped.limits.connections, **limits)
@@ -264,7 +280,7 @@ def _prepare(
         settings,
         front=replace(settings.front, listen=(CITY_AT, NOBODY_AT), **front),
         ports=PortSettings(*_free_ports(5)),
-        origin=OriginSettings("static", True, tunnels),
+        origin=origin or OriginSettings("static", True, tunnels),
     )
     now_us = SYSTEM.now_us()
     client = ceremony.found(home, DOMAIN, [CITY_AT, DOMAIN], now_us)

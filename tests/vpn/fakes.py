@@ -98,13 +98,25 @@ class Vpn:
 @contextlib.asynccontextmanager
 async def listening(serve: Callable) -> AsyncIterator[Vpn]:
     """A fake on a short path."""
+    talks: set[asyncio.Task] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.current_task())
+        try:
+            await serve(vpn, reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
     with tempfile.TemporaryDirectory(prefix="vpn-") as folder:
         vpn = Vpn(Path(folder) / "s")
-        server = await asyncio.start_unix_server(lambda r, w: serve(vpn, r, w), path=str(vpn.path))
+        server = await asyncio.start_unix_server(talk, path=str(vpn.path))
         try:
             yield vpn
         finally:
             server.close()
+            await asyncio.gather(*talks)
 
 
 async def serve_uapi(vpn: Vpn, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,7 +126,6 @@ async def serve_uapi(vpn: Vpn, reader: asyncio.StreamReader, writer: asyncio.Str
     if not vpn.mute:
         writer.write(vpn.says())
     await reader.read()
-    writer.close()
 
 
 async def serve_vici(vpn: Vpn, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,7 +139,6 @@ async def serve_vici(vpn: Vpn, reader: asyncio.StreamReader, writer: asyncio.Str
     if not vpn.mute:
         writer.write(vpn.says())
     await reader.read()
-    writer.close()
 
 
 def vici_packets(*bodies: bytes) -> bytes:
