@@ -4,8 +4,8 @@ A revoked certificate, a locked lineage, a suspended organisation or system is c
 a notification or the poll every 250 ms tells that an epoch moved, one query tells whose connections
 must end. The cut comes first, its leaf right after: to wait for the log would let the revoked one
 go on. Connections of a superseded certificate have the policy's grace to finish; one that came with
-a defect ends soon by itself, and is cut for another and graver one. Whose tunnel falls is cut within
-two seconds (`origins`).
+a defect ends soon by itself, and is cut for another and graver one. Whose tunnel falls is cut
+within two seconds (`origins`).
 """
 
 import asyncio

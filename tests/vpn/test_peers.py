@@ -73,6 +73,26 @@ def test_who_is_not_registered_locked_or_out_of_touch_is_refused(ask) -> None:
         assert refused(ask, seen(), state) == Reason.ORIGIN_LOCKED
 
 
+def test_many_are_asked_for_together_and_noted_together(ask, conninfo) -> None:
+    ask(seen())
+
+    async def run():
+        database = await Database.open(conninfo("front"), application="test", size=1)
+        peers = Peers(database, RULES, TurnedClock(NOW_US))
+        await peers.seen([("wireguard", KEY), ("wireguard", "other")])
+        found = await peers.fallen([("wireguard", KEY), ("strongswan", KEY)])
+        await database.close()
+        return found
+
+    unknown = {("strongswan", KEY): Reason.ORIGIN_UNREGISTERED}
+    assert asyncio.run(run()) == unknown
+    ask_locked = refused(ask, seen(), 2)
+    assert asyncio.run(run()) == unknown | {("wireguard", KEY): ask_locked}
+    with psycopg.connect(conninfo("owner")) as connection:
+        rows = connection.execute("SELECT last_seen_us FROM gateway.tunnel").fetchall()
+    assert rows == [(NOW_US,)]
+
+
 def test_a_removed_peer_never_returns(ask) -> None:
     assert refused(ask, seen(), 3) == Reason.ORIGIN_LOCKED
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
