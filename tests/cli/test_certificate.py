@@ -14,6 +14,7 @@ from gateway.cli.main import application, run
 from gateway.config.settings import Settings
 from gateway.pki import crl, der
 from gateway.supervise import state
+from tests.audit.stage import until
 from tests.front.stage import CITY_AT, Stage, stage
 from tests.front.test_listener import _write_settings
 from tests.pki.forge import Papers
@@ -91,6 +92,8 @@ def test_issued_is_let_in_and_revoked_is_cut(
         assert crl.number_of(made) == revoked["crl_number"]
         assert made.get_revoked_certificate_by_serial_number(int(told["serial"], 16)) is not None
         assert await at.defect(papers, CITY_AT) == "CERT_REVOKED"
+        # The leaf of the cut comes right after the cut.
+        await until(lambda: any(leaf["kind"] == "connection.cut" for leaf in at.leaves()))
         kinds = [leaf["kind"] for leaf in at.leaves()]
         assert sorted(kinds) == [
             "admin.certificate.issue",

@@ -5,6 +5,7 @@ import pytest
 from gateway.cli.main import application, run
 from gateway.config.home import Home
 from gateway.config.users import separate
+from gateway.store import versions
 from gateway.store.embedded import Cluster
 
 
@@ -37,9 +38,11 @@ def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, cap
         chinese = status(capsys, founded, "--lang", "zh")
     finally:
         cluster.stop()
-    assert (told["state"], told["schema"]) == ("embedded", "0002")
+    assert (told["state"], told["schema"]) == ("embedded", versions.newest())
     assert told["log_size"] >= 1
-    assert (told["accounts"], told["passwords_one_time"], told["certificates"]) == (1, 1, 1)
+    assert (told["accounts"], told["passwords_one_time"]) == (1, 1)
+    # Other tests of this worker may have had more issued in the same HOME.
+    assert told["certificates"] >= 1
     assert (told["expiring"], told["lineages_locked"], told["invitations_open"]) == ([], [], 0)
     assert "is not served" in english
     assert "one-time" in english
