@@ -18,7 +18,7 @@ from gateway.pki import defect
 from gateway.pki.defect import Life
 from gateway.pki.verify import serial_text, verified
 from gateway.registry import organisations, systems
-from gateway.store.database import Transaction
+from gateway.store.database import StoreError, Transaction
 
 ACTIVE = defect.ACTIVE
 # What a certificate is for; the numbers of CertificatePurpose in the contract.
@@ -41,6 +41,10 @@ _LINEAGE = (
 # Many issue at a time, one revokes: what is under way when a revocation begins is waited for.
 _ISSUING = "SELECT pg_advisory_xact_lock_shared(hashtextextended('gateway.certificate', 0))"
 _REVOKING = "SELECT pg_advisory_xact_lock(hashtextextended('gateway.certificate', 0))"
+_PATIENCE = "SELECT set_config('lock_timeout', %s, true)"
+# An issuance takes some 10 ms; a group of 64 less than this.
+PATIENCE_MS = 2_000
+_LOCK_TIMEOUT = "55P03"
 # Whose key it is, is decided for one request at a time.
 _KEY_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _KEY_OF_ANOTHER = (
@@ -157,9 +161,23 @@ async def issuing(tx: Transaction) -> None:
     await tx.fetch(_ISSUING)
 
 
-async def revoking(tx: Transaction) -> None:
-    """Wait for all that is being issued, and hold off what would be, until this one ends."""
-    await tx.fetch(_REVOKING)
+async def revoking(tx: Transaction) -> bool:
+    """Wait for what is being issued, hold off what would be until this one ends; return whether.
+
+    Not for long: an issuer that stands still, or was taken over, must not keep anybody from
+    revoking what there is.
+    """
+    await tx.execute("SAVEPOINT revoking")
+    try:
+        await tx.fetch(_PATIENCE, (f"{PATIENCE_MS}ms",))
+        await tx.fetch(_REVOKING)
+    except StoreError as error:
+        if error.sqlstate != _LOCK_TIMEOUT:
+            raise
+        await tx.execute("ROLLBACK TO SAVEPOINT revoking")
+        return False
+    await tx.execute("SET LOCAL lock_timeout TO DEFAULT")
+    return True
 
 
 async def insert(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway import log
 from gateway.clock import US_PER_S
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
@@ -20,6 +21,7 @@ from gateway.pki.register import Bearer
 from gateway.store.database import Transaction
 
 KIND = "admin.certificate.revoke"
+_LOG = log.get("pki")
 _TAKE = "UPDATE gateway.certificate SET state = 2, revoked_us = %s, reason = %s WHERE state <> 2"
 # A certificate is valid from a little before it is issued.
 _BACKDATE_US = round(issue.BACKDATE.total_seconds() * US_PER_S)
@@ -129,7 +131,8 @@ async def revoke_all(tx: Transaction, target: Target, reason: str, now_us: int) 
     left is no fault.
     """
     require_reason(reason)
-    await register.revoking(tx)
+    if not await register.revoking(tx):
+        _LOG.warning("an issuer stands still", meaning="what it has under way may stay in force")
     if target.covers == "serial":
         serials = [str(target.parameters[0])]
         serials += [row[0] for row in await tx.fetch(_SUCCESSOR, serials)]

@@ -190,6 +190,30 @@ def test_who_is_enrolling_meanwhile_is_revoked_too(conninfo):
     at_the_office(conninfo, scene)
 
 
+def test_an_issuer_that_stands_still_keeps_nobody_from_revoking(conninfo, monkeypatch, capsys):
+    monkeypatch.setattr(register, "PATIENCE_MS", 50)
+
+    async def scene(office):
+        first = await office.enrolled()
+        async with office.databases["identity"].transaction() as tx:
+            await register.issuing(tx)
+            # Patience is asked for once: what the same transaction waits for later is not cut short.
+            async with office.databases["administration"].transaction() as other:
+                now_us = office.clock.now_us()
+                target = Target.of_serial(first.serial)
+                assert (
+                    await revoke.revoke_all(other, target, "cessation", now_us)
+                ).certificates == 1
+                assert await other.fetch("SHOW lock_timeout") == [("10s",)]
+        assert await revoked(office) == {first.serial}
+        assert "an issuer stands still" in "".join(capsys.readouterr())
+        async with office.databases["administration"].transaction() as other:
+            assert await register.revoking(other)
+            assert await other.fetch("SHOW lock_timeout") == [("10s",)]
+
+    at_the_office(conninfo, scene)
+
+
 def test_with_a_certificate_goes_the_successor_that_nobody_has_used(conninfo):
     """Whoever has the key may have renewed already; one in use was used by whom the officer knows."""
 
