@@ -84,6 +84,34 @@ def test_every_filter_and_every_pair(filled: Conninfo) -> None:
         assert all(json.loads(each.leaf) == ENTRIES[each.index] for each in got)
 
 
+def test_whose_tunnel_another_came_through_finds_that_too(filled: Conninfo) -> None:
+    """By an index of its own, page by page, and by no other leaf's mention of the organisation."""
+    of = {"kind": "tls.refused", "decision": "deny", "time_us": T + 10**9, "organisation": "140100"}
+    detail = {"detail": {"target_organisation": "140200"}}
+    made = [of | {"reason": "ORIGIN_MISMATCH"} | detail for _ in range(3)]
+    made.append(of | {"reason": "NOT_FOUND"} | detail)
+    with psycopg.connect(filled("intake")) as connection:
+        leaves = [json.dumps(each).encode() for each in made]
+        connection.execute("SELECT gateway.audit_append(%s, 0)", (leaves,))
+    mine = [*range(402, 399, -1)]
+    got = found(filled, Filters(organisation="140200"), limit=1000)
+    assert [each.index for each in got] == [*mine, *expected(Filters(organisation="140200"))]
+    first = found(filled, Filters(organisation="140200"), limit=2)
+    assert [each.index for each in first] == mine[:2]
+    after = found(filled, Filters(organisation="140200"), limit=2, before=mine[1])
+    assert [each.index for each in after] == [mine[2], 399]
+    filters = Filters(organisation="140200", reason="ORIGIN_MISMATCH", from_us=T + 10**8)
+    assert [each.index for each in found(filled, filters)] == mine
+    with psycopg.connect(filled("owner")) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = connection.execute(
+            "EXPLAIN SELECT idx FROM gateway.audit_entry WHERE"
+            f" {module._TARGETED} ORDER BY idx DESC LIMIT 5",
+            ["140200"],
+        ).fetchall()
+    assert any("audit_entry_mismatch" in line for (line,) in plan)
+
+
 def test_pages_neither_miss_nor_repeat(filled: Conninfo) -> None:
     filters = Filters(kind="upload", from_us=T + 50_000)
     whole = expected(filters)

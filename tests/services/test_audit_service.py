@@ -4,8 +4,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.tlog import checkpoint, merkle, note, proof
 from gateway.v1 import audit_service_pb2 as audit
-from tests.coverage.rpcs import Watch, kept_token, refused
-from tests.world import CITY, COUNTY, OTHER_CITY
+from gateway.v1 import identity_service_pb2 as identity
+from gateway.vpn.origin import Origin
+from tests.coverage.rpcs import WHOAMI, Watch, kept_token, refused
+from tests.world import CITY, COUNTY, OTHER_CITY, OTHER_COUNTY
 
 SERVICE = "/gateway.v1.AuditService/"
 
@@ -90,6 +92,32 @@ def test_a_citys_auditor_sees_its_part(province):
             ).reason == "POLICY_DENIED"
         assert {leaf["reason"] for leaf in await watch.leaves()} == {"POLICY_DENIED"}
         assert [leaf for leaf in world.leaves() if leaf.get("organisation") == CITY]
+
+    province.run(work(province.world))
+
+
+def test_who_came_through_a_citys_tunnel_is_found_by_its_auditor_too(province):
+    async def work(world):
+        stranger, person = world.people[OTHER_COUNTY, "uploader"], world.city_auditor
+        token = await kept_token(world, stranger)
+        await kept_token(world, person)
+        origin = Origin(CITY, "listen/127.0.0.9", "static", "weak", "127.0.0.9")
+        call = world.call(stranger, WHOAMI, identity.WhoAmIRequest(), token=token, origin=origin)
+        assert (await refused(call)).reason == "ORIGIN_MISMATCH"
+        found = await search(world, person, organisation_code=CITY, reason="ORIGIN_MISMATCH")
+        [leaf] = found.leaves
+        told = json.loads(leaf.leaf)
+        assert (told["organisation"], told["detail"]["target_organisation"]) == (OTHER_COUNTY, CITY)
+        request = audit.GetLeafRequest(index=leaf.index)
+        answer = await ask(world, person, "GetLeaf", request, audit.GetLeafResponse)
+        assert answer.leaf.leaf == leaf.leaf
+        # Nothing else of the stranger's is shown.
+        others = [one["index"] for one in world.leaves() if one.get("organisation") == OTHER_COUNTY]
+        for index in set(others) - {leaf.index}:
+            request = audit.GetLeafRequest(index=index)
+            error = await refused(ask(world, person, "GetLeaf", request, None))
+            assert error.reason == "POLICY_DENIED"
+        assert len(others) > 1
 
     province.run(work(province.world))
 

@@ -290,7 +290,33 @@ def test_3_another_organisations_tunnel(province):
         )
         assert leaf["organisation"] == COUNTY
         assert leaf["tunnel"] == "listen:127.0.0.9"
+        assert leaf["detail"]["alert"] == "origin-mismatch"
+        assert leaf["detail"]["target_organisation"] == OTHER_CITY
         await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_3_a_registered_relation_lets_a_county_in_by_anothers_tunnel_until_it_ends(province):
+    async def work(world):
+        token = await world.login(world.county)
+        origin = Origin(OTHER_CITY, "listen:127.0.0.9", "static", "weak", "127.0.0.9")
+        relation = (COUNTY, OTHER_CITY)
+        world.sql("INSERT INTO gateway.relation VALUES (%s, %s, 'uses_tunnel_of')", *relation)
+        world.clock.turn(seconds=0.3)
+        await whoami(world, token, origin=origin)
+        world.sql(
+            "DELETE FROM gateway.relation WHERE organisation = %s AND relative = %s", *relation
+        )
+        # A delegated duty to upload is no right of way.
+        world.sql("INSERT INTO gateway.relation VALUES (%s, %s, 'uploads_for')", *relation)
+        world.clock.turn(seconds=0.3)
+        await expect(
+            world, "ORIGIN_MISMATCH", whoami(world, token, origin=origin), "PERMISSION_DENIED"
+        )
+        world.sql(
+            "DELETE FROM gateway.relation WHERE organisation = %s AND relative = %s", *relation
+        )
 
     scenario(province, work)
 
