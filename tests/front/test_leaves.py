@@ -8,7 +8,7 @@ from gateway.front import leaves
 from gateway.front.handshake import Presented
 from gateway.front.leaves import Visit
 from gateway.names import Subject
-from gateway.vpn.origin import Origin
+from gateway.vpn.origin import Origin, Sighting
 from tests.link.test_connection import ONE
 from tests.pki.forge import CITY, Ca, common_name
 
@@ -96,3 +96,23 @@ def test_a_cut():
         "intake",
     )
     assert (told["organisation"], told["serial"]) == ("140100", "ab")
+
+
+def test_a_mismatch_names_whose_tunnel_it_was_and_alarms():
+    visit = Visit("intake", "127.0.0.1", 5, "127.0.0.11", 8443, begun=True, origin=ORIGIN)
+    told = leaf(visit, refuse(Reason.ORIGIN_MISMATCH))
+    assert told["detail"] == {"alert": "origin-mismatch", "target_organisation": "140100"}
+    assert leaf(visit, refuse(Reason.ORIGIN_STALE)).get("detail") is None
+    cut = json.loads(leaves.cut(ONE, Reason.ORIGIN_MOVED).to_leaf(1))
+    assert cut["detail"] == {"alert": "origin-moved"}
+    assert "detail" not in json.loads(leaves.cut(ONE, Reason.CERT_REVOKED).to_leaf(1))
+
+
+def test_a_peer_is_told_before_the_register_knows_it_if_a_leaf_may_hold_its_name():
+    key = "kq5Wn0Wq8c3Vw0l0m1n2o3p4q5r6s7t8u9v0w1x2y3o="
+    visit = Visit("intake", "10.14.1.5", 5, "10.14.0.1", 8443)
+    visit.sighting = Sighting(key, "wireguard", "proven", "wg0")
+    told = leaf(visit, refuse(Reason.ORIGIN_UNREGISTERED))
+    assert (told["tunnel"], told["ingress"], told["strength"]) == (key, "wg0", "proven")
+    visit.sighting = Sighting("CN=王小明", "strongswan", "proven", "wg0")
+    assert "tunnel" not in leaf(visit, refuse(Reason.ORIGIN_UNREGISTERED))
