@@ -19,6 +19,7 @@ from gateway.config.policies import EnrolmentRules
 from gateway.errors import Reason, Refusal, Violation, refuse
 from gateway.pki import register
 from gateway.pki.register import Bearer, Purpose
+from gateway.registry.relations import USES_TUNNEL_OF
 from gateway.store.database import Row, Transaction
 
 # Crockford's base 32: no I, L, O, U, so that a code survives being read aloud and typed.
@@ -57,8 +58,9 @@ _LOCKED = f"SELECT {_COLUMNS} FROM gateway.invitation WHERE id = %s FOR UPDATE" 
 _READ = f"SELECT {_COLUMNS} FROM gateway.invitation WHERE id = %s"  # noqa: S608
 # One look for an unknown code and for another organisation's: nobody learns the difference.
 _BY_CODE = (
-    f"SELECT {_COLUMNS} FROM gateway.invitation"  # noqa: S608
-    " WHERE code_sha256 = %s AND organisation = %s FOR UPDATE"
+    f"SELECT {_COLUMNS} FROM gateway.invitation AS i"  # noqa: S608
+    " WHERE code_sha256 = %s AND (organisation = %s OR EXISTS (SELECT FROM gateway.relation AS r"
+    " WHERE r.organisation = i.organisation AND r.relative = %s AND r.kind = %s)) FOR UPDATE OF i"
 )
 _PAGE = (
     f"SELECT {_COLUMNS} FROM gateway.invitation WHERE (created_us, id) < (%s, %s)"  # noqa: S608
@@ -184,8 +186,12 @@ async def find(tx: Transaction, invitation_id: str) -> Invitation | None:
 
 
 async def by_code(tx: Transaction, sha256: bytes, organisation: str) -> Invitation | None:
-    """Return the invitation of a code for this organisation, its row locked; None without one."""
-    row = await tx.fetch_one(_BY_CODE, (sha256, organisation))
+    """Return the invitation of a code, its row locked; None without one.
+
+    It is for the tunnel's organisation, or for one that a registered relation lets in by it.
+    """
+    given = (sha256, organisation, organisation, USES_TUNNEL_OF)
+    row = await tx.fetch_one(_BY_CODE, given)
     return None if row is None else _found(row)
 
 

@@ -44,6 +44,28 @@ def test_all_that_a_client_needs_comes_with_the_certificate(province):
     province.run(work(province.world))
 
 
+def test_a_county_enrols_through_its_citys_tunnel_where_that_is_registered(province):
+    async def work(world):
+        made = await invite(world)
+        with pytest.raises(RefusedError, match="CODE_INVALID"):
+            await enrol(world, made.code, person=world.city)
+        relation = (COUNTY, world.city.organisation)
+        world.sql("INSERT INTO gateway.relation VALUES (%s, %s, 'uploads_for')", *relation)
+        with pytest.raises(RefusedError, match="CODE_INVALID"):
+            await enrol(world, made.code, person=world.city)
+        world.sql("UPDATE gateway.relation SET kind = 'uses_tunnel_of'")
+        watch = Watch(world)
+        answer = await enrol(world, made.code, person=world.city)
+        assert answer.organisation_code == COUNTY
+        leaf = await watch.only_leaf()
+        # Whose tunnel it was, and for whom the certificate is.
+        assert leaf["organisation"] == world.city.organisation
+        assert leaf["detail"]["target_organisation"] == COUNTY
+        world.sql("DELETE FROM gateway.relation")
+
+    province.run(work(province.world))
+
+
 def test_a_bearer_without_an_account_is_told_none(province):
     async def work(world):
         system(world, COUNTY, "silent")
