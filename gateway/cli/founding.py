@@ -53,7 +53,7 @@ enrolment = {ports.enrolment}
 
 [origin]
 # "static" believes addresses and is marked weak in every entry of the audit log: refused unless the
-# next line says true.
+# next line says true. "wireguard" and "strongswan" with device = "wg0" prove the tunnel.
 provider = "static"
 allow_weak_origin = false
 
