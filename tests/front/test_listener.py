@@ -5,12 +5,15 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.config.settings import OriginSettings, Settings, StaticTunnel
+from gateway.config.strict import SettingsError
 from gateway.front import listener
+from gateway.front.listener import Front
 from tests.front.stage import CITY, CITY_AT, HELLO, NOBODY_AT, OTHER, OTHER_AT, Stage, stage
 
 
@@ -62,6 +65,7 @@ def test_the_process(cluster: Any, database_settings: Settings) -> None:
                 _, said = await process.communicate()
             assert process.returncode == 0, said
             assert b'"serving"' in said
+            assert b'"weak origin"' in said
             assert b"PRIVATE KEY" not in said
 
     asyncio.run(run())
@@ -69,8 +73,6 @@ def test_the_process(cluster: Any, database_settings: Settings) -> None:
 
 @pytest.mark.parametrize("listen", [("127.0.0.1",), ("127.0.0.1", "127.0.0.11")])
 def test_it_listens_where_the_settings_and_the_tunnels_say(listen: tuple[str, ...]) -> None:
-    from dataclasses import replace
-
     settings = Settings()
     tunnels = (
         StaticTunnel("140100", listen="127.0.0.11"),
@@ -101,5 +103,28 @@ def test_a_watch_that_fails_ends_the_process(cluster: Any, database_settings: Se
             stop = asyncio.Event()
             stop.set()
             await at.front.watched(stop)
+
+    asyncio.run(run())
+
+
+def test_it_does_not_start_on_a_device_that_is_no_tunnel(
+    cluster: Any, database_settings: Settings
+) -> None:
+    """Neither on one that is there, nor on one that is not; allowed to be weak it says so."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+
+            def front(device: str, *, allow: bool) -> Front:
+                origin = OriginSettings("wireguard", allow, device=device)
+                settings = replace(at.settings, origin=origin)
+                return Front(at.home, settings, at.policies, at.database, at.recorder, at.clock)
+
+            with pytest.raises(SettingsError, match="lo is no tunnel device"):
+                front("lo", allow=False)
+            for allow in (True, False):
+                with pytest.raises(SettingsError, match="no device nosuch0"):
+                    front("nosuch0", allow=allow)
+            assert front("lo", allow=True)._admission.tunnels.strength == "weak"
 
     asyncio.run(run())
