@@ -118,6 +118,7 @@ class Front:
             asyncio.create_task(self.connections.watch_tunnels()),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._tell_late()),
+            asyncio.create_task(ingress.stays(self._way)),
         ]
         if self._way.strength == "weak":
             _LOG.warning(

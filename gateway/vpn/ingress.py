@@ -6,6 +6,7 @@ also keeps, with each accepted socket, the index of the interface that its hands
 speak they must agree.
 """
 
+import asyncio
 import fcntl
 import socket
 import struct
@@ -28,6 +29,8 @@ _LOOPBACK = 772
 # No link layer: WireGuard, TUN (wireguard-go, strongSwan's libipsec, OpenVPN) and XFRM interfaces.
 _TUNNEL = 65534
 _IFNAMSIZ = 16
+# How soon a device that was made anew is noticed.
+LOOK_S = 1.0
 # struct cmsghdr, and struct in_pktinfo behind it.
 _HEADER = struct.Struct("@Nii")
 _PKTINFO = struct.Struct("@iII")
@@ -93,6 +96,17 @@ def bind(listening: socket.socket, way: Way) -> None:
             ) from None
 
 
+async def stays(way: Way) -> None:
+    """Watch for ever that the device is the one that was bound; raises SettingsError once not.
+
+    A device that is made anew has the old name and another index: the listener is deaf to it.
+    """
+    index = _index(way.device)
+    while not way.device or _index(way.device) == index:  # noqa: ASYNC110  no event tells of it
+        await asyncio.sleep(LOOK_S)
+    raise SettingsError(f"origin.device: {way.device} is gone, or was made anew")
+
+
 def interface(sock: socket.socket) -> str | None:
     """Return the device that an accepted socket came in by; None where the kernel says nothing.
 
@@ -126,6 +140,14 @@ def index_of(controls: bytes) -> int | None:
         word = struct.calcsize("@N")
         at += (length + word - 1) // word * word
     return None
+
+
+def _index(name: str) -> int:
+    """Return a device's index, 0 for one that is not there."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
 
 
 def _name(index: int) -> str:

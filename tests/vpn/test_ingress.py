@@ -1,5 +1,6 @@
 """The interface from the kernel, on sockets of this machine; and which machine may start."""
 
+import asyncio
 import socket
 import struct
 
@@ -119,6 +120,29 @@ def test_what_the_settings_of_this_machine_come_to():
     assert ingress.require(OriginSettings("wireguard", True, device="lo")) == Way("lo", "weak")
     with pytest.raises(SettingsError, match="lo is no tunnel device"):
         ingress.require(OriginSettings("wireguard", device="lo"))
+
+
+@pytest.mark.parametrize("later", [0, 7])
+def test_a_device_that_is_made_anew_ends_the_watch(later, monkeypatch):
+    """Bound to the old one the front would hear nothing: it ends, and its next start binds anew."""
+    monkeypatch.setattr(ingress, "LOOK_S", 0.01)
+
+    async def run():
+        for way in (Way("lo", "weak"), Way("", "weak")):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await ingress.stays(way)
+        watch = asyncio.create_task(ingress.stays(Way("lo", "weak")))
+        await asyncio.sleep(0.05)
+        assert not watch.done()
+        monkeypatch.setattr(ingress, "_index", lambda name: later)
+        with pytest.raises(SettingsError, match="lo is gone, or was made anew"):
+            async with asyncio.timeout(5):
+                await watch
+
+    asyncio.run(run())
+    monkeypatch.undo()
+    assert ingress._index("nosuchdev") == 0
 
 
 PKTINFO = struct.pack("@NiiiII", 28, 0, 8, 7, 1, 1)
