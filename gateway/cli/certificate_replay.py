@@ -1,7 +1,8 @@
 """`gateway certificate replay HOME`: a restored database learns again what was revoked since.
 
-It runs while the gateway is not served, because that refuses to start before: database and signer
-are started for it alone, and what it does has its leaf.
+It runs while the gateway is not served, because that refuses to start before: the database is
+started for it alone. What it does has its leaf in the same transaction, unsigned: the signer may
+remember a longer log than the restored one, and then nothing is served until that is resolved too.
 """
 
 import asyncio
@@ -13,22 +14,22 @@ from typing import Annotated
 import typer
 
 from gateway.audit.event import Event
-from gateway.cli import host
 from gateway.cli.output import UNAVAILABLE, CommandError, JsonOption, LangOption, Output
+from gateway.clock import SYSTEM
 from gateway.config import settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
-from gateway.errors import Reason, refuse
 from gateway.pki import authorities, replay
 from gateway.pki.replay import Replayed
-from gateway.store.database import Transaction
+from gateway.store import roles
+from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
-from gateway.supervise.child import Child
 from gateway.supervise.state import AlreadyServedError
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 KIND = "admin.certificate.replay"
+_APPEND = "SELECT first FROM gateway.audit_append(%s, 0)"
 
 
 def add(noun: typer.Typer) -> None:
@@ -56,33 +57,28 @@ def replay_list(home: HomeArgument, json: JsonOption = False, lang: LangOption =
 async def _replayed(place: Home) -> Replayed:
     oldest = authorities.oldest(authorities.load(place))
     own = b"" if oldest is None else oldest.spki_sha256
-    found: list[Replayed] = []
-    event = Event(kind=KIND, door="host")
-
-    async def effect(tx: Transaction) -> Event:
-        found.append(await replay.replay(place, tx, own))
-        return event.with_(counts={"certificates": found[0].certificates})
-
     async with _awake(place):
-        await host.acted(place, event, effect)
-    return found[0]
+        role = roles.conninfo(place, settings.load(place.settings), "administration")
+        database = await Database.open(role, application="gateway-host", size=1)
+        try:
+            async with database.transaction() as tx:
+                done = await replay.replay(place, tx, own)
+                event = Event(kind=KIND, door="host", counts={"certificates": done.certificates})
+                await tx.fetch_one(_APPEND, [[event.to_leaf(SYSTEM.now_us())]])
+        finally:
+            await database.close()
+    return done
 
 
 @asynccontextmanager
 async def _awake(place: Home) -> AsyncIterator[None]:
-    """Run database and signer within the block, and nothing else."""
+    """Run the database within the block, and nothing else."""
     embedded = not settings.load(place.settings).dsn
     cluster = Cluster(place)
     if embedded:
         await asyncio.to_thread(cluster.start)
     try:
-        signer = await Child.start(place, "signer")
-        try:
-            if not await signer.ready():
-                raise refuse(Reason.SIGNER_AWAY)
-            yield
-        finally:
-            await signer.finish()
+        yield
     finally:
         if embedded:
             await asyncio.to_thread(cluster.stop)

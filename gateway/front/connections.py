@@ -132,7 +132,6 @@ class Connections:
 
         def ended() -> None:
             del self._live[connection.name]
-            self._new.discard(connection.serial)
             if not self._live:
                 self._empty.set()
             self._gone(connection.name)

@@ -22,7 +22,7 @@ from gateway.clock import US_PER_S, Clock, from_datetime
 from gateway.config.home import Home
 from gateway.config.policies import CertificateRules, load_certificate_rules
 from gateway.config.strict import SettingsError
-from gateway.pki import authorities, crl, der, external
+from gateway.pki import authorities, crl, der, ended, external
 from gateway.pki.authorities import Anchor
 from gateway.store.database import Database, StoreError, Transaction
 
@@ -151,6 +151,8 @@ class Keeper:
         # What was found when there was last nothing to do, and until when that holds by itself.
         self._seen: object = None
         self._due_us = 0
+        # The epoch of what is kept in `ended`, once it was looked at.
+        self._kept: int | None = None
 
     async def run(self) -> None:
         """Look twice a second, for ever; while the database is away, the lists age."""
@@ -169,6 +171,7 @@ class Keeper:
         anchors = self._authorities.anchors()
         async with self._database.transaction() as tx:
             current = await epoch(tx)
+        await self._keep_ended(current)
         seen = (current, anchors, _stamps(self._home, anchors))
         if seen == self._seen and self._clock.now_us() < self._due_us:
             return False
@@ -183,6 +186,18 @@ class Keeper:
             before = published(self._home)
         self._seen, self._due_us = seen, _made_us(anchors, before) + self._life_us()
         return due
+
+    async def _keep_ended(self, current: int) -> None:
+        """Keep beside the database what this epoch took out of force; raises RestoredError."""
+        kept = ended.load(self._home).epoch if self._kept is None else self._kept
+        if current < kept:
+            raise RestoredError(f"what ended is kept of epoch {kept}, the database has {current}")
+        if current > kept:
+            async with self._database.transaction() as tx:
+                now_us = self._clock.now_us()
+                found = await ended.read(tx, current, self._rules.renewal, now_us)
+            ended.save(self._home, found)
+        self._kept = current
 
     def _is_old(self, anchors: Sequence[Anchor], found: Published) -> bool:
         return self._clock.now_us() - _made_us(anchors, found) >= self._life_us()

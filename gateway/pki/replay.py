@@ -1,8 +1,9 @@
-"""Brings a restored database up to the revocations made since: from the list on disk and the log.
+"""Brings a restored database up to what was taken out of force since.
 
 A database from a backup does not know what was revoked after it was made (step-ca's issue 606: a
-restore "un-revoked" certificates). The list in HOME/public does, and its number is the epoch at
-which it was signed: where the database's is smaller, the supervisor starts nothing until this ran.
+restore "un-revoked" certificates). The file that `ended` keeps does, and the list in HOME/public;
+each has the epoch of its day: where the database's is smaller, the supervisor starts nothing until
+this ran.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from cryptography import x509
 from gateway.clock import from_datetime
 from gateway.config.home import Home
 from gateway.names import SubjectKind
-from gateway.pki import crl, publish, revoke
+from gateway.pki import crl, ended, publish, revoke
 from gateway.pki.register import Bearer
 from gateway.pki.revoke import Target
 from gateway.pki.verify import serial_text
@@ -42,12 +43,15 @@ class Replayed:
 
 
 async def replay(home: Home, tx: Transaction, oldest: bytes) -> Replayed:
-    """Revoke again what the list and the log name, and raise the epoch above the list's number.
+    """Take out of force again what was, and raise the epoch above what was seen outside.
+
+    Told by the file beside the database, by the list, and by the log as far as it was restored.
 
     `oldest` as for `Target.of_authority`. Running it again changes nothing but the epoch.
     """
     state = publish.published(home)
-    certificates = unknown = 0
+    kept = ended.load(home)
+    certificates, unknown = await ended.apply(tx, kept), 0
     for entry in (entry for one in state.ours for entry in one):
         serial = serial_text(entry.serial_number)
         at_us = from_datetime(entry.revocation_date_utc)
@@ -59,7 +63,7 @@ async def replay(home: Home, tx: Transaction, oldest: bytes) -> Replayed:
             # A serial is nobody else's; a bearer may have enrolled anew since.
             until_us = None if target.covers == "serial" else time_us
             certificates += await revoke.take(tx, target, reason, time_us, until_us=until_us)
-    missing = state.number + 1 - await publish.epoch(tx)
+    missing = max(state.number, kept.epoch) + 1 - await publish.epoch(tx)
     if missing > 0:
         await tx.fetch(_RAISE, (missing,))
     return Replayed(certificates, unknown, await publish.epoch(tx))

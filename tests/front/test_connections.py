@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.settings import Settings
+from gateway.front import standing
 from gateway.pki import ceremony, crl, issue
 from tests.audit.stage import until
 from tests.front.stage import CITY, CITY_AT, HELLO, OTHER, OTHER_AT, Stage, serial, stage
@@ -63,6 +64,34 @@ def _supersede(at: Stage, papers: Papers, now_us: int) -> None:
 def _strike_out(at: Stage, papers: Papers) -> None:
     """What no process of ours may do."""
     at.sql("DELETE FROM gateway.certificate WHERE serial = %s", serial(papers))
+
+
+def test_one_that_ends_does_not_hide_the_other_of_its_certificate(
+    cluster: Any, database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two were admitted before a revocation and entered after the look that saw its epoch; one hangs up at once."""
+
+    async def still(_: Any) -> dict[str, int]:
+        return {"registry": 1, "revocation": 1}
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers, table = at.good(), at.front.connections
+            first, second = await _open(at, papers), await _open(at, papers)
+            monkeypatch.setattr(standing, "epochs", still)
+            await until(
+                lambda: not table._new and table._epochs == {"registry": 1, "revocation": 1}
+            )
+            at.revoke(papers)
+            table._new.add(serial(papers))
+            table._live[next(iter(table._live))].relay.end()
+            for reader, writer in (first, second):
+                await _ended(reader, 3)
+                writer.close()
+            leaf = await at.leaf(1)
+            assert (leaf["kind"], leaf["reason"]) == ("connection.cut", "CERT_REVOKED")
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

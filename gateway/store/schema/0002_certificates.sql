@@ -176,3 +176,5 @@ GRANT UPDATE (state, attempts, spki_sha256, serial) ON gateway.invitation TO gat
 GRANT INSERT, UPDATE (state, code_sha256, expires_us, approver_organisation, approver)
     ON gateway.invitation TO gateway_administration;
 GRANT EXECUTE ON FUNCTION gateway.revocation_epoch_next() TO gateway_administration;
+-- On the host, a restored database is told again what was locked since (gateway certificate replay).
+GRANT EXECUTE ON FUNCTION gateway.lineage_lock(text, bigint) TO gateway_administration;
