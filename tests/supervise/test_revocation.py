@@ -115,7 +115,7 @@ def test_a_restored_database_starts_nothing_until_what_was_revoked_since_is_repl
         assert (done.certificates, done.unknown) == (1, 0)
         assert asyncio.run(as_role(founded, "front", row)).state == 2
         asyncio.run(once(founded))
-        assert number(founded) == newest + 1
+        assert number(founded) > newest
 
 
 @contextlib.contextmanager
