@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -106,15 +106,15 @@ class TokenKey(ec.EllipticCurvePrivateKey):
 
     def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
         """Refuse: it signs."""
-        raise NotImplementedError
+        raise UnsupportedAlgorithm("a key in a token signs, and does nothing else")
 
     def private_numbers(self) -> NoReturn:
         """Refuse: they are in the token."""
-        raise NotImplementedError
+        raise UnsupportedAlgorithm("the private key does not leave its token")
 
     def private_bytes(self, *_: object) -> NoReturn:
         """Refuse: they are in the token."""
-        raise NotImplementedError
+        raise UnsupportedAlgorithm("the private key does not leave its token")
 
     def __copy__(self) -> "TokenKey":
         return self
