@@ -104,7 +104,7 @@ class TokenKey(ec.EllipticCurvePrivateKey):
         """Its size in bits."""
         return self._public.key_size
 
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
+    def exchange(self, *_: object) -> NoReturn:
         """Refuse: it signs."""
         raise UnsupportedAlgorithm("a key in a token signs, and does nothing else")
 
