@@ -215,19 +215,17 @@ def test_69_the_vpn_is_gone_or_says_nothing(attack: Callable) -> None:
 
 async def _proxied(at: Stage, said: bytes, papers: Any) -> bool:
     """Say something, then shake hands; whether that led to the door."""
-
-    def come() -> bool:
-        plain = socket.create_connection((CITY_AT, at.settings.ports.intake), timeout=10)
-        try:
-            with plain:
-                plain.sendall(said)
-                with at.context(papers).wrap_socket(plain) as tls:
-                    tls.sendall(HELLO)
-                    return tls.recv(len(HELLO)) == HELLO
-        except OSError:
-            return False
-
-    return await asyncio.to_thread(come)
+    reader, writer = await asyncio.open_connection(CITY_AT, at.settings.ports.intake)
+    try:
+        writer.write(said)
+        await writer.drain()
+        await writer.start_tls(at.context(papers))
+        writer.write(HELLO)
+        return await reader.readexactly(len(HELLO)) == HELLO
+    except (OSError, asyncio.IncompleteReadError):
+        return False
+    finally:
+        writer.close()
 
 
 HEADERS = {

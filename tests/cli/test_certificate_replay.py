@@ -21,8 +21,6 @@ from gateway.store.embedded import Cluster
 from gateway.supervise import state
 from tests.cli.small_admin import cli
 
-NUMBER = 500
-
 
 async def _with_database(home: Home, work):
     owner = roles.conninfo(home, settings.load(home.settings), "owner")
@@ -54,14 +52,15 @@ def test_what_the_list_names_is_revoked_again_with_a_leaf(founded: Home, capsys)
 
     async def enter(tx):
         await register.insert(tx, leaf, subject, issuer)
+        return await publish.epoch(tx) + 500
 
-    _in_database(founded, enter)
+    number = _in_database(founded, enter)
     named = [crl.Revoked(one, SYSTEM.now_us(), "key-compromise") for one in (serial, "abc")]
-    crl.write(founded.crl, crl.build(authority, named, NUMBER, SYSTEM.now_us()))
+    crl.write(founded.crl, crl.build(authority, named, number, SYSTEM.now_us()))
     capsys.readouterr()
     assert cli("certificate", "replay", str(founded.root), "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"revoked": 1, "unknown": 1, "epoch": NUMBER + 1}
+    assert told == {"revoked": 1, "unknown": 1, "epoch": number + 1}
 
     async def look(tx):
         row = await register.read(tx, serial)
