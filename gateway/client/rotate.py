@@ -4,13 +4,14 @@
 due is done in the background, by one process of those that share a profile (`slots.renewing`), in
 the steps of `renewal`. To exchange, streams come to an end by themselves, calls wait some
 milliseconds, channels close and open again. A failure is tried again later with the same new key,
-and never fails what the client was asked to do.
+and never fails what the client was asked to do; a disk that keeps no journal is one too.
 """
 
 import asyncio
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from gateway.client import papers, renewal, slots
@@ -34,6 +35,8 @@ _TURNS = 600
 _EXCHANGE_AGAIN_S = 600.0
 # An answer of this age is asked for again before the exchange: its token would soon end.
 _ANSWER_LIFE_US = 120 * US_PER_S
+# What a renewal fails of: the gateway's refusal, papers that are not what they should be, the disk.
+_FAULTS = (Refusal, PapersError, OSError)
 
 
 class Rotation:
@@ -47,6 +50,8 @@ class Rotation:
         self._task: asyncio.Task[None] | None = None
         self._one = asyncio.Lock()
         self._known: tuple[int, Renewal] | None = None
+        # After a failure that no journal could be written of: its count and pause.
+        self._unkept = Renewal("")
         self._exchange_at = 0.0
         self._mended = ""
 
@@ -57,13 +62,19 @@ class Rotation:
 
     @property
     def renewal(self) -> Renewal:
-        """How far the renewal of the certificate in use is, as kept; raises PapersError."""
-        return renewal.load(self._profile, self.certificate)
+        """How far the renewal of the certificate in use is, as kept; raises PapersError, OSError."""
+        kept, ours = renewal.load(self._profile, self.certificate), self._unkept
+        if ours.serial != kept.serial or ours.failures <= kept.failures:
+            return kept
+        return replace(kept, failures=ours.failures, again_us=ours.again_us)
 
     def look(self) -> None:
         """Begin in the background what is due."""
         if self._task is None or self._task.done():
-            kept, now_us = self._noted(), self._clock.now_us()
+            try:
+                kept, now_us = self._noted(), self._clock.now_us()
+            except OSError:  # what cannot be read now is looked at again
+                return
             due = kept.due(now_us) and self._clock.monotonic() >= self._exchange_at
             if due or kept.window_due(now_us):
                 self._task = asyncio.create_task(self._unnoticed())
@@ -77,12 +88,12 @@ class Rotation:
         """Renew now; returns whether the new certificate is in use.
 
         It is not while another process keeps connections open with the old one: then the exchange
-        follows later, by whichever process comes to it. Raises the refusal.
+        follows later, by whichever process comes to it. Raises the refusal, PapersError, OSError.
         """
         async with self._one:
             try:
                 return await self._at_once()
-            except (Refusal, PapersError) as error:
+            except _FAULTS as error:
                 self._failed(error)
                 raise
 
@@ -99,7 +110,7 @@ class Rotation:
             self._mended = refused
             try:
                 return await self._at_once()
-            except (Refusal, PapersError) as error:
+            except _FAULTS as error:
                 self._failed(error)
                 return False
 
@@ -107,14 +118,17 @@ class Rotation:
         async with self._one:
             try:
                 await self._advance(lambda kept: kept.due(self._clock.now_us()))
-            except (Refusal, PapersError) as error:
+            except _FAULTS as error:
                 self._failed(error)
 
-    def _failed(self, error: Refusal | PapersError) -> None:
-        kept = self.renewal.failed(self._clock.now_us())
-        if isinstance(error, Refusal) and error.reason is Reason.FIELD_INVALID:
-            kept = replace(kept, state="")  # this key will never do
-        self._save(kept)
+    def _failed(self, error: Exception) -> None:
+        with suppress(PapersError, OSError):  # nothing is due either while these cannot be read
+            kept = self.renewal.failed(self._clock.now_us())
+            if isinstance(error, Refusal) and error.reason is Reason.FIELD_INVALID:
+                kept = replace(kept, state="")  # this key will never do
+            # Before it is written: where the disk is full the pause is kept here alone.
+            self._unkept, self._known = kept, None
+            self._save(kept)
 
     async def _at_once(self) -> bool:
         """Renew, whatever the moment; waits for another process that is at it."""
@@ -218,7 +232,7 @@ class Rotation:
 
     def _save(self, kept: Renewal) -> Renewal:
         renewal.save(self._profile, kept)
-        self._known = None
+        self._known, self._unkept = None, Renewal("")
         return kept
 
 

@@ -111,18 +111,26 @@ class CurrentTerms:
         self._clock = clock
         self._callback = callback
         self._seen = self._state()
+        self._unread = ""
         self.current = terms(Files.read(home), home, settings, clock, callback)
 
     def refresh(self) -> bool:
         """Load again when a file changed; returns whether there is new terms.
 
-        Raises ContextError when what is there now gives none; the one in force stays.
+        Raises ContextError when what is there now gives none; the one in force stays. What could
+        not be read is read again each time, and told once.
         """
         state = self._state()
         if state == self._seen:
             return False
-        self._seen = state
-        files = Files.read(self._home)
+        try:
+            files = Files.read(self._home)
+        except ContextError as error:
+            told, self._unread = self._unread, str(error)
+            if told == self._unread:
+                return False
+            raise
+        self._seen, self._unread = state, ""
         before = self.current.lists
         self.current = terms(files, self._home, self._settings, self._clock, self._callback, before)
         return True

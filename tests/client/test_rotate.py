@@ -1,8 +1,11 @@
 """Renewal unnoticed: by the client itself, at its moment, with lost answers, crashes, several processes and a running upload."""
 
 import asyncio
+import errno
 import json
+import os
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -158,6 +161,78 @@ def test_a_failure_is_tried_later_with_the_same_key_and_two_in_a_row_are_told(tm
 
     at = play(tmp_path, scene)
     assert at.gateway.renew_requests == 3
+
+
+@pytest.mark.parametrize("full", ["wholly", "for the journal"])
+def test_a_full_disk_fails_no_call_is_tried_later_and_told(tmp_path, monkeypatch, full):
+    """No task ends unnoticed, nothing is tried at each call; once there is room again it is renewed."""
+    tried = []
+
+    def no_room(real, path, content):
+        if full == "wholly" or path.name == "renewal.json":
+            tried.append(path.name)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, content)
+
+    async def scene(at):
+        at.clock.turn(seconds=seconds(9))
+        async with at.client() as client:
+            with monkeypatch.context() as patched:
+                for module in (rotate, renewal, slots):
+                    write = partial(no_room, module.write_private)
+                    patched.setattr(module, "write_private", write)
+                for failures, pause in ((1, 61), (2, 121)):
+                    for _ in range(3):
+                        await at.call(client)
+                        await client.rotation.settled()
+                        assert client.rotation._task.exception() is None
+                    assert client.rotation.renewal.failures == failures
+                    assert client.rotation.renewal.failing() == (failures == 2)
+                    at.clock.turn(seconds=pause)
+                # Each attempt meets the disk once, and so does the note of its failure.
+                assert len(tried) == 4
+                with pytest.raises(OSError, match="No space"):
+                    await client.rotation.renew()
+            assert client.rotation.renewal.failures == 3
+            at.clock.turn(seconds=seconds(0.1))
+            await at.call(client)
+            await client.rotation.settled()
+            await at.call(client)
+            assert client.rotation.renewal.failures == 0
+
+    at = play(tmp_path, scene)
+    assert at.gateway.came[-1][1] == 2
+    assert slots.current(tmp_path).number == 1
+
+
+def test_a_full_disk_does_not_hide_why_an_expired_certificate_was_refused(tmp_path, monkeypatch):
+    async def scene(at):
+        at.clock.turn(seconds=seconds(16))
+        async with at.client() as client:
+            with monkeypatch.context() as patched:
+                patched.setattr(rotate, "write_private", no_room)
+                with pytest.raises(Refusal) as raised:
+                    await at.call(client)
+            assert raised.value.reason is Reason.CERT_EXPIRED
+
+    def no_room(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    play(tmp_path, scene)
+
+
+def test_what_cannot_be_read_fails_no_look(tmp_path):
+    async def scene(at):
+        at.clock.turn(seconds=seconds(9))
+        async with at.client() as client:
+            await at.call(client)
+            await client.rotation.settled()
+            at.profile.certificate.rename(tmp_path / "away")
+            client.rotation._known = None
+            client.rotation.look()
+            (tmp_path / "away").rename(at.profile.certificate)
+
+    play(tmp_path, scene)
 
 
 def test_a_key_that_will_never_do_is_not_kept(tmp_path):

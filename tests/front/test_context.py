@@ -1,4 +1,7 @@
+import errno
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -42,6 +45,30 @@ def test_a_wrong_file_is_told_once_and_the_terms_stay(home):
         current.refresh()
     assert not current.refresh()
     assert current.current is before
+
+
+def test_what_could_not_be_read_for_a_moment_is_read_again_and_told_once(home, monkeypatch):
+    current, read = terms(home), Path.read_bytes
+    crl.write(home.crl, crl.build(ceremony.client_authority(home), [], 5, SYSTEM.now_us()))
+
+    def out_of_descriptors(path):
+        if path == home.crl:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", out_of_descriptors)
+        with pytest.raises(ContextError, match="Too many open files"):
+            current.refresh()
+        assert not current.refresh()
+    assert current.refresh()
+    assert current.current.crl_number == 5
+    home.crl.rename(home.crl.with_name("away"))
+    with pytest.raises(ContextError, match="No such file"):
+        current.refresh()
+    assert not current.refresh()
+    home.crl.with_name("away").rename(home.crl)
+    assert not current.refresh(), "the very same file is back"
 
 
 @pytest.mark.parametrize("which", ["anchor", "key", "chain", "crl"])
