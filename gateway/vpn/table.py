@@ -18,6 +18,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # The same few hundred come again and again; whatever else comes is parsed anew.
 ADDRESSES_MAX = 1_024
+# As many networks as a province's tunnels have are told again every second.
+NETWORKS_MAX = 16_384
+_BITS = {4: 32, 6: 128}
 # A VPN on the same machine answers within milliseconds; one that does not is not to be relied on.
 ANSWER_S = 0.5
 # Far above a thousand peers with a dozen networks each.
@@ -45,30 +48,53 @@ class Peer:
 class Table:
     """The peers of one answer, by network."""
 
-    def __init__(self, peers: Iterable[Peer]) -> None:
-        """Take the peers as they were told, two owners of one network included."""
-        self._owners: dict[tuple[int, int, int], dict[str, Peer]] = defaultdict(dict)
-        for peer in peers:
-            for network in peer.networks:
-                key = network.version, network.prefixlen, int(network.network_address)
-                self._owners[key][peer.name] = peer
-        lengths = {(version, length) for version, length, _ in self._owners}
-        self._lengths = {
-            version: sorted((length for other, length in lengths if other == version), reverse=True)
-            for version in (4, 6)
-        }
+    def __init__(self, peers: Iterable[Peer], before: "Table | None" = None) -> None:
+        """Take the peers as they were told, two owners of one network included.
+
+        Where `before` has the same networks of the same peers, its routes are taken as they are.
+        """
+        self._peers = {peer.name: peer for peer in peers}
+        told = [(peer.name, peer.networks) for peer in self._peers.values()]
+        same = before is not None and before.routes.told == told
+        self.routes: Routes = before.routes if before is not None and same else Routes(told)
 
     def owner(self, text: str) -> Peer:
         """Return whose address this is; raises ORIGIN_NOT_TUNNEL, ORIGIN_AMBIGUOUS."""
-        address = address_of(text)
-        number, bits = int(address), address.max_prefixlen
-        for length in self._lengths[address.version]:
-            prefix = number >> (bits - length) << (bits - length)
-            owners = self._owners.get((address.version, length, prefix))
-            if owners:
-                if len(owners) > 1:
+        return self._peers[self.routes.owner(address_of(text))]
+
+
+class Routes:
+    """Which peer has which network: of each length of prefix, longest first, the owners."""
+
+    def __init__(self, told: list[tuple[str, tuple[Network, ...]]]) -> None:
+        """Take names with their networks, as they were told."""
+        self.told = told
+        # Family and length -> the prefix as a number -> its owner, or None where two claim it.
+        found: dict[tuple[int, int], dict[int, str | None]] = defaultdict(dict)
+        for name, networks in told:
+            for network in networks:
+                owners = found[network.version, network.prefixlen]
+                prefix = int(network.network_address) >> _BITS[network.version] - network.prefixlen
+                owners[prefix] = name if owners.get(prefix, name) == name else None
+        self._steps = {
+            version: [
+                (bits - length, found[version, length])
+                for length in range(bits, -1, -1)
+                if (version, length) in found
+            ]
+            for version, bits in _BITS.items()
+        }
+
+    def owner(self, address: Address) -> str:
+        """Return the owner's name; raises ORIGIN_NOT_TUNNEL, ORIGIN_AMBIGUOUS."""
+        number = int(address)
+        for shift, owners in self._steps[address.version]:
+            prefix = number >> shift
+            if prefix in owners:
+                name = owners[prefix]
+                if name is None:
                     raise refuse(Reason.ORIGIN_AMBIGUOUS)
-                return next(iter(owners.values()))
+                return name
         raise refuse(Reason.ORIGIN_NOT_TUNNEL)
 
 
@@ -119,6 +145,7 @@ class Asked:
             self._asking = None
 
 
+@functools.lru_cache(maxsize=NETWORKS_MAX)
 def network_of(text: str) -> Network:
     """Return a network; raises MalformedAnswerError."""
     try:

@@ -8,7 +8,6 @@ device's private key: it is stepped over and never kept.
 import asyncio
 import base64
 import binascii
-import re
 from collections.abc import Iterator
 
 from gateway.clock import US_PER_S, Clock
@@ -26,27 +25,11 @@ from gateway.vpn.table import (
     Table,
     network_of,
 )
+from gateway.vpn.uapi import KEY_BYTES, Answers, ascii_text, number
+from gateway.vpn.uapi import endpoint as outside
 
 KIND = "wireguard"
 SOCKETS = "/var/run/wireguard"
-_KEY_BYTES = 32
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
-# An address with port, as both answers write it; it is compared and told, never connected to.
-_ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.%\w]{2,64}\]|[0-9.]{7,15}):[0-9]{1,5}", re.ASCII)
-_OF_DEVICE = frozenset({"private_key", "listen_port", "fwmark"})
-_OF_PEER = frozenset(
-    {
-        "preshared_key",
-        "protocol_version",
-        "endpoint",
-        "last_handshake_time_sec",
-        "last_handshake_time_nsec",
-        "tx_bytes",
-        "rx_bytes",
-        "persistent_keepalive_interval",
-        "allowed_ip",
-    }
-)
 # wg(8): the device's line has four columns, a peer's eight.
 _DUMP_DEVICE_COLUMNS = 4
 _DUMP_PEER_COLUMNS = 8
@@ -66,6 +49,9 @@ class WireguardTunnels:
         self._device = way.device
         self._tool = settings.wireguard.tool
         self._named = settings.wireguard.socket
+        self._answers = Answers()
+        # What was told last: who may use which address is seldom told otherwise.
+        self._last: Table | None = None
         self._asked = Asked(self._ask, rules.cache_s, clock, f"{KIND}:{way.device}")
 
     async def whois(self, address: str, listener: str, interface: str | None) -> Sighting:  # noqa: ARG002  the protocol's
@@ -86,8 +72,11 @@ class WireguardTunnels:
         except FileNotFoundError:
             if self._named:
                 raise
-            return Table(parse_dump(await _dump(self._tool, self._device)))
-        return Table(parse_uapi(said))
+            peers = parse_dump(await _dump(self._tool, self._device))
+        else:
+            peers = self._answers.read(said)
+        self._last = Table(peers, self._last)
+        return self._last
 
 
 async def _uapi(path: str) -> bytes:
@@ -132,33 +121,17 @@ async def _dump(tool: str, device: str) -> bytes:
             await process.wait()
 
 
-def parse_uapi(answer: bytes) -> list[Peer]:
-    """Return the peers of an answer to "get=1"; raises MalformedAnswerError."""
-    lines = _text(answer).removesuffix("\n\n").split("\n")
-    if lines.pop() != "errno=0":
-        raise MalformedAnswerError("the device says an error, or no result")
-    sections: list[tuple[str, list[tuple[str, str]]]] = []
-    for line in lines:
-        key, equals, value = line.partition("=")
-        if not equals:
-            raise MalformedAnswerError("a line without a value")
-        if key == "public_key":
-            sections.append((_of_hex(value), []))
-        elif key not in (_OF_PEER if sections else _OF_DEVICE):
-            raise MalformedAnswerError("an unknown key")
-        elif sections:
-            sections[-1][1].append((key, value))
-    return _distinct([_peer(name, pairs) for name, pairs in sections])
-
-
 def parse_dump(answer: bytes) -> list[Peer]:
     """Return the peers of `wg show DEVICE dump`; raises MalformedAnswerError."""
-    *lines, end = _text(answer).split("\n")
+    *lines, end = ascii_text(answer).split("\n")
     if end or not lines:
         raise MalformedAnswerError("the answer is cut short")
     if len(lines[0].split("\t")) != _DUMP_DEVICE_COLUMNS:
         raise MalformedAnswerError("the first line is not the device's")
-    return _distinct(list(_dumped(lines[1:])))
+    peers = list(_dumped(lines[1:]))
+    if len({peer.name for peer in peers}) != len(peers):
+        raise MalformedAnswerError("a peer is named twice")
+    return peers
 
 
 def _dumped(lines: list[str]) -> Iterator[Peer]:
@@ -173,44 +146,9 @@ def _dumped(lines: list[str]) -> Iterator[Peer]:
         yield Peer(
             _of_base64(name),
             tuple(networks),
-            (_number(handshake_s) * US_PER_S) or None,
-            "" if endpoint == _NONE else _endpoint(endpoint),
+            (number(handshake_s) * US_PER_S) or None,
+            "" if endpoint == _NONE else outside(endpoint),
         )
-
-
-def _peer(name: str, pairs: list[tuple[str, str]]) -> Peer:
-    once = dict(pairs)
-    networks = tuple(network_of(value) for key, value in pairs if key == "allowed_ip")
-    if len(once) + max(0, len(networks) - 1) != len(pairs):
-        raise MalformedAnswerError("a peer says one thing twice")
-    seconds = _number(once.get("last_handshake_time_sec", "0"))
-    nanoseconds = _number(once.get("last_handshake_time_nsec", "0"))
-    handshake_us = seconds * US_PER_S + nanoseconds // 1000
-    endpoint = _endpoint(once["endpoint"]) if "endpoint" in once else ""
-    return Peer(name, networks, handshake_us or None, endpoint)
-
-
-def _distinct(peers: list[Peer]) -> list[Peer]:
-    if len({peer.name for peer in peers}) != len(peers):
-        raise MalformedAnswerError("a peer is named twice")
-    return peers
-
-
-def _text(answer: bytes) -> str:
-    try:
-        return answer.decode("ascii")
-    except UnicodeDecodeError:
-        raise MalformedAnswerError("not ASCII") from None
-
-
-def _of_hex(text: str) -> str:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        raise MalformedAnswerError("a key is not hex") from None
-    if len(key) != _KEY_BYTES:
-        raise MalformedAnswerError("a key has another length")
-    return base64.b64encode(key).decode()
 
 
 def _of_base64(text: str) -> str:
@@ -218,18 +156,6 @@ def _of_base64(text: str) -> str:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise MalformedAnswerError("a key is not base64") from None
-    if len(key) != _KEY_BYTES:
+    if len(key) != KEY_BYTES:
         raise MalformedAnswerError("a key has another length")
     return base64.b64encode(key).decode()
-
-
-def _number(text: str) -> int:
-    if not _NUMBER.fullmatch(text):
-        raise MalformedAnswerError("not a number")
-    return int(text)
-
-
-def _endpoint(text: str) -> str:
-    if not _ENDPOINT.fullmatch(text):
-        raise MalformedAnswerError("not an endpoint")
-    return text

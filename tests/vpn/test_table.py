@@ -123,3 +123,19 @@ def test_an_old_answer_is_not_kept_for_who_is_away():
             await known.table()
 
     asyncio.run(run())
+
+
+def test_the_same_networks_keep_their_routes_and_others_do_not():
+    before = Table([peer("a", "10.0.0.0/24"), peer("b", "10.0.1.0/24")])
+    moved = Peer("a", before.owner("10.0.0.1").networks, 7, "192.0.2.1:1")
+    after = Table([moved, peer("b", "10.0.1.0/24")], before)
+    assert after.routes is before.routes
+    assert after.owner("10.0.0.1") is moved
+    for others in (
+        [peer("a", "10.0.0.0/24")],
+        [peer("b", "10.0.0.0/24"), peer("a", "10.0.1.0/24")],
+    ):
+        table = Table(others, after)
+        assert table.owner("10.0.0.1") is others[0]
+        assert table.routes is not after.routes
+    assert refused(Table([], after), "10.0.0.1") is Reason.ORIGIN_NOT_TUNNEL
