@@ -19,6 +19,13 @@ from gateway.vpn.vici import Section
 KIND = "strongswan"
 # Seconds in an unsigned number of 64 bits would pass; an SA of a hundred years is nonsense.
 _AGE_DIGITS = 10
+# While charon negotiates what follows, the SA before it carries on, for minutes where the peer does
+# not answer (tests/vpn/charon.json). One that was told to end waits for that answer too, and ends.
+_STANDING = frozenset({"ESTABLISHED", "REKEYING"})
+_CARRYING = frozenset({"INSTALLED", "REKEYING"})
+_ENDING = "IKE_DELETE"
+# Where they differ, what was proven by EAP or XAuth; the identity of IKE is then only claimed.
+_IDENTITIES = ("remote-eap-id", "remote-xauth-id", "remote-id")
 
 
 class StrongswanTunnels:
@@ -58,34 +65,42 @@ def peers(listed: list[Section], now_us: int) -> list[Peer]:
     One identity may have two SAs, while they are made anew: the younger proof counts.
     """
     found: dict[str, Peer] = {}
-    for one in sorted(_established(listed, now_us), key=lambda peer: peer.handshake_us or 0):
+    for one in sorted(_standing(listed, now_us), key=lambda peer: peer.handshake_us or 0):
         before = found.get(one.name)
         networks = one.networks if before is None else (*before.networks, *one.networks)
         found[one.name] = Peer(one.name, networks, one.handshake_us, one.endpoint)
     return list(found.values())
 
 
-def _established(listed: list[Section], now_us: int) -> Iterator[Peer]:
+def _standing(listed: list[Section], now_us: int) -> Iterator[Peer]:
     for event in listed:
         for sa in event.values():
             if not isinstance(sa, dict):
                 raise MalformedAnswerError("an SA is no section")
-            if sa.get("state") != "ESTABLISHED":
+            if sa.get("state") not in _STANDING or _ENDING in _texts(sa, "tasks-queued"):
                 continue
-            children = [one for one in _sections(sa) if one.get("state") == "INSTALLED"]
+            children = [one for one in _sections(sa) if one.get("state") in _CARRYING]
             told = [network for child in children for network in _texts(child, "remote-ts")]
             # A port or protocol behind a network ("10.0.0.1/32[tcp/443]") narrows what may pass,
             # not whose the address is.
-            networks = [network_of(one.split("[")[0]) for one in told]
-            ages = [_age(sa, "established")]
-            ages += [_age(one, key) for one in children for key in ("install-time", "use-in")]
-            known = [age for age in ages if age is not None]
-            yield Peer(
-                _text(sa, "remote-id"),
-                tuple(networks),
-                now_us - min(known) * US_PER_S if known else None,
+            networks = tuple(network_of(one.split("[")[0]) for one in told)
+            identity = next((key for key in _IDENTITIES if key in sa), "remote-id")
+            peer = Peer(
+                _text(sa, identity),
+                networks,
+                _proven_us(sa, children, now_us),
                 f"{_text(sa, 'remote-host')}:{_text(sa, 'remote-port')}",
             )
+            # A second host with the same key gets no network, and must not speak for the first.
+            if networks:
+                yield peer
+
+
+def _proven_us(sa: Section, children: list[Section], now_us: int) -> int | None:
+    ages = [_age(sa, "established")]
+    ages += [_age(one, key) for one in children for key in ("install-time", "use-in")]
+    known = [age for age in ages if age is not None]
+    return now_us - min(known) * US_PER_S if known else None
 
 
 def _sections(sa: Section) -> list[Section]:

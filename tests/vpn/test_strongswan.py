@@ -1,4 +1,12 @@
-"""What charon lists: identities, their networks, and when each was last proven alive."""
+"""What charon lists: identities, their networks, and when each was last proven alive.
+
+charon.json holds answers of a real charon (5.9.8, kernel-libipsec), as `vici.list_sas` read them,
+without the fields that nobody reads: 140105 and 140106 stand, then the gateway negotiates anew while
+the county does not answer.
+"""
+
+import json
+from pathlib import Path
 
 import pytest
 
@@ -8,11 +16,50 @@ from gateway.vpn.table import MalformedAnswerError
 from tests.vpn.fakes import sa
 
 NOW_US = 1_790_000_000 * US_PER_S
+RECORDED = json.loads((Path(__file__).parent / "charon.json").read_text())
+COUNTY, OTHER = "county@140105.example", "county@140106.example"
 IDENTITY = "C=CN, O=Taiyuan CDC, CN=c_ec"
 
 
 def age_s(found):
     return (NOW_US - found.handshake_us) // US_PER_S
+
+
+def recorded(name):
+    """Networks, age and endpoint by identity, as a real charon told them."""
+    return {
+        one.name: (" ".join(map(str, one.networks)), age_s(one), one.endpoint)
+        for one in peers(RECORDED[name], NOW_US)
+    }
+
+
+def test_a_real_charon_tells_whose_tunnels_stand():
+    assert recorded("standing") == {
+        COUNTY: ("10.66.1.5/32", 1, "10.99.0.2:4500"),
+        OTHER: ("10.66.1.6/32", 3, "10.99.0.3:4500"),
+    }
+
+
+@pytest.mark.parametrize("name", ["child rekeying", "child rekeyed", "ike rekeying"])
+def test_what_is_being_made_anew_carries_on(name):
+    networks, _, endpoint = recorded(name)[COUNTY]
+    assert (networks, endpoint) == ("10.66.1.5/32", "10.99.0.2:4500")
+
+
+def test_one_that_was_told_to_end_owns_nothing_though_it_waits_for_an_answer():
+    assert set(recorded("told to end")) == {OTHER}
+
+
+def test_a_second_host_with_the_same_key_moves_nobody_while_it_has_no_network():
+    assert recorded("two of one") == {COUNTY: ("10.66.1.5/32", 2, "10.99.0.2:4500")}
+
+
+@pytest.mark.parametrize("key", ["remote-eap-id", "remote-xauth-id"])
+def test_the_identity_that_was_proven_counts_not_the_one_that_was_claimed(key):
+    one = sa(IDENTITY, "10.66.1.10/32")
+    one["ike"][key] = "another"
+    [found] = peers([one], NOW_US)
+    assert found.name == "another"
 
 
 def test_an_identity_and_its_networks():
@@ -31,9 +78,10 @@ def test_the_last_packet_through_it_proves_that_it_is_alive():
 
 def test_one_that_does_not_stand_owns_nothing():
     assert peers([sa(IDENTITY, "10.66.1.10/32", state="CONNECTING")], NOW_US) == []
-    one = sa(IDENTITY, "10.66.1.10/32")
-    one["ike"]["child-sas"]["net-1"]["state"] = "REKEYED"
-    assert peers([one], NOW_US)[0].networks == ()
+    for state in ("REKEYED", "DELETED", "ROUTED"):
+        one = sa(IDENTITY, "10.66.1.10/32")
+        one["ike"]["child-sas"]["net-1"]["state"] = state
+        assert peers([one], NOW_US) == []
 
 
 def test_while_it_is_made_anew_the_younger_proof_counts():
