@@ -133,6 +133,11 @@ class Home:
         return self.run("front") / "control.sock"
 
     @property
+    def tunnels_socket(self) -> Path:
+        """Where the supervisor tells the front what WireGuard knows of its peers."""
+        return self.run("front") / "tunnels.sock"
+
+    @property
     def signer_socket(self) -> Path:
         """The signer's socket."""
         return self.run("signer") / "signer.sock"

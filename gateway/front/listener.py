@@ -33,7 +33,7 @@ from gateway.link.connection import Connection
 from gateway.link.control import ControlServer
 from gateway.store import roles
 from gateway.store.database import Database
-from gateway.vpn import ingress
+from gateway.vpn import ingress, window
 from gateway.vpn.peers import Peers
 from gateway.vpn.providers import provider
 from gateway.vpn.proxyproto import Introductions
@@ -75,7 +75,8 @@ class Front:
         self._control = ControlServer(self._find)
         patience = _patience(settings, policies)
         rules = policies.tunnels
-        self._tunnels = provider(settings.origin, self._way, rules, clock)
+        origin = window.through(home, settings.origin)
+        self._tunnels = provider(origin, self._way, rules, clock)
         self._peers = Peers(database, rules, clock)
         self.connections = Connections(
             database,

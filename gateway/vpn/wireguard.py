@@ -68,18 +68,18 @@ class WireguardTunnels:
 
     async def _ask(self) -> Table:
         try:
-            said = await _uapi(self._named or f"{SOCKETS}/{self._device}.sock")
+            said = await ask_socket(self._named or f"{SOCKETS}/{self._device}.sock")
         except FileNotFoundError:
             if self._named:
                 raise
-            peers = parse_dump(await _dump(self._tool, self._device))
+            peers = parse_dump(await ask_tool(self._tool, self._device))
         else:
             peers = self._answers.read(said)
         self._last = Table(peers, self._last)
         return self._last
 
 
-async def _uapi(path: str) -> bytes:
+async def ask_socket(path: str) -> bytes:
     """Return the socket's answer up to its empty line; raises OSError, MalformedAnswerError."""
     reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_BYTES)
     try:
@@ -91,7 +91,7 @@ async def _uapi(path: str) -> bytes:
         writer.close()
 
 
-async def _dump(tool: str, device: str) -> bytes:
+async def ask_tool(tool: str, device: str) -> bytes:
     """Return what `wg` prints; raises OSError, MalformedAnswerError."""
     process = await asyncio.create_subprocess_exec(
         tool,
