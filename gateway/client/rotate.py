@@ -62,7 +62,7 @@ class Rotation:
 
     @property
     def renewal(self) -> Renewal:
-        """How far the renewal of the certificate in use is, as kept; raises PapersError, OSError."""
+        """How far the renewal of the certificate in use is; raises PapersError, OSError."""
         kept, ours = renewal.load(self._profile, self.certificate), self._unkept
         if ours.serial != kept.serial or ours.failures <= kept.failures:
             return kept

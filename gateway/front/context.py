@@ -6,7 +6,7 @@ certificate makes new ones; connections that stand keep theirs. They are made fr
     the client authorities' certificates   one or more; each is an anchor, there is no other
     their revocation lists                 one of each, signed by it, its number never smaller
     the server's key and chain             root-issued; renewed while the gateway runs
-    the root's certificate                 told to whoever enrols
+    the roots' certificates                the one above the server's is told to whoever enrols
 """
 
 from collections.abc import Callable, Sequence
@@ -78,8 +78,8 @@ class Listed:
 class Terms:
     """What judges a handshake and what comes after, all of the same files.
 
-    `context` is the doors', `enrolment` the other listener's, `root` the newest root, PEM; `lists`
-    stand in the order of the authorities.
+    `context` is the doors', `enrolment` the other listener's, `root` the root above the server's
+    certificate, PEM; `lists` stand in the order of the authorities.
     """
 
     context: SSL.Context
@@ -173,7 +173,7 @@ def terms(
             _context(_Server(key, chain), None, callback),
             Verifier(trust, settings.trust_domain, clock),
             lists,
-            ceremony.pem(roots[0]),
+            ceremony.pem(authorities.shown_root(roots, chain)),
         )
     except (SSL.Error, crypto.Error, SettingsError) as error:
         raise ContextError(f"OpenSSL does not take the files: {error}") from None

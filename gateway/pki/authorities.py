@@ -79,6 +79,15 @@ def roots(home: Home) -> list[Certificate]:
     return read(home.root_certificate)
 
 
+def shown_root(own: Sequence[Certificate], chain: Sequence[Certificate]) -> Certificate:
+    """Return the root above the front's chain (leaf first): a new client checks the front by it.
+
+    While a root is being followed that is the old one, until the front's own certificate has gone
+    over; where none signed the chain, the newest.
+    """
+    return next((root for root in own if _signed_by(chain[-1], root)), own[0])
+
+
 def issuing(anchors: Sequence[Anchor]) -> Authority:
     """Return the authority that issues: the first, where it is ours. Raises SettingsError."""
     if not anchors or not anchors[0].ours:

@@ -4,7 +4,8 @@
     2 it is not burnt                                                         CODE_BURNT
     3 the request is good: proof of possession, key, not one of ours          FIELD_INVALID, counted
     4 no other key was shown for the code                                     CODE_BURNT, burns it
-    5 the code was used with this very key: the same certificate again
+    5 the code was used with this very key: the same certificate again, unless it was taken back
+                                        CERT_REVOKED, CERT_SUPERSEDED, LINEAGE_LOCKED
     6 nobody ever had a certificate for the key                               FIELD_INVALID, counted
     7 a second officer has confirmed the key, where one must                  APPROVAL_PENDING
     8 organisation and bearer are active                        ORGANISATION_SUSPENDED and the like
@@ -80,7 +81,7 @@ async def enrol(issuer: Issuer, tx: Transaction, request: Request) -> Enrolled |
         await tx.execute(_BURN, (found.id,))
         return Denied(refuse(Reason.CODE_BURNT), found, ALERT_BURNT)
     if found.serial is not None:  # 5
-        return Enrolled(found, await register.issued(tx, found.serial))
+        return await _again(tx, found, found.serial)
     try:
         await register.require_new_key(tx, spki)  # 6
     except Refusal as refusal:
@@ -95,6 +96,15 @@ async def enrol(issuer: Issuer, tx: Transaction, request: Request) -> Enrolled |
     issued = await register.insert(tx, made.certificate, subject, by, purpose=found.purpose)
     await tx.execute(_ISSUED, (spki, issued.serial, found.id))
     return Enrolled(found, issued)
+
+
+async def _again(tx: Transaction, found: Invitation, serial: str) -> Enrolled | Denied:
+    """Answer a lost reply; who bears what was taken back learns it here, not at the next door."""
+    row = await register.read(tx, serial)
+    defect = None if row is None else row.life.registered()
+    if defect is not None:
+        return Denied(refuse(defect), found)
+    return Enrolled(found, await register.issued(tx, serial))
 
 
 def _is_over(found: Invitation, now_us: int) -> bool:

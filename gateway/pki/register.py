@@ -39,11 +39,16 @@ _LINEAGE = (
     " VALUES (%s, %s, %s, %s, %s, %s)"
 )
 # Many issue at a time, one revokes: what is under way when a revocation begins is waited for.
-_ISSUING = "SELECT pg_advisory_xact_lock_shared(hashtextextended('gateway.certificate', 0))"
+_ISSUING = (
+    "SELECT set_config('idle_in_transaction_session_timeout', %s, true),"
+    " pg_advisory_xact_lock_shared(hashtextextended('gateway.certificate', 0))"
+)
 _REVOKING = "SELECT pg_advisory_xact_lock(hashtextextended('gateway.certificate', 0))"
 _PATIENCE = "SELECT set_config('lock_timeout', %s, true)"
-# An issuance takes some 10 ms; a group of 64 less than this.
-PATIENCE_MS = 2_000
+# An issuance takes some 10 ms, a group of 64 less than a second. Whose process stands still within
+# one for so long is thrown out by the server, and what it had under way is undone; a revocation
+# has the patience for that.
+STILL_MS, PATIENCE_MS = 3_000, 4_000
 _LOCK_TIMEOUT = "55P03"
 # Whose key it is, is decided for one request at a time.
 _KEY_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -157,15 +162,16 @@ async def issuing(tx: Transaction) -> None:
     """Hold revocation off until this transaction ends; called before it reads what it decides by.
 
     Otherwise what it issues could stay in force: a revocation does not see what is not committed.
+    From here on the transaction may not stand still for longer than STILL_MS.
     """
-    await tx.fetch(_ISSUING)
+    await tx.fetch(_ISSUING, (f"{STILL_MS}ms",))
 
 
 async def revoking(tx: Transaction) -> bool:
     """Wait for what is being issued, hold off what would be until this one ends; return whether.
 
-    Not for long: an issuer that stands still, or was taken over, must not keep anybody from
-    revoking what there is.
+    Not for ever: an issuer that was taken over sets itself no limit (`issuing`), and must not keep
+    anybody from revoking what there is.
     """
     await tx.execute("SAVEPOINT revoking")
     try:

@@ -11,7 +11,7 @@ from gateway.clock import Clock
 from gateway.config.home import Home
 from gateway.config.policies import EnrolmentRules
 from gateway.errors import Reason, refuse
-from gateway.pki import der, invitation
+from gateway.pki import authorities, invitation
 from gateway.pki.invitation import Invitation, Officer, Wanted
 from gateway.services import certificates, pages, requests
 from gateway.services.call import Call, told
@@ -167,6 +167,7 @@ def _target(found: Invitation, event: Event) -> Event:
 
 
 def _pin(home: Home) -> str:
-    """Return the SHA-256 of the newest root, hex: read anew, for it may have been followed."""
-    [root, *_] = der.certificates(home.root_certificate.read_bytes())
+    """Return the SHA-256 of the root above the front, hex: read anew, for it may be followed."""
+    shown = authorities.read(home.server_certificate)
+    root = authorities.shown_root(authorities.roots(home), shown)
     return hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest()

@@ -112,6 +112,25 @@ def test_73_a_lost_answer_is_answered_with_the_same_certificate(province, capsys
     quiet(capsys, province.run(work(province.world)))
 
 
+def test_73_what_was_revoked_meanwhile_is_not_handed_out_again(province, capsys):
+    """Who revokes a certificate within its code's life need not fear that the code brings it back."""
+
+    async def work(world):
+        made, key = await invite(world), new_key()
+        first = await enrol(world, made.code, key)
+        world.sql(
+            "UPDATE gateway.certificate SET state = 2, revoked_us = 1 WHERE serial = %s",
+            first.certificate.serial,
+        )
+        leaf = await attacked(world, enrol(world, made.code, key), made.code, "CERT_REVOKED")
+        assert leaf["detail"]["invitation"] == made.invitation_id
+        assert "alert" not in leaf["detail"]
+        await served(world)
+        return made.code
+
+    quiet(capsys, province.run(work(province.world)))
+
+
 @pytest.mark.parametrize("wrong", ["expired", "cancelled", "other tunnel", "unknown", "no code"])
 def test_74_75_a_code_too_late_or_through_another_tunnel(province, capsys, wrong):
     async def work(world):

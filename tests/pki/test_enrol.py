@@ -57,6 +57,30 @@ def test_a_lost_answer_is_answered_with_the_same_certificate(conninfo):
     at_the_office(conninfo, scene)
 
 
+TAKEN_BACK = {
+    Reason.CERT_REVOKED: "UPDATE gateway.certificate SET state = 2, revoked_us = 1",
+    Reason.CERT_SUPERSEDED: "UPDATE gateway.certificate SET state = 3, revoked_us = 1",
+    Reason.LINEAGE_LOCKED: "UPDATE gateway.lineage SET locked_us = 1",
+}
+
+
+@pytest.mark.parametrize("reason", TAKEN_BACK, ids=str)
+def test_what_was_taken_back_meanwhile_is_not_answered_again(conninfo, reason):
+    async def scene(office):
+        code, key = await office.invite(), new_key()
+        await office.enrol(code, key)
+        await office.sql(TAKEN_BACK[reason])
+        for _ in range(2):
+            done = await office.enrol(code, key)
+            assert isinstance(done, Denied)
+            assert (done.refusal.reason, done.alert) == (reason, "")
+            assert done.invitation.serial in await office.rows()
+        assert (await office.invitation()).state is State.ISSUED
+        assert isinstance(await office.enrol(await office.invite(number="2"), new_key()), Enrolled)
+
+    at_the_office(conninfo, scene)
+
+
 def test_fifty_at_once_make_one_certificate(conninfo):
     """72: the invitation's row is locked: one after the other."""
 

@@ -7,6 +7,7 @@ from gateway.pki import enrol, keys, publish, register, revoke, succession
 from gateway.pki.invitation import State
 from gateway.pki.register import Bearer
 from gateway.pki.revoke import Target
+from gateway.store.errors import StoreError
 from tests.papers import new_key, request_for
 from tests.pki.office import CHEN, HIS, OTHER, Office, at_the_office, oldest
 
@@ -190,13 +191,50 @@ def test_who_is_enrolling_meanwhile_is_revoked_too(conninfo):
     at_the_office(conninfo, scene)
 
 
-def test_an_issuer_that_stands_still_keeps_nobody_from_revoking(conninfo, monkeypatch, capsys):
+@pytest.mark.parametrize("under_way", ["enrolment", "renewal"])
+@pytest.mark.parametrize("covers", ["bearer", "organisation"])
+def test_what_an_issuer_that_stands_still_has_under_way_is_undone(
+    conninfo, monkeypatch, capsys, under_way, covers
+):
+    """The server throws it out within the revocation's patience: there is no race left to lose."""
+    monkeypatch.setattr(register, "STILL_MS", 300)
+
+    async def scene(office):
+        first = await office.enrolled()
+        asked = enrol.Request(await office.invite(number="2"), "140100", request_for(new_key()))
+        target = {
+            "bearer": Target.of_bearer(HIS),
+            "organisation": Target.of_organisation("140100"),
+        }[covers]
+
+        async def stands_still(tx):
+            if under_way == "enrolment":
+                await enrol.enrol(office.issuer, tx, asked)
+            else:
+                await succession.succeed(office.issuer, tx, first.serial, asked.csr)
+            done = await take(office, target)
+            assert (done.certificates, done.invitations) == (1, 1)
+
+        with pytest.raises(StoreError, match="IdleInTransaction"):
+            await office.as_("identity", stands_still)
+        assert await revoked(office) == set(await office.rows()) == {first.serial}
+        assert "stands still" not in "".join(capsys.readouterr())
+        assert (await office.enrol(asked.code, asked.csr)).refusal.reason is Reason.CODE_INVALID
+        await office.enrolled(OTHER, "3")
+
+    at_the_office(conninfo, scene)
+
+
+def test_an_issuer_that_sets_itself_no_limit_keeps_nobody_from_revoking(
+    conninfo, monkeypatch, capsys
+):
     monkeypatch.setattr(register, "PATIENCE_MS", 50)
 
     async def scene(office):
         first = await office.enrolled()
         async with office.databases["identity"].transaction() as tx:
             await register.issuing(tx)
+            await tx.execute("SET LOCAL idle_in_transaction_session_timeout TO DEFAULT")
             # Patience is asked for once: what the same transaction waits for later is not cut short.
             async with office.databases["administration"].transaction() as other:
                 now_us = office.clock.now_us()
