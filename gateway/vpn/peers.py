@@ -1,7 +1,7 @@
 """Joins what a VPN saw with the register: whose tunnel it is, and whether it proves that now.
 
-A sighting of a provider that is its own register (`static`) names the organisation itself. Nothing
-is cached here: who was locked a moment ago is refused.
+A sighting of a provider that is its own register (`static`) names the organisation itself. Who
+comes is looked up, always: who was locked a moment ago is refused.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,6 +20,7 @@ _STATES = (
     "SELECT t.kind, t.peer, t.state FROM gateway.tunnel AS t"
     " JOIN unnest(%s::text[], %s::text[]) AS s (kind, peer) USING (kind, peer)"
 )
+_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'registry'"
 _SEEN = "SELECT gateway.tunnel_seen(%s::text[], %s::text[], %s)"
 
 
@@ -31,6 +32,9 @@ class Peers:
         self._database = database
         self._clock = clock
         self._handshake_us = round(rules.handshake_s * US_PER_S)
+        # Of those that stand: who was good, and at which epoch of the register.
+        self._good: set[Key] = set()
+        self._epoch: object = None
 
     async def origin(self, sighting: Sighting) -> Origin:
         """Return whose tunnel a sighting is of.
@@ -53,14 +57,26 @@ class Peers:
         return seen_us is None or self._clock.now_us() - seen_us > self._handshake_us
 
     async def fallen(self, peers: Collection[Key]) -> Mapping[Key, Reason]:
-        """Return which of these may not be used any more, and why; raises StoreError."""
-        rows = await self._database.fetch(_STATES, _columns(peers))
-        states = {(kind, peer): state for kind, peer, state in rows}
-        return {
+        """Return which of these may not be used any more, and why; raises StoreError.
+
+        Who was good is not looked up again while the register's epoch stands: it moves with every
+        change of a tunnel's state, and is read before the states.
+        """
+        [(epoch,)] = await self._database.fetch(_EPOCH)
+        if epoch != self._epoch:
+            self._good.clear()
+        asked = [key for key in peers if key not in self._good]
+        states: dict[Key, int] = {}
+        if asked:
+            rows = await self._database.fetch(_STATES, _columns(asked))
+            states = {(kind, peer): state for kind, peer, state in rows}
+        fallen = {
             key: Reason.ORIGIN_LOCKED if key in states else Reason.ORIGIN_UNREGISTERED
-            for key in peers
+            for key in asked
             if states.get(key) != ACTIVE
         }
+        self._epoch, self._good = epoch, set(peers) - fallen.keys()
+        return fallen
 
     async def seen(self, peers: Collection[Key]) -> None:
         """Note in the register that these are at work now; raises StoreError."""

@@ -1,8 +1,8 @@
 """Reads what a WireGuard device answers on its socket (www.wireguard.com/xplatform, "get=1").
 
-A thousand peers are told again every second, and most are told as a second ago: who is told in the
-same words is the same peer, and is not read anew. What is told otherwise, or in another order than
-wireguard-go's, is read line by line. Either way nonsense is no answer.
+A thousand peers are told again every second, and most of it as a second ago: what is told in the
+same words is not read anew. Where a peer is told in another order than wireguard-go's, the answer
+is read line by line. Either way nonsense is no answer.
 
 The answer holds the device's private key and the peers' preshared keys: they are stepped over and
 never kept.
@@ -10,10 +10,9 @@ never kept.
 
 import base64
 import re
-from dataclasses import dataclass
 
 from gateway.clock import US_PER_S
-from gateway.vpn.table import MalformedAnswerError, Peer, network_of
+from gateway.vpn.table import MalformedAnswerError, Network, Peer, network_of
 
 KEY_BYTES = 32
 # An address with port, as `wg` writes it too; it is compared and told, never connected to.
@@ -35,30 +34,19 @@ _OF_PEER = frozenset(
         "allowed_ip",
     }
 )
-_NAMED = "\npublic_key="
-_END = "\nerrno=0\n\n"
-# A key in hex and, where wireguard-go has it (device/uapi.go), the preshared key's line behind it.
-_KEY_CHARS = 2 * KEY_BYTES
-_PRESHARED = "\npreshared_key="
-_ALLOWED = "\nallowed_ip="
-_TOLD_AT = _KEY_CHARS + len(_PRESHARED) + _KEY_CHARS
-# The rest of a peer in wireguard-go's order.
-_TOLD = re.compile(
-    rf"\nprotocol_version=[0-9]+(?:\nendpoint=({ENDPOINT}))?"
-    rf"\nlast_handshake_time_sec=({NUMBER})\nlast_handshake_time_nsec=({NUMBER})"
-    r"\ntx_bytes=[0-9]+\nrx_bytes=[0-9]+\npersistent_keepalive_interval=[0-9]+"
-    r"((?:\nallowed_ip=[^\n]+)*)",
-    re.ASCII,
+_NAMED = "public_key="
+_END = "errno=0\n\n"
+# A peer in wireguard-go's order (device/uapi.go): what is compared and read, in groups; the last
+# group is what is no such peer.
+_USUAL = re.compile(
+    r"public_key=([0-9a-f]{64})\n(?:preshared_key=[0-9a-f]{64}\n)?protocol_version=[0-9]+\n"
+    rf"(?:endpoint=({ENDPOINT})\n)?"
+    rf"last_handshake_time_sec=({NUMBER})\nlast_handshake_time_nsec=({NUMBER})\n"
+    r"tx_bytes=[0-9]+\nrx_bytes=[0-9]+\npersistent_keepalive_interval=[0-9]+\n"
+    r"((?:allowed_ip=[^\n]+\n)*)|(.+)",
+    re.ASCII | re.DOTALL,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A peer, how it was told in wireguard-go's order, and the part that says what it may use."""
-
-    text: str
-    allowed: str
-    peer: Peer
+_Words = tuple[str, str, str, str, str, str]
 
 
 class Answers:
@@ -66,30 +54,40 @@ class Answers:
 
     def __init__(self) -> None:
         """Nothing was told yet."""
-        # By key as it was written.
-        self._known: dict[str, _Told] = {}
+        # By key in hex: in which words it was told last, and the peer.
+        self._known: dict[str, tuple[_Words, Peer]] = {}
 
     def read(self, answer: bytes) -> list[Peer]:
         """Return the peers of an answer; raises MalformedAnswerError."""
-        device, *sections = f"\n{ascii_text(answer)}".split(_NAMED)
-        if sections:
-            sections[-1] = _ended(sections[-1])
-        else:
-            device = _ended(device)
+        text = ascii_text(answer)
+        if not f"\n{text}".endswith(f"\n{_END}"):
+            raise MalformedAnswerError("the device says an error, or no result")
+        device, named, rest = text.removesuffix(_END).partition(_NAMED)
         _check_device(device)
-        peers, known = [], {}
-        for section in sections:
-            key = section[:_KEY_CHARS]
-            told = _usual(section, self._known.get(key))
-            if told is None:
-                peers.append(_by_lines(section))
-            else:
-                known[key] = told
-                peers.append(told.peer)
-        if len({peer.name for peer in peers}) != len(peers):
-            raise MalformedAnswerError("a peer is named twice")
-        self._known = known
-        return peers
+        told: list[_Words] = _USUAL.findall(named + rest)
+        if any(words[-1] for words in told):
+            # Another order, or nonsense.
+            peers = [_by_lines(one) for one in rest.split(f"\n{_NAMED}")]
+        else:
+            known = {words[0]: self._read(words) for words in told}
+            peers = [peer for _, peer in known.values()]
+            if len(peers) != len(told):
+                raise MalformedAnswerError("a peer is named twice")
+            self._known = known
+        return distinct(peers)
+
+    def _read(self, words: _Words) -> tuple[_Words, Peer]:
+        before = self._known.get(words[0])
+        if before is None:
+            name, networks = _of_hex(words[0]), _networks(words[4])
+        elif before[0] == words:
+            return before
+        else:
+            name = before[1].name
+            same = before[0][4] == words[4]
+            networks = before[1].networks if same else _networks(words[4])
+        handshake_us = int(words[2]) * US_PER_S + int(words[3]) // 1000
+        return words, Peer(name, networks, handshake_us or None, words[1])
 
 
 def ascii_text(answer: bytes) -> str:
@@ -98,6 +96,13 @@ def ascii_text(answer: bytes) -> str:
         return answer.decode("ascii")
     except UnicodeDecodeError:
         raise MalformedAnswerError("not ASCII") from None
+
+
+def distinct(peers: list[Peer]) -> list[Peer]:
+    """Pass peers none of whom is named twice; raises MalformedAnswerError."""
+    if len({peer.name for peer in peers}) != len(peers):
+        raise MalformedAnswerError("a peer is named twice")
+    return peers
 
 
 def number(text: str) -> int:
@@ -114,14 +119,8 @@ def endpoint(text: str) -> str:
     return text
 
 
-def _ended(last: str) -> str:
-    if not last.endswith(_END):
-        raise MalformedAnswerError("the device says an error, or no result")
-    return last.removesuffix(_END)
-
-
 def _check_device(text: str) -> None:
-    for line in text.split("\n")[1:]:
+    for line in text.splitlines():
         key, equals, _ = line.partition("=")
         if not equals:
             raise MalformedAnswerError("a line without a value")
@@ -129,30 +128,13 @@ def _check_device(text: str) -> None:
             raise MalformedAnswerError("an unknown key")
 
 
-def _usual(section: str, before: _Told | None) -> _Told | None:
-    """Return a peer that is told in wireguard-go's order; None for another order, or nonsense."""
-    # The preshared key stands where it is stepped over, alone in its line.
-    alone = section.find("\n", _KEY_CHARS + 1) == _TOLD_AT
-    if not alone or not section.startswith(_PRESHARED, _KEY_CHARS):
-        return None
-    text = section[_TOLD_AT:]
-    if before is not None and before.text == text:
-        return before
-    found = _TOLD.fullmatch(text)
-    if found is None:
-        return None
-    where, seconds, nanoseconds, allowed = found.groups("")
-    if before is not None and before.allowed == allowed:
-        name, networks = before.peer.name, before.peer.networks
-    else:
-        name = _of_hex(section[:_KEY_CHARS])
-        networks = tuple(map(network_of, allowed.split(_ALLOWED)[1:]))
-    handshake_us = int(seconds) * US_PER_S + int(nanoseconds) // 1000
-    return _Told(text, allowed, Peer(name, networks, handshake_us or None, where))
+def _networks(told: str) -> tuple[Network, ...]:
+    lines = told.split("\n")[:-1]
+    return tuple(network_of(line.removeprefix("allowed_ip=")) for line in lines)
 
 
 def _by_lines(section: str) -> Peer:
-    name, *lines = section.split("\n")
+    name, *lines = section.removesuffix("\n").split("\n")
     pairs = []
     for line in lines:
         key, equals, value = line.partition("=")

@@ -25,7 +25,7 @@ from gateway.vpn.table import (
     Table,
     network_of,
 )
-from gateway.vpn.uapi import KEY_BYTES, Answers, ascii_text, number
+from gateway.vpn.uapi import KEY_BYTES, Answers, ascii_text, distinct, number
 from gateway.vpn.uapi import endpoint as outside
 
 KIND = "wireguard"
@@ -128,10 +128,7 @@ def parse_dump(answer: bytes) -> list[Peer]:
         raise MalformedAnswerError("the answer is cut short")
     if len(lines[0].split("\t")) != _DUMP_DEVICE_COLUMNS:
         raise MalformedAnswerError("the first line is not the device's")
-    peers = list(_dumped(lines[1:]))
-    if len({peer.name for peer in peers}) != len(peers):
-        raise MalformedAnswerError("a peer is named twice")
-    return peers
+    return distinct(list(_dumped(lines[1:])))
 
 
 def _dumped(lines: list[str]) -> Iterator[Peer]:

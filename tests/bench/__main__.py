@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
-from tests.bench import crl, handshake, ingest, memory, revoke
+from tests.bench import crl, handshake, ingest, memory, origin, revoke
 from tests.bench.figures import Figure, publish
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "revoke": revoke.run,
     "crl": crl.run,
     "memory": memory.run,
+    "origin": origin.run,
 }
 
 

@@ -97,3 +97,30 @@ def test_a_removed_peer_never_returns(ask) -> None:
     assert refused(ask, seen(), 3) == Reason.ORIGIN_LOCKED
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         ask(seen(), 1)
+
+
+def test_one_that_stands_is_looked_up_again_whenever_the_register_moved(ask, conninfo) -> None:
+    good, stranger = ("wireguard", KEY), ("wireguard", "other")
+
+    async def run():
+        database = await Database.open(conninfo("front"), application="test", size=1)
+        peers = Peers(database, RULES, TurnedClock(NOW_US))
+        with psycopg.connect(conninfo("owner"), autocommit=True) as connection:
+
+            def turn(state) -> None:
+                connection.execute("UPDATE gateway.tunnel SET state = %s", [state])
+
+            assert await peers.fallen([good]) == {}
+            assert await peers.fallen([good, stranger]) == {stranger: Reason.ORIGIN_UNREGISTERED}
+            turn(2)
+            for _ in range(2):
+                assert await peers.fallen([good]) == {good: Reason.ORIGIN_LOCKED}
+            turn(1)
+            assert await peers.fallen([good]) == {}
+            # Who left meanwhile is not remembered as good.
+            assert await peers.fallen([]) == {}
+            turn(3)
+            assert await peers.fallen([good]) == {good: Reason.ORIGIN_LOCKED}
+        await database.close()
+
+    asyncio.run(run())
