@@ -134,7 +134,7 @@ class Home:
 
     @property
     def tunnels_socket(self) -> Path:
-        """Where the supervisor tells the front what WireGuard knows of its peers."""
+        """Where the supervisor tells the front what the VPN knows of its peers."""
         return self.run("front") / "tunnels.sock"
 
     @property

@@ -21,22 +21,27 @@ Section = dict[str, "str | list[str] | Section"]
 
 async def list_sas(path: str) -> list[Section]:
     """Return each IKE SA that charon lists; raises OSError, MalformedAnswerError."""
+    return [parse(message) for message in await told(path)]
+
+
+async def told(path: str) -> list[bytes]:
+    """Return the messages of the same, as they came; raises OSError, MalformedAnswerError."""
     reader, writer = await asyncio.open_unix_connection(path)
     try:
-        writer.write(packet(REGISTER, "list-sa"))
+        writer.write(WATCH)
         if await _packet(reader) != bytes([CONFIRM]):
             raise MalformedAnswerError("no events to be had")
-        writer.write(packet(REQUEST, "list-sas"))
-        found: list[Section] = []
+        writer.write(LIST)
+        found: list[bytes] = []
         left = ANSWER_BYTES
         while (said := await _packet(reader))[0] == EVENT:
             left -= len(said)
             if left < 0:
                 raise MalformedAnswerError("the answer has no end")
             name, message = _named(said[1:])
-            if name != "list-sa":
+            if name != _EVENT:
                 raise MalformedAnswerError("another event")
-            found.append(parse(message))
+            found.append(message)
         if said[0] != RESPONSE or parse(said[1:]).get("success", "yes") != "yes":
             raise MalformedAnswerError("the request failed")
         return found
@@ -46,10 +51,22 @@ async def list_sas(path: str) -> list[Section]:
         writer.close()
 
 
-def packet(kind: int, name: str) -> bytes:
-    """Return a packet of a named type without a message, its length before it."""
-    body = bytes([kind, len(name)]) + name.encode("ascii")
+def packet(kind: int, name: str = "", message: bytes = b"") -> bytes:
+    """Return a packet, its length before it; "": of a type that has no name."""
+    named = bytes([len(name)]) + name.encode("ascii") if name else b""
+    body = bytes([kind]) + named + message
     return _LENGTH.pack(len(body)) + body
+
+
+_EVENT = "list-sa"
+# What is asked, one after the other: charon confirms the first, then tells event by event.
+WATCH, LIST = packet(REGISTER, _EVENT), packet(REQUEST, "list-sas")
+
+
+def answer(messages: list[bytes]) -> bytes:
+    """Return what charon would send in answer to LIST with these messages."""
+    events = [packet(EVENT, _EVENT, message) for message in messages]
+    return b"".join([*events, packet(RESPONSE)])
 
 
 def parse(message: bytes) -> Section:

@@ -1,9 +1,10 @@
-"""The front's window onto WireGuard: which peers there are, without a key and without a hand in.
+"""The front's window onto the VPN: which peers there are, without a key and without a hand in.
 
 WireGuard's own socket gives whoever may open it the device's private key and power over its peers;
 wireguard-go ends when that socket changes its owner or mode (Debian's 0.0.20220316); the kernel's
-WireGuard answers to CAP_NET_ADMIN alone (wg(8)). So where processes have users of their own, the
-supervisor asks as root, and tells the front who the peers are, in the same words ("get=1").
+WireGuard answers to CAP_NET_ADMIN alone (wg(8)). Who may speak vici commands charon, up to scripts
+that it runs as root (updown). So where processes have users of their own, the supervisor asks as
+root, and tells the front who the peers are, in the VPN's own words ("get=1", list-sas).
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from gateway.config.confinement import users_separate
 from gateway.config.home import Home
 from gateway.config.settings import OriginSettings
 from gateway.config.strict import SettingsError
-from gateway.vpn import ingress, wireguard
+from gateway.vpn import ingress, strongswan, vici, wireguard
 from gateway.vpn.table import ANSWER_S, MalformedAnswerError, Peer
 
 _QUESTION = b"get=1\n\n"
@@ -50,19 +51,23 @@ _LOG = log.get("vpn")
 def needed(home: Home, origin: OriginSettings) -> bool:
     """Return whether the front asks through the window.
 
-    Not where all processes are one user, nor where the settings name a socket: that one is the
-    front's to open.
+    Not where all processes are one user, nor where the settings name WireGuard's socket: that one
+    is the front's to open.
     """
-    return (
-        origin.provider == wireguard.KIND and not origin.wireguard.socket and users_separate(home)
-    )
+    own = origin.provider == wireguard.KIND and not origin.wireguard.socket
+    return (own or origin.provider == strongswan.KIND) and users_separate(home)
 
 
 def through(home: Home, origin: OriginSettings) -> OriginSettings:
     """Return the settings by which the front asks."""
     if not needed(home, origin):
         return origin
-    return replace(origin, wireguard=replace(origin.wireguard, socket=str(home.tunnels_socket)))
+    path = str(home.tunnels_socket)
+    return replace(
+        origin,
+        wireguard=replace(origin.wireguard, socket=path),
+        strongswan=replace(origin.strongswan, socket=path),
+    )
 
 
 async def keep(home: Home, origin: OriginSettings) -> None:
@@ -72,10 +77,11 @@ async def keep(home: Home, origin: OriginSettings) -> None:
     async def look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(ANSWER_S):
-                # Whoever asks for anything else, or sets something, gets no answer.
-                if await reader.readexactly(len(_QUESTION)) == _QUESTION:
+                if origin.provider == strongswan.KIND:
+                    await _show_charon(origin.strongswan.socket, reader, writer)
+                elif await _asks(reader, _QUESTION):
                     writer.write(await _answer(origin))
-                    await writer.drain()
+                await writer.drain()
         except (OSError, asyncio.IncompleteReadError, MalformedAnswerError, SettingsError) as error:
             # The front sees an answer without an end, and refuses: ORIGIN_AWAY.
             _LOG.warning("vpn gives no answer", error=type(error).__name__)
@@ -91,6 +97,21 @@ async def keep(home: Home, origin: OriginSettings) -> None:
             await server.serve_forever()
         finally:
             path.unlink(missing_ok=True)
+
+
+async def _asks(reader: asyncio.StreamReader, question: bytes) -> bool:
+    """Return whether this is asked: whoever asks anything else, or orders, gets no answer."""
+    return await reader.readexactly(len(question)) == question
+
+
+async def _show_charon(
+    path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    # The tree of an SA holds no key (vici's README.md, "list-sa").
+    if await _asks(reader, vici.WATCH):
+        writer.write(vici.packet(vici.CONFIRM))
+        if await _asks(reader, vici.LIST):
+            writer.write(vici.answer(await vici.told(path)))
 
 
 async def _answer(origin: OriginSettings) -> bytes:

@@ -1,4 +1,4 @@
-"""The front's window onto WireGuard: it shows peers, no key, and takes no order."""
+"""The front's window onto the VPN: it shows peers, no key, and takes no order."""
 
 import asyncio
 import base64
@@ -13,15 +13,16 @@ import pytest
 from gateway.clock import US_PER_S, TurnedClock
 from gateway.config import policies, users
 from gateway.config.home import Home
-from gateway.config.settings import OriginSettings, WireguardSettings
+from gateway.config.settings import OriginSettings, StrongswanSettings, WireguardSettings
 from gateway.errors import Reason, Refusal
-from gateway.vpn import window, wireguard
+from gateway.vpn import vici, window, wireguard
 from gateway.vpn.ingress import Way
 from gateway.vpn.providers import provider
+from gateway.vpn.table import MalformedAnswerError
 from gateway.vpn.uapi import Answers
 from gateway.vpn.wireguard import parse_dump
 from tests.vpn import fakes
-from tests.vpn.fakes import KEYS, PRIVATE, dump, listening, uapi, uapi_peer
+from tests.vpn.fakes import KEYS, PRIVATE, dump, listed, listening, sa, uapi, uapi_peer
 
 RULES = policies.load_tunnel_rules(policies.shipped("policies") / "tunnels.toml")
 DEVICE = "tun7"
@@ -138,13 +139,37 @@ def test_the_kernels_wireguard_is_told_in_the_same_words(home, folder, monkeypat
     asyncio.run(run())
 
 
+def test_charon_tells_who_is_there_and_takes_no_order_through_it(home, folder, monkeypatch):
+    async def run():
+        async with listening(fakes.serve_vici) as vpn:
+            vpn.says = lambda: listed(sa("c@one", "10.66.1.5/32"), sa("c@two", "10.66.1.6/32"))
+            origin = OriginSettings(
+                "strongswan", device=DEVICE, strongswan=StrongswanSettings(str(vpn.path))
+            )
+            terminate = vici.packet(vici.REQUEST, "terminate")
+            async with opened(home, monkeypatch, folder, origin):
+                asked_ = await vici.list_sas(str(home.tunnels_socket))
+                assert asked_ == await vici.list_sas(str(vpn.path))
+                for order in (terminate, vici.LIST + b"x", b"\xff" * 64):
+                    assert await asked(home, order) == b""
+                confirmed = vici.packet(vici.CONFIRM)
+                assert await asked(home, vici.WATCH + terminate.ljust(40)) == confirmed
+                assert vpn.asked == 2
+                vpn.path.unlink()
+                with pytest.raises(MalformedAnswerError):
+                    await vici.list_sas(str(home.tunnels_socket))
+
+    asyncio.run(run())
+
+
 def test_who_looks_through_it(home, monkeypatch):
     monkeypatch.setattr(window, "users_separate", lambda _: True)
     assert window.through(home, ORIGIN).wireguard.socket == str(home.tunnels_socket)
     named = replace(ORIGIN, wireguard=WireguardSettings("/run/own.sock"))
-    # A socket that the settings name is the front's to open; static and strongSwan have none.
+    # A socket that the settings name is the front's to open; charon's never is.
     assert window.through(home, named) == named
     assert not window.needed(home, OriginSettings("static"))
-    assert not window.needed(home, OriginSettings("strongswan", device=DEVICE))
+    charon = OriginSettings("strongswan", device=DEVICE, strongswan=StrongswanSettings("/run/own"))
+    assert window.through(home, charon).strongswan.socket == str(home.tunnels_socket)
     monkeypatch.setattr(window, "users_separate", lambda _: False)
     assert window.through(home, ORIGIN) == ORIGIN
