@@ -29,13 +29,27 @@ KEY_BYTES = 32
 FIRST = ("", "", "")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _COLUMNS = (
-    "SELECT kind, peer, organisation, addresses, state, created_us, changed_us, last_seen_us,"
-    " follows FROM gateway.tunnel"
+    "SELECT t.kind, t.peer, t.organisation, t.addresses, t.state, t.created_us, t.changed_us,"
+    " t.last_seen_us, t.follows, t.first_seen_us, t.unused_told_us, n.peer, n.first_seen_us,"
+    " coalesce(o.state = 1, false)"
+    " FROM gateway.tunnel AS t"
+    " LEFT JOIN gateway.tunnel AS o ON o.kind = t.kind AND o.peer = t.follows"
+    # Of several that follow, the one that was at work first, else that was registered first.
+    " LEFT JOIN LATERAL ("
+    "SELECT peer, first_seen_us FROM gateway.tunnel"
+    " WHERE kind = t.kind AND follows = t.peer AND state = 1"
+    " ORDER BY first_seen_us NULLS LAST, created_us, peer LIMIT 1"
+    ") AS n ON true"
 )
-_READ = f"{_COLUMNS} WHERE kind = %s AND peer = %s"
+_READ = f"{_COLUMNS} WHERE t.kind = %s AND t.peer = %s"
 _PAGE = (
-    f"{_COLUMNS} WHERE (organisation, kind, peer) > (%s, %s, %s)"
-    " AND (%s = '' OR organisation = %s) ORDER BY organisation, kind, peer LIMIT %s"
+    f"{_COLUMNS} WHERE (t.organisation, t.kind, t.peer) > (%s, %s, %s)"
+    " AND (%s = '' OR t.organisation = %s) ORDER BY t.organisation, t.kind, t.peer LIMIT %s"
+)
+_ATTENDED = (
+    f"{_COLUMNS} WHERE t.state = 1 AND (n.first_seen_us IS NOT NULL OR t.unused_told_us IS NULL"
+    " AND greatest(coalesce(t.last_seen_us, 0), t.changed_us) <= %s)"
+    " ORDER BY t.organisation, t.kind, t.peer"
 )
 _OTHERS = "SELECT addresses FROM gateway.tunnel WHERE organisation <> %s AND state <> %s"
 # Two that register at once see each other's addresses; until the end of the transaction.
@@ -44,6 +58,10 @@ _INSERT = (
     "INSERT INTO gateway.tunnel"
     " (kind, peer, organisation, addresses, state, created_us, changed_us, follows)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (kind, peer) DO NOTHING"
+)
+_TELL_UNUSED = (
+    "UPDATE gateway.tunnel SET unused_told_us = %s"
+    " WHERE kind = %s AND peer = %s AND state = 1 AND unused_told_us IS NULL"
 )
 _SET_STATE = (
     "UPDATE gateway.tunnel SET state = %s, changed_us = %s"
@@ -56,7 +74,9 @@ class Tunnel:
     """A peer: "wireguard" with its public key (base64) or "strongswan" with its IKE identity.
 
     `addresses` are networks inside the tunnel, state 1 active, 2 locked, 3 removed; times are
-    microseconds, None for never; `follows` is the peer of the same kind whose key it replaces.
+    microseconds, None for never; `follows` is the peer of the same kind whose key it replaces, and
+    `overlaps` says that this one is still active. `followed_by` is the active peer that replaces it
+    in turn, `followed_us` when that was first seen.
     """
 
     kind: str
@@ -68,6 +88,11 @@ class Tunnel:
     changed_us: int = 0
     last_seen_us: int | None = None
     follows: str | None = None
+    first_seen_us: int | None = None
+    unused_told_us: int | None = None
+    followed_by: str | None = None
+    followed_us: int | None = None
+    overlaps: bool = False
 
 
 async def read(tx: Transaction, kind: str, peer: str) -> Tunnel | None:
@@ -94,8 +119,7 @@ async def add(tx: Transaction, wanted: Tunnel, now_us: int) -> Tunnel:
     addresses = tuple(dict.fromkeys(map(str, networks)))
     made = replace(wanted, addresses=addresses, state=ACTIVE, created_us=now_us, changed_us=now_us)
     row = (made.kind, made.peer, made.organisation, list(addresses), ACTIVE, now_us, now_us)
-    if await tx.execute(_INSERT, (*row, made.follows)):
-        return made
+    await tx.execute(_INSERT, (*row, made.follows))
     found = await read(tx, made.kind, made.peer)
     if found is None or _said(found) != _said(made):
         raise refuse(Reason.ALREADY_EXISTS)
@@ -119,6 +143,20 @@ async def set_state(tx: Transaction, wanted: Tunnel, now_us: int) -> Tunnel:
     if not await tx.execute(_SET_STATE, (wanted.state, now_us, *key, wanted.state)):
         return found
     return replace(found, state=wanted.state, changed_us=now_us)
+
+
+async def attended(tx: Transaction, unused_before_us: int) -> list[Tunnel]:
+    """Return the active tunnels that something may be due of.
+
+    Whose successor is at work, and of which it was not told yet that nobody has used them since
+    `unused_before_us`.
+    """
+    return [_tunnel(row) for row in await tx.fetch(_ATTENDED, (unused_before_us,))]
+
+
+async def tell_unused(tx: Transaction, tunnel: Tunnel, now_us: int) -> bool:
+    """Note that it is told now that nobody uses an active tunnel; False when it was already."""
+    return bool(await tx.execute(_TELL_UNUSED, (now_us, tunnel.kind, tunnel.peer)))
 
 
 async def _check(tx: Transaction, wanted: Tunnel) -> list[Network]:

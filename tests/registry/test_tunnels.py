@@ -5,6 +5,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from gateway.errors import ConflictError, InvalidError, NotFoundError
@@ -25,18 +26,29 @@ THEIRS = Tunnel("strongswan", "city@140200.example", "140200", ("10.14.2.0/24",)
 
 
 def within(conninfo: Callable[[str], str], work: Callable[[Transaction], Awaitable[None]]) -> None:
+    async def found(tx: Transaction) -> None:
+        await organisations.create(
+            tx, Organisation("140000", "山西省", Kind.PROVINCE, None), DIVISIONS, 1
+        )
+        for code in ("140100", "140200"):
+            await organisations.create(
+                tx, Organisation(code, "市", Kind.CITY, "140000"), DIVISIONS, 1
+            )
+        await work(tx)
+
+    again(conninfo, found)
+
+
+def again(conninfo: Callable[[str], str], work: Callable[[Transaction], Awaitable[None]]) -> None:
+    """Do what administration may, in a transaction of its own."""
+
     async def run() -> None:
         database = await Database.open(conninfo("administration"), application="test", size=1)
-        async with database.transaction() as tx:
-            await organisations.create(
-                tx, Organisation("140000", "山西省", Kind.PROVINCE, None), DIVISIONS, 1
-            )
-            for code in ("140100", "140200"):
-                await organisations.create(
-                    tx, Organisation(code, "市", Kind.CITY, "140000"), DIVISIONS, 1
-                )
-            await work(tx)
-        await database.close()
+        try:
+            async with database.transaction() as tx:
+                await work(tx)
+        finally:
+            await database.close()
 
     asyncio.run(run())
 
@@ -169,3 +181,79 @@ def test_tunnels_are_listed_page_by_page(conninfo: Callable[[str], str]) -> None
         ]
 
     within(conninfo, work)
+
+
+def seen(conninfo: Callable[[str], str], *peers: str, at_us: int) -> None:
+    """Let the front note these at work."""
+    with psycopg.connect(conninfo("front"), autocommit=True) as connection:
+        kinds = [OURS.kind] * len(peers)
+        connection.execute("SELECT gateway.tunnel_seen(%s, %s, %s)", (kinds, list(peers), at_us))
+
+
+def test_old_and_new_know_of_each_other_and_when_the_new_one_was_first_used(
+    conninfo: Callable[[str], str],
+) -> None:
+    new = replace(OURS, peer=key(2), follows=OURS.peer)
+
+    async def register(tx: Transaction) -> None:
+        await tunnels.add(tx, OURS, 1)
+        assert (await tunnels.add(tx, new, 2)).overlaps
+
+    within(conninfo, register)
+    for at_us in (10, 20):
+        seen(conninfo, new.peer, at_us=at_us)
+
+    async def work(tx: Transaction) -> None:
+        old = await tunnels.read(tx, OURS.kind, OURS.peer)
+        assert old is not None
+        assert (old.followed_by, old.followed_us, old.overlaps) == (new.peer, 10, False)
+        found = await tunnels.read(tx, new.kind, new.peer)
+        assert found is not None
+        assert (found.first_seen_us, found.last_seen_us, found.followed_by) == (10, 20, None)
+        # A second successor that nobody used yet does not hide the first.
+        await tunnels.add(tx, replace(new, peer=key(3)), 3)
+        old = await tunnels.read(tx, OURS.kind, OURS.peer)
+        assert old is not None
+        assert old.followed_by == new.peer
+        # A locked successor replaces nobody.
+        for peer in (new.peer, key(3)):
+            await tunnels.set_state(tx, replace(new, peer=peer, state=LOCKED), 30)
+        old = await tunnels.read(tx, OURS.kind, OURS.peer)
+        assert old is not None
+        assert (old.followed_by, old.followed_us) == (None, None)
+
+    again(conninfo, work)
+
+
+def test_what_may_be_due_is_found_and_unused_is_told_once_until_it_is_used(
+    conninfo: Callable[[str], str],
+) -> None:
+    async def register(tx: Transaction) -> None:
+        await tunnels.add(tx, OURS, 1)
+        await tunnels.add(tx, replace(OURS, peer=key(2), addresses=("10.14.3.0/24",)), 100)
+        assert [one.peer for one in await tunnels.attended(tx, 99)] == [OURS.peer]
+        assert await tunnels.tell_unused(tx, OURS, 99)
+        assert not await tunnels.tell_unused(tx, OURS, 99)
+        assert await tunnels.attended(tx, 99) == []
+
+    within(conninfo, register)
+    seen(conninfo, OURS.peer, at_us=150)
+
+    async def work(tx: Transaction) -> None:
+        found = await tunnels.read(tx, OURS.kind, OURS.peer)
+        assert found is not None
+        assert (found.unused_told_us, found.last_seen_us) == (None, 150)
+        assert [one.peer for one in await tunnels.attended(tx, 149)] == [key(2)]
+        assert len(await tunnels.attended(tx, 150)) == 2
+        # Whose successor is at work is looked at whatever else was told of it.
+        await tunnels.add(tx, replace(OURS, peer=key(4), follows=key(2)), 160)
+        assert await tunnels.tell_unused(tx, replace(OURS, peer=key(2)), 160)
+        assert await tunnels.attended(tx, 149) == []
+
+    again(conninfo, work)
+    seen(conninfo, key(4), at_us=170)
+
+    async def last(tx: Transaction) -> None:
+        assert [one.peer for one in await tunnels.attended(tx, 0)] == [key(2)]
+
+    again(conninfo, last)
