@@ -86,11 +86,13 @@ async def not_yet_valid(world):
 
 
 async def revoked_on_the_list(world):
-    """By the list alone: the second net, should the register have been restored."""
+    """By the list alone, in its last place of ten thousand (38): the second net, should the register have been restored."""
     person = await another(world)
     number = world.front._terms.current.crl_number + 1
-    named = [crl.Revoked(person.serial, world.clock.now_us(), "key-compromise")]
-    crl.write(world.home.crl, crl.build(world.authority, named, number, world.clock.now_us()))
+    now_us = world.clock.now_us()
+    serials = [*(f"{one:x}" for one in range(1, 10_000)), person.serial]
+    named = [crl.Revoked(one, now_us, "key-compromise") for one in serials]
+    crl.write(world.home.crl, crl.build(world.authority, named, number, now_us))
     world.front.refresh()
     return person
 
