@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,11 @@ def until(holds: Callable[[], object], what: str, within_s: float = DEADLINE_S) 
         time.sleep(POLL_S)
 
 
+def _environment() -> dict[str, str]:
+    """Ours, with the project's own commands in reach (`gateway`)."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
 class Machine:
     """One host: `run` and `start` commands on it, `wire` it to others."""
 
@@ -75,7 +81,12 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; a failure is an assertion with what it said."""
         done = subprocess.run(
-            self._words(command), capture_output=True, text=True, timeout=timeout_s, check=False
+            self._words(command),
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
@@ -92,6 +103,7 @@ class Machine:
         with (out or Path(os.devnull)).open("ab") as written:
             begun = subprocess.Popen(
                 self._words(command),
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=subprocess.STDOUT,

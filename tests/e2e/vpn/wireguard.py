@@ -4,13 +4,16 @@ The gateway's device is `wg0`, made by the document's own commands where a test 
 A member's is made from what `gateway tunnel invite` printed, by `wg-quick` as at a county.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import statistics
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.e2e.vpn.machines import OUTSIDE, Machine
+from tests.e2e.vpn.machines import OUTSIDE, Machine, until
+from tests.e2e.vpn.province import GATEWAY
 
-PROGRAMS = ("wireguard-go", "wg", "wg-quick", "bash")
+PROGRAMS = ("wireguard-go", "wg", "wg-quick", "bash", "iperf3")
 DEVICE = "wg0"
 PORT = 51820
 ENDPOINT = f"{OUTSIDE}.1:{PORT}"
@@ -70,10 +73,42 @@ def server_key(gateway: Machine) -> str:
     return gateway.run("wg", "show", DEVICE, "public-key").stdout.strip()
 
 
-@contextmanager
-def killed(gateway: Machine) -> Iterator[None]:
-    """End the gateway's device, as a crash would; the block may make it anew."""
-    gateway.sh(
-        f"rm /run/wireguard/{DEVICE}.sock; while ip link show {DEVICE}; do sleep 0.05; done 2>/dev/null"
-    )
-    yield
+def received(gateway: Machine, one: Line) -> int:
+    """Return the bytes that the gateway's device has received from a peer."""
+    return int(_of(gateway, "transfer", one)[0])
+
+
+def handshake_age_s(gateway: Machine, one: Line) -> float:
+    """Return how long ago the gateway's last handshake with a peer was."""
+    return time.time() - int(_of(gateway, "latest-handshakes", one)[0])
+
+
+def _of(gateway: Machine, what: str, one: Line) -> list[str]:
+    lines = gateway.run("wg", "show", DEVICE, what).stdout.splitlines()
+    (found,) = (line.split("\t")[1:] for line in lines if line.startswith(one.key))
+    return found
+
+
+def end(gateway: Machine) -> None:
+    """End the gateway's device, as a crash of wireguard-go would."""
+    gateway.run("rm", f"/run/wireguard/{DEVICE}.sock")
+    until(lambda: gateway.run("ip", "link", "show", DEVICE, check=False).returncode, "no device")
+
+
+def speed(gateway: Machine, one: Line, inside: Sequence[str] = ()) -> float:
+    """Return what iperf3 carries from a member to the gateway, in MB/s, median of five seconds."""
+    server = gateway.start(*inside, "iperf3", "--server", "--bind", GATEWAY, "--port", "5201")
+    try:
+        ask = ["iperf3", "--client", GATEWAY, "--port", "5201", "--time", "5", "--json"]
+        said: list[str] = []
+
+        def carried() -> bool:
+            done = one.machine.run(*ask, check=False)
+            said[:] = [done.stdout]
+            return done.returncode == 0
+
+        until(carried, "iperf3 through the tunnel")
+        intervals = json.loads(said[0])["intervals"]
+        return statistics.median(each["sum"]["bits_per_second"] for each in intervals) / 8e6
+    finally:
+        gateway.end(server)
