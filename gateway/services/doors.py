@@ -46,6 +46,7 @@ from gateway.v1 import (
     identity_service_pb2,
     upload_service_pb2,
 )
+from gateway.vpn.duties import TunnelDuties
 
 SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
     "identity": (identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],),
@@ -162,8 +163,10 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
     invitations = InvitationService(*shared, rules.enrolment, parts.clock)
     certificates = CertificateService(*shared, rules.warnings, parts.clock)
-    tunnels = TunnelService(parts.database, parts.current, parts.pages, parts.clock)
-    return [register, accounts, audit, invitations, certificates, tunnels], []
+    ages = parts.policies.tunnels
+    tunnels = TunnelService(parts.database, parts.current, parts.pages, ages, parts.clock)
+    duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
+    return [register, accounts, audit, invitations, certificates, tunnels], [duties.look]
 
 
 def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:

@@ -4,10 +4,13 @@ The rules are `registry.tunnels`' and `registry.relations`'.
 """
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from gateway.audit.event import Event
 from gateway.clock import Clock
+from gateway.config.policies import TunnelRules
 from gateway.errors import Reason, refuse
-from gateway.registry import relations, tunnels
+from gateway.registry import relations, tunnel_keys, tunnels
 from gateway.registry.relations import Relation
 from gateway.registry.tunnels import Tunnel
 from gateway.services import pages
@@ -32,11 +35,19 @@ _RELATIONS = {pb.Relation.KIND_USES_TUNNEL_OF: relations.USES_TUNNEL_OF}
 class TunnelService:
     """Serves the tunnels' rpcs of gateway.v1.AdminService."""
 
-    def __init__(self, database: Database, current: Current, pages: Pages, clock: Clock) -> None:
-        """Write for the province whose register this is."""
+    def __init__(
+        self,
+        database: Database,
+        current: Current,
+        pages: Pages,
+        rules: TunnelRules,
+        clock: Clock,
+    ) -> None:
+        """Write for the province whose register this is; `rules` say how old a key may be."""
         self._database = database
         self._current = current
         self._pages = pages
+        self._rules = rules
         self._clock = clock
 
     async def AddTunnel(self, call: Call, request: pb.AddTunnelRequest) -> pb.AddTunnelResponse:
@@ -54,7 +65,7 @@ class TunnelService:
             await is_repeat(tx, call)
             return await tunnels.add(tx, wanted, self._clock.now_us())
 
-        return pb.AddTunnelResponse(tunnel=_message(await call.effect(work, _target)))
+        return pb.AddTunnelResponse(tunnel=self._message(await call.effect(work, _target)))
 
     async def ListTunnels(
         self, call: Call, request: pb.ListTunnelsRequest
@@ -75,7 +86,7 @@ class TunnelService:
         call.note(counts={"tunnels": len(shown)})
         more = len(found) > size
         return pb.ListTunnelsResponse(
-            tunnels=map(_message, shown),
+            tunnels=map(self._message, shown),
             next_page_token=self._pages.seal(call, request, _place(shown[-1])) if more else "",
         )
 
@@ -93,7 +104,7 @@ class TunnelService:
             await is_repeat(tx, call)
             return await tunnels.set_state(tx, wanted, self._clock.now_us())
 
-        return pb.SetTunnelStateResponse(tunnel=_message(await call.effect(work, _state)))
+        return pb.SetTunnelStateResponse(tunnel=self._message(await call.effect(work, _state)))
 
     async def SetRelation(
         self, call: Call, request: pb.SetRelationRequest
@@ -115,24 +126,34 @@ class TunnelService:
         await self._current.renew()
         return pb.SetRelationResponse(relation=given, changed=changed)
 
+    def _message(self, found: Tunnel) -> pb.Tunnel:
+        key = tunnel_keys.judge(found, self._rules, self._clock.now_us())
+        return pb.Tunnel(
+            organisation_code=found.organisation,
+            kind=_NUMBERS[found.kind],
+            peer=found.peer,
+            addresses=found.addresses,
+            state=pb.Tunnel.State.ValueType(found.state),
+            create_time=timestamp(found.created_us),
+            change_time=timestamp(found.changed_us),
+            last_seen_time=_moment(found.last_seen_us),
+            followed_peer=found.follows or "",
+            first_seen_time=_moment(found.first_seen_us),
+            following_peer=found.followed_by or "",
+            key_state=pb.Tunnel.KeyState.Value(f"KEY_STATE_{key.state.upper()}"),
+            key_step=pb.Tunnel.KeyStep.Value(f"KEY_STEP_{key.step.upper()}"),
+            key_due_time=_moment(key.due_us),
+            retire_time=_moment(key.until_us),
+            unused_since_time=_moment(key.unused_since_us),
+        )
+
 
 def _place(tunnel: Tunnel) -> tuple[str, str, str]:
     return tunnel.organisation, tunnel.kind, tunnel.peer
 
 
-def _message(found: Tunnel) -> pb.Tunnel:
-    seen = found.last_seen_us
-    return pb.Tunnel(
-        organisation_code=found.organisation,
-        kind=_NUMBERS[found.kind],
-        peer=found.peer,
-        addresses=found.addresses,
-        state=pb.Tunnel.State.ValueType(found.state),
-        create_time=timestamp(found.created_us),
-        change_time=timestamp(found.changed_us),
-        last_seen_time=None if seen is None else timestamp(seen),
-        followed_peer=found.follows or "",
-    )
+def _moment(time_us: int | None) -> Timestamp | None:
+    return None if time_us is None else timestamp(time_us)
 
 
 def _target(found: Tunnel, event: Event) -> Event:

@@ -1193,6 +1193,64 @@ class Tunnel(_message.Message):
     STATE_LOCKED: Tunnel.State.ValueType  # 2
     STATE_REMOVED: Tunnel.State.ValueType  # 3
 
+    class _KeyState:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Tunnel._KeyState.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KEY_STATE_UNSPECIFIED: Tunnel._KeyState.ValueType  # 0
+        KEY_STATE_ISSUED: Tunnel._KeyState.ValueType  # 1
+        KEY_STATE_OVERLAPPING: Tunnel._KeyState.ValueType  # 2
+        """Its predecessor or its successor works too."""
+        KEY_STATE_WARNED: Tunnel._KeyState.ValueType  # 3
+        """It is older than the policy allows and has no successor."""
+        KEY_STATE_BLOCKED: Tunnel._KeyState.ValueType  # 4
+        """Locked."""
+        KEY_STATE_ENDED: Tunnel._KeyState.ValueType  # 5
+        """Removed."""
+
+    class KeyState(_KeyState, metaclass=_KeyStateEnumTypeWrapper):
+        """How far the change of its key is."""
+
+    KEY_STATE_UNSPECIFIED: Tunnel.KeyState.ValueType  # 0
+    KEY_STATE_ISSUED: Tunnel.KeyState.ValueType  # 1
+    KEY_STATE_OVERLAPPING: Tunnel.KeyState.ValueType  # 2
+    """Its predecessor or its successor works too."""
+    KEY_STATE_WARNED: Tunnel.KeyState.ValueType  # 3
+    """It is older than the policy allows and has no successor."""
+    KEY_STATE_BLOCKED: Tunnel.KeyState.ValueType  # 4
+    """Locked."""
+    KEY_STATE_ENDED: Tunnel.KeyState.ValueType  # 5
+    """Removed."""
+
+    class _KeyStep:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KeyStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Tunnel._KeyStep.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KEY_STEP_UNSPECIFIED: Tunnel._KeyStep.ValueType  # 0
+        KEY_STEP_NONE: Tunnel._KeyStep.ValueType  # 1
+        KEY_STEP_ROTATE: Tunnel._KeyStep.ValueType  # 2
+        """A successor is to be made."""
+        KEY_STEP_INSTALL: Tunnel._KeyStep.ValueType  # 3
+        """The successor is to be installed: it was never used."""
+        KEY_STEP_RETIRE: Tunnel._KeyStep.ValueType  # 4
+        """It is removed by itself at retire_time."""
+
+    class KeyStep(_KeyStep, metaclass=_KeyStepEnumTypeWrapper):
+        """What comes next."""
+
+    KEY_STEP_UNSPECIFIED: Tunnel.KeyStep.ValueType  # 0
+    KEY_STEP_NONE: Tunnel.KeyStep.ValueType  # 1
+    KEY_STEP_ROTATE: Tunnel.KeyStep.ValueType  # 2
+    """A successor is to be made."""
+    KEY_STEP_INSTALL: Tunnel.KeyStep.ValueType  # 3
+    """The successor is to be installed: it was never used."""
+    KEY_STEP_RETIRE: Tunnel.KeyStep.ValueType  # 4
+    """It is removed by itself at retire_time."""
+
     ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
@@ -1202,6 +1260,13 @@ class Tunnel(_message.Message):
     CHANGE_TIME_FIELD_NUMBER: _builtins.int
     LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
     FOLLOWED_PEER_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    FOLLOWING_PEER_FIELD_NUMBER: _builtins.int
+    KEY_STATE_FIELD_NUMBER: _builtins.int
+    KEY_STEP_FIELD_NUMBER: _builtins.int
+    KEY_DUE_TIME_FIELD_NUMBER: _builtins.int
+    RETIRE_TIME_FIELD_NUMBER: _builtins.int
+    UNUSED_SINCE_TIME_FIELD_NUMBER: _builtins.int
     organisation_code: _builtins.str
     kind: Global___Tunnel.Kind.ValueType
     peer: _builtins.str
@@ -1209,6 +1274,10 @@ class Tunnel(_message.Message):
     state: Global___Tunnel.State.ValueType
     followed_peer: _builtins.str
     """The peer of the same organisation and kind whose key this one replaces; both work meanwhile."""
+    following_peer: _builtins.str
+    """The active peer that replaces this one in turn."""
+    key_state: Global___Tunnel.KeyState.ValueType
+    key_step: Global___Tunnel.KeyStep.ValueType
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks inside the tunnel, 1 to 16: "10.14.1.5/32"."""
@@ -1220,6 +1289,22 @@ class Tunnel(_message.Message):
     @_builtins.property
     def last_seen_time(self) -> _timestamp_pb2.Timestamp:
         """To a minute."""
+
+    @_builtins.property
+    def first_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """To a minute."""
+
+    @_builtins.property
+    def key_due_time(self) -> _timestamp_pb2.Timestamp:
+        """When the key is to be changed; unset where the VPN changes it and the gateway does not see it."""
+
+    @_builtins.property
+    def retire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is removed by itself because its successor is at work; unset while that was never used."""
+
+    @_builtins.property
+    def unused_since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when nobody has used it, where that is longer than the policy bears."""
 
     def __init__(
         self,
@@ -1233,10 +1318,17 @@ class Tunnel(_message.Message):
         change_time: _timestamp_pb2.Timestamp | None = ...,
         last_seen_time: _timestamp_pb2.Timestamp | None = ...,
         followed_peer: _builtins.str = ...,
+        first_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        following_peer: _builtins.str = ...,
+        key_state: Global___Tunnel.KeyState.ValueType = ...,
+        key_step: Global___Tunnel.KeyStep.ValueType = ...,
+        key_due_time: _timestamp_pb2.Timestamp | None = ...,
+        retire_time: _timestamp_pb2.Timestamp | None = ...,
+        unused_since_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "create_time", b"create_time", "last_seen_time", b"last_seen_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "create_time", b"create_time", "first_seen_time", b"first_seen_time", "key_due_time", b"key_due_time", "last_seen_time", b"last_seen_time", "retire_time", b"retire_time", "unused_since_time", b"unused_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "change_time", b"change_time", "create_time", b"create_time", "followed_peer", b"followed_peer", "kind", b"kind", "last_seen_time", b"last_seen_time", "organisation_code", b"organisation_code", "peer", b"peer", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "change_time", b"change_time", "create_time", b"create_time", "first_seen_time", b"first_seen_time", "followed_peer", b"followed_peer", "following_peer", b"following_peer", "key_due_time", b"key_due_time", "key_state", b"key_state", "key_step", b"key_step", "kind", b"kind", "last_seen_time", b"last_seen_time", "organisation_code", b"organisation_code", "peer", b"peer", "retire_time", b"retire_time", "state", b"state", "unused_since_time", b"unused_since_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

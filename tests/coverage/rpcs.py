@@ -175,8 +175,10 @@ def tunnel(world: World, **changes: Any) -> admin.Tunnel:
     made = a_tunnel(**changes)
     world.sql(
         "INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)"
-        " VALUES ('wireguard', %s, %s, %s, 1, 1)",
+        " VALUES ('wireguard', %s, %s, %s, %s, %s)",
         *(made.peer, made.organisation_code, list(made.addresses)),
+        # Now: the door's own duties would tell of one that nobody uses.
+        *(world.clock.now_us(),) * 2,
     )
     return made
 
@@ -404,7 +406,7 @@ async def refused(coroutine: Any) -> RefusedError:
     raise AssertionError(f"was answered: {reply!r}")
 
 
-async def eventually(condition: Callable[[], Any], seconds: float = 5) -> None:
+async def eventually(condition: Callable[[], Any], seconds: float = 20) -> None:
     """Wait until a condition, or what a coroutine function returns, is true: a foreign state tells nobody."""
     async with asyncio.timeout(seconds):
         while True:

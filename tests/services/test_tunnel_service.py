@@ -1,9 +1,11 @@
 """Tunnels over the network: registered, listed, locked and removed by who governs the organisation; each change a leaf."""
 
+from gateway.config import policies
 from gateway.v1 import admin_service_pb2 as admin
 from tests.coverage.rpcs import Watch, a_tunnel, kept_token, new_id, refused, tunnel
 from tests.world import CITY, COUNTY, OTHER_CITY, OTHER_COUNTY, SECOND_COUNTY
 
+RULES = policies.load_tunnel_rules(policies.shipped("policies") / "tunnels.toml")
 SERVICE = "/gateway.v1.AdminService/"
 
 
@@ -141,5 +143,49 @@ def test_a_county_uses_its_citys_tunnel_until_that_ends(province):
             assert (
                 await refused(ask(world, person, "SetRelation", wrong))
             ).reason == "FIELD_INVALID"
+
+    province.run(work(province.world))
+
+
+def test_a_list_tells_how_old_a_key_is_with_whom_it_overlaps_and_whether_it_is_missed(province):
+    async def work(world):
+        person = world.city_admin
+        await kept_token(world, person)
+        old = tunnel(world, organisation=SECOND_COUNTY, address="10.16.1.0/24")
+        wanted = admin.Tunnel(
+            organisation_code=SECOND_COUNTY,
+            kind=old.kind,
+            peer=a_tunnel().peer,
+            addresses=["10.16.2.0/24"],
+            followed_peer=old.peer,
+        )
+        request = admin.AddTunnelRequest(request_id=new_id(), tunnel=wanted)
+        new = (await ask(world, person, "AddTunnel", request)).tunnel
+        overlapping, install = admin.Tunnel.KEY_STATE_OVERLAPPING, admin.Tunnel.KEY_STEP_INSTALL
+        assert (new.key_state, new.key_step, new.following_peer) == (overlapping, install, "")
+        assert new.HasField("key_due_time")
+
+        async def told():
+            asked = admin.ListTunnelsRequest(organisation_code=SECOND_COUNTY)
+            found = (await ask(world, person, "ListTunnels", asked)).tunnels
+            [one] = [each for each in found if each.peer == old.peer]
+            return one
+
+        one = await told()
+        assert (one.key_state, one.key_step, one.following_peer) == (overlapping, install, new.peer)
+        assert not one.HasField("retire_time")
+        now_us = world.clock.now_us()
+        world.sql("UPDATE gateway.tunnel SET first_seen_us = %s WHERE peer = %s", now_us, new.peer)
+        one = await told()
+        assert one.key_step == admin.Tunnel.KEY_STEP_RETIRE
+        hours = (one.retire_time.ToMicroseconds() - now_us) / 3_600_000_000
+        assert hours == RULES.overlap_hours
+        assert not one.HasField("unused_since_time")
+        long_ago = now_us - round((RULES.unused_days + 1) * 86_400_000_000)
+        world.sql("UPDATE gateway.tunnel SET changed_us = %s WHERE peer = %s", long_ago, old.peer)
+        assert (await told()).unused_since_time.ToMicroseconds() == long_ago
+        gone = await ask(world, person, "SetTunnelState", state(old, admin.Tunnel.STATE_REMOVED))
+        assert gone.tunnel.key_state == admin.Tunnel.KEY_STATE_ENDED
+        assert not gone.tunnel.HasField("key_due_time")
 
     province.run(work(province.world))
