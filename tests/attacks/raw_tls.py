@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.front.stage import CITY_AT, HELLO, Stage
+
 ALERT, HANDSHAKE, APPLICATION, CHANGE_CIPHER = 21, 22, 23, 20
 CLIENT_HELLO, SERVER_HELLO, ENCRYPTED, CERTIFICATE, VERIFY, FINISHED = 1, 2, 8, 11, 15, 20
 EARLY_DATA, PRE_SHARED_KEY, PSK_MODES, KEY_SHARE = 42, 41, 45, 51
@@ -221,6 +223,15 @@ async def connected(address: str, port: int) -> AsyncIterator[RawTls]:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def shown(at: Stage, chain: Sequence[bytes], key: Any) -> bool:
+    """Whether whoever shows these bytes is let in as far as the door, which echoes."""
+    async with connected(CITY_AT, at.settings.ports.intake) as raw:
+        await raw.hello()
+        await raw.show(chain, key)
+        await raw.say(HELLO, APPLICATION)
+        return await raw.heard() == HELLO
 
 
 def _extract(salt: bytes, material: bytes) -> bytes:

@@ -26,6 +26,7 @@ from tests.attacks.raw_tls import (
     connected,
     extension,
     message,
+    shown,
     vector,
 )
 from tests.audit.stage import until
@@ -39,15 +40,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 PSK_WITH_SHARE, PSK_ALONE = (extension(PSK_MODES, vector(mode, 1)) for mode in (b"\1", b"\0"))
 OFFER = binder_for(b"\5" * 48)
 ROOM = {"new_per_peer_burst": 1000}
-
-
-async def shown(at: Stage, chain: Sequence[bytes], key: Any) -> bool:
-    """Whether these bytes are let in as far as the door."""
-    async with connected(CITY_AT, at.settings.ports.intake) as raw:
-        await raw.hello()
-        await raw.show(chain, key)
-        await raw.say(HELLO, APPLICATION)
-        return await raw.heard() == HELLO
 
 
 async def refused(at: Stage, chain: Sequence[bytes], key: Any) -> dict[str, Any]:

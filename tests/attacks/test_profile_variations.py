@@ -1,20 +1,28 @@
 """Each certificate of the profile, varied in one property, is refused for that property when it is presented.
 
 The variations are signed by our own authority: only the profile and the path's rules stand against them. At issue the
-same list meets the same rules (tests/pki/test_issue.py).
+same list meets the same rules (tests/pki/test_issue.py); at acceptance it is shown to a front that serves, one after the
+other, by a client that shows any bytes.
 """
 
+import asyncio
 import functools
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from gateway.clock import SYSTEM, TurnedClock, to_datetime
+from gateway.config.settings import Settings
 from gateway.errors import Reason, Refusal
 from gateway.pki import check, crl, der, lint, profile
 from gateway.pki.paths import Trust
 from gateway.pki.verify import Verifier
-from tests.pki.forge import CITY, DOMAIN, Ca
+from tests.attacks.raw_tls import shown
+from tests.front.stage import HELLO, Stage, stage
+from tests.pki.forge import CITY, DOMAIN, Ca, Papers
+from tests.pki.variation import Variation
 from tests.pki.variations import good, variations
 
 # What the library warns of is what some of these are made of.
@@ -93,6 +101,74 @@ def test_an_encryption_certificate_lets_nobody_in(ca: Ca, front: Verifier) -> No
     assert refused(front.judge, (leaf,)).reason is Reason.CERT_PROFILE
     assert refused(check.judge, question(ca, leaf)).reason is Reason.CERT_PROFILE
     assert front.judge((good(ca, "client"),))
+
+
+# A key that a client can sign a handshake with, in the place of each that nobody holds or TLS 1.3 has no signature of.
+HELD = {
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "Ed448": ed448.Ed448PrivateKey.generate,
+    "RSA 2048": lambda: rsa.generate_private_key(65537, 2048),
+    "RSA exponent 3": lambda: rsa.generate_private_key(3, 3072),
+}
+# What OpenSSL's handshake says of a leaf before any rule of ours is asked.
+FOUND_IN_HANDSHAKE = "certificate-verify-failed"
+
+
+async def leaf_of_refusal(at: Stage, papers: Papers) -> tuple[str, str]:
+    """Show a certificate; return reason and cause from the one leaf of its refusal."""
+    at.recorder._floods._buckets.clear()
+    count = len(at.leaves())
+    assert not await shown(at, papers.chain, papers.key)
+    leaf = await at.leaf(count + 1)
+    assert (leaf["kind"], leaf["decision"]) == ("tls.refused", "deny")
+    assert "organisation" not in leaf
+    return leaf["reason"], leaf["detail"]["cause"]
+
+
+def test_each_variation_is_refused_at_a_front_that_serves(
+    cluster: Any, database_settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each meets the very reason that the verifier gave above, in one leaf; the unvaried one is let in after each."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings, limits={"new_per_peer_burst": 5000}) as at:
+            papers, told, wrong = at.good(), set(), {}
+            judge = at.front._terms.current.verifier.judge
+            for varied in CLIENT:
+                leaf = varied.make(at.ca, papers.chain[0])
+                refusal = refused(judge, (leaf,))
+                found = await leaf_of_refusal(at, Papers((leaf,), papers.key))
+                wanted = {
+                    (refusal.reason, refusal.metadata["rule"]),
+                    (refusal.reason, FOUND_IN_HANDSHAKE),
+                }
+                if found not in wanted and not unheard(varied, found[0]):
+                    wrong[varied.name] = found
+                told.add(found[1])
+                assert await shown(at, papers.chain, papers.key), varied.name
+            for name, made in HELD.items():
+                found = await leaf_of_refusal(at, at.ca.keyed(made()))
+                if found != ("CERT_PROFILE", "key"):
+                    wrong[name] = found
+                told.add(found[1])
+                assert await shown(at, papers.chain, papers.key), name
+            assert not wrong
+            assert len(at.leaves()) == len(CLIENT) + len(HELD)
+            # OpenSSL alone knows versions; of every other rule some variation comes as far as it.
+            assert {rule for rule, _ in lint._RULES} - {"version"} <= told
+
+    asyncio.run(run())
+    said = "".join(capfd.readouterr())
+    assert "PRIVATE KEY" not in said
+    assert HELLO.decode() not in said
+
+
+def unheard(varied: Variation, reason: str) -> bool:
+    """Whether TLS itself ends before anything is judged: by no signature of such a key, or a number that is none."""
+    if varied.name == "key off its curve":
+        return reason == "CERT_PROFILE"
+    return reason == "TLS_FAILED" and (varied.rule == "key" or varied.name == "serial empty")
 
 
 def test_every_rule_of_the_profile_is_met_by_a_variation() -> None:

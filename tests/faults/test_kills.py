@@ -28,6 +28,8 @@ from gateway.store.roles import conninfo
 
 KILLS = 20
 VICTIMS = ("supervisor", "postgres", "signer", "front", "identity", "intake", "administration")
+# Attacks 50 and 51. Whoever dies between these and the next supervisor keeps no leaf of theirs from the log.
+TOLD = ("front", "identity", "intake")
 RECEIPTS_BETWEEN = 3
 PROGRESS_TIMEOUT_S = 60.0
 COUNTY = COUNTIES[0]
@@ -65,6 +67,7 @@ async def _kill_and_check(host: Host, folder: Path) -> None:
         await uploading
         await client.settle()
     assert not findings.refusals
+    await _told_once_each(host)
     await _stored_exactly_once(host, findings)
     assert await asyncio.to_thread(export_and_verify, province, folder / "log") == VERIFIED
 
@@ -100,6 +103,23 @@ def _kill(host: Host, victim: str) -> None:
 def _pid(host: Host, process: str) -> int:
     status = json.loads(host.home.supervisor_status.read_text())
     return int(status["children"][process]["pid"])
+
+
+async def _told_once_each(host: Host) -> None:
+    """One leaf tells of each that was killed; that everybody was served afterwards, the upload shows."""
+    database = await Database.open(conninfo(host.home, host.settings, "owner"), application="test")
+    try:
+        async with database.transaction() as tx:
+            rows = await tx.fetch("SELECT leaf FROM gateway.audit_entry ORDER BY idx")
+    finally:
+        await database.close()
+    leaves = [json.loads(bytes(row[0])) for row in rows]
+    restarted = [one["detail"] for one in leaves if one["kind"] == "process.restarted"]
+    killed = [one["process"] for one in restarted if one.get("signal") == signal.SIGKILL]
+    victims = list(itertools.islice(itertools.cycle(VICTIMS), KILLS))
+    assert {name: killed.count(name) for name in TOLD} == {
+        name: victims.count(name) for name in TOLD
+    }
 
 
 async def _stored_exactly_once(host: Host, findings: Findings) -> None:
