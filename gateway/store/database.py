@@ -162,13 +162,26 @@ class Database:
             await self._idle.pop().close()
 
     async def _connect(self) -> psycopg.AsyncConnection:
-        with translated():
-            return await psycopg.AsyncConnection.connect(
+        """Connect; whoever gives up meanwhile leaves no half login behind.
+
+        psycopg lets go of its socket only with its last frame, and a login that the server waits
+        for holds up what waits for every backend (DROP DATABASE: ProcSignalBarrier).
+        """
+        connecting = asyncio.ensure_future(
+            psycopg.AsyncConnection.connect(
                 self._conninfo,
                 autocommit=True,
                 application_name=self._application,
                 connect_timeout=CONNECT_TIMEOUT_S,
             )
+        )
+        with translated():
+            try:
+                return await asyncio.shield(connecting)
+            except asyncio.CancelledError:
+                connecting.add_done_callback(_hang_up)
+                await asyncio.wait([connecting])
+                raise
 
     async def _begin(self) -> psycopg.AsyncConnection:
         connection, _ = await self._first("BEGIN", None, binary=False)
@@ -217,3 +230,8 @@ class Database:
             self._idle.append(connection)
         else:
             connection.pgconn.finish()
+
+
+def _hang_up(connecting: "asyncio.Future[psycopg.AsyncConnection]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().pgconn.finish()

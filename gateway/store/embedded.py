@@ -49,6 +49,8 @@ max_wal_senders = 10
 max_wal_size = 4GB
 wal_buffers = 16MB
 max_connections = 100
+# Our own logins take milliseconds; who hangs in the middle of one holds a place and DROP DATABASE.
+authentication_timeout = 10s
 shared_buffers = 256MB
 jit = off
 timezone = 'UTC'

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -277,16 +276,15 @@ def test_slow_handshakes_block_nobody(cluster: Any, database_settings: Settings)
             cluster,
             database_settings,
             limits={"handshakes_per_peer": 50, "new_per_peer_burst": 100},
-            handshake_timeout_s=1.5,
+            handshake_timeout_s=5,
         ) as at:
             papers = at.good()
             half_open = [
                 await asyncio.open_connection(CITY_AT, at.settings.ports.intake) for _ in range(40)
             ]
             half_open[0][1].write(b"\x16\x03\x01")
-            began = time.monotonic()
             assert await at.served(papers)
-            assert time.monotonic() - began < 1.5
+            assert at.leaves() == []  # none of them has ended
             for reader, writer in half_open:
                 with contextlib.suppress(OSError):
                     assert await reader.read() == b""

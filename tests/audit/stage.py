@@ -99,7 +99,7 @@ async def stage(conninfo: Callable[[str], str], *, lanes: int = 1) -> AsyncItera
                 await each.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for something that another task brings about."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  the condition is another process's or library's

@@ -1,6 +1,7 @@
 """The pool and the transaction, on a real server."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import signal
@@ -132,6 +133,33 @@ def test_pool_waits_for_a_place_and_survives_cancelling(conninfo: Conninfo) -> N
                 await sleeper
 
     with_database(conninfo("owner"), scene, size=1)
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_who_gives_up_connecting_leaves_no_half_login(conninfo: Conninfo, steps: int) -> None:
+    """It would hold a place for as long as the server waits for a login, and hold up DROP DATABASE."""
+
+    async def scene() -> None:
+        before = _sockets()
+        opening = asyncio.create_task(Database.open(conninfo("owner"), application="test"))
+        while not _sockets() - before:  # noqa: ASYNC110  libpq's own socket
+            await asyncio.sleep(0)
+        for _ in range(steps):
+            await asyncio.sleep(0.0002)
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await opening).close()
+        assert not _sockets() - before
+
+    asyncio.run(scene())
+
+
+def _sockets() -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(entry.readlink()))
+    return {one for one in found if one.startswith("socket:")}
 
 
 def test_dead_connections_are_replaced(conninfo: Conninfo) -> None:

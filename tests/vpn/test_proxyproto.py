@@ -85,7 +85,7 @@ def read(said, address="127.0.0.1", sources=("127.0.0.0/8",), *, end=False):
             if end:
                 theirs.shutdown(socket.SHUT_WR)
             settings = OriginSettings("proxy-v2", True, proxy=ProxySettings(tuple(sources)))
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(20):
                 found = await Introductions(settings).read(ours, address)
             return found, ours.recv(100)
 
