@@ -1,4 +1,4 @@
-"""identity.md section 7, attacks 38 and 44 to 47: who fell is cut with one leaf, told or refused why when he comes back as he
+"""identity.md section 7, attacks 38, 44 to 47 and 82: who fell is cut with one leaf, told or refused why when he comes back as he
 is, and served when he comes back mended.
 
 His stream stands and is in use while he falls. An uploading stream through the real doors is cut in
@@ -145,6 +145,42 @@ def test_47_whose_authority_was_taken_away_comes_back_with_the_one_that_issues(
             assert (leaf["kind"], leaf["reason"]) == ("tls.refused", "CERT_UNTRUSTED")
             assert await at.defect(at.good()) == ""
             assert len(at.leaves()) == 2
+
+    asyncio.run(run())
+    quiet(capfd)
+
+
+def test_82_a_thief_who_renews_first_has_until_the_honest_one_shows_itself(
+    cluster: Any, database_settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By renewing he ends his own time: a stream that stands is cut after the grace, its return locks both (docs/threats.md)."""
+
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            papers = at.good()
+            async with streaming(at, papers) as honest:
+                stolen = at.renewed(papers)
+                async with streaming(at, stolen) as his:
+                    used = await at.leaf(1)
+                    assert (used["kind"], used["serial"]) == ("certificate.used", serial(stolen))
+                    at.clock.turn(seconds=61)
+                    await asyncio.wait_for(honest, 20)
+                    gone = await at.leaf(2)
+                    assert (gone["kind"], gone["reason"]) == ("connection.cut", "CERT_SUPERSEDED")
+                    assert not his.done()
+                    # The client connects again, as clients do.
+                    assert await at.defect(papers) == "LINEAGE_LOCKED"
+                    await asyncio.wait_for(his, 20)
+            await until(lambda: len(at.leaves()) >= 4)
+            told = {leaf["kind"]: leaf for leaf in at.leaves()[2:]}
+            assert told["certificate.clone"]["detail"]["alert"] == "lineage-locked"
+            assert told["certificate.clone"]["serial"] == serial(papers)
+            assert told["connection.cut"]["reason"] == "LINEAGE_LOCKED"
+            assert told["connection.cut"]["serial"] == serial(stolen)
+            assert await at.defect(stolen) == "LINEAGE_LOCKED"
+            # The way out is an invitation: a new lineage of the same system.
+            assert await at.defect(at.good()) == ""
+            assert len(at.leaves()) == 4
 
     asyncio.run(run())
     quiet(capfd)
