@@ -1,14 +1,14 @@
-"""`gateway tunnel add|list|show|lock|unlock|remove|relate|invite`: whose tunnel is whose."""
+"""`gateway tunnel add|list|show|lock|unlock|remove|relate|invite|rotate`: whose tunnel is whose."""
 
 from typing import Annotated
 
 import typer
 
-from gateway.cli import tunnel_invite
+from gateway.cli import tunnel_invite, tunnel_list, tunnel_rotate
 from gateway.cli.connected import ProfileOption, connected, load
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
-from gateway.cli.paging import PAGE, document, documents, every, new_id
-from gateway.cli.tables import table
+from gateway.cli.paging import document, new_id
+from gateway.cli.tunnel_list import Peer, listed, word
 from gateway.client.client import Client
 from gateway.client.profile import DEFAULT_NAME
 from gateway.errors import Reason, refuse
@@ -17,14 +17,12 @@ from gateway.v1 import admin_service_pb2 as v1
 KINDS = ("wireguard", "strongswan")
 Organisation = Annotated[str, typer.Argument(metavar="ORGANISATION", help="organisation.code")]
 Relative = Annotated[str, typer.Argument(metavar="OWNER", help="tunnel.owner")]
-Peer = Annotated[str, typer.Argument(metavar="PEER", help="tunnel.peer")]
 Kind = Annotated[str, typer.Option("--kind", help="tunnel.kind", metavar="|".join(KINDS))]
 Addresses = Annotated[list[str], typer.Option("--address", help="tunnel.address")]
 Follows = Annotated[str, typer.Option("--follows", help="tunnel.follows")]
 OfOrganisation = Annotated[str, typer.Option("--organisation", help="tunnel.of")]
 Reasoned = Annotated[str, typer.Option("--reason", help="tunnel.reason")]
 End = Annotated[bool, typer.Option("--end", help="tunnel.end")]
-_COLUMNS = ("organisation", "kind", "peer", "addresses", "state", "last_seen", "follows")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +36,7 @@ def register(app: typer.Typer) -> None:
     noun.command("remove", help="tunnel.remove.help")(remove)
     noun.command("relate", help="tunnel.relate.help")(relate)
     noun.command("invite", help="tunnel.invite.help")(tunnel_invite.invite)
+    noun.command("rotate", help="tunnel.rotate.help")(tunnel_rotate.rotate)
     app.add_typer(noun, name="tunnel")
 
 
@@ -77,7 +76,7 @@ def list_(
 ) -> None:
     """List tunnels."""
     output = Output.of(json, lang)
-    _print(output, _all(output, profile, organisation))
+    tunnel_list.tell(output, listed(output, load(profile), organisation))
 
 
 def show(
@@ -88,10 +87,10 @@ def show(
 ) -> None:
     """Show one peer's tunnel."""
     output = Output.of(json, lang)
-    found = [one for one in _all(output, profile, "") if one.peer == peer]
+    found = [one for one in listed(output, load(profile), "") if one.peer == peer]
     if not found:
         raise refuse(Reason.NOT_FOUND)
-    _print(output, found)
+    tunnel_list.tell_each(output, found)
 
 
 def lock(
@@ -188,41 +187,5 @@ def _set(output: Output, profile: str, request: v1.SetTunnelStateRequest) -> Non
         return await client.call(client.admin.SetTunnelState, request)
 
     answer = connected(output, load(profile), work)
-    said = output.text(f"tunnel.now.{_word(request.state)}", peer=request.peer)
+    said = output.text(f"tunnel.now.{word(request.state)}", peer=request.peer)
     output.result(document(answer), said)
-
-
-def _all(output: Output, profile: str, organisation: str) -> list[v1.Tunnel]:
-    async def work(client: Client) -> list[v1.Tunnel]:
-        async def ask(token: str) -> v1.ListTunnelsResponse:
-            request = v1.ListTunnelsRequest(
-                page_size=PAGE, page_token=token, organisation_code=organisation
-            )
-            return await client.call(client.admin.ListTunnels, request)
-
-        return await every(ask, lambda answer: answer.tunnels)
-
-    return connected(output, load(profile), work)
-
-
-def _print(output: Output, tunnels: list[v1.Tunnel]) -> None:
-    headers = [output.text(f"tunnel.column.{column}") for column in _COLUMNS]
-    human = table(headers, [_row(output, each) for each in tunnels])
-    output.result({"tunnels": documents(tunnels)}, human)
-
-
-def _row(output: Output, each: v1.Tunnel) -> tuple[str, ...]:
-    seen = each.HasField("last_seen_time")
-    return (
-        each.organisation_code,
-        v1.Tunnel.Kind.Name(each.kind).removeprefix("KIND_").lower(),
-        each.peer,
-        " ".join(each.addresses),
-        output.text(f"tunnel.state.{_word(each.state)}"),
-        each.last_seen_time.ToJsonString() if seen else output.text("tunnel.never"),
-        each.followed_peer,
-    )
-
-
-def _word(state: v1.Tunnel.State.ValueType) -> str:
-    return v1.Tunnel.State.Name(state).removeprefix("STATE_").lower()

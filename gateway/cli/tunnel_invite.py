@@ -17,7 +17,7 @@ from gateway.cli.connected import ProfileOption, connected, load
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.cli.paging import document, new_id
 from gateway.client.client import Client
-from gateway.client.profile import DEFAULT_NAME
+from gateway.client.profile import DEFAULT_NAME, Profile
 from gateway.client.secret import Secret
 from gateway.v1 import admin_service_pb2 as v1
 
@@ -59,14 +59,30 @@ def invite(  # noqa: PLR0913, PLR0917  one parameter per option
 ) -> None:
     """Register a WireGuard peer and print its configuration."""
     output, found = Output.of(json, lang), load(profile)
-    reach = _reach(gateway or found.remote.host)
-    line = Line(tuple(address), _checked_endpoint(endpoint), _checked_key(server_key), reach)
+    line = drawn(tuple(address), endpoint, server_key, gateway or found.remote.host)
+    told = registered(output, found, organisation, line, public_key, follows)
+    output.result(told, output.text("tunnel.invited", **told))
+
+
+def drawn(addresses: tuple[str, ...], endpoint: str, server_key: str, gateway: str) -> Line:
+    """Return what a configuration is to say; raises CommandError for what could not stand there."""
+    reach = _reach(gateway)
+    return Line(addresses, _checked_endpoint(endpoint), _checked_key(server_key), reach)
+
+
+def registered(
+    output: Output, found: Profile, organisation: str, line: Line, public_key: str, follows: str
+) -> dict[str, object]:
+    """Register a peer; return the answer with both configurations, a new private key in the first.
+
+    With the county's `public_key` none is made here.
+    """
     private, public = (None, _checked_key(public_key)) if public_key else pair()
     wanted = v1.Tunnel(
         organisation_code=organisation,
         kind=v1.Tunnel.KIND_WIREGUARD,
         peer=public,
-        addresses=address,
+        addresses=line.addresses,
         followed_peer=follows,
     )
 
@@ -74,13 +90,11 @@ def invite(  # noqa: PLR0913, PLR0917  one parameter per option
         request = v1.AddTunnelRequest(request_id=new_id(), tunnel=wanted)
         return await client.call(client.admin.AddTunnel, request)
 
-    answer = connected(output, found, work)
-    told = {
-        **document(answer),
+    return {
+        **document(connected(output, found, work)),
         "configuration": configuration(line, private),
         "gateway_peer": gateway_peer(line, public),
     }
-    output.result(told, output.text("tunnel.invited", **told))
 
 
 def pair() -> tuple[Secret, str]:

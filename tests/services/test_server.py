@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from gateway.services import server
 from gateway.services.access import MissingAccessError
 from gateway.services.server import open_door
 from tests.coverage.rpcs import eventually
-from tests.world import World, fresh_ground
+from tests.world import COUNTY, World, fresh_ground
 
 
 def in_a_world(cluster, work, doors=()):
@@ -109,5 +110,39 @@ def test_the_process_starts_serves_and_stops(cluster):
         await world.login(world.county)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 15) == 0
+
+    in_a_world(cluster, work)
+
+
+def test_administration_tells_of_a_tunnel_that_nobody_uses_once(cluster, monkeypatch):
+    """The duty is among the door's own, and done by its own role."""
+    monkeypatch.setattr(server, "CHORES_EVERY_S", 0.01)
+
+    async def work(world):
+        peer = base64.b64encode(b"k" * 32).decode()
+        world.sql(
+            "INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)"
+            " VALUES ('wireguard', %s, %s, '{10.14.1.5/32}', 1, 1)",
+            *(peer, COUNTY),
+        )
+
+        def told():
+            return [leaf for leaf in world.leaves() if leaf["kind"] == "tunnel.unused"]
+
+        running = await open_door(world.home, "administration", world.clock)
+        try:
+            await eventually(told)
+            # Another that is missed comes after it: so often was looked, and the first not told again.
+            other = base64.b64encode(b"o" * 32).decode()
+            world.sql(
+                "INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)"
+                " VALUES ('wireguard', %s, %s, '{10.14.1.6/32}', 1, 1)",
+                *(other, COUNTY),
+            )
+            await eventually(lambda: len(told()) >= 2)
+            assert [leaf["tunnel"] for leaf in told()] == [peer, other]
+            assert {leaf["door"] for leaf in told()} == {"administration"}
+        finally:
+            await running.stop()
 
     in_a_world(cluster, work)
