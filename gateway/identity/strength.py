@@ -15,6 +15,7 @@ from zxcvbn import zxcvbn
 
 from gateway import messages
 from gateway.errors import Violation
+from gateway.identity import pinyin
 from gateway.identity.passwords import normalised
 from gateway.identity.rules import Profile
 
@@ -112,6 +113,7 @@ def _guessable(text: str, names: Names, profile: Profile) -> list[Violation]:
     if any(part in form for part in own for form in forms):
         wrong.append(violation("PW-NAMES"))
     words = [unicodedata.normalize("NFKC", word).casefold() for word in names.words]
+    words += [typed for run in _chinese(names) for typed in pinyin.spelled(run)]
     if min(len(_without(form, [*own, *words])) for form in forms) < profile.minimum_rest_length:
         wrong.append(violation("PW-WORDS", {"minimum": profile.minimum_rest_length}))
     judged = readable(text[:_JUDGED]) or "-"
@@ -126,16 +128,26 @@ def readable(text: str) -> str:
     return text if readings <= _MOST_READINGS else text.translate(_ALIKE)
 
 
-def _parts(names: Names) -> list[str]:
-    """Return what a password must not contain: words of names, runs of their characters."""
-    texts = [
+def _texts(names: Names) -> list[str]:
+    return [
         unicodedata.normalize("NFKC", text).casefold()
         for text in (names.account, names.organisation)
     ]
+
+
+def _chinese(names: Names) -> list[str]:
+    return [run for text in _texts(names) for run in _CHINESE.findall(text)]
+
+
+def _parts(names: Names) -> list[str]:
+    """Return what a password must not contain: words of names, runs of their characters."""
     latin = [
-        part for text in texts for part in _LATIN.findall(text) if len(part) >= _SHORTEST_LATIN
+        part
+        for text in _texts(names)
+        for part in _LATIN.findall(text)
+        if len(part) >= _SHORTEST_LATIN
     ]
-    runs = [run for text in texts for run in _CHINESE.findall(text)]
+    runs = _chinese(names)
     chinese = [
         run[start : start + _SHORTEST_CHINESE]
         for run in runs

@@ -75,6 +75,16 @@ def test_words_of_the_field_do_not_count(password: str) -> None:
     assert "PW-WORDS" in rules_broken(password)
 
 
+@pytest.mark.parametrize(
+    "password", ["Jiaocheng#Xian-2026", "J1aoCheng.7:Xian", "Jcxjbyfkzzx-2026"]
+)
+def test_an_organisations_name_in_pinyin_does_not_count(password: str) -> None:
+    """Whole or by first letters, with look-alikes; none of it stands in the blocklist's own words."""
+    county = replace(NAMES, organisation="交城县疾病预防控制中心")
+    assert "PW-WORDS" in rules_broken(password, names=county)
+    assert "PW-WORDS" not in rules_broken(password)
+
+
 def test_a_short_name_of_an_organisation_is_refused_whole() -> None:
     assert "PW-NAMES" in rules_broken(
         "Granite7-阳泉-Zxq", names=replace(NAMES, organisation="阳泉", words=())

@@ -1,0 +1,27 @@
+"""How Chinese names are typed."""
+
+import pytest
+
+from gateway.identity.pinyin import spelled
+
+
+@pytest.mark.parametrize(
+    ("run", "typed"),
+    [
+        ("太原", {"taiyuan"}),
+        ("吕梁市", {"lvliang", "luliang", "lyuliang", "liangshi"}),
+        ("交城县医院", {"jiaocheng", "chengxian", "xianyi", "yiyuan", "jcxyy"}),
+    ],
+)
+def test_pairs_of_syllables_and_first_letters(run: str, typed: set[str]) -> None:
+    assert typed <= set(spelled(run))
+
+
+@pytest.mark.parametrize("run", ["县", "", "abc"])
+def test_what_has_no_pair_is_not_spelled(run: str) -> None:
+    assert spelled(run) == ()
+
+
+def test_every_reading_counts() -> None:
+    """长治 is changzhi, whatever a dictionary reads first."""
+    assert {"changzhi", "zhangzhi"} <= set(spelled("长治"))
