@@ -29,6 +29,7 @@ Kind = Annotated[str, typer.Option("--kind", help="audit.kind")]
 Decision = Annotated[str, typer.Option("--decision", help="audit.decision")]
 Reason = Annotated[str, typer.Option("--reason", help="audit.reason")]
 RequestId = Annotated[str, typer.Option("--request-id", help="audit.request-id")]
+Weak = Annotated[bool, typer.Option("--weak", help="audit.weak-only")]
 Limit = Annotated[int, typer.Option("--limit", help="audit.limit", min=1, max=100_000)]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="audit.follow")]
 Index = Annotated[int, typer.Argument(metavar="INDEX", help="audit.index", min=0)]
@@ -37,7 +38,10 @@ _PAGE = 1000
 _TAIL = 20
 # Often enough to watch by eye; every look is a leaf of its own.
 FOLLOW_S = 2.0
-_COLUMNS = ("index", "time", "decision", "kind", "organisation", "actor", "reason", "request_id")
+_COLUMNS = (
+    *("index", "time", "decision", "kind", "organisation", "actor", "strength", "reason"),
+    "request_id",
+)
 Leaf = dict[str, object]
 
 
@@ -60,6 +64,7 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
     decision: Decision = "",
     reason: Reason = "",
     request_id: RequestId = "",
+    weak: Weak = False,
     limit: Limit = 100,
     profile: ProfileOption = DEFAULT_NAME,
     password_file: PasswordFile = None,
@@ -80,8 +85,11 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
     if until:
         query.until_time.FromMicroseconds(_moment(until, "--until"))
     password = password_of(output, found, password_file)
-    leaves = connected(output, found, lambda it: _newest(it, query, limit), password=password)
-    told = [_told(each) for each in leaves]
+
+    async def work(client: Client) -> list[v1.Leaf]:
+        return await _newest(client, query, limit, weak=weak)
+
+    told = [_told(each) for each in connected(output, found, work, password=password)]
     output.result({"leaves": told}, _drawn(output, told))
 
 
@@ -169,14 +177,20 @@ class _Watch:
 
 
 async def _newest(
-    client: Client, query: v1.SearchLeavesRequest, limit: int, *, after: int = -1
+    client: Client,
+    query: v1.SearchLeavesRequest,
+    limit: int,
+    *,
+    after: int = -1,
+    weak: bool = False,
 ) -> list[v1.Leaf]:
-    """Return up to `limit` leaves above index `after`, newest first."""
+    """Return up to `limit` leaves above index `after`, newest first; `weak`: only such."""
     leaves: list[v1.Leaf] = []
     while len(leaves) < limit:
-        query.page_size = min(_PAGE, limit - len(leaves))
+        query.page_size = _PAGE if weak else min(_PAGE, limit - len(leaves))
         answer = await client.call(client.audit.SearchLeaves, query)
-        leaves += [each for each in answer.leaves if each.index > after]
+        fresh = [each for each in answer.leaves if each.index > after]
+        leaves += [each for each in fresh if not weak or _is_weak(_told(each))]
         if not answer.next_page_token or len(answer.leaves) == 0:
             break
         if answer.leaves[-1].index <= after:
@@ -202,6 +216,11 @@ def _told(entry: v1.Leaf) -> Leaf:
     return {"index": entry.index, "time": when, **said}
 
 
+def _is_weak(told: Leaf) -> bool:
+    """Whether an address was believed, for want of a tunnel that proves it (decision 0003)."""
+    return told.get("strength") == "weak"
+
+
 def _cell(told: Leaf, column: str) -> str:
     if column == "actor":
         return str(told.get("account") or told.get("subject") or "")
@@ -214,4 +233,6 @@ def _line(told: Leaf) -> str:
 
 def _drawn(output: Output, leaves: list[Leaf]) -> str:
     headers = [output.text(f"audit.column.{name}") for name in _COLUMNS]
-    return table(headers, [[_cell(each, column) for column in _COLUMNS] for each in leaves])
+    drawn = table(headers, [[_cell(each, column) for column in _COLUMNS] for each in leaves])
+    weak = sum(map(_is_weak, leaves))
+    return f"{drawn}\n\n{output.text('audit.weak', count=weak)}" if weak else drawn

@@ -119,6 +119,8 @@ def whoami(
         "session_expires": iso(answer.session_expire_time.ToMicroseconds()),
     }
     human = output.text("whoami.done", **{**document, "roles": ", ".join(roles)})
+    if answer.origin_strength == "weak":
+        human = f"{human}\n{output.text('whoami.origin-weak')}"
     output.result(document, human)
 
 

@@ -11,18 +11,26 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from gateway.cli import standing
+from gateway.cli import standing, tunnel_standing
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.standing import PURPOSES, Registered
+from gateway.cli.tunnel_standing import Stand
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.config import policies, settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
-from gateway.config.policies import CertificateRules
+from gateway.config.policies import CertificateRules, Policies
 from gateway.store import roles
 from gateway.store.database import Database, StoreAwayError
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
+_PEER = ("organisation", "kind", "peer")
+_TUNNELS = {
+    "active": "Tunnels that may be used.",
+    "overlapping": "Tunnels whose key is being changed.",
+    "due": "Tunnels whose key is older than the policy allows.",
+    "unused": "Tunnels that nobody has used for longer than the policy bears.",
+}
 _BEARER = ("organisation", "kind", "name", "purpose")
 
 
@@ -36,9 +44,15 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
     output = Output.of(json, lang)
     place = Home(home.resolve())
     check_runner(place)
-    rules = policies.load_certificate_rules(place.policies / "certificates.toml")
-    found = asyncio.run(_registered(place, rules))
-    text = generate_latest(gauges(place, rules, found, SYSTEM.now_us())).decode()
+    rules = policies.load_policies(place.policies)
+    found, stands = asyncio.run(_registered(place, rules))
+    now_us = SYSTEM.now_us()
+    registry = gauges(place, rules.certificates, found, now_us)
+    weak = settings.load(place.settings).origin.may_be_weak
+    _gauge(registry, "origin_weak", "Whether an address may be believed.").set(weak)
+    if stands is not None:
+        tunnel_gauges(registry, stands, now_us)
+    text = generate_latest(registry).decode()
     output.result({"metrics": text}, text.rstrip("\n"))
 
 
@@ -49,7 +63,7 @@ def gauges(
     registry = CollectorRegistry()
 
     def gauge(name: str, about: str, labels: tuple[str, ...] = ()) -> Gauge:
-        return Gauge(f"gateway_{name}", about, labels, registry=registry)
+        return _gauge(registry, name, about, labels)
 
     def left(end_us: int) -> float:
         return (end_us - now_us) / US_PER_S
@@ -75,14 +89,40 @@ def gauges(
     return registry
 
 
-async def _registered(place: Home, rules: CertificateRules) -> Registered | None:
+def tunnel_gauges(registry: CollectorRegistry, stands: tuple[Stand, ...], now_us: int) -> None:
+    """Add the gauges of the tunnels."""
+    for name, count in tunnel_standing.counts(stands).items():
+        _gauge(registry, f"tunnels_{name}", _TUNNELS[name]).set(count)
+    due = _gauge(registry, "tunnel_key_due_seconds", "Until a tunnel's key is due.", _PEER)
+    idle = _gauge(registry, "tunnel_idle_seconds", "Since a tunnel was last seen at work.", _PEER)
+    for one in stands:
+        found = one.tunnel
+        if one.is_active:
+            labels = (found.organisation, found.kind, found.peer)
+            last_us = found.last_seen_us or found.created_us
+            idle.labels(*labels).set((now_us - last_us) / US_PER_S)
+            if one.key.due_us is not None:
+                due.labels(*labels).set((one.key.due_us - now_us) / US_PER_S)
+
+
+def _gauge(
+    registry: CollectorRegistry, name: str, about: str, labels: tuple[str, ...] = ()
+) -> Gauge:
+    return Gauge(f"gateway_{name}", about, labels, registry=registry)
+
+
+async def _registered(
+    place: Home, rules: Policies
+) -> tuple[Registered | None, tuple[Stand, ...] | None]:
     owner = roles.conninfo(place, settings.load(place.settings), "owner")
     try:
         database = await Database.open(owner, application="gateway-metrics", size=1)
     except StoreAwayError:
-        return None
+        return None, None
     try:
         async with database.transaction() as tx:
-            return await standing.registered(tx, rules, SYSTEM.now_us())
+            now_us = SYSTEM.now_us()
+            found = await standing.registered(tx, rules.certificates, now_us)
+            return found, await tunnel_standing.read(tx, rules.tunnels, now_us)
     finally:
         await database.close()

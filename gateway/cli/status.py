@@ -8,14 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import standing
+from gateway.cli import standing, tunnel_standing
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.standing import DAY_US, HOUR_US, Held
 from gateway.clock import SYSTEM, iso
 from gateway.config import settings
 from gateway.config.confinement import check_runner, users_separate
 from gateway.config.home import Home
-from gateway.config.policies import CertificateRules, load_certificate_rules, load_policies
+from gateway.config.policies import (
+    CertificateRules,
+    TunnelRules,
+    load_certificate_rules,
+    load_policies,
+    load_tunnel_rules,
+)
 from gateway.config.settings import Settings
 from gateway.pki.register import Bearer
 from gateway.store import roles, versions
@@ -86,14 +92,16 @@ class Report:
         processes, days = document["processes"], document["days_left"]
         database = document["database"]
         told = [
-            output.text(f"status.served-{str(document['served']).lower()}", home=self.home.root)
+            output.text(f"status.served-{str(document['served']).lower()}", home=self.home.root),
+            # Before all else: nobody is to overlook that it is weak.
+            output.text(f"status.origin-{document['origin']}"),
         ]
         if isinstance(processes, Mapping):
             told += [
                 output.text("status.process", process=name, **about)
                 for name, about in processes.items()
             ]
-        for key in ("separation", "origin", "offline_keys"):
+        for key in ("separation", "offline_keys"):
             told.append(output.text(f"status.{key}-{document[key]}"))
         if isinstance(days, Mapping):
             for name, left in days.items():
@@ -122,6 +130,10 @@ class Report:
     def _rules(self) -> CertificateRules:
         return load_certificate_rules(self.home.policies / "certificates.toml")
 
+    @property
+    def _tunnel_rules(self) -> TunnelRules:
+        return load_tunnel_rules(self.home.policies / "tunnels.toml")
+
     async def _database(self) -> dict[str, object]:
         owner = roles.conninfo(self.home, self.settings, "owner")
         try:
@@ -135,6 +147,7 @@ class Report:
                 certificates = await tx.fetch_one(_CERTIFICATES, [self.now_us, self.now_us, soon])
                 accounts = await tx.fetch_one(_PASSWORDS, [self.now_us])
                 found = await standing.registered(tx, self._rules, self.now_us)
+                stands = await tunnel_standing.read(tx, self._tunnel_rules, self.now_us)
         finally:
             await database.close()
         valid, ending, revoked = certificates or (0, 0, 0)
@@ -150,6 +163,8 @@ class Report:
             "expiring": [_expiring(held, self.now_us) for held in found.held if held.warning_days],
             "lineages_locked": [_who(bearer) for bearer in found.locked],
             "invitations_open": found.invitations_open,
+            "tunnels": tunnel_standing.counts(stands),
+            "tunnels_attention": tunnel_standing.attention(stands, self.now_us),
             "accounts": count,
             "passwords_expired": expired,
             "passwords_one_time": one_time,
@@ -158,13 +173,24 @@ class Report:
 
 
 def _attention(output: Output, database: Mapping[str, object]) -> list[str]:
-    """Return what somebody must see to: certificates that end, locked identities, invitations."""
+    """Return what somebody must see to: certificates, locked identities, invitations, tunnels."""
     waiting = database.get("invitations_open")
     return [
         *(output.text("status.expiring", **one) for one in _each(database, "expiring")),
         *(output.text("status.locked", who=who) for who in _each(database, "lineages_locked")),
         *([output.text("status.invitations", count=waiting)] if waiting else []),
+        *tunnel_lines(output, database),
     ]
+
+
+def tunnel_lines(output: Output, database: Mapping[str, object]) -> list[str]:
+    """Return how many tunnels there are and, a line each, what is to be done about which."""
+    counts = database.get("tunnels")
+    if not isinstance(counts, dict) or not counts["active"]:
+        return []
+    steps = _each(database, "tunnels_attention")
+    lines = [output.text(f"status.tunnel-{one['step']}", **one) for one in steps]
+    return [output.text("status.tunnels", **counts), *lines]
 
 
 def _each(database: Mapping[str, object], key: str) -> list[Any]:  # Any: JSON of our own making

@@ -158,3 +158,19 @@ def test_show_refuses_what_is_not_proven(small, told):
 
 def test_an_entry_that_is_not_there(told):
     assert told("audit", "show", "99", status=1)["refused"] == "NOT_FOUND"
+
+
+def test_what_came_over_a_weak_origin_is_marked_counted_and_found(small, told, said):
+    """Decision 0003: an auditor sees and finds it."""
+    assert "WEAK" not in said("audit", "search")
+    for strength in ("weak", "proven", "weak", "weak"):
+        number = len(small.log.leaves)
+        small.log.append(leaf(number * 1_000_000, kind="upload.weakness", strength=strength))
+    english = said("audit", "search", "--kind", "x")
+    assert "! 3 of these came over a WEAK origin" in english
+    assert "proven" in english
+    assert "3 条来源为弱" in said("audit", "search", lang="zh")
+    assert "WEAK" in said("audit", "tail")
+    found = told("audit", "search", "--weak", "--limit", "2")["leaves"]
+    assert [each["strength"] for each in found] == ["weak", "weak"]
+    assert len(told("audit", "search", "--weak")["leaves"]) == 3

@@ -40,6 +40,11 @@ def test_a_typed_password_is_asked_twice_and_must_agree(said, tmp_path, monkeypa
 def test_whoami_and_logout(small, profile, told, said):
     assert told("whoami")["account"] == ACCOUNT
     assert ACCOUNT in said("whoami")
+    assert "WEAK" not in said("whoami")
+    small.origin = "weak"
+    assert told("whoami")["origin"] == "weak"
+    assert "! the origin is WEAK" in said("whoami")
+    assert "！来源为弱" in said("whoami", lang="zh")
     assert told("logout") == {"logged_out": True}
     assert small.tokens == {}
     assert "TOKEN_MISSING" in said("whoami", status=1)

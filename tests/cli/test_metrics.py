@@ -43,6 +43,8 @@ def test_with_its_database_every_bearer_has_its_gauge(founded: Home, capsys) -> 
     bearer = ("gateway_certificate_expire_seconds", "140000", "admin", "officer", "tls")
     assert 13 * 86_400 < found[bearer] <= 14 * 86_400
     assert found[("gateway_lineage_locked",)] == 0
+    assert found[("gateway_origin_weak",)] == 1
+    assert ("gateway_tunnels_unused",) in found
 
 
 def test_the_time_left_grows_negative_past_the_end(founded: Home) -> None:

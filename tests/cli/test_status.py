@@ -48,6 +48,10 @@ def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, cap
     assert "one-time" in english
     assert "未在服务" in chinese
     assert "status." not in english + chinese
+    # Before all else, whichever way it is read: an officer must not overlook it.
+    assert english.splitlines()[1].startswith("!! ORIGIN IS WEAK")
+    assert chinese.splitlines()[1].startswith("！！来源为弱")
+    assert told["tunnels"].keys() == {"active", "overlapping", "due", "unused"}
 
 
 def test_another_users_gateway_is_refused(founded: Home, capsys, monkeypatch) -> None:

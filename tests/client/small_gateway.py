@@ -116,6 +116,7 @@ class SmallGateway:
     # Called when a batch is stored.
     committed: Callable[[], None] | None = None
     audit_away: bool = False
+    origin: str = "proven"
     certificate_warning_days: int = 0
     receipts_log: Log | None = None
     streams: int = 0
@@ -223,7 +224,9 @@ class SmallGateway:
 
     def who(self, _request: ident.WhoAmIRequest, token: str) -> Message:
         self._check(token)
-        return ident.WhoAmIResponse(organisation_code=ORGANISATION, account_name=ACCOUNT)
+        return ident.WhoAmIResponse(
+            organisation_code=ORGANISATION, account_name=ACCOUNT, origin_strength=self.origin
+        )
 
     def diagnose(self, _request: ident.DiagnoseRequest, _token: str) -> Message:
         """This gateway has no opinion, and suggests no window."""
