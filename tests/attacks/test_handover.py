@@ -14,7 +14,8 @@ import pytest
 from gateway.link.connection import abstract_address, new_name
 from gateway.v1 import enrolment_service_pb2 as enrolment
 from gateway.v1 import identity_service_pb2 as identity
-from tests.coverage.rpcs import WHOAMI, Watch, new_id
+from tests.attacks.test_revocation_at_once import play
+from tests.coverage.rpcs import WHOAMI, Watch, eventually, new_id
 from tests.world import CITY, COUNTY, PROVINCE, RefusedError, held, relay
 
 ENROL = "/gateway.v1.EnrolmentService/Enrol"
@@ -135,6 +136,29 @@ def test_53_a_name_of_the_other_listener_of_the_same_process(province, stands_at
         assert (await watch.only_leaf())["door"] == tried_at
 
     province.run(work())
+
+
+def test_55_a_name_used_again_after_its_connections_end(cluster):
+    """While it stands nobody else can have it; afterwards it is nobody's, though it was good a moment before."""
+
+    async def work(world):
+        front = await world.open_front()
+        async with world.secure_channel(world.county, "identity") as channel:
+            await channel.unary_unary(DIAGNOSE)(b"", timeout=10)
+            [name] = front.connections._live
+            with socket.socket(socket.AF_UNIX) as ours, pytest.raises(OSError, match="in use"):
+                ours.bind(abstract_address(name))
+        await eventually(lambda: not front.connections)
+        watch = Watch(world)
+        error = await _past_the_front(world, "identity", DIAGNOSE, name)
+        assert (error.code, error.reason) == ("UNAUTHENTICATED", "CONNECTION_UNKNOWN")
+        leaf = await watch.only_leaf()
+        assert (leaf["decision"], leaf["reason"]) == ("deny", "CONNECTION_UNKNOWN")
+        assert not {"organisation", "subject", "serial"} & set(leaf)
+        async with world.secure_channel(world.county, "identity") as channel:
+            await channel.unary_unary(DIAGNOSE)(b"", timeout=10)
+
+    play(cluster, work)
 
 
 def test_the_enrolment_listener_leads_nowhere_else(province):
