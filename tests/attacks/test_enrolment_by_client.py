@@ -70,7 +70,7 @@ def test_81_a_man_in_the_middle_is_sent_nothing(cluster, tmp_path, capfd, shows)
         before = world.size()
         papers, root = his_papers(tmp_path / "his"), true if shows == "the true root" else None
         async with he.enrolling(papers=papers, root=root) as port:
-            call = Enrolment(folder, replace(made, host="127.0.0.1", port=port)).run(10)
+            call = Enrolment(folder, replace(made, host="127.0.0.1", port=port)).run()
             if root is None:
                 with pytest.raises(PinMismatchError):
                     await call
