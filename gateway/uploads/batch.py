@@ -11,8 +11,10 @@
 in one go (`together`); an exception leaves nothing behind.
 """
 
+import asyncio
 from collections.abc import Callable
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
@@ -65,6 +67,9 @@ class Intake:
         self._units = units
         self._clock = clock
         self._stored_keys = StoredKeys()
+        # One sender of an id at a time: in one commit group the second would find the batch without
+        # its leaf. A lock lives as long as somebody holds or awaits it.
+        self._ids: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def accept(
         self, principal: Principal, event: Event, raw: bytes, batch: UploadBatchesRequest
@@ -74,8 +79,15 @@ class Intake:
         Raises BATCH_MALFORMED (no leaf yet); REQUEST_ID_REUSED, REVISION_STALE and what the
         recorder raises (with their leaf).
         """
+        key = (principal.organisation, batch.request_id)
+        async with self._ids.setdefault(key, asyncio.Lock()):
+            return await self._accept(principal.organisation, event, raw, batch)
+
+    async def _accept(
+        self, organisation: str, event: Event, raw: bytes, batch: UploadBatchesRequest
+    ) -> bytes:
         now_us = self._clock.now_us()
-        desk = Desk(self._tables, self._units(), self._tagger, principal.organisation, now_us)
+        desk = Desk(self._tables, self._units(), self._tagger, organisation, now_us)
         for _ in range(_RETRIES):
             try:
                 return await self._take(prepare(raw, batch, desk, self._keys), event)

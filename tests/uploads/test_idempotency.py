@@ -1,5 +1,6 @@
 """The same batch again: one answer for ever, other bytes refused, both on the log."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -33,6 +34,22 @@ def test_the_same_bytes_get_the_same_answer(conninfo: Callable[[str], str]) -> N
             leaves = [json.loads(leaf) for leaf in await one.leaves()]
             assert [leaf.get("detail") for leaf in leaves] == [None, None, {"state": "repeated"}]
             assert leaves[0]["batch_id"] == leaves[2]["batch_id"]
+
+    run(play())
+
+
+def test_the_same_bytes_at_once_get_the_same_answer(conninfo: Callable[[str], str]) -> None:
+    """Two lines of one system that lost touch: neither hears that the log is not writable."""
+
+    async def play() -> None:
+        async with county(conninfo) as one:
+            raw = one.batch(a_child()).SerializeToString()
+            receipts = await asyncio.gather(*(one.send_bytes(raw) for _ in range(3)))
+            assert {verified(one, each) for each in receipts} == {0}
+            assert len({(each.leaf, each.salt) for each in receipts}) == 1
+            assert await one.rows("SELECT count(*) FROM gateway.item") == [(1,)]
+            details = [json.loads(leaf).get("detail") for leaf in await one.leaves()]
+            assert details == [None, {"state": "repeated"}, {"state": "repeated"}]
 
     run(play())
 
