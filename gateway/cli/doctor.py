@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import prerequisites
+from gateway.cli import origin_prerequisites, prerequisites
 from gateway.cli.output import REFUSED, JsonOption, LangOption, Output
 from gateway.client.profile import locate
 from gateway.config.home import Home
@@ -30,7 +30,9 @@ def doctor(
     output = Output.of(json, lang)
     found = list(prerequisites.of_host())
     if home is not None:
-        found += prerequisites.of_home(Home(home.resolve()))
+        place = Home(home.resolve())
+        found += prerequisites.of_home(place)
+        found += origin_prerequisites.of_origin(place)
     if profile:
         found += prerequisites.of_profile(locate(profile))
     told = [

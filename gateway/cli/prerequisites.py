@@ -83,10 +83,6 @@ def of_home(home: Home) -> Iterator[Finding]:
     yield from _of_ports(home, own)
     yield from _of_certificates(home)
     yield Finding("offline", "note" if any(home.offline.glob("*.key")) else "good")
-    if own.origin.proves_nothing and not own.origin.allow_weak_origin:
-        yield Finding("origin", "bad")
-    else:
-        yield Finding("origin", "note" if own.origin.may_be_weak else "good")
 
 
 def of_profile(folder: Path) -> Iterator[Finding]:

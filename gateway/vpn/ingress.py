@@ -25,7 +25,7 @@ _CONTROLS_BYTES = 64
 # linux/sockios.h, linux/if_arp.h. Asked of the kernel, not of /sys: what is mounted there may show
 # another namespace's devices.
 _SIOCGIFHWADDR = 0x8927
-_LOOPBACK = 772
+LOOPBACK = 772
 # No link layer: WireGuard, TUN (wireguard-go, strongSwan's libipsec, OpenVPN) and XFRM interfaces.
 _TUNNEL = 65534
 _IFNAMSIZ = 16
@@ -64,7 +64,7 @@ def judge(named: str, types: Mapping[str, int], *, allow_weak: bool) -> Way:
             return Way(named, "proven")
         wrong = f"{named} is no tunnel device"
     else:
-        others = [name for name, kind in types.items() if kind != _LOOPBACK]
+        others = [name for name, kind in types.items() if kind != LOOPBACK]
         if len(others) == 1 and types[others[0]] == _TUNNEL:
             return Way(others[0], "proven")
         wrong = "name the tunnel's device, or leave it alone with loopback in this namespace"

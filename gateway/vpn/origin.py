@@ -65,3 +65,11 @@ class TunnelProvider(Protocol):
         ORIGIN_AMBIGUOUS, ORIGIN_AWAY.
         """
         ...
+
+
+class VpnProvider(TunnelProvider, Protocol):
+    """A provider that asks a VPN, which knows its peers by name."""
+
+    async def names(self) -> frozenset[str]:
+        """Return the names of all peers, in the VPN's words; raises ORIGIN_AWAY."""
+        ...

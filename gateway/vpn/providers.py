@@ -6,7 +6,7 @@ from gateway.config.settings import OriginSettings
 from gateway.config.strict import SettingsError
 from gateway.vpn import proxyproto, static, strongswan, wireguard
 from gateway.vpn.ingress import Way
-from gateway.vpn.origin import TunnelProvider
+from gateway.vpn.origin import TunnelProvider, VpnProvider
 
 
 def provider(origin: OriginSettings, way: Way, rules: TunnelRules, clock: Clock) -> TunnelProvider:
@@ -15,6 +15,11 @@ def provider(origin: OriginSettings, way: Way, rules: TunnelRules, clock: Clock)
         return static.StaticTunnels(origin)
     if origin.provider == proxyproto.KIND:
         return proxyproto.ProxiedTunnels(origin)
+    return vpn(origin, way, rules, clock)
+
+
+def vpn(origin: OriginSettings, way: Way, rules: TunnelRules, clock: Clock) -> VpnProvider:
+    """Return the provider that asks a VPN; raises SettingsError."""
     if not way.device:
         raise SettingsError(f"origin.device: {origin.provider} needs the name of its device")
     if origin.provider == wireguard.KIND:

@@ -55,6 +55,10 @@ class StrongswanTunnels:
             peer.name, KIND, self.strength, self._device, peer.handshake_us, peer.endpoint
         )
 
+    async def names(self) -> frozenset[str]:
+        """Return all peers; raises ORIGIN_AWAY."""
+        return (await self._asked.table()).names
+
     async def _ask(self) -> Table:
         return Table(peers(await vici.list_sas(self._socket), self._clock.now_us()))
 

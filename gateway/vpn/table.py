@@ -58,6 +58,11 @@ class Table:
         same = before is not None and before.routes.told == told
         self.routes: Routes = before.routes if before is not None and same else Routes(told)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All peers, in the VPN's words."""
+        return frozenset(self._peers)
+
     def owner(self, text: str) -> Peer:
         """Return whose address this is; raises ORIGIN_NOT_TUNNEL, ORIGIN_AMBIGUOUS."""
         return self._peers[self.routes.owner(address_of(text))]

@@ -66,6 +66,10 @@ class WireguardTunnels:
             peer.name, KIND, self.strength, self._device, peer.handshake_us, peer.endpoint
         )
 
+    async def names(self) -> frozenset[str]:
+        """Return all peers; raises ORIGIN_AWAY."""
+        return (await self._asked.table()).names
+
     async def _ask(self) -> Table:
         try:
             said = await ask_socket(self._named or f"{SOCKETS}/{self._device}.sock")

@@ -38,13 +38,11 @@ def test_this_host_is_fit(monkeypatch) -> None:
 
 
 def test_a_home_is_judged(home: Home, monkeypatch) -> None:
-    text = home.settings.read_text()
-    home.settings.write_text(text.replace("allow_weak_origin = true", "allow_weak_origin = false"))
     (home.secrets("intake") / "blind-index.key").chmod(0o644)
     home.logs.chmod(0o777)
     monkeypatch.setattr(prerequisites, "_FREE_BYTES", 2**62)
     found = bad(of_home(home))
-    assert {"origin", "secret", "folder", "disk"} <= found
+    assert {"secret", "folder", "disk"} <= found
 
 
 def test_settings_that_cannot_be_read_end_it(home: Home) -> None:
