@@ -74,6 +74,17 @@ class Deployed:
         until(lambda: self.province.leaves(begun, decision="deny"), "a refusal's leaf")
         return str(self.province.leaves(begun, decision="deny")[-1]["reason"])
 
+    def one_each(self, begun: int, reason: str) -> dict[str, Any]:
+        """Return a leaf of a refusal after `begun`: each connection that was refused has just one.
+
+        A client may try twice; from each of its ports comes one connection. Nothing else was refused.
+        """
+        until(lambda: self.province.leaves(begun, reason=reason), f"a leaf: {reason}")
+        found = self.province.leaves(begun, decision="deny")
+        assert {leaf["reason"] for leaf in found} == {reason}, found
+        assert len({leaf["peer"] for leaf in found}) == len(found), found
+        return found[0]
+
     def comes_in(self, code: str) -> bool:
         """Return whether a member is let in now; what a connection is refused for is on the log."""
         words = self.province.words(self.member(code), "whoami")

@@ -132,8 +132,9 @@ class Province:
     def leaf(self, since: int, **fields: str) -> dict[str, Any]:
         """Return the one leaf with these fields; waits for it, and fails when there is another."""
         until(lambda: self.leaves(since, **fields), f"a leaf {fields} after {since}")
-        (only,) = self.leaves(since, **fields)
-        return only
+        found = self.leaves(since, **fields)
+        assert len(found) == 1, found
+        return found[0]
 
     def _sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         conninfo = roles.conninfo(self.host.home, self.host.settings, "administration")
