@@ -19,6 +19,8 @@ from OpenSSL import SSL
 from gateway import log
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
+from gateway.config.policies import Policies
+from gateway.config.settings import Settings
 from gateway.errors import Reason, Refusal
 from gateway.front import leaves, standing
 from gateway.front.origins import Origins, Whereabouts
@@ -33,6 +35,7 @@ POLL_S = 0.25
 CHANNEL = "gateway_epoch"
 # Enrolling takes a call or two, and a second officer perhaps a moment; who waits comes again.
 ENROLMENT_LONGEST_S = 600.0
+_SECONDS_PER_HOUR = 3_600
 _LOG = log.get("front")
 
 
@@ -47,6 +50,17 @@ class Patience:
     longest_s: float
     defective_s: float
     grace_s: float
+
+    @classmethod
+    def of(cls, settings: Settings, policies: Policies) -> "Patience":
+        """Return what settings and policies say."""
+        rules = policies.certificates
+        return cls(
+            idle_s=settings.front.idle_timeout_s,
+            longest_s=policies.limits.connections.longest_hours * _SECONDS_PER_HOUR,
+            defective_s=rules.defective.longest_s,
+            grace_s=rules.renewal.grace_s,
+        )
 
     def longest(self, connection: Connection) -> float:
         """Return how long this connection may stand at all."""

@@ -5,6 +5,7 @@ second. Each connection is admitted in a task of its own: a slow handshake block
 """
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -48,7 +49,6 @@ DRAIN_S = 15.0
 # Two a connection, and what the process itself needs.
 _DESCRIPTORS_EACH = 2
 _DESCRIPTORS_OWN = 256
-_SECONDS_PER_HOUR = 3_600
 # Reasons that only the recorder gives: it counts the connection itself, for its recovery leaf.
 UNRECORDABLE = frozenset({Reason.AUDIT_DEGRADED, Reason.SIGNER_AWAY})
 _LOG = log.get("front")
@@ -73,7 +73,7 @@ class Front:
         self._way = ingress.require(settings.origin)
         self._terms = CurrentTerms(home, settings, clock, observe)
         self._control = ControlServer(self._find)
-        patience = _patience(settings, policies)
+        patience = Patience.of(settings, policies)
         rules = policies.tunnels
         origin = window.through(home, settings.origin)
         self._tunnels = provider(origin, self._way, rules, clock)
@@ -255,16 +255,6 @@ def addresses(settings: Settings) -> list[str]:
     return list(dict.fromkeys([*settings.front.listen, *named]))
 
 
-def _patience(settings: Settings, policies: Policies) -> Patience:
-    rules = policies.certificates
-    return Patience(
-        idle_s=settings.front.idle_timeout_s,
-        longest_s=policies.limits.connections.longest_hours * _SECONDS_PER_HOUR,
-        defective_s=rules.defective.longest_s,
-        grace_s=rules.renewal.grace_s,
-    )
-
-
 def main(home: Home) -> None:
     """Serve as the front of this HOME until SIGTERM, confined already."""
     asyncio.run(_serve(home, SYSTEM))
@@ -283,6 +273,9 @@ async def _serve(home: Home, clock: Clock) -> None:
     recorder = await Recorder.open(database, signer, door="front", clock=clock)
     front = Front(home, configured, policies, database, recorder, clock)
     await front.open()
+    # What is loaded now stays: else a full collection stops every connection for some 50 ms.
+    gc.collect()
+    gc.freeze()
     readiness.announce()
     _LOG.info("serving", addresses=len(addresses(configured)))
     await front.watched(stop)

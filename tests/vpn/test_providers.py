@@ -1,13 +1,18 @@
 """The provider is the settings'; one that asks a VPN must know its device."""
 
+import asyncio
+
 import pytest
 
 from gateway.clock import SYSTEM
 from gateway.config import policies
-from gateway.config.settings import OriginSettings
+from gateway.config.settings import OriginSettings, StrongswanSettings, WireguardSettings
 from gateway.config.strict import SettingsError
+from gateway.errors import Reason, Refusal
 from gateway.vpn.ingress import Way
-from gateway.vpn.providers import provider
+from gateway.vpn.providers import provider, vpn
+from tests.vpn import fakes
+from tests.vpn.fakes import KEYS, listed, sa, uapi, uapi_peer
 
 RULES = policies.load_tunnel_rules(policies.shipped("policies") / "tunnels.toml")
 
@@ -47,3 +52,31 @@ def test_without_a_device_no_vpn_is_asked(name):
 def test_an_unknown_provider_does_not_start():
     with pytest.raises(SettingsError, match="hearsay"):
         made("hearsay", Way("wg0", "proven"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "serve", "settings", "said", "names"),
+    [
+        ("wireguard", fakes.serve_uapi, WireguardSettings, uapi(uapi_peer(KEYS[0])), {KEYS[0]}),
+        (
+            "strongswan",
+            fakes.serve_vici,
+            StrongswanSettings,
+            listed(sa("a@b", "10.1.0.0/24")),
+            {"a@b"},
+        ),
+    ],
+)
+def test_a_vpn_tells_who_its_peers_are(kind, serve, settings, said, names):
+    async def run():
+        async with fakes.listening(serve) as at:
+            at.says = lambda: said
+            found = OriginSettings(kind, **{kind: settings(str(at.path))})
+            asked = vpn(found, Way("wg0", "proven"), RULES, SYSTEM)
+            assert await asked.names() == names
+        nobody = OriginSettings(kind, **{kind: settings("/nowhere/s")})
+        with pytest.raises(Refusal) as refused:
+            await vpn(nobody, Way("wg0", "proven"), RULES, SYSTEM).names()
+        assert refused.value.reason is Reason.ORIGIN_AWAY
+
+    asyncio.run(run())
