@@ -8,17 +8,20 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.audit.stage import until
 from tests.front.stage import CITY_AT, HELLO, Stage
 
 ALERT, HANDSHAKE, APPLICATION, CHANGE_CIPHER = 21, 22, 23, 20
@@ -232,6 +235,33 @@ async def shown(at: Stage, chain: Sequence[bytes], key: Any) -> bool:
         await raw.show(chain, key)
         await raw.say(HELLO, APPLICATION)
         return await raw.heard() == HELLO
+
+
+@contextlib.asynccontextmanager
+async def reading(at: Stage) -> AsyncIterator[psycopg.Connection]:
+    """Give a connection to read the log by, for many refusals to share."""
+    with psycopg.connect(at.superuser, autocommit=True) as log:
+        yield log
+
+
+async def refused(
+    at: Stage, log: psycopg.Connection, chain: Sequence[bytes], key: Any
+) -> dict[str, Any]:
+    """Show these bytes and return the one leaf of the refusal."""
+    at.recorder._floods._buckets.clear()
+    [(size,)] = log.execute("SELECT size FROM gateway.audit_head").fetchall()
+
+    def found() -> list[dict[str, Any]]:
+        asked = "SELECT leaf FROM gateway.audit_entry WHERE idx >= %s"
+        leaves = [json.loads(bytes(raw)) for (raw,) in log.execute(asked, (size,)).fetchall()]
+        # Of late lists other leaves tell (Stage.leaves).
+        return [leaf for leaf in leaves if leaf["kind"] != "crl.late"]
+
+    assert not await shown(at, chain, key)
+    await until(lambda: bool(found()))
+    [leaf] = found()
+    assert (leaf["kind"], leaf["decision"]) == ("tls.refused", "deny")
+    return leaf
 
 
 def _extract(salt: bytes, material: bytes) -> bytes:

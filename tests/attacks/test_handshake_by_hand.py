@@ -6,7 +6,6 @@ or taken no notice of where it is an offer; no secret is logged, and the next ho
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,11 +25,13 @@ from tests.attacks.raw_tls import (
     connected,
     extension,
     message,
+    reading,
+    refused,
     shown,
     vector,
 )
 from tests.audit.stage import until
-from tests.front.stage import CITY_AT, HELLO, OTHER, OTHER_AT, Stage, serial, stage
+from tests.front.stage import CITY_AT, HELLO, OTHER, OTHER_AT, serial, stage
 from tests.pki.forge import EKU, replaced
 from tests.pki.forgeries import FORGERIES
 from tests.vectors.pkits import ANCHOR, CRLS, DATA, INVALID, cases
@@ -40,16 +41,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 PSK_WITH_SHARE, PSK_ALONE = (extension(PSK_MODES, vector(mode, 1)) for mode in (b"\1", b"\0"))
 OFFER = binder_for(b"\5" * 48)
 ROOM = {"new_per_peer_burst": 1000}
-
-
-async def refused(at: Stage, chain: Sequence[bytes], key: Any) -> dict[str, Any]:
-    """The one leaf of the refusal."""
-    at.recorder._floods._buckets.clear()
-    count = len(at.leaves())
-    assert not await shown(at, chain, key)
-    leaf = await at.leaf(count + 1)
-    assert (leaf["kind"], leaf["decision"]) == ("tls.refused", "deny")
-    return leaf
 
 
 def quiet(capfd: pytest.CaptureFixture[str], *secrets: bytes) -> None:
@@ -77,17 +68,17 @@ def test_26_28_what_no_library_loads_is_shown_as_it_is(
     cluster: Any, database_settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def run() -> None:
-        async with stage(cluster, database_settings, limits=ROOM) as at:
+        async with stage(cluster, database_settings, limits=ROOM) as at, reading(at) as log:
             honest, wrong = at.good(OTHER), {}
             for forgery in [one for one in FORGERIES if not one.showable]:
                 papers = forgery.make(at.ca)
-                leaf = await refused(at, papers.chain, papers.key)
+                leaf = await refused(at, log, papers.chain, papers.key)
                 if leaf["reason"] != forgery.reason:
                     wrong[forgery.name] = leaf["reason"]
                 assert await at.served(honest, OTHER_AT)
             papers = at.good()
             for name, content in malformed(papers.chain[0]).items():
-                leaf = await refused(at, [content], papers.key)
+                leaf = await refused(at, log, [content], papers.key)
                 if leaf["reason"] not in ("TLS_FAILED", "CERT_MISSING"):
                     wrong[name] = leaf["reason"]
                 assert "subject" not in leaf
@@ -109,14 +100,14 @@ def test_28_another_writing_is_the_same_certificate(
         return b"\x30\x80" + der[4:] + b"\0\0"
 
     async def run() -> None:
-        async with stage(cluster, database_settings) as at:
+        async with stage(cluster, database_settings) as at, reading(at) as log:
             papers, wrong = at.good(), at.ca.changed(replaced(EKU, None))
             assert await shown(at, [indefinite(papers.chain[0])], papers.key)
-            leaf = await refused(at, [indefinite(wrong.chain[0])], wrong.key)
+            leaf = await refused(at, log, [indefinite(wrong.chain[0])], wrong.key)
             assert leaf["reason"] == "CERT_PROFILE"
             assert leaf["certificate"] == hashlib.sha256(wrong.chain[0]).hexdigest()
             at.sql("UPDATE gateway.organisation SET state = 2")
-            leaf = await refused(at, [indefinite(papers.chain[0])], papers.key)
+            leaf = await refused(at, log, [indefinite(papers.chain[0])], papers.key)
             assert (leaf["reason"], leaf["serial"]) == ("ORGANISATION_SUSPENDED", serial(papers))
             at.sql("UPDATE gateway.organisation SET state = 1")
             assert await at.served(papers)
@@ -128,12 +119,12 @@ def test_28_a_certificate_without_its_key(cluster: Any, database_settings: Setti
     """Anybody's certificate can be seen; who cannot sign for it is refused, and it is not told as his."""
 
     async def run() -> None:
-        async with stage(cluster, database_settings) as at:
+        async with stage(cluster, database_settings) as at, reading(at) as log:
             papers = at.good()
-            leaf = await refused(at, papers.chain, None)
+            leaf = await refused(at, log, papers.chain, None)
             assert leaf["reason"] == "TLS_FAILED"
             assert "organisation" not in leaf
-            leaf = await refused(at, papers.chain, at.good().key)
+            leaf = await refused(at, log, papers.chain, at.good().key)
             assert leaf["reason"] == "TLS_FAILED"
             assert await at.served(papers)
 
@@ -210,13 +201,14 @@ def keys_of_pkits() -> dict[bytes, Any]:
     return found
 
 
+@pytest.mark.timeout(300)
 def test_41_every_invalid_path_of_pkits_is_refused_at_the_front(
     cluster: Any, database_settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its trust anchor is trusted for this, as the province's own authority would be: what is below it is refused for itself."""
 
     async def run() -> None:
-        async with stage(cluster, database_settings, limits=ROOM) as at:
+        async with stage(cluster, database_settings, limits=ROOM) as at, reading(at) as log:
             honest, keys, told = at.good(OTHER), keys_of_pkits(), {}
             anchor = x509.load_der_x509_certificate(ANCHOR.read_bytes())
             [own] = [path for path in CRLS if path.stem == "TrustAnchorRootCRL"]
@@ -228,7 +220,7 @@ def test_41_every_invalid_path_of_pkits_is_refused_at_the_front(
             invalid = [case for case in cases() if not case.valid]
             assert len(invalid) == INVALID
             for case in invalid:
-                leaf = await refused(at, (case.leaf, *case.above), keys[case.leaf])
+                leaf = await refused(at, log, (case.leaf, *case.above), keys[case.leaf])
                 told[case.name] = leaf["reason"]
                 assert "organisation" not in leaf
             assert set(told.values()) == {"CERT_UNTRUSTED", "CERT_PROFILE"}, told
