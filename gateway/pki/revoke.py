@@ -132,7 +132,7 @@ async def revoke_all(tx: Transaction, target: Target, reason: str, now_us: int) 
     """
     require_reason(reason)
     if not await register.revoking(tx):
-        # None of ours does: what is sent it still (`register.issuing`) the server has undone.
+        # Not one of ours, which the database throws out before (`register.issuing`).
         _LOG.warning("an issuer stands still", meaning="what it has under way may stay in force")
     if target.covers == "serial":
         serials = [str(target.parameters[0])]

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from google.rpc import error_details_pb2
 
-from gateway.pki import ceremony, issue, profile
+from gateway.pki import ceremony, issue, profile, register
 from gateway.pki.lint import faults, subject_of
-from tests.coverage.rpcs import Watch, refused
+from tests.coverage.rpcs import Watch, eventually, refused
 from tests.papers import new_key, request_for
 from tests.services.enrolling import enrol, invite, renew
 from tests.world import held
@@ -225,5 +225,34 @@ def test_84_a_crash_between_signature_and_commit(province, monkeypatch, by):
         [(known,)] = world.sql("SELECT count(*) FROM gateway.certificate WHERE serial = %s", serial)
         assert known == 0
         assert (await call()).certificate.serial != serial
+
+    province.run(work(province.world))
+
+
+@pytest.mark.parametrize("by", ["enrolment", "renewal"])
+def test_84_an_issuer_that_stands_still_is_thrown_out(province, monkeypatch, by):
+    """The database ends its session, so that a revocation need not wait for it; what it had under way is undone."""
+
+    async def work(world):
+        code, key, genuine = (await invite(world)).code, new_key(), register.require_active
+
+        def call():
+            return renew(world, world.city, key) if by == "renewal" else enrol(world, code, key)
+
+        async def stands_still(tx, bearer):
+            [(pid,)] = await tx.fetch("SELECT pg_backend_pid()")
+            ended = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+            await eventually(lambda: not world.sql(ended, pid))
+            await genuine(tx, bearer)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(register, "STILL_MS", 200)
+            patched.setattr(register, "require_active", stands_still)
+            watch = Watch(world)
+            error = await refused(call())
+        assert error.code == "INTERNAL"
+        leaf = await watch.only_leaf()
+        assert (leaf["decision"], leaf["reason"]) == ("error", "INTERNAL")
+        assert (await call()).certificate.serial
 
     province.run(work(province.world))
