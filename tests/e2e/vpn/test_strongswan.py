@@ -26,6 +26,7 @@ from tests.e2e.vpn.knocking import IN, REFUSED, knock, listening
 from tests.e2e.vpn.machines import OUTSIDE, Machine, until
 from tests.e2e.vpn.province import GATEWAY, NOW, Province, cut_soon
 from tests.e2e.vpn.uploading import sample, uploaded_once, uploading
+from tests.e2e.vpn.visiting import CLOSED, SERVED, shake
 
 pytestmark = [pytest.mark.needs_netns, pytest.mark.serial, pytest.mark.timeout(600)]
 
@@ -70,9 +71,9 @@ class Scene:
         words = self.province.words(self.member(self.county.code), "whoami")
         return self.county.machine.run(*words, check=False).returncode == 0
 
-    def refused(self, line: Line, code: str) -> None:
-        """Have an organisation's certificate refused in a line."""
-        self.province.refused(line.machine, self.member(code), "whoami")
+    def visit(self, line: Line, code: str) -> str:
+        """Come in by a line with an organisation's certificate, once: SERVED or CLOSED."""
+        return shake(line.machine, GATEWAY, self.port, self.member(code))
 
     def cuts(self, since: int) -> list[dict[str, object]]:
         """Return the leaves of the county's connections that were cut."""
@@ -216,22 +217,23 @@ def test_61_who_asks_charon_for_anothers_address_gets_its_own(scene: Scene) -> N
 
 def test_62_a_certificate_in_anothers_tunnel(scene: Scene) -> None:
     before, thief = scene.province.size(), scene.other
-    scene.refused(thief, scene.county.code)
-    leaf = scene.province.leaf(before, reason="ORIGIN_MISMATCH")
+    assert scene.visit(thief, thief.code) == SERVED
+    assert scene.visit(thief, scene.county.code) == CLOSED
+    leaf = scene.province.leaf(before, decision="deny")
+    assert leaf["reason"] == "ORIGIN_MISMATCH"
     assert (leaf["ingress"], leaf["tunnel"]) == (DEVICE, thief.identity)
     assert leaf["organisation"] == scene.county.code
     assert leaf["detail"] == {"alert": "origin-mismatch", "target_organisation": thief.code}
-    assert scene.province.leaves(before, decision="deny") == [leaf]
     scene.works()
 
 
 def test_63_a_peer_that_is_not_registered(scene: Scene) -> None:
     before = scene.province.size()
-    scene.refused(scene.stranger, scene.stranger.code)
-    leaf = scene.province.leaf(before, reason="ORIGIN_UNREGISTERED")
+    assert scene.visit(scene.stranger, scene.stranger.code) == CLOSED
+    leaf = scene.province.leaf(before, decision="deny")
+    assert leaf["reason"] == "ORIGIN_UNREGISTERED"
     assert (leaf["ingress"], leaf["tunnel"]) == (DEVICE, scene.stranger.identity)
     assert leaf["detail"] == {"alert": "origin-unregistered"}
-    assert scene.province.leaves(before, decision="deny") == [leaf]
     scene.works()
 
 
@@ -350,10 +352,9 @@ def test_69_charons_socket_gone(scene: Scene) -> None:
     machine.run("mv", SOCKET, "/run/away")
     try:
         # What was told a moment ago may still count for one.
-        until(lambda: not scene.comes_in(), "a refusal")
-        leaf = scene.province.leaf(before, reason="ORIGIN_AWAY")
-        assert leaf["detail"] == {"alert": "origin-away"}
-        assert scene.province.leaves(before, decision="deny") == [leaf]
+        until(lambda: scene.visit(scene.county, scene.county.code) == CLOSED, "a refusal")
+        leaf = scene.province.leaf(before, decision="deny")
+        assert (leaf["reason"], leaf["detail"]) == ("ORIGIN_AWAY", {"alert": "origin-away"})
     finally:
         machine.run("mv", "/run/away", SOCKET)
     scene.recovers()
@@ -363,7 +364,7 @@ def test_69_charon_killed_takes_its_device_along_and_both_come_back(scene: Scene
     before = scene.province.size()
     scene.gateway.stop(signal.SIGKILL)
     until(lambda: DEVICE not in scene.gateway.machine.run("ip", "link").stdout, "no device")
-    scene.refused(scene.county, scene.county.code)
+    scene.province.refused(scene.county.machine, scene.member(scene.county.code), "whoami")
     assert scene.province.leaves(before, organisation=scene.county.code) == []
     scene.gateway.restart()
     for line in (scene.county, scene.other, scene.stranger):
