@@ -154,6 +154,7 @@ class Connections:
         relay = Relay(relayed.tls, relayed.sock, relayed.door, ended)
         now = self._clock.monotonic()
         self._live[connection.name] = _Live(connection, issuer_sha256, whereabouts, relay, now, now)
+        self._origins.met(whereabouts)
         if connection.serial:
             self._new.add(connection.serial)
         self._empty.clear()

@@ -17,7 +17,7 @@ from gateway.front import standing
 from gateway.link.connection import Connection
 from gateway.store.database import Database, StoreError
 from gateway.vpn.origin import Sighting, TunnelProvider
-from gateway.vpn.peers import Peers
+from gateway.vpn.peers import Key, Peers
 
 # "Last seen" is for people: to a minute.
 NOTE_S = 60.0
@@ -53,8 +53,15 @@ class Origins:
         self._clock = clock
         self._away_s = rules.away_s
         self._away_since: float | None = None
-        self._noted_at = float("-inf")
+        # When each peer was last noted as seen, and who came in since the last look.
+        self._noted: dict[Key, float] = {}
+        self._met: set[Key] = set()
         self.watch_s = rules.watch_s
+
+    def met(self, place: Whereabouts) -> None:
+        """Be told of a connection that was admitted: it may be gone before the next look."""
+        if not place.sighting.organisation:
+            self._met.add((place.sighting.kind, place.sighting.peer))
 
     async def fallen(
         self, live: Collection[tuple[Connection, Whereabouts]]
@@ -133,8 +140,13 @@ class Origins:
                 found.setdefault(guest.name, Reason.ORIGIN_MISMATCH)
         return found
 
-    async def _note(self, peers: Collection[tuple[str, str]]) -> None:
-        now = self._clock.monotonic()
-        if peers and now - self._noted_at >= NOTE_S:
-            await self._peers.seen(peers)
-            self._noted_at = now
+    async def _note(self, peers: Collection[Key]) -> None:
+        """Note who is at work, and who came and went since the last look; each once a minute."""
+        now, met = self._clock.monotonic(), frozenset(self._met)
+        due = {
+            key for key in met.union(peers) if now - self._noted.get(key, float("-inf")) >= NOTE_S
+        }
+        if due:
+            await self._peers.seen(due)
+            self._noted.update(dict.fromkeys(due, now))
+        self._met -= met

@@ -268,3 +268,25 @@ def test_when_a_peer_was_last_seen_is_noted_to_a_minute(
             writer.close()
 
     asyncio.run(run())
+
+
+def test_who_came_and_went_between_two_looks_was_seen(
+    cluster: Any, database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A county that uploads for a moment a day is neither missed nor taken for one that never used its new key."""
+
+    async def run() -> None:
+        async with tunnels(cluster, database_settings, monkeypatch) as (at, _):
+            seen = "SELECT last_seen_us, first_seen_us FROM gateway.tunnel WHERE peer = %s"
+            origins = at.front.connections._origins
+            look = origins.fallen
+            # Each look comes when nobody stands.
+            monkeypatch.setattr(origins, "fallen", lambda _: look([]))
+            for papers, place in ((at.good(OTHER), OTHER_AT), (at.good(), CITY_AT)):
+                _, writer = await _open(at, papers, place)
+                writer.close()
+                await until(lambda place=place: at.sql(seen, PEERS[place])[0][0] is not None)
+                [(last_us, first_us)] = at.sql(seen, PEERS[place])
+                assert last_us == first_us
+
+    asyncio.run(run())
