@@ -55,17 +55,16 @@ class Deployed:
         return self.province.told(self.lines[code].machine, self.member(code), *words)
 
     def works(self, code: str = COUNTY) -> None:
-        """The next good call: through the member's own tunnel, with its own certificate."""
+        """The next good call: through the member's own tunnel, with its own certificate.
+
+        For up to a second the front believes what the VPN said before, and a machine may be busy.
+        """
+        until(lambda: self.comes_in(code), f"{code} in its tunnel")
         assert self.told(code, "whoami")["organisation"] == code
 
     def unit(self, code: str) -> str:
         """Return one of a member's units."""
         return self.member(code).units[0].unit_code
-
-    def recovers(self, code: str = COUNTY) -> None:
-        """Come in again: for up to a second the front believes what the VPN said before."""
-        until(lambda: self.comes_in(code), f"{code} in its tunnel again")
-        self.works(code)
 
     def refusal(self, machine: Machine, member: Member) -> str:
         """Have a member refused on a machine, and return the newest reason on the log."""
@@ -152,7 +151,6 @@ def deployed(province: Province, section: str) -> Iterator[Deployed]:
             province.log_in(office, province.admin)
             for code in (COUNTY, OTHER):
                 made.invite(code, office)
-                # For up to a second the front believes what the VPN said before.
                 until(lambda one=code: made.comes_in(one), f"{code} in its new tunnel")
                 province.log_in(keyed[code], province.members[code])
             yield made

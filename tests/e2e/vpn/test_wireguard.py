@@ -132,7 +132,7 @@ def test_60_the_countys_address_spoofed_with_its_tunnel_down(scene: Deployed) ->
     with spoofed(scene):
         assert knock(scene.stranger, GATEWAY, scene.port, scene.county.address) in NOT_IN
         assert scene.province.leaves(begun) == []
-    scene.recovers()
+    scene.works()
 
 
 def test_60_without_the_rule_the_device_alone_refuses_what_another_listener_lets_in(
@@ -149,7 +149,7 @@ def test_60_without_the_rule_the_device_alone_refuses_what_another_listener_lets
         assert ruled.province.leaves(begun) == []
     finally:
         gateway.sh("nft -f /run/saved.nft")
-    ruled.recovers()
+    ruled.works()
 
 
 def test_61_an_address_that_the_peer_does_not_own(scene: Deployed) -> None:
@@ -182,8 +182,8 @@ def test_61_an_address_that_the_vpn_was_told_wrong(scene: Deployed) -> None:
         scene.county.machine.sh(f"ip route replace {route}; ip address del {address}")
         wireguard.admit(scene.gateway, scene.county)
         wireguard.admit(scene.gateway, scene.lines[OTHER])
-    scene.recovers()
-    scene.recovers(OTHER)
+    scene.works()
+    scene.works(OTHER)
 
 
 def test_62_another_countys_certificate_in_this_tunnel(scene: Deployed) -> None:
@@ -310,7 +310,7 @@ def test_65_a_handshake_that_is_too_old(alone: Deployed) -> None:
         alone.county.down()
         alone.county.up()
         # A new handshake, young for fifteen seconds: long enough on any machine to come in once.
-        alone.recovers()
+        alone.works()
     finally:
         policy.write_text(whole)
         restart_front(alone)
@@ -331,7 +331,7 @@ def test_69_the_vpn_does_not_answer(ruled: Deployed) -> None:
         leaf = ruled.one_each(begun, "ORIGIN_AWAY")
         assert leaf["detail"] == {"alert": "origin-away"}
         assert "organisation" not in leaf
-    ruled.recovers()
+    ruled.works()
 
 
 def test_69_the_device_ends_and_is_made_anew(ruled: Deployed) -> None:
@@ -344,7 +344,7 @@ def test_69_the_device_ends_and_is_made_anew(ruled: Deployed) -> None:
     # The device and the rule, by the document's own block; the peers stand in wg0.conf.
     ruled.gateway.sh(ruled.written(RULE, "At the gateway, at each start"))
     until(lambda: (child(ruled, "front") or ["", ""])[0] == "ready", "a front that serves again")
-    ruled.recovers()
+    ruled.works()
 
 
 def test_the_upload_through_the_tunnel_beside_bare_wireguard(
