@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from gateway.clock import US_PER_S, Clock
 from gateway.config.policies import TunnelRules
 from gateway.config.settings import OriginSettings
-from gateway.errors import Reason, refuse
+from gateway.errors import Reason, Refusal, refuse
 from gateway.vpn import vici
 from gateway.vpn.ingress import Way
 from gateway.vpn.origin import Sighting, Strength
@@ -41,6 +41,7 @@ class StrongswanTunnels:
         self._device = way.device
         self._socket = settings.strongswan.socket
         self._clock = clock
+        self._handshake_us = round(rules.handshake_s * US_PER_S)
         self._asked = Asked(self._ask, rules.cache_s, clock, KIND)
 
     async def whois(self, address: str, listener: str, interface: str | None) -> Sighting:  # noqa: ARG002  the protocol's
@@ -50,7 +51,11 @@ class StrongswanTunnels:
         """
         if interface != self._device:
             raise refuse(Reason.ORIGIN_NOT_TUNNEL)
-        peer = (await self._asked.table()).owner(address)
+        peer = self._proven(await self._asked.table(), address)
+        if peer is None:
+            # An SA that was silent is proven again by the packet that asks to come in, and one that
+            # was just made by its making: what was told before may be older than both.
+            peer = (await self._asked.anew()).owner(address)
         return Sighting(
             peer.name, KIND, self.strength, self._device, peer.handshake_us, peer.endpoint
         )
@@ -58,6 +63,16 @@ class StrongswanTunnels:
     async def names(self) -> frozenset[str]:
         """Return all peers; raises ORIGIN_AWAY."""
         return (await self._asked.table()).names
+
+    def _proven(self, table: Table, address: str) -> Peer | None:
+        """Return the owner, if there is one who proves by this table that he is alive."""
+        try:
+            peer = table.owner(address)
+        except Refusal:
+            return None
+        seen_us = peer.handshake_us
+        alive = seen_us is not None and self._clock.now_us() - seen_us <= self._handshake_us
+        return peer if alive else None
 
     async def _ask(self) -> Table:
         return Table(peers(await vici.list_sas(self._socket), self._clock.now_us()))

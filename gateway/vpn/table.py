@@ -133,6 +133,11 @@ class Asked:
             # Each connection has a refusal of its own: a refusal carries what became of it.
             raise refuse(Reason.ORIGIN_AWAY) from None
 
+    async def anew(self) -> Table:
+        """Return the table as it is now; raises ORIGIN_AWAY."""
+        self._known = None
+        return await self.table()
+
     async def _refresh(self) -> Table:
         at = self._clock.monotonic()
         try:

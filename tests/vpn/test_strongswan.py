@@ -5,15 +5,21 @@ without the fields that nobody reads: 140105 and 140106 stand, then the gateway 
 the county does not answer.
 """
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from gateway.clock import US_PER_S
+from gateway.clock import US_PER_S, TurnedClock
+from gateway.config import policies
+from gateway.config.settings import OriginSettings, StrongswanSettings
+from gateway.errors import Reason, Refusal
+from gateway.vpn.ingress import Way
+from gateway.vpn.providers import provider
 from gateway.vpn.strongswan import peers
 from gateway.vpn.table import MalformedAnswerError
-from tests.vpn.fakes import sa
+from tests.vpn.fakes import listed, listening, sa, serve_vici
 
 NOW_US = 1_790_000_000 * US_PER_S
 RECORDED = json.loads((Path(__file__).parent / "charon.json").read_text())
@@ -121,3 +127,33 @@ def test_networks_that_are_none_are_no_answer(networks):
         peers([one], NOW_US)
     with pytest.raises(MalformedAnswerError):
         peers([{"ike": "x"}], NOW_US)
+
+
+def test_what_was_told_before_refuses_nobody_who_is_proven_now():
+    """A county that was silent for a night comes in at once, though the front asked a moment ago."""
+    rules = policies.load_tunnel_rules(policies.shipped("policies") / "tunnels.toml")
+
+    async def run():
+        async with listening(serve_vici) as vpn:
+            settings = OriginSettings(
+                "strongswan", device="ipsec0", strongswan=StrongswanSettings(str(vpn.path))
+            )
+            tunnels = provider(settings, Way("ipsec0", "proven"), rules, TurnedClock(NOW_US))
+
+            async def seen_s(address):
+                return age_s(await tunnels.whois(address, "10.66.0.1", "ipsec0"))
+
+            silent = sa(COUNTY, "10.66.1.5/32", established="9000")
+            vpn.says = lambda: listed(silent)
+            assert await seen_s("10.66.1.5") == 9000
+            with pytest.raises(Refusal) as refused:
+                await seen_s("10.66.1.6")
+            assert refused.value.reason is Reason.ORIGIN_NOT_TUNNEL
+            awake = sa(COUNTY, "10.66.1.5/32", established="9000", use_in="0")
+            vpn.says = lambda: listed(awake, sa(OTHER, "10.66.1.6/32", established="0"))
+            assert await seen_s("10.66.1.5") == 0
+            asked = vpn.asked
+            assert await seen_s("10.66.1.6") == await seen_s("10.66.1.5") == 0
+            assert vpn.asked == asked
+
+    asyncio.run(run())
