@@ -44,6 +44,9 @@ BACKLOG = 512
 ACCEPTS_PER_TURN = 32
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE_S = 0.1
+# A silent connection's end is asked so often whether it is there. Within handshake_s (180 s): its
+# answer is what proves an IPsec tunnel through which nothing else comes.
+KEEPALIVE_S = 60
 # How long connections may go on after SIGTERM; the doors close theirs sooner.
 DRAIN_S = 15.0
 # Two a connection, and what the process itself needs.
@@ -208,6 +211,7 @@ class Front:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
             host = sock.getsockname()
             visit = Visit(door, address[0], address[1], host[0], host[1])
             task = loop.create_task(self._receive(sock, visit))

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +71,35 @@ def test_the_process(cluster: Any, database_settings: Settings) -> None:
             assert b"PRIVATE KEY" not in said
 
     asyncio.run(run())
+
+
+def test_a_silent_connections_end_is_asked_whether_it_is_there(
+    cluster: Any, database_settings: Settings
+) -> None:
+    async def run() -> None:
+        async with stage(cluster, database_settings) as at:
+            _, writer = await at.connect(at.good())
+            try:
+                address, port = writer.get_extra_info("sockname")[:2]
+                far = f"{socket.inet_aton(address)[::-1].hex().upper()}:{port:04X}"
+                async with asyncio.timeout(60):
+                    while (due := _keepalive_due_s(far)) is None:  # noqa: ASYNC110  no event tells
+                        await asyncio.sleep(0.01)
+                assert due <= listener.KEEPALIVE_S < at.policies.tunnels.handshake_s / 2
+            finally:
+                writer.close()
+
+    asyncio.run(run())
+
+
+def _keepalive_due_s(far: str) -> float | None:
+    """In how many seconds the kernel will ask this far end; None while it waits for something else."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, _, _, timer, *_ = line.split()
+        # proc(5): 2 is a timer that is no retransmission's; clock ticks follow.
+        if remote == far and timer.startswith("02:"):
+            return int(timer[3:], 16) / os.sysconf("SC_CLK_TCK")
+    return None
 
 
 @pytest.mark.parametrize("listen", [("127.0.0.1",), ("127.0.0.1", "127.0.0.11")])
