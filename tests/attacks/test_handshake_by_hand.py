@@ -206,10 +206,11 @@ def test_41_every_invalid_path_of_pkits_is_refused_at_the_front(
     cluster: Any, database_settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its trust anchor is trusted for this, as the province's own authority would be: what is below it is refused for itself."""
+    keys = keys_of_pkits()
 
     async def run() -> None:
         async with stage(cluster, database_settings, limits=ROOM) as at, reading(at) as log:
-            honest, keys, told = at.good(OTHER), keys_of_pkits(), {}
+            honest, told = at.good(OTHER), {}
             anchor = x509.load_der_x509_certificate(ANCHOR.read_bytes())
             [own] = [path for path in CRLS if path.stem == "TrustAnchorRootCRL"]
             lists = x509.load_der_x509_crl(own.read_bytes()).public_bytes(Encoding.PEM)
