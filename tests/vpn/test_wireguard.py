@@ -41,6 +41,8 @@ def test_an_answer_of_the_tool():
         dump((KEYS[0], "here", 1)),
         dump(("AAAA", "10.0.0.1/32", 1)),
         dump(("*" * 44, "10.0.0.1/32", 1)),
+        # The same 32 bytes, spelt otherwise.
+        dump(("A" * 42 + "B=", "10.0.0.1/32", 1)),
         dump((KEYS[0], "10.0.0.1/32", 1), (KEYS[0], "10.0.0.2/32", 1)),
         dump((KEYS[0], "10.0.0.1/32", -1)),
         b"\xff\n",
