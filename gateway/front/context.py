@@ -122,6 +122,7 @@ class CurrentTerms:
         """
         state = self._state()
         if state == self._seen:
+            self._unread = ""
             return False
         try:
             files = Files.read(self._home)

@@ -69,6 +69,9 @@ def test_what_could_not_be_read_for_a_moment_is_read_again_and_told_once(home, m
     assert not current.refresh()
     home.crl.with_name("away").rename(home.crl)
     assert not current.refresh(), "the very same file is back"
+    home.crl.unlink()
+    with pytest.raises(ContextError, match="No such file"):
+        current.refresh()
 
 
 @pytest.mark.parametrize("which", ["anchor", "key", "chain", "crl"])
