@@ -61,7 +61,7 @@ class Origins:
     def met(self, place: Whereabouts) -> None:
         """Be told of a connection that was admitted: it may be gone before the next look."""
         if not place.sighting.organisation:
-            self._met.add((place.sighting.kind, place.sighting.peer))
+            self._met.add(_key(place))
 
     async def fallen(
         self, live: Collection[tuple[Connection, Whereabouts]]
@@ -117,24 +117,26 @@ class Origins:
 
         Nobody while the store is away: the doors refuse every call then.
         """
-        keys = {
-            connection.name: (place.sighting.kind, place.sighting.peer)
-            for connection, place in live
-            if not place.sighting.organisation
-        }
+        at_work = {_key(place) for _, place in live if not place.sighting.organisation}
         guests = [
             connection
             for connection, _ in live
             if connection.organisation != connection.origin.organisation
         ]
         try:
-            fallen = await self._peers.fallen(set(keys.values())) if keys else {}
+            fallen = await self._peers.fallen(at_work) if at_work else {}
             hosts = await standing.tunnel_users(self._database) if guests else frozenset()
-            await self._note(set(keys.values()) - set(fallen))
+            await self._note(at_work.difference(fallen))
         except StoreError as error:
             _LOG.warning("tunnels not looked up", error=type(error).__name__)
             return {}
-        found = {name: fallen[key] for name, key in keys.items() if key in fallen}
+        found = {}
+        if fallen:
+            found = {
+                connection.name: fallen[_key(place)]
+                for connection, place in live
+                if _key(place) in fallen
+            }
         for guest in guests:
             if (guest.organisation, guest.origin.organisation) not in hosts:
                 found.setdefault(guest.name, Reason.ORIGIN_MISMATCH)
@@ -150,3 +152,7 @@ class Origins:
             await self._peers.seen(due)
             self._noted.update(dict.fromkeys(due, now))
         self._met -= met
+
+
+def _key(place: Whereabouts) -> Key:
+    return place.sighting.kind, place.sighting.peer

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
 from tests.bench import crl, handshake, ingest, memory, origin, revoke
-from tests.bench.figures import Figure, publish
+from tests.bench.figures import Figure, publish, shown
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "ingest": ingest.run,
@@ -29,10 +29,10 @@ def main() -> None:
     publish(figures, civil_day(SYSTEM.now_us()).isoformat())
     for found in figures:
         beside = ", ".join(
-            f"{name} {value:,.0f} (x{found.ratios[name]})" for name, value in found.limits.items()
+            f"{name} {shown(value)} (x{found.ratios[name]})" for name, value in found.limits.items()
         )
         times = "" if found.p50_ms is None else f"  p50 {found.p50_ms} ms, p99 {found.p99_ms} ms"
-        print(f"{found.name}: {found.value:,.0f} {found.unit}{times}  {beside}")
+        print(f"{found.name}: {shown(found.value)} {found.unit}{times}  {beside}")
 
 
 if __name__ == "__main__":

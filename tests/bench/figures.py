@@ -47,10 +47,15 @@ def figure(
         rounds=len(values),
         p50_ms=round(cuts[49], 2) if cuts else None,
         p99_ms=round(cuts[98], 2) if cuts else None,
-        limits={limit: round(found, 1) for limit, found in medians.items()},
+        limits={limit: round(found, 2) for limit, found in medians.items()},
         ratios={limit: round(found / value, 2) for limit, found in medians.items()},
         conditions=conditions,
     )
+
+
+def shown(value: float) -> str:
+    """Write a value as it is read: whole from ten on."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:,.2f}"
 
 
 def machine() -> str:
@@ -83,7 +88,7 @@ def _table(rows: Sequence[Mapping[str, object]], day: str) -> str:
         assert isinstance(limits, Mapping)
         assert isinstance(ratios, Mapping)
         beside = ", ".join(
-            f"`{name}` {found:,.0f} ({ratios[name]})" for name, found in limits.items()
+            f"`{name}` {shown(found)} ({ratios[name]})" for name, found in limits.items()
         )
         times = f"{row['p50_ms']} / {row['p99_ms']}" if row["p50_ms"] is not None else "–"
         lines.append(
