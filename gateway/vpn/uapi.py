@@ -36,13 +36,13 @@ _OF_PEER = frozenset(
 )
 _NAMED = "public_key="
 _END = "errno=0\n\n"
-# A peer in wireguard-go's order (device/uapi.go): what is compared and read, in groups; the last
-# group is what is no such peer.
+# A peer in wireguard-go's order (device/uapi.go), as `vpn.window` tells it too: what is compared
+# and read, in groups; the last group is what is no such peer.
 _USUAL = re.compile(
-    r"public_key=([0-9a-f]{64})\n(?:preshared_key=[0-9a-f]{64}\n)?protocol_version=[0-9]+\n"
+    r"public_key=([0-9a-f]{64})\n(?:preshared_key=[0-9a-f]{64}\n)?(?:protocol_version=[0-9]+\n)?"
     rf"(?:endpoint=({ENDPOINT})\n)?"
     rf"last_handshake_time_sec=({NUMBER})\nlast_handshake_time_nsec=({NUMBER})\n"
-    r"tx_bytes=[0-9]+\nrx_bytes=[0-9]+\npersistent_keepalive_interval=[0-9]+\n"
+    r"(?:tx_bytes=[0-9]+\nrx_bytes=[0-9]+\npersistent_keepalive_interval=[0-9]+\n)?"
     r"((?:allowed_ip=[^\n]+\n)*)|(.+)",
     re.ASCII | re.DOTALL,
 )

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.vpn import window
 from gateway.vpn.table import MalformedAnswerError
 from gateway.vpn.uapi import Answers
-from tests.vpn.fakes import KEYS, uapi, uapi_peer
+from gateway.vpn.wireguard import parse_dump
+from tests.vpn.fakes import KEYS, dump, uapi, uapi_peer
 
 GOOD = uapi(
     uapi_peer(KEYS[0], "10.66.1.2/32", "fd66::2/128", handshake_s=1_790_000_000),
@@ -93,6 +95,16 @@ def test_what_is_told_in_the_same_words_is_not_read_anew_and_what_changed_is():
     # Who is not told any more is gone, and who comes back is read as it is now.
     assert answers.read(uapi()) == []
     assert answers.read(GOOD) == [first, second]
+
+
+def test_what_the_window_tells_is_not_read_anew_either():
+    for told in (
+        window.without_keys(GOOD),
+        window.written(parse_dump(dump((KEYS[0], "10.66.1.2/32", 17), (KEYS[1], "(none)", 0)))),
+    ):
+        answers = Answers()
+        first = answers.read(told)
+        assert [id(one) for one in answers.read(told)] == list(map(id, first))
 
 
 def test_another_order_of_the_lines_says_the_same():
