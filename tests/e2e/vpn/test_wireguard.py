@@ -261,6 +261,7 @@ def test_64_a_peer_removed_from_the_vpn_during_an_upload(scene: Deployed, tmp_pa
 
 def test_64_a_peer_locked_in_the_register_during_an_upload(scene: Deployed, tmp_path: Path) -> None:
     key = scene.county.key
+    scene.works(PROVINCE)
     with uploading(scene, sample(tmp_path, CHILDREN)) as upload:
         begun, at = scene.province.size(), time.time()
         scene.told(PROVINCE, "tunnel", "lock", COUNTY, key, "--reason", "laptop lost")
@@ -362,7 +363,9 @@ def test_69_the_device_ends_and_is_made_anew(ruled: Deployed) -> None:
     # The device and the rule, by the document's own block; the peers stand in wg0.conf.
     ruled.gateway.sh(ruled.written(RULE, "At the gateway, at each start"))
     until(lambda: (child(ruled, "front") or ["", ""])[0] == "ready", "a front that serves again")
-    ruled.works()
+    # Each peer shakes hands anew, when it has something to say.
+    for code in ADDRESSES:
+        ruled.works(code)
 
 
 def test_the_upload_through_the_tunnel_beside_bare_wireguard(
