@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -30,6 +31,11 @@ from gateway.store.migrate import migrate
 TEMPLATE = "gateway_template"
 # Each worker's gateway has ten ports from here on, apart from those of tests/world.py.
 BASE_PORT = 18_443
+# A busy machine is no fault of a property or its strategy; speed is measured by `make bench`.
+hypothesis.settings.register_profile(
+    "gateway", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("gateway")
 
 
 @pytest.fixture(autouse=True)

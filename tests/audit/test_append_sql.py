@@ -27,7 +27,8 @@ def owner(conninfo: Callable[[str], str]) -> Iterator[psycopg.Connection]:
 
 @given(st.lists(st.sampled_from([1, 2, 3, 5, 16, 64, 255, 256, 257, 500]), min_size=1, max_size=6))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_roots_frontier_and_tiles_are_those_of_the_tree(
     owner: psycopg.Connection, sizes: list[int]

@@ -12,7 +12,7 @@ HASHES = [leaf_hash(i.to_bytes(4, "big")) for i in range(40_000)]
 
 
 @given(st.integers(0, 5000), st.integers(0, 600))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_tree_taken_up_anywhere_goes_on_like_the_whole(begin: int, more: int) -> None:
     frontier = Frontier()
     frontier.extend(HASHES[:begin])

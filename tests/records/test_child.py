@@ -178,7 +178,7 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CHANGES)
 def test_the_fast_way_never_overlooks(changes):
     read, place = card.read(a_child(**changes)), desk()

@@ -162,7 +162,7 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CHANGES)
 def test_the_fast_way_never_overlooks(changes):
     read = dose.read(a_dose(CHILD, **changes))

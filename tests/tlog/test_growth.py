@@ -20,7 +20,7 @@ def claim(begin: int, size: int, hashes: list[bytes] = HASHES) -> Claim:
 
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_claimed_the_log_only_grows_along_itself(
     sizes: list[int], data: st.DataObject
 ) -> None:

@@ -80,7 +80,7 @@ def test_the_consistency_proofs_drawn_in_the_rfc() -> None:
 
 
 @given(st.integers(1, 300), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_inclusion_agrees_with_pymerkle_and_verifies(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     tree = InmemoryTree(algorithm="sha256")
@@ -96,7 +96,7 @@ def test_inclusion_agrees_with_pymerkle_and_verifies(size: int, data: st.DataObj
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_consistency_verifies_and_binds_both_roots(one: int, other: int) -> None:
     old, new = sorted((one, other))
     hashes = made(new)
@@ -113,7 +113,7 @@ def test_consistency_verifies_and_binds_both_roots(one: int, other: int) -> None
 
 
 @given(st.integers(1, 200), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_change_of_an_inclusion_proof_is_refused(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     hashes = made(size)
@@ -136,7 +136,7 @@ def test_every_change_of_an_inclusion_proof_is_refused(size: int, data: st.DataO
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_change_of_a_consistency_proof_is_refused(
     one: int, other: int, data: st.DataObject
 ) -> None:

@@ -77,7 +77,7 @@ def fetch(tile: Tile) -> list[bytes]:
 
 
 @given(st.integers(1, 70_000), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_proofs_from_tiles(size: int, data: st.DataObject) -> None:
     node = tiles.node_from_tiles(size, fetch)
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
