@@ -61,14 +61,15 @@ DAY_US = 24 * HOUR_US
 class Secret:
     """Which secret: its kind, its name among those, and whose it is (an organisation, or "host").
 
-    `name` is unique with kind and owner; `generation` counts from 1 and tells a secret from the one
-    that stood at its place before.
+    `generation` counts from 1 and tells a secret from the one that stood at its place before;
+    `key_id` is the public name of a key or certificate, "" where it has none.
     """
 
     kind: Kind
     name: str
     owner: str
     generation: int = 1
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def urgency(judgement: Judgement) -> tuple[object, ...]:
         KINDS.index(secret.kind),
         secret.owner,
         secret.name,
+        secret.generation,
     )
 
 

@@ -12,10 +12,10 @@ from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
 from gateway.identity import keys
+from gateway.identity.keyring import CurrentMinter
 from gateway.identity.login import Desk
 from gateway.identity.passwords import Passwords
 from gateway.identity.rules import Rules
-from gateway.identity.token import Minter
 from gateway.pki import authorities
 from gateway.pki.issuer import Issuer
 from gateway.records.tables import Tables
@@ -111,8 +111,8 @@ def _method(rpc: Rpc, services: Sequence[object]) -> Method:
 
 
 def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
-    private = keys.read_private(parts.home.secrets("identity") / keys.PRIVATE_FILE)
-    minter = Minter(private, parts.settings.trust_domain)
+    private = parts.home.secrets("identity") / keys.PRIVATE_FILE
+    minter = CurrentMinter(private, parts.settings.trust_domain)
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
     issuers = authorities.Current(parts.home, parts.clock)
     rules = parts.policies.certificates.renewal

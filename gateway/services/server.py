@@ -18,9 +18,8 @@ from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
-from gateway.identity import keys as token_keys
 from gateway.identity import rules
-from gateway.identity.token import Verifier
+from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
 from gateway.policy import bundle
 from gateway.policy.engine import Engine
@@ -151,13 +150,12 @@ async def _parts(
 def _guard(
     parts: Parts, door: Listener, methods: Mapping[str, tuple[Rpc, Method]], control: ControlClient
 ) -> Guard:
-    keys = token_keys.read_public(parts.home.token_keys)
     limits = parts.policies.limits
     checks = Checks(
         door,
         control,
         parts.current,
-        Verifier(keys, parts.settings.trust_domain),
+        CurrentVerifier(parts.home.token_keys, parts.settings.trust_domain),
         parts.rules.active,
         Limits(limits.calls, limits.streams, parts.clock),
         parts.permits,
