@@ -105,6 +105,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "restarts": None,
         "revision": None,
         "role": _WORD,
+        "roles": re.compile(r"[a-z_]{1,24}(?:\.[a-z_]{1,24}){0,7}", re.ASCII),
         "secret": _DOTTED,
         "signal": None,
         "size": None,

@@ -19,6 +19,7 @@ from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
 from gateway.identity import accounts, keys, rules
 from gateway.identity.passwords import OneTime, Passwords
+from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
 from gateway.pki import ceremony, issue
 from gateway.pki import register as certificates
@@ -199,7 +200,7 @@ class Founding:
             self.province, names.get(self.province, ""), int(Kind.PROVINCE), None
         )
         limits = rules.load(self.home.policies / "passwords.toml").active
-        account = accounts.NewAccount(self.province, self.account, (accounts.ADMIN,), self.account)
+        account = accounts.NewAccount(self.province, self.account, (ADMINISTRATOR,), self.account)
         event = Event(
             kind="log.start",
             organisation=self.province,

@@ -65,12 +65,17 @@ class Reason(StrEnum):
     SESSION_UNKNOWN = "SESSION_UNKNOWN"
     LOGIN_FAILED = "LOGIN_FAILED"
     LOGIN_THROTTLED = "LOGIN_THROTTLED"
+    LOGIN_LOCKED = "LOGIN_LOCKED"
     PASSWORD_EXPIRED = "PASSWORD_EXPIRED"
+    PASSWORD_BLOCKED = "PASSWORD_BLOCKED"
     PASSWORD_MUST_CHANGE = "PASSWORD_MUST_CHANGE"
     PASSWORD_WEAK = "PASSWORD_WEAK"
+    CONFIRMATION_NEEDED = "CONFIRMATION_NEEDED"
     # may they
     ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED"
     POLICY_DENIED = "POLICY_DENIED"
+    OWN_ACCOUNT = "OWN_ACCOUNT"
+    LAST_ADMIN = "LAST_ADMIN"
     # is it good
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
     MESSAGE_MALFORMED = "MESSAGE_MALFORMED"
@@ -155,11 +160,16 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.SESSION_UNKNOWN: Meaning(_U, "The session has ended. Log in again.", "会话已结束。请重新登录。"),
     Reason.LOGIN_FAILED: Meaning(_U, "Login failed. Check account, password and certificate.", "登录失败。请检查账号、密码和证书。"),
     Reason.LOGIN_THROTTLED: Meaning(_E, "Too many failed logins from this certificate. Wait and try again.", "该证书登录失败次数过多。请稍后再试。"),
-    Reason.PASSWORD_EXPIRED: Meaning(_P, "The password has expired. Only ChangePassword, WhoAmI and Logout are allowed: run 'gateway passwd'.", "密码已过期，仅允许修改密码、查看身份和退出登录：请运行 gateway passwd。"),
+    Reason.LOGIN_LOCKED: Meaning(_P, "Too many failed logins from this certificate within the hours of the policy. An officer unlocks: gateway account unlock.", "该证书在策略规定的时间内登录失败次数过多，账号已锁定，须由管理人员解锁：gateway account unlock。"),
+    Reason.PASSWORD_EXPIRED: Meaning(_P, "The password has expired. Until its grace ends it can be changed (run 'gateway passwd'), and a system's still uploads; nothing else is allowed.", "密码已过期。宽限期内仅可修改密码（请运行 gateway passwd），系统账号仍可上传，其他操作均不允许。"),
+    Reason.PASSWORD_BLOCKED: Meaning(_P, "The password expired and its grace is over. An administrator resets it: gateway account reset.", "密码已过期且宽限期已过，须由管理员重置：gateway account reset。"),
     Reason.PASSWORD_MUST_CHANGE: Meaning(_P, "The one-time password must be changed first: run 'gateway passwd'.", "须先修改一次性密码：请运行 gateway passwd。"),
     Reason.PASSWORD_WEAK: Meaning(_I, "The new password breaks a rule; see the violations.", "新密码不符合要求，详见各项说明。"),
+    Reason.CONFIRMATION_NEEDED: Meaning(_P, "This weighs: give the password again (Confirm, or log in), then repeat the call within five minutes.", "该操作须再次验证密码：请重新输入密码（Confirm 或重新登录），并在五分钟内重试。"),
     Reason.ROLE_NOT_ALLOWED: Meaning(_D, "The account's roles do not allow this call.", "该账号的角色不允许此操作。"),
     Reason.POLICY_DENIED: Meaning(_D, "The province's policy does not allow this.", "省级策略不允许此操作。"),
+    Reason.OWN_ACCOUNT: Meaning(_D, "Nobody changes the roles, state or lock of his own accounts: another officer does.", "不得变更本人账号的角色、状态或锁定，须由其他管理人员办理。"),
+    Reason.LAST_ADMIN: Meaning(_P, "Without this account nobody could administer the province: let another administrator come in first.", "该账号是省级唯一可用的管理员账号：请先确保另有管理员可以登录。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),
     Reason.MESSAGE_MALFORMED: Meaning(_I, "The message cannot be decoded as the type the contract names.", "消息无法按接口约定的类型解码。"),
     Reason.MESSAGE_MISSING: Meaning(_I, "The call carried no message, or one beyond the transport's limit.", "调用中没有消息，或消息超过传输上限。"),

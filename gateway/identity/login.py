@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.clock import US_PER_S, Clock
 from gateway.errors import Reason, refuse
-from gateway.identity import accounts, principal, session, throttle
+from gateway.identity import accounts, last_admin, principal, session, throttle
 from gateway.identity.accounts import Account, Credential
 from gateway.identity.passwords import Passwords, WrongPasswordError
 from gateway.identity.principal import PasswordState, Principal, Standing
@@ -78,6 +78,11 @@ class Grant:
     warning_days: int | None
 
 
+def again(who: Principal) -> Caller:
+    """Return who tries a password in a session of his own."""
+    return Caller(who.subject, who.certificate_sha256, who.account)
+
+
 def caller(connection: Connection, account: str) -> Caller:
     """Return who tries a password over this connection."""
     return Caller(
@@ -89,15 +94,17 @@ async def prove(desk: Desk, who: Caller, password: str) -> Proof:
     """Return the proof that the password is this caller's account's; the first half of Login.
 
     Raises LOGIN_FAILED, with one text and after one time for every cause, and counts it;
-    LOGIN_THROTTLED; RATE_LIMITED.
+    LOGIN_THROTTLED; LOGIN_LOCKED; RATE_LIMITED; and after the right password only, so that it tells
+    nobody else anything, PASSWORD_BLOCKED.
     """
     async with desk.queue.turn(who.attempt):
         async with desk.database.transaction() as tx:
-            await throttle.check(tx, who.attempt, desk.clock.now_us())
+            locked = await throttle.check(tx, who.attempt, desk.clock.now_us())
             found = await accounts.read_credential(tx, who.subject.organisation, who.account)
-        credential = (
-            found if found is not None and _usable(found.account, who.subject, desk) else None
-        )
+            bound = found if found is not None and _bound(found.account, who.subject) else None
+            if locked and not (bound is not None and await _is_last(desk, tx, bound.account)):
+                raise refuse(Reason.LOGIN_LOCKED)
+        credential = bound if bound is not None and _usable(bound.account, desk) else None
         try:
             await desk.passwords.verify(
                 None if credential is None else credential.password_hash, password
@@ -108,6 +115,7 @@ async def prove(desk: Desk, who: Caller, password: str) -> Proof:
             async with desk.database.transaction() as tx:
                 await throttle.count(tx, who.attempt, desk.rules.throttle, desk.clock.now_us())
             raise refuse(Reason.LOGIN_FAILED)
+    await _require_open(desk, credential.account)
     outdated = desk.passwords.outdated(credential.password_hash)
     return Proof(who, credential, await desk.passwords.hash(password) if outdated else None)
 
@@ -121,6 +129,7 @@ async def open_session(desk: Desk, tx: Transaction, proof: Proof) -> Grant:
     if await accounts.read(tx, account.organisation, account.name) != account:
         raise refuse(Reason.LOGIN_FAILED)
     await throttle.clear(tx, proof.caller.attempt)
+    await accounts.note_login(tx, account, desk.clock.now_us())
     if proof.new_hash is not None:
         await accounts.rehash(tx, proof.credential, proof.new_hash)
     return await begin(desk, tx, account, proof.caller)
@@ -158,6 +167,22 @@ async def exchange(desk: Desk, tx: Transaction, who: Principal, certificate_sha2
     return _grant(desk, standing.account, str(who.subject), held, now_us)
 
 
+async def confirm(desk: Desk, tx: Transaction, who: Principal, proof: Proof) -> int:
+    """Note in the caller's session that its password was shown again, and return when.
+
+    Raises LOGIN_FAILED when the account was changed since it was proven, SESSION_UNKNOWN when the
+    session has ended.
+    """
+    now_us = desk.clock.now_us()
+    account = proof.credential.account
+    if await accounts.read(tx, account.organisation, account.name) != account:
+        raise refuse(Reason.LOGIN_FAILED)
+    if not await session.confirm(tx, who.session, now_us):
+        raise refuse(Reason.SESSION_UNKNOWN)
+    await throttle.clear(tx, proof.caller.attempt)
+    return now_us
+
+
 async def logout(desk: Desk, tx: Transaction, who: Principal) -> None:
     """End the session; every token of it is void from the commit on.
 
@@ -178,13 +203,29 @@ async def _standing(desk: Desk, tx: Transaction, who: Principal, now_us: int) ->
     return standing
 
 
-def _usable(account: Account, subject: Subject, desk: Desk) -> bool:
+async def _require_open(desk: Desk, account: Account) -> None:
+    """Return when the password, which was right, still opens a session; raises PASSWORD_BLOCKED."""
+    if not account.blocked(desk.rules.active, desk.clock.now_us()):
+        return
+    async with desk.database.transaction() as tx:
+        if not await _is_last(desk, tx, account):
+            raise refuse(Reason.PASSWORD_BLOCKED)
+
+
+async def _is_last(desk: Desk, tx: Transaction, account: Account) -> bool:
+    return await last_admin.is_last(tx, account, desk.rules.active, desk.clock.now_us())
+
+
+def _bound(account: Account, subject: Subject) -> bool:
     own = (account.organisation, account.subject_kind, account.subject_name)
-    bound = own == (subject.organisation, subject.kind, subject.name)
+    return own == (subject.organisation, subject.kind, subject.name)
+
+
+def _usable(account: Account, desk: Desk) -> bool:
     # An expired password still opens a session in which to change it; an expired one-time password
     # opens nothing.
     spent = account.must_change and desk.clock.now_us() >= account.password_expires_us
-    return bound and account.active and not spent
+    return account.active and not spent
 
 
 def _grant(desk: Desk, account: Account, subject: str, held: session.Session, now_us: int) -> Grant:

@@ -5,9 +5,12 @@ batch of a stream.
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
+from gateway.clock import US_PER_S
 from gateway.errors import Reason, refuse
 from gateway.identity import accounts, session
 from gateway.identity.accounts import Account
@@ -27,18 +30,29 @@ class PasswordState(IntEnum):
     WARNED = 2
     EXPIRED = 3
     MUST_CHANGE = 4
+    BLOCKED = 5
 
     @property
     def restricted(self) -> bool:
-        """Whether only ChangePassword, WhoAmI and Logout are allowed."""
-        return self in (PasswordState.EXPIRED, PasswordState.MUST_CHANGE)
+        """Whether only ChangePassword, WhoAmI, RefreshToken and Logout are allowed."""
+        return self not in (PasswordState.CURRENT, PasswordState.WARNED)
+
+
+_RESTRICTED: Mapping[PasswordState, Reason] = MappingProxyType(
+    {
+        PasswordState.EXPIRED: Reason.PASSWORD_EXPIRED,
+        PasswordState.MUST_CHANGE: Reason.PASSWORD_MUST_CHANGE,
+        PasswordState.BLOCKED: Reason.PASSWORD_BLOCKED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is calling: established facts only.
 
-    `session` is the 16-byte session id, times are in microseconds.
+    `session` is the 16-byte session id, times are in microseconds; `confirmed_us` is when the
+    password was last shown in this session.
     """
 
     organisation: str
@@ -52,6 +66,12 @@ class Principal:
     password_expires_us: int
     session_expires_us: int
     token_expires_us: int
+    confirmed_us: int = 0
+
+    @property
+    def system_in_grace(self) -> bool:
+        """Whether it is a system whose password ended so lately that its uploads go on."""
+        return self.subject.kind == "sys" and self.password_state is PasswordState.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,7 @@ def establish(
         password_expires_us=account.ends_us(profile),
         session_expires_us=standing.session.expires_us,
         token_expires_us=claims.expires_us,
+        confirmed_us=standing.session.confirmed_us,
     )
 
 
@@ -110,21 +131,34 @@ def password_state(account: Account, profile: Profile, now_us: int) -> PasswordS
     if account.must_change:
         return PasswordState.MUST_CHANGE
     if now_us >= ends_us:
-        return PasswordState.EXPIRED
+        blocked = account.blocked(profile, now_us)
+        return PasswordState.BLOCKED if blocked else PasswordState.EXPIRED
     return (
         PasswordState.CURRENT if profile.warning(ends_us, now_us) is None else PasswordState.WARNED
     )
 
 
-def require_password(principal: Principal, *, expired_allowed: bool) -> None:
+def require_password(
+    principal: Principal, *, expired_allowed: bool, grace_allowed: bool = False
+) -> None:
     """Return when the password's state allows the call.
 
-    Raises PASSWORD_EXPIRED or PASSWORD_MUST_CHANGE. `expired_allowed` is the rpc's access option
-    `password_expired_allowed`.
+    Raises PASSWORD_EXPIRED, PASSWORD_BLOCKED or PASSWORD_MUST_CHANGE. The other parameters are the
+    rpc's access options `password_expired_allowed` and `password_grace_allowed`.
     """
-    if principal.password_state.restricted and not expired_allowed:
-        must_change = principal.password_state is PasswordState.MUST_CHANGE
-        raise refuse(Reason.PASSWORD_MUST_CHANGE if must_change else Reason.PASSWORD_EXPIRED)
+    state = principal.password_state
+    if not state.restricted or expired_allowed or (grace_allowed and principal.system_in_grace):
+        return
+    raise refuse(_RESTRICTED[state])
+
+
+def require_confirmed(principal: Principal, within_s: int, now_us: int) -> None:
+    """Return when the password was shown within so many seconds; raises CONFIRMATION_NEEDED.
+
+    A confirmation from the future, after a step of the clock, is none.
+    """
+    if not 0 <= now_us - principal.confirmed_us <= within_s * US_PER_S:
+        raise refuse(Reason.CONFIRMATION_NEEDED)
 
 
 def _carries(standing: Standing, claims: Claims, connection: Connection, now_us: int) -> bool:

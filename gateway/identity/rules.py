@@ -1,6 +1,6 @@
-"""policies/passwords.toml as frozen values: password profile, sessions, failed logins."""
+"""policies/passwords.toml as frozen values: password profile, sessions, failed logins, accounts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.clock import US_PER_S
@@ -22,11 +22,17 @@ _STRONGEST = 4
 # 25 ms of argon2id each at every change.
 _LONGEST_HISTORY = 24
 _LONGEST_ONE_TIME_HOURS = 72
+# What ended restricts for no longer than it was meant to last at least (GB/T 22239 8.1.4.1 a).
+_LONGEST_GRACE_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a password must be; each key is explained in policies/passwords.toml."""
+    """What a password must be; each key is explained in policies/passwords.toml.
+
+    `tightened_us` is no key of the file: since when passwords of this gateway may be no older than
+    `maximum_age_days` (`Rules.tightened`), 0 where that is not known.
+    """
 
     minimum_length: int
     maximum_length: int
@@ -39,10 +45,26 @@ class Profile:
     minimum_rest_length: int
     minimum_changes: int
     one_time_hours: int
+    grace_days: int
+    tightened_us: int = 0
 
     def expires_us(self, set_us: int) -> int:
         """Return when a password set at that time ends."""
         return set_us + self.maximum_age_days * DAY_US if self.maximum_age_days else NEVER_US
+
+    def ends_us(self, set_us: int, promised_us: int) -> int:
+        """Return when a password ends that was to end at `promised_us` under the policy of then.
+
+        Earlier under a stricter one since (Keycloak #39208), but never before its owner could be
+        warned: the first of the warning days counts from the day the policy became stricter.
+        """
+        warned_us = self.tightened_us + max(self.warning_days, default=0) * DAY_US
+        known = self.tightened_us > 0
+        return min(promised_us, max(self.expires_us(set_us), warned_us if known else 0))
+
+    def blocks_us(self, ends_us: int) -> int:
+        """Return from when on a password that ended opens nothing."""
+        return min(ends_us + self.grace_days * DAY_US, NEVER_US)
 
     def warning(self, expires_us: int, now_us: int) -> int | None:
         """Return the step of `warning_days` that is reached, None when the end is further off."""
@@ -76,11 +98,41 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """When failed logins block, and for how long."""
+    """When failed logins block, and for how long; and when until an officer unlocks."""
 
     failures: int
     longest_block_minutes: int
     forget_hours: int
+    lock_failures: int
+    lock_hours: int
+
+    def block_us(self, beyond: int) -> int:
+        """Return how long a failure `beyond` the limit blocks: 1, 2, 4, ... minutes."""
+        doublings = min(beyond, self.longest_block_minutes.bit_length())
+        return min(self.longest_block_minutes, 1 << doublings) * MINUTE_US
+
+    @property
+    def fastest_us(self) -> int:
+        """The shortest time, blocks included, in which `lock_failures` can be reached."""
+        return sum(map(self.block_us, range(self.lock_failures - self.failures)))
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """After how many days without a login an account is disabled; how many before, it is told."""
+
+    unused_days: int
+    unused_warning_days: int
+
+    @property
+    def unused_us(self) -> int:
+        """How long nobody may use it."""
+        return self.unused_days * DAY_US
+
+    @property
+    def told_us(self) -> int:
+        """From how long on it is told."""
+        return (self.unused_days - self.unused_warning_days) * DAY_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +144,17 @@ class Rules:
     blocklist: Blocklist
     session: SessionLimits
     throttle: ThrottleLimits
+    accounts: AccountLimits
 
     @property
     def active(self) -> Profile:
         """The profile in force."""
         return self.profiles.mlps3 if self.profile == "mlps3" else self.profiles.nist
+
+    def tightened(self, since_us: int) -> "Rules":
+        """Return these rules knowing since when passwords may be no older."""
+        active = replace(self.active, tightened_us=since_us)
+        return replace(self, profiles=replace(self.profiles, **{self.profile: active}))
 
 
 def load(path: Path) -> Rules:
@@ -113,7 +171,7 @@ def load(path: Path) -> Rules:
 
 
 def _ranges(rules: Rules) -> list[tuple[str, bool]]:
-    session, throttle = rules.session, rules.throttle
+    session, throttle, accounts = rules.session, rules.throttle, rules.accounts
     checks = [
         ("profile", rules.profile in ("mlps3", "nist")),
         ("session.token_minutes", 1 <= session.token_minutes <= _LONGEST_TOKEN_MINUTES),
@@ -122,6 +180,15 @@ def _ranges(rules: Rules) -> list[tuple[str, bool]]:
         ("throttle.failures", throttle.failures >= 1),
         ("throttle.longest_block_minutes", throttle.longest_block_minutes >= 1),
         ("throttle.forget_hours", throttle.forget_hours * 60 >= throttle.longest_block_minutes),
+        # A count that is forgotten before it is full, or whose blocks take longer than the hours
+        # it is counted in, locks nobody, silently (Keycloak #28821).
+        ("throttle.lock_failures", throttle.failures < throttle.lock_failures),
+        ("throttle.lock_hours", 1 <= throttle.lock_hours <= throttle.forget_hours),
+        ("throttle.lock_failures", throttle.fastest_us < throttle.lock_hours * HOUR_US),
+        (
+            "accounts.unused_warning_days",
+            0 < accounts.unused_warning_days < accounts.unused_days,
+        ),
     ]
     for name, profile in (("mlps3", rules.profiles.mlps3), ("nist", rules.profiles.nist)):
         in_order = (
@@ -143,5 +210,7 @@ def _ranges(rules: Rules) -> list[tuple[str, bool]]:
                 f"profiles.{name}.one_time_hours",
                 1 <= profile.one_time_hours <= _LONGEST_ONE_TIME_HOURS,
             ),
+            (f"profiles.{name}.grace_days", 0 <= profile.grace_days <= _LONGEST_GRACE_DAYS),
+            (f"profiles.{name}.tightened_us", profile.tightened_us == 0),
         ]
     return checks

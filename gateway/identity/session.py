@@ -13,13 +13,14 @@ from gateway.store.database import Transaction
 _SID_BYTES = 16
 _INSERT = (
     "INSERT INTO gateway.session (sid, organisation, account, certificate_sha256, created_us,"
-    " last_seen_us, expires_us) VALUES (%s, %s, %s, %s, %s, %s, %s)"
+    " last_seen_us, expires_us, confirmed_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _READ = (
     "SELECT sid, organisation, account, certificate_sha256, created_us, last_seen_us, expires_us,"
-    " ended_us FROM gateway.session WHERE sid = %s"
+    " ended_us, confirmed_us FROM gateway.session WHERE sid = %s"
 )
 _TOUCH = "UPDATE gateway.session SET last_seen_us = %s WHERE sid = %s AND ended_us IS NULL"
+_CONFIRM = "UPDATE gateway.session SET confirmed_us = %s WHERE sid = %s AND ended_us IS NULL"
 _END = "UPDATE gateway.session SET ended_us = %s WHERE sid = %s AND ended_us IS NULL"
 _END_ALL = (
     "UPDATE gateway.session SET ended_us = %s"
@@ -31,7 +32,7 @@ _END_ALL = (
 class Session:
     """A session: `sid` 16 random bytes, bound to one certificate (SHA-256 of its DER).
 
-    Times in microseconds.
+    Times in microseconds; `confirmed_us` is when the password was last shown in it.
     """
 
     sid: bytes
@@ -42,6 +43,7 @@ class Session:
     last_seen_us: int
     expires_us: int
     ended_us: int | None = None
+    confirmed_us: int = 0
 
     def alive(self, now_us: int) -> bool:
         """Tell whether it has neither ended nor run out."""
@@ -60,15 +62,19 @@ async def create(
     limits: SessionLimits,
     now_us: int,
 ) -> Session:
-    """Open a session and return it."""
+    """Open a session, whose password was shown just now, and return it."""
     ends_us = now_us + limits.absolute_hours * HOUR_US
-    return await _insert(tx, (organisation, account), certificate_sha256, now_us, ends_us)
+    times = (now_us, ends_us, now_us)
+    return await _insert(tx, (organisation, account), certificate_sha256, times)
 
 
 async def follow(tx: Transaction, held: Session, certificate_sha256: bytes, now_us: int) -> Session:
-    """Open a session like this one for another certificate of its bearer, with the same end."""
-    who = (held.organisation, held.account)
-    return await _insert(tx, who, certificate_sha256, now_us, held.expires_us)
+    """Open a session like this one for another certificate of its bearer, with the same end.
+
+    No password is shown for it: it is confirmed as the other was.
+    """
+    times = (now_us, held.expires_us, held.confirmed_us)
+    return await _insert(tx, (held.organisation, held.account), certificate_sha256, times)
 
 
 async def read(tx: Transaction, sid: bytes) -> Session | None:
@@ -82,6 +88,11 @@ async def touch(tx: Transaction, sid: bytes, now_us: int) -> bool:
     return await tx.execute(_TOUCH, (now_us, sid)) > 0
 
 
+async def confirm(tx: Transaction, sid: bytes, now_us: int) -> bool:
+    """Note that the password was shown again; return whether the session still stands."""
+    return await tx.execute(_CONFIRM, (now_us, sid)) > 0
+
+
 async def end(tx: Transaction, sid: bytes, now_us: int) -> bool:
     """End the session; return whether it stood."""
     return await tx.execute(_END, (now_us, sid)) > 0
@@ -93,10 +104,12 @@ async def end_all(tx: Transaction, organisation: str, account: str, now_us: int)
 
 
 async def _insert(
-    tx: Transaction, who: tuple[str, str], certificate_sha256: bytes, now_us: int, ends_us: int
+    tx: Transaction, who: tuple[str, str], certificate_sha256: bytes, times: tuple[int, int, int]
 ) -> Session:
-    made = Session(
-        secrets.token_bytes(_SID_BYTES), *who, certificate_sha256, now_us, now_us, ends_us
+    now_us, ends_us, confirmed_us = times
+    sid = secrets.token_bytes(_SID_BYTES)
+    await tx.execute(
+        _INSERT, (sid, *who, certificate_sha256, now_us, now_us, ends_us, confirmed_us)
     )
-    await tx.execute(_INSERT, (made.sid, *who, certificate_sha256, now_us, now_us, ends_us))
-    return made
+    bounds = (now_us, now_us, ends_us)
+    return Session(sid, *who, certificate_sha256, *bounds, confirmed_us=confirmed_us)

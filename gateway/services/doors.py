@@ -16,6 +16,7 @@ from gateway.identity.keyring import CurrentMinter
 from gateway.identity.login import Desk
 from gateway.identity.passwords import Passwords
 from gateway.identity.rules import Rules
+from gateway.identity.unused import UnusedAccounts
 from gateway.pki import authorities
 from gateway.pki.issuer import Issuer
 from gateway.records.tables import Tables
@@ -155,7 +156,7 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
         parts.current,
         parts.pages,
         Passwords(),
-        parts.rules.active,
+        parts.rules,
         parts.clock,
     )
     audit = AuditService(parts.database, parts.recorder, parts.current, parts.permits, parts.pages)
@@ -166,7 +167,9 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     ages = parts.policies.tunnels
     tunnels = TunnelService(parts.database, parts.current, parts.pages, ages, parts.clock)
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
-    return [register, accounts, audit, invitations, certificates, tunnels], [duties.look]
+    unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
+    services = [register, accounts, audit, invitations, certificates, tunnels]
+    return services, [duties.look, unused.look]
 
 
 def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:

@@ -36,7 +36,10 @@ class IdentityService:
         self._issuers = issuers
 
     async def Login(self, call: Call, request: pb.LoginRequest) -> pb.LoginResponse:
-        """Open a session; raises LOGIN_FAILED, LOGIN_THROTTLED, RATE_LIMITED."""
+        """Open a session.
+
+        Raises LOGIN_FAILED, LOGIN_THROTTLED, LOGIN_LOCKED, PASSWORD_BLOCKED, RATE_LIMITED.
+        """
         who = login.caller(call.link, request.account_name)
         proof = await login.prove(self._desk, who, request.password)
         # From here on the name is that of an account, so the leaf may tell it.
@@ -84,6 +87,14 @@ class IdentityService:
             expire_time=timestamp(grant.expires_us),
             password_expire_time=timestamp(grant.password_expires_us),
         )
+
+    async def Confirm(self, call: Call, request: pb.ConfirmRequest) -> pb.ConfirmResponse:
+        """Note that the password was given again; raises LOGIN_FAILED and its kin, counted."""
+        who = call.caller
+        proof = await login.prove(self._desk, login.again(who), request.password)
+        confirmed_us = await call.effect(lambda tx: login.confirm(self._desk, tx, who, proof))
+        await self._current.renew()
+        return pb.ConfirmResponse(confirm_time=timestamp(confirmed_us))
 
     async def WhoAmI(self, call: Call, _request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:
         """Tell how the gateway sees the caller."""

@@ -61,7 +61,7 @@ class Permits:
             caller.origin.strength,
         )
         current = not caller.password_state.restricted
-        context = Context(current, self._weak_origin_allowed)
+        context = Context(current, self._weak_origin_allowed, caller.system_in_grace)
         named: dict[str, None] = {}
         allowed = True
         for resource in resources:
@@ -178,6 +178,7 @@ ABOUT: Mapping[str, About] = {
     "RefreshToken": _own("Session"),
     "Logout": _own("Session"),
     "ChangePassword": _own("Session"),
+    "Confirm": _own("Session"),
     "WhoAmI": _own("Session"),
     "RenewCertificate": _own("Session"),
     "GetReceipt": _own("Evidence"),
@@ -190,6 +191,9 @@ ABOUT: Mapping[str, About] = {
     "ListUnits": _listed,
     "CreateAccount": _named,
     "ResetPassword": _named,
+    "SetAccountRoles": _named,
+    "SetAccountState": _named,
+    "UnlockAccount": _named,
     "ListAccounts": _listed,
     "InviteCertificate": _named,
     "ListInvitations": _listed,

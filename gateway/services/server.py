@@ -18,7 +18,7 @@ from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
-from gateway.identity import rules
+from gateway.identity import age, rules
 from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
 from gateway.policy import bundle
@@ -128,6 +128,9 @@ async def _parts(
     conninfo = roles.conninfo(home, own, door)
     database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
     opened.push_async_callback(database.close)
+    loaded = rules.load(home.policies / "passwords.toml")
+    async with database.transaction() as tx:
+        loaded = await age.in_force(tx, loaded, clock.now_us())
     current = await Current.open(database, clock)
     opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
@@ -137,7 +140,7 @@ async def _parts(
         home=home,
         settings=own,
         policies=policies.load_policies(home.policies),
-        rules=rules.load(home.policies / "passwords.toml"),
+        rules=loaded,
         database=database,
         recorder=recorder,
         current=current,

@@ -513,10 +513,190 @@ class ResetPasswordResponse(_message.Message):
 Global___ResetPasswordResponse: _TypeAlias = ResetPasswordResponse  # noqa: Y015
 
 @_typing.final
+class SetAccountRolesRequest(_message.Message):
+    """Whose roles, and all of those it has from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    account_name: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_options_pb2.Role.ValueType]: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        roles: _abc.Iterable[_options_pb2.Role.ValueType] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id", "roles", b"roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRolesRequest: _TypeAlias = SetAccountRolesRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountRolesResponse(_message.Message):
+    """The account as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account: ...
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRolesResponse: _TypeAlias = SetAccountRolesResponse  # noqa: Y015
+
+@_typing.final
+class SetAccountStateRequest(_message.Message):
+    """Which account, and whether it may be used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    account_name: _builtins.str
+    state: Global___Account.State.ValueType
+    """ACTIVE or SUSPENDED."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        state: Global___Account.State.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountStateRequest: _TypeAlias = SetAccountStateRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountStateResponse(_message.Message):
+    """The account as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account: ...
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountStateResponse: _TypeAlias = SetAccountStateResponse  # noqa: Y015
+
+@_typing.final
+class UnlockAccountRequest(_message.Message):
+    """Which account to unlock, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    account_name: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlockAccountRequest: _TypeAlias = UnlockAccountRequest  # noqa: Y015
+
+@_typing.final
+class UnlockAccountResponse(_message.Message):
+    """Empty: it is unlocked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlockAccountResponse: _TypeAlias = UnlockAccountResponse  # noqa: Y015
+
+@_typing.final
 class Account(_message.Message):
     """An account without its secrets."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Account._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Account._State.ValueType  # 0
+        STATE_ACTIVE: Account._State.ValueType  # 1
+        STATE_SUSPENDED: Account._State.ValueType  # 2
+        STATE_UNUSED: Account._State.ValueType  # 3
+        """Disabled because nobody used it for so long."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether it may be used."""
+
+    STATE_UNSPECIFIED: Account.State.ValueType  # 0
+    STATE_ACTIVE: Account.State.ValueType  # 1
+    STATE_SUSPENDED: Account.State.ValueType  # 2
+    STATE_UNUSED: Account.State.ValueType  # 3
+    """Disabled because nobody used it for so long."""
 
     ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
     ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
@@ -525,16 +705,31 @@ class Account(_message.Message):
     PASSWORD_SET_TIME_FIELD_NUMBER: _builtins.int
     PASSWORD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     MUST_CHANGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LAST_LOGIN_TIME_FIELD_NUMBER: _builtins.int
+    UNUSED_DISABLE_TIME_FIELD_NUMBER: _builtins.int
+    LOCKED_FIELD_NUMBER: _builtins.int
     organisation_code: _builtins.str
     account_name: _builtins.str
     system_name: _builtins.str
     must_change: _builtins.bool
+    state: Global___Account.State.ValueType
+    locked: _builtins.bool
+    """After too many failed logins, until an officer unlocks it; in lists only."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_options_pb2.Role.ValueType]: ...
     @_builtins.property
     def password_set_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def password_expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_login_time(self) -> _timestamp_pb2.Timestamp:
+        """Absent where nobody came in with it yet."""
+
+    @_builtins.property
+    def unused_disable_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is disabled if nobody uses it; in lists only."""
+
     def __init__(
         self,
         *,
@@ -545,10 +740,14 @@ class Account(_message.Message):
         password_set_time: _timestamp_pb2.Timestamp | None = ...,
         password_expire_time: _timestamp_pb2.Timestamp | None = ...,
         must_change: _builtins.bool = ...,
+        state: Global___Account.State.ValueType = ...,
+        last_login_time: _timestamp_pb2.Timestamp | None = ...,
+        unused_disable_time: _timestamp_pb2.Timestamp | None = ...,
+        locked: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_login_time", b"last_login_time", "password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time", "unused_disable_time", b"unused_disable_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "must_change", b"must_change", "organisation_code", b"organisation_code", "password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time", "roles", b"roles", "system_name", b"system_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "last_login_time", b"last_login_time", "locked", b"locked", "must_change", b"must_change", "organisation_code", b"organisation_code", "password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time", "roles", b"roles", "state", b"state", "system_name", b"system_name", "unused_disable_time", b"unused_disable_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

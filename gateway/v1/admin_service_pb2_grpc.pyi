@@ -49,6 +49,14 @@ class AdminServiceStub:
     """Opens an account and answers with its one-time password, once."""
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResetPasswordRequest, _admin_service_pb2.ResetPasswordResponse]
     """Gives an account a new one-time password and clears its throttle."""
+    SetAccountRoles: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountRolesRequest, _admin_service_pb2.SetAccountRolesResponse]
+    """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+    officer exclude one another in one person's accounts.
+    """
+    SetAccountState: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountStateRequest, _admin_service_pb2.SetAccountStateResponse]
+    """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it."""
+    UnlockAccount: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UnlockAccountRequest, _admin_service_pb2.UnlockAccountResponse]
+    """Lifts the lock of an account after too many failed logins; its password stays."""
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]
     """Lists accounts with the age of their passwords; never a password."""
     InviteCertificate: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]
@@ -95,6 +103,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Opens an account and answers with its one-time password, once."""
     ResetPassword: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResetPasswordRequest, _admin_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
     """Gives an account a new one-time password and clears its throttle."""
+    SetAccountRoles: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountRolesRequest, _admin_service_pb2.SetAccountRolesResponse]  # type: ignore[assignment]
+    """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+    officer exclude one another in one person's accounts.
+    """
+    SetAccountState: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountStateRequest, _admin_service_pb2.SetAccountStateResponse]  # type: ignore[assignment]
+    """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it."""
+    UnlockAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UnlockAccountRequest, _admin_service_pb2.UnlockAccountResponse]  # type: ignore[assignment]
+    """Lifts the lock of an account after too many failed logins; its password stays."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """Lists accounts with the age of their passwords; never a password."""
     InviteCertificate: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]  # type: ignore[assignment]
@@ -186,6 +202,32 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResetPasswordResponse, _abc.Awaitable[_admin_service_pb2.ResetPasswordResponse]]:
         """Gives an account a new one-time password and clears its throttle."""
+
+    @_abc_1.abstractmethod
+    def SetAccountRoles(
+        self,
+        request: _admin_service_pb2.SetAccountRolesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetAccountRolesResponse, _abc.Awaitable[_admin_service_pb2.SetAccountRolesResponse]]:
+        """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+        officer exclude one another in one person's accounts.
+        """
+
+    @_abc_1.abstractmethod
+    def SetAccountState(
+        self,
+        request: _admin_service_pb2.SetAccountStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetAccountStateResponse, _abc.Awaitable[_admin_service_pb2.SetAccountStateResponse]]:
+        """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it."""
+
+    @_abc_1.abstractmethod
+    def UnlockAccount(
+        self,
+        request: _admin_service_pb2.UnlockAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.UnlockAccountResponse, _abc.Awaitable[_admin_service_pb2.UnlockAccountResponse]]:
+        """Lifts the lock of an account after too many failed logins; its password stays."""
 
     @_abc_1.abstractmethod
     def ListAccounts(

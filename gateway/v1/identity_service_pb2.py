@@ -27,7 +27,7 @@ from gateway.v1 import options_pb2 as gateway_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/identity_service.proto\x12\ngateway.v1\x1a\x1cgateway/v1/certificate.proto\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x0cLoginRequest\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x01 \x01(\tB\x04\x88\xb5\x18\x03\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\x88\xb5\x18\x05\"\xc9\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0epassword_state\x18\x03 \x01(\x0e\x32\x19.gateway.v1.PasswordState\x12\x38\n\x14password_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x15\n\x13RefreshTokenRequest\"c\n\x14RefreshTokenResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"i\n\x15\x43hangePasswordRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1a\n\x0cold_password\x18\x02 \x01(\tB\x04\x88\xb5\x18\x05\x12\x1a\n\x0cnew_password\x18\x03 \x01(\tB\x04\x88\xb5\x18\x05\"\x9f\x01\n\x16\x43hangePasswordResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14password_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0f\n\rWhoAmIRequest\"\xdd\x03\n\x0eWhoAmIResponse\x12\x1f\n\x11organisation_code\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1f\n\x11organisation_name\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tspiffe_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x03\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x04 \x01(\tB\x04\x88\xb5\x18\x03\x12\x1f\n\x05roles\x18\x05 \x03(\x0e\x32\x10.gateway.v1.Role\x12\x1d\n\x0forigin_strength\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12;\n\x17\x63\x65rtificate_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14password_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0epassword_state\x18\t \x01(\x0e\x32\x19.gateway.v1.PasswordState\x12\x37\n\x13session_expire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0erenewal_window\x18\x0b \x01(\x0b\x32\x19.gateway.v1.RenewalWindow\"\x11\n\x0f\x44iagnoseRequest\"\xa2\x03\n\x10\x44iagnoseResponse\x12\x17\n\tspiffe_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x03\x12\x14\n\x06serial\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.gateway.v1.CertificateState\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07text_en\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07text_zh\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\trenewable\x18\x08 \x01(\x08\x12\x31\n\x0erenewal_window\x18\t \x01(\x0b\x32\x19.gateway.v1.RenewalWindow\x12\x30\n\x0cgateway_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x18tunnel_organisation_code\x18\x0b \x01(\tB\x04\x88\xb5\x18\x01\x12\x1d\n\x0forigin_strength\x18\x0c \x01(\tB\x04\x88\xb5\x18\x01\"@\n\x17RenewCertificateRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\"\xa1\x01\n\x18RenewCertificateResponse\x12\x32\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1d.gateway.v1.IssuedCertificate\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x05\x12\x35\n\x11token_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa2\x01\n\rPasswordState\x12\x1e\n\x1aPASSWORD_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PASSWORD_STATE_CURRENT\x10\x01\x12\x19\n\x15PASSWORD_STATE_WARNED\x10\x02\x12\x1a\n\x16PASSWORD_STATE_EXPIRED\x10\x03\x12\x1e\n\x1aPASSWORD_STATE_MUST_CHANGE\x10\x04\x32\xf3\x05\n\x0fIdentityService\x12U\n\x05Login\x12\x18.gateway.v1.LoginRequest\x1a\x19.gateway.v1.LoginResponse\"\x17\xd2\xb5\x18\x13\x1a\x0eidentity.login \x80@\x12n\n\x0cRefreshToken\x12\x1f.gateway.v1.RefreshTokenRequest\x1a .gateway.v1.RefreshTokenResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10identity.refresh \x80@\x12]\n\x06Logout\x12\x19.gateway.v1.LogoutRequest\x1a\x1a.gateway.v1.LogoutResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x0fidentity.logout \x80@0\x01\x12w\n\x0e\x43hangePassword\x12!.gateway.v1.ChangePasswordRequest\x1a\".gateway.v1.ChangePasswordResponse\"\x1e\xd2\xb5\x18\x1a\x10\x01\x1a\x11identity.password \x80@0\x01\x12]\n\x06WhoAmI\x12\x19.gateway.v1.WhoAmIRequest\x1a\x1a.gateway.v1.WhoAmIResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x0fidentity.whoami \x80@0\x01\x12\x63\n\x08\x44iagnose\x12\x1b.gateway.v1.DiagnoseRequest\x1a\x1c.gateway.v1.DiagnoseResponse\"\x1c\xd2\xb5\x18\x18\x1a\x11identity.diagnose \x80 8\x01\x12}\n\x10RenewCertificate\x12#.gateway.v1.RenewCertificateRequest\x1a$.gateway.v1.RenewCertificateResponse\"\x1e\xd2\xb5\x18\x1a\x1a\x0eidentity.renew \x80\x80\x02\x30\x01\x38\x01@\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/identity_service.proto\x12\ngateway.v1\x1a\x1cgateway/v1/certificate.proto\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x0cLoginRequest\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x01 \x01(\tB\x04\x88\xb5\x18\x03\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\x88\xb5\x18\x05\"\xc9\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0epassword_state\x18\x03 \x01(\x0e\x32\x19.gateway.v1.PasswordState\x12\x38\n\x14password_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x15\n\x13RefreshTokenRequest\"c\n\x14RefreshTokenResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"i\n\x15\x43hangePasswordRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1a\n\x0cold_password\x18\x02 \x01(\tB\x04\x88\xb5\x18\x05\x12\x1a\n\x0cnew_password\x18\x03 \x01(\tB\x04\x88\xb5\x18\x05\"\x9f\x01\n\x16\x43hangePasswordResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14password_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"(\n\x0e\x43onfirmRequest\x12\x16\n\x08password\x18\x01 \x01(\tB\x04\x88\xb5\x18\x05\"C\n\x0f\x43onfirmResponse\x12\x30\n\x0c\x63onfirm_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0f\n\rWhoAmIRequest\"\xdd\x03\n\x0eWhoAmIResponse\x12\x1f\n\x11organisation_code\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1f\n\x11organisation_name\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tspiffe_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x03\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x04 \x01(\tB\x04\x88\xb5\x18\x03\x12\x1f\n\x05roles\x18\x05 \x03(\x0e\x32\x10.gateway.v1.Role\x12\x1d\n\x0forigin_strength\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12;\n\x17\x63\x65rtificate_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14password_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0epassword_state\x18\t \x01(\x0e\x32\x19.gateway.v1.PasswordState\x12\x37\n\x13session_expire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0erenewal_window\x18\x0b \x01(\x0b\x32\x19.gateway.v1.RenewalWindow\"\x11\n\x0f\x44iagnoseRequest\"\xa2\x03\n\x10\x44iagnoseResponse\x12\x17\n\tspiffe_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x03\x12\x14\n\x06serial\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.gateway.v1.CertificateState\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07text_en\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07text_zh\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\trenewable\x18\x08 \x01(\x08\x12\x31\n\x0erenewal_window\x18\t \x01(\x0b\x32\x19.gateway.v1.RenewalWindow\x12\x30\n\x0cgateway_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x18tunnel_organisation_code\x18\x0b \x01(\tB\x04\x88\xb5\x18\x01\x12\x1d\n\x0forigin_strength\x18\x0c \x01(\tB\x04\x88\xb5\x18\x01\"@\n\x17RenewCertificateRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\"\xa1\x01\n\x18RenewCertificateResponse\x12\x32\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1d.gateway.v1.IssuedCertificate\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x05\x12\x35\n\x11token_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xbe\x01\n\rPasswordState\x12\x1e\n\x1aPASSWORD_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PASSWORD_STATE_CURRENT\x10\x01\x12\x19\n\x15PASSWORD_STATE_WARNED\x10\x02\x12\x1a\n\x16PASSWORD_STATE_EXPIRED\x10\x03\x12\x1e\n\x1aPASSWORD_STATE_MUST_CHANGE\x10\x04\x12\x1a\n\x16PASSWORD_STATE_BLOCKED\x10\x05\x32\xd6\x06\n\x0fIdentityService\x12U\n\x05Login\x12\x18.gateway.v1.LoginRequest\x1a\x19.gateway.v1.LoginResponse\"\x17\xd2\xb5\x18\x13\x1a\x0eidentity.login \x80@\x12p\n\x0cRefreshToken\x12\x1f.gateway.v1.RefreshTokenRequest\x1a .gateway.v1.RefreshTokenResponse\"\x1d\xd2\xb5\x18\x19\x10\x01\x1a\x10identity.refresh \x80@0\x01\x12]\n\x06Logout\x12\x19.gateway.v1.LogoutRequest\x1a\x1a.gateway.v1.LogoutResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x0fidentity.logout \x80@0\x01\x12w\n\x0e\x43hangePassword\x12!.gateway.v1.ChangePasswordRequest\x1a\".gateway.v1.ChangePasswordResponse\"\x1e\xd2\xb5\x18\x1a\x10\x01\x1a\x11identity.password \x80@0\x01\x12_\n\x07\x43onfirm\x12\x1a.gateway.v1.ConfirmRequest\x1a\x1b.gateway.v1.ConfirmResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10identity.confirm \x80@\x12]\n\x06WhoAmI\x12\x19.gateway.v1.WhoAmIRequest\x1a\x1a.gateway.v1.WhoAmIResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x0fidentity.whoami \x80@0\x01\x12\x63\n\x08\x44iagnose\x12\x1b.gateway.v1.DiagnoseRequest\x1a\x1c.gateway.v1.DiagnoseResponse\"\x1c\xd2\xb5\x18\x18\x1a\x11identity.diagnose \x80 8\x01\x12}\n\x10RenewCertificate\x12#.gateway.v1.RenewCertificateRequest\x1a$.gateway.v1.RenewCertificateResponse\"\x1e\xd2\xb5\x18\x1a\x1a\x0eidentity.renew \x80\x80\x02\x30\x01\x38\x01@\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\210\265\030\005'
   _globals['_CHANGEPASSWORDRESPONSE'].fields_by_name['access_token']._loaded_options = None
   _globals['_CHANGEPASSWORDRESPONSE'].fields_by_name['access_token']._serialized_options = b'\210\265\030\005'
+  _globals['_CONFIRMREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_CONFIRMREQUEST'].fields_by_name['password']._serialized_options = b'\210\265\030\005'
   _globals['_WHOAMIRESPONSE'].fields_by_name['organisation_code']._loaded_options = None
   _globals['_WHOAMIRESPONSE'].fields_by_name['organisation_code']._serialized_options = b'\210\265\030\001'
   _globals['_WHOAMIRESPONSE'].fields_by_name['organisation_name']._loaded_options = None
@@ -81,19 +83,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITYSERVICE'].methods_by_name['Login']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['Login']._serialized_options = b'\322\265\030\023\032\016identity.login \200@'
   _globals['_IDENTITYSERVICE'].methods_by_name['RefreshToken']._loaded_options = None
-  _globals['_IDENTITYSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\322\265\030\027\020\001\032\020identity.refresh \200@'
+  _globals['_IDENTITYSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\322\265\030\031\020\001\032\020identity.refresh \200@0\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['Logout']._serialized_options = b'\322\265\030\030\020\001\032\017identity.logout \200@0\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\322\265\030\032\020\001\032\021identity.password \200@0\001'
+  _globals['_IDENTITYSERVICE'].methods_by_name['Confirm']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['Confirm']._serialized_options = b'\322\265\030\027\020\001\032\020identity.confirm \200@'
   _globals['_IDENTITYSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\322\265\030\030\020\001\032\017identity.whoami \200@0\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['Diagnose']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['Diagnose']._serialized_options = b'\322\265\030\030\032\021identity.diagnose \200 8\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['RenewCertificate']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['RenewCertificate']._serialized_options = b'\322\265\030\032\032\016identity.renew \200\200\0020\0018\001@\001'
-  _globals['_PASSWORDSTATE']._serialized_start=2006
-  _globals['_PASSWORDSTATE']._serialized_end=2168
+  _globals['_PASSWORDSTATE']._serialized_start=2117
+  _globals['_PASSWORDSTATE']._serialized_end=2307
   _globals['_LOGINREQUEST']._serialized_start=138
   _globals['_LOGINREQUEST']._serialized_end=204
   _globals['_LOGINRESPONSE']._serialized_start=207
@@ -110,18 +114,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPASSWORDREQUEST']._serialized_end=674
   _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=677
   _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=836
-  _globals['_WHOAMIREQUEST']._serialized_start=838
-  _globals['_WHOAMIREQUEST']._serialized_end=853
-  _globals['_WHOAMIRESPONSE']._serialized_start=856
-  _globals['_WHOAMIRESPONSE']._serialized_end=1333
-  _globals['_DIAGNOSEREQUEST']._serialized_start=1335
-  _globals['_DIAGNOSEREQUEST']._serialized_end=1352
-  _globals['_DIAGNOSERESPONSE']._serialized_start=1355
-  _globals['_DIAGNOSERESPONSE']._serialized_end=1773
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=1775
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=1839
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=1842
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=2003
-  _globals['_IDENTITYSERVICE']._serialized_start=2171
-  _globals['_IDENTITYSERVICE']._serialized_end=2926
+  _globals['_CONFIRMREQUEST']._serialized_start=838
+  _globals['_CONFIRMREQUEST']._serialized_end=878
+  _globals['_CONFIRMRESPONSE']._serialized_start=880
+  _globals['_CONFIRMRESPONSE']._serialized_end=947
+  _globals['_WHOAMIREQUEST']._serialized_start=949
+  _globals['_WHOAMIREQUEST']._serialized_end=964
+  _globals['_WHOAMIRESPONSE']._serialized_start=967
+  _globals['_WHOAMIRESPONSE']._serialized_end=1444
+  _globals['_DIAGNOSEREQUEST']._serialized_start=1446
+  _globals['_DIAGNOSEREQUEST']._serialized_end=1463
+  _globals['_DIAGNOSERESPONSE']._serialized_start=1466
+  _globals['_DIAGNOSERESPONSE']._serialized_end=1884
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=1886
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=1950
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=1953
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=2114
+  _globals['_IDENTITYSERVICE']._serialized_start=2310
+  _globals['_IDENTITYSERVICE']._serialized_end=3164
 # @@protoc_insertion_point(module_scope)

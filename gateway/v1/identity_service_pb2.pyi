@@ -33,9 +33,11 @@ class _PasswordStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Passwor
     PASSWORD_STATE_WARNED: _PasswordState.ValueType  # 2
     """Ends soon; change it now."""
     PASSWORD_STATE_EXPIRED: _PasswordState.ValueType  # 3
-    """Only ChangePassword, WhoAmI and Logout are allowed."""
+    """Within its grace: only ChangePassword, WhoAmI, RefreshToken and Logout are allowed, and a system's uploads."""
     PASSWORD_STATE_MUST_CHANGE: _PasswordState.ValueType  # 4
-    """A one-time password: only ChangePassword, WhoAmI and Logout are allowed."""
+    """A one-time password: only ChangePassword, WhoAmI, RefreshToken and Logout are allowed."""
+    PASSWORD_STATE_BLOCKED: _PasswordState.ValueType  # 5
+    """Past its grace: it opens nothing any more; an administrator resets it."""
 
 class PasswordState(_PasswordState, metaclass=_PasswordStateEnumTypeWrapper):
     """In what state a password is."""
@@ -45,14 +47,16 @@ PASSWORD_STATE_CURRENT: PasswordState.ValueType  # 1
 PASSWORD_STATE_WARNED: PasswordState.ValueType  # 2
 """Ends soon; change it now."""
 PASSWORD_STATE_EXPIRED: PasswordState.ValueType  # 3
-"""Only ChangePassword, WhoAmI and Logout are allowed."""
+"""Within its grace: only ChangePassword, WhoAmI, RefreshToken and Logout are allowed, and a system's uploads."""
 PASSWORD_STATE_MUST_CHANGE: PasswordState.ValueType  # 4
-"""A one-time password: only ChangePassword, WhoAmI and Logout are allowed."""
+"""A one-time password: only ChangePassword, WhoAmI, RefreshToken and Logout are allowed."""
+PASSWORD_STATE_BLOCKED: PasswordState.ValueType  # 5
+"""Past its grace: it opens nothing any more; an administrator resets it."""
 Global___PasswordState: _TypeAlias = PasswordState  # noqa: Y015
 
 @_typing.final
 class LoginRequest(_message.Message):
-    """Account and password. The only message besides ChangePasswordRequest that carries a credential."""
+    """Account and password. With ChangePasswordRequest and ConfirmRequest the only message that carries a credential."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -238,6 +242,49 @@ class ChangePasswordResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChangePasswordResponse: _TypeAlias = ChangePasswordResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmRequest(_message.Message):
+    """The account's password."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    password: _builtins.str
+    def __init__(
+        self,
+        *,
+        password: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmRequest: _TypeAlias = ConfirmRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmResponse(_message.Message):
+    """When the password was given; what asks for it counts from there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRM_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def confirm_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        confirm_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmResponse: _TypeAlias = ConfirmResponse  # noqa: Y015
 
 @_typing.final
 class WhoAmIRequest(_message.Message):

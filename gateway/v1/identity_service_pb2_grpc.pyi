@@ -41,6 +41,10 @@ class IdentityServiceStub:
     """Ends the session."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _identity_service_pb2.ChangePasswordResponse]
     """Sets a new password; ends the account's other sessions."""
+    Confirm: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ConfirmRequest, _identity_service_pb2.ConfirmResponse]
+    """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+    like a failed Login.
+    """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.WhoAmIRequest, _identity_service_pb2.WhoAmIResponse]
     """Tells how the gateway sees the caller."""
     Diagnose: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DiagnoseRequest, _identity_service_pb2.DiagnoseResponse]
@@ -66,6 +70,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Ends the session."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _identity_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Sets a new password; ends the account's other sessions."""
+    Confirm: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ConfirmRequest, _identity_service_pb2.ConfirmResponse]  # type: ignore[assignment]
+    """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+    like a failed Login.
+    """
     WhoAmI: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.WhoAmIRequest, _identity_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Tells how the gateway sees the caller."""
     Diagnose: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DiagnoseRequest, _identity_service_pb2.DiagnoseResponse]  # type: ignore[assignment]
@@ -112,6 +120,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ChangePasswordResponse, _abc.Awaitable[_identity_service_pb2.ChangePasswordResponse]]:
         """Sets a new password; ends the account's other sessions."""
+
+    @_abc_1.abstractmethod
+    def Confirm(
+        self,
+        request: _identity_service_pb2.ConfirmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.ConfirmResponse, _abc.Awaitable[_identity_service_pb2.ConfirmResponse]]:
+        """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+        like a failed Login.
+        """
 
     @_abc_1.abstractmethod
     def WhoAmI(

@@ -39,6 +39,7 @@ def test_a_settled_account_is_current_then_warned_then_expired(conninfo) -> None
             (84, PasswordState.WARNED, 7),
             (89, PasswordState.WARNED, 1),
             (90, PasswordState.EXPIRED, None),
+            (96, PasswordState.EXPIRED, None),
         ):
             office.clock.us = START_US + day * DAY_US
             grant = await office.log_in("hub-upload", GOOD)
