@@ -15,7 +15,7 @@ from gateway.client.rotate import Rotation
 from gateway.client.secret import Secret
 from gateway.client.session import SESSION_OVER, Session
 from gateway.clock import SYSTEM, Clock
-from gateway.errors import Refusal
+from gateway.errors import Reason, Refusal
 from gateway.v1 import audit_service_pb2 as v1
 from gateway.v1 import identity_service_pb2
 from gateway.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -94,15 +94,21 @@ class Client:
     async def call(
         self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request
     ) -> Response:
-        """Return the answer to a call with our token; a session that ended is renewed once."""
+        """Return the answer to a call with our token.
+
+        A session that ended is renewed once; a password that is asked for again is given once.
+        """
         self.rotation.look()
         token = await self.session.token()
         try:
             return await self.channels.call(rpc, request, token.secret)
         except Refusal as refusal:
-            if refusal.reason not in SESSION_OVER:
+            if refusal.reason is Reason.CONFIRMATION_NEEDED:
+                await self.session.confirm()
+            elif refusal.reason in SESSION_OVER:
+                token = await self.session.renew(token)
+            else:
                 raise
-        token = await self.session.renew(token)
         return await self.channels.call(rpc, request, token.secret)
 
     async def settle(self) -> None:

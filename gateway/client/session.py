@@ -107,6 +107,17 @@ class Session:
         self.profile.password.unlink(missing_ok=True)
         return response
 
+    async def confirm(self) -> None:
+        """Give the password again, for what asks for it; raises CONFIRMATION_NEEDED: nobody knows.
+
+        A wrong one raises LOGIN_FAILED.
+        """
+        if self._password is None:
+            raise refuse(Reason.CONFIRMATION_NEEDED)
+        request = v1.ConfirmRequest(password=self._password().value)
+        token = await self.token()
+        await self._channels.call(self._stub.Confirm, request, token.secret)
+
     async def who_am_i(self) -> v1.WhoAmIResponse:
         """Return the caller as the gateway sees it."""
         token = await self.token()

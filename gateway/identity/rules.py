@@ -24,6 +24,8 @@ _LONGEST_HISTORY = 24
 _LONGEST_ONE_TIME_HOURS = 72
 # What ended restricts for no longer than it was meant to last at least (GB/T 22239 8.1.4.1 a).
 _LONGEST_GRACE_DAYS = 30
+# A lock that takes more guesses than this protects no password.
+_MOST_LOCK_FAILURES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,46 +173,55 @@ def load(path: Path) -> Rules:
 
 
 def _ranges(rules: Rules) -> list[tuple[str, bool]]:
-    session, throttle, accounts = rules.session, rules.throttle, rules.accounts
-    checks = [
+    session, accounts = rules.session, rules.accounts
+    return [
         ("profile", rules.profile in ("mlps3", "nist")),
         ("session.token_minutes", 1 <= session.token_minutes <= _LONGEST_TOKEN_MINUTES),
         ("session.idle_minutes", session.idle_minutes > session.token_minutes),
         ("session.absolute_hours", 1 <= session.absolute_hours <= 24),  # noqa: PLR2004  a day
-        ("throttle.failures", throttle.failures >= 1),
-        ("throttle.longest_block_minutes", throttle.longest_block_minutes >= 1),
-        ("throttle.forget_hours", throttle.forget_hours * 60 >= throttle.longest_block_minutes),
-        # A count that is forgotten before it is full, or whose blocks take longer than the hours
-        # it is counted in, locks nobody, silently (Keycloak #28821).
-        ("throttle.lock_failures", throttle.failures < throttle.lock_failures),
-        ("throttle.lock_hours", 1 <= throttle.lock_hours <= throttle.forget_hours),
-        ("throttle.lock_failures", throttle.fastest_us < throttle.lock_hours * HOUR_US),
+        *_of_throttle(rules.throttle),
         (
             "accounts.unused_warning_days",
             0 < accounts.unused_warning_days < accounts.unused_days,
         ),
+        *_of_profile("mlps3", rules.profiles.mlps3),
+        *_of_profile("nist", rules.profiles.nist),
     ]
-    for name, profile in (("mlps3", rules.profiles.mlps3), ("nist", rules.profiles.nist)):
-        in_order = (
-            _SHORTEST_PASSWORD
-            <= profile.minimum_length
-            < profile.maximum_length
-            <= _LONGEST_PASSWORD
-        )
-        checks += [
-            (f"profiles.{name}.minimum_length", in_order),
-            (f"profiles.{name}.minimum_classes", 1 <= profile.minimum_classes <= _CLASSES),
-            (f"profiles.{name}.maximum_age_days", profile.maximum_age_days >= 0),
-            (f"profiles.{name}.warning_days", all(days > 0 for days in profile.warning_days)),
-            (f"profiles.{name}.history_count", 1 <= profile.history_count <= _LONGEST_HISTORY),
-            (f"profiles.{name}.minimum_age_hours", profile.minimum_age_hours >= 0),
-            (f"profiles.{name}.minimum_strength", 0 <= profile.minimum_strength <= _STRONGEST),
-            (f"profiles.{name}.minimum_changes", profile.minimum_changes >= 1),
-            (
-                f"profiles.{name}.one_time_hours",
-                1 <= profile.one_time_hours <= _LONGEST_ONE_TIME_HOURS,
-            ),
-            (f"profiles.{name}.grace_days", 0 <= profile.grace_days <= _LONGEST_GRACE_DAYS),
-            (f"profiles.{name}.tightened_us", profile.tightened_us == 0),
-        ]
-    return checks
+
+
+def _of_throttle(limits: ThrottleLimits) -> list[tuple[str, bool]]:
+    """Judge the limits, by the arithmetic that will be used, for whether they have an effect.
+
+    A count that is forgotten before it is full, or whose blocks take longer than the hours it is
+    counted in, would lock nobody, silently (Keycloak #28821).
+    """
+    in_order = limits.failures < limits.lock_failures <= _MOST_LOCK_FAILURES
+    reached = in_order and limits.fastest_us < limits.lock_hours * HOUR_US
+    return [
+        ("throttle.failures", limits.failures >= 1),
+        ("throttle.longest_block_minutes", limits.longest_block_minutes >= 1),
+        ("throttle.forget_hours", limits.forget_hours * 60 >= limits.longest_block_minutes),
+        ("throttle.lock_hours", 1 <= limits.lock_hours <= limits.forget_hours),
+        ("throttle.lock_failures", reached),
+    ]
+
+
+def _of_profile(name: str, profile: Profile) -> list[tuple[str, bool]]:
+    in_order = (
+        _SHORTEST_PASSWORD <= profile.minimum_length < profile.maximum_length <= _LONGEST_PASSWORD
+    )
+    one_time = 1 <= profile.one_time_hours <= _LONGEST_ONE_TIME_HOURS
+    found = [
+        ("minimum_length", in_order),
+        ("minimum_classes", 1 <= profile.minimum_classes <= _CLASSES),
+        ("maximum_age_days", profile.maximum_age_days >= 0),
+        ("warning_days", all(days > 0 for days in profile.warning_days)),
+        ("history_count", 1 <= profile.history_count <= _LONGEST_HISTORY),
+        ("minimum_age_hours", profile.minimum_age_hours >= 0),
+        ("minimum_strength", 0 <= profile.minimum_strength <= _STRONGEST),
+        ("minimum_changes", profile.minimum_changes >= 1),
+        ("one_time_hours", one_time),
+        ("grace_days", 0 <= profile.grace_days <= _LONGEST_GRACE_DAYS),
+        ("tightened_us", profile.tightened_us == 0),
+    ]
+    return [(f"profiles.{name}.{key}", holds) for key, holds in found]

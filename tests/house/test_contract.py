@@ -32,6 +32,7 @@ CREDENTIALS = {
     "LoginRequest.password",
     "ChangePasswordRequest.old_password",
     "ChangePasswordRequest.new_password",
+    "ConfirmRequest.password",
 }
 
 
@@ -180,7 +181,17 @@ def test_there_are_no_maps(files):
 
 def test_a_changing_call_carries_a_request_id(files):
     """Asking and coming in change nothing that a retry could double."""
-    asking = ("Get", "List", "Search", "WhoAmI", "Diagnose", "Login", "Logout", "RefreshToken")
+    asking = (
+        "Get",
+        "List",
+        "Search",
+        "WhoAmI",
+        "Diagnose",
+        "Login",
+        "Logout",
+        "RefreshToken",
+        "Confirm",
+    )
     by_name = {
         f".gateway.v1.{full}": message for file in files for _, full, message in messages(file)
     }
@@ -202,7 +213,7 @@ def test_a_list_is_read_in_pages(files):
         assert answer["next_page_token"] == 2
 
 
-def test_credentials_stand_in_two_messages_only(files):
+def test_credentials_stand_in_three_messages_only(files):
     found = {
         f"{full}.{field.name}"
         for file in files

@@ -60,6 +60,7 @@ def test_warnings_come_in_steps() -> None:
         ),
         ("forget_hours = 24", "forget_hours = 0", "throttle.forget_hours"),
         ("lock_failures = 100", "lock_failures = 5", "throttle.lock_failures"),
+        ("lock_failures = 100", "lock_failures = 1001", "throttle.lock_failures"),
         # Three blocks of 15 minutes each beyond what a day has room for.
         ("lock_failures = 100", "lock_failures = 105", "throttle.lock_failures"),
         ("lock_hours = 24", "lock_hours = 23", "throttle.lock_failures"),
