@@ -17,7 +17,7 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
-from gateway.identity import accounts, keys, rules
+from gateway.identity import accounts, inventory, keys, rules, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
@@ -213,6 +213,8 @@ class Founding:
                 await systems.create(tx, System(self.province, "officer", self.account), now_us)
                 await accounts.create(tx, account, one_time.hash, limits, now_us)
                 await certificates.insert(tx, certificate, subject)
+                lying = inventory.compare(inventory.found(self.home), [])
+                await secret_rows.enter_all(tx, lying.unknown)
                 await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
         finally:
             await database.close()

@@ -11,14 +11,16 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from gateway.cli import standing
+from gateway.cli import rotation, standing
 from gateway.cli.output import JsonOption, LangOption, Output
+from gateway.cli.rotation import Report
 from gateway.cli.standing import PURPOSES, Registered
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.config import policies, settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.config.policies import CertificateRules
+from gateway.identity.rotation import STAGES
 from gateway.store import roles
 from gateway.store.database import Database, StoreAwayError
 
@@ -38,7 +40,10 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
     check_runner(place)
     rules = policies.load_certificate_rules(place.policies / "certificates.toml")
     found = asyncio.run(_registered(place, rules))
-    text = generate_latest(gauges(place, rules, found, SYSTEM.now_us())).decode()
+    now_us = SYSTEM.now_us()
+    registry = gauges(place, rules, found, now_us)
+    lives(registry, asyncio.run(rotation.read(place, now_us)))
+    text = generate_latest(registry).decode()
     output.result({"metrics": text}, text.rstrip("\n"))
 
 
@@ -73,6 +78,23 @@ def gauges(
     gauge("lineage_locked", "Bearers whose identity two hold.").set(len(found.locked))
     gauge("invitations_open", "Invitations that wait.").set(found.invitations_open)
     return registry
+
+
+def lives(registry: CollectorRegistry, report: Report) -> None:
+    """Add the gauges of every secret, by kind; without the database of those on disk."""
+
+    def gauge(name: str, about: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(f"gateway_{name}", about, labels, registry=registry)
+
+    oldest = gauge("secret_age_seconds", "Age of the oldest secret of a kind.", ("kind",))
+    late = gauge("secrets_late", "Secrets that missed their time.", ("kind",))
+    staged = gauge("secrets", "Secrets in a stage.", ("kind", "stage"))
+    for kind in dict.fromkeys(one.secret.kind for one in report.judged):
+        found = [one for one in report.judged if one.secret.kind == kind]
+        oldest.labels(kind).set(max(one.age_us for one in found) / US_PER_S)
+        late.labels(kind).set(sum(one.late for one in found))
+        for stage in STAGES:
+            staged.labels(kind, stage).set(sum(one.stage == stage for one in found))
 
 
 async def _registered(place: Home, rules: CertificateRules) -> Registered | None:

@@ -94,11 +94,15 @@ def _token_keys(home: Home) -> Iterator[Kept]:
 
 
 def _sealing_keys(home: Home) -> Iterator[Kept]:
-    listed = json.loads(home.seal_keys.read_bytes())["recipients"]
-    newest = {entry["use"]: entry["key_id"] for entry in listed}
-    for entry in listed:
-        one = _file("sealing-key", entry["use"], home.seal_keys, entry["key_id"])
-        followed = newest[entry["use"]] != entry["key_id"]
+    try:
+        listed = json.loads(home.seal_keys.read_bytes())["recipients"]
+        keys_of_uses = [(str(entry["use"]), str(entry["key_id"])) for entry in listed]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{home.seal_keys}: not a list of sealing recipients") from error
+    newest = dict(keys_of_uses)
+    for use, key_id in keys_of_uses:
+        one = _file("sealing-key", use, home.seal_keys, key_id)
+        followed = newest[use] != key_id
         yield replace(one, replaced_us=one.made_us) if followed else one
 
 

@@ -4,8 +4,8 @@ Written by the supervisor and the host's commands as the owner; no door's role s
 makes a secret of the host enters it here (`enter`), and notes its use, its successor and its end.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gateway.identity.lives import HOST, Kept
@@ -74,6 +74,13 @@ async def enter(tx: Transaction, kept: Kept) -> None:
     """Enter a secret; one that is entered already stays as it is."""
     of = (kept.secret.kind, kept.secret.name, kept.secret.generation, kept.secret.key_id)
     await tx.execute(_ENTER, (*of, kept.made_us, kept.used_us, kept.replaced_us))
+
+
+async def enter_all(tx: Transaction, unknown: Iterable[Kept]) -> None:
+    """Enter secrets that the table lacks, numbered after those that it has or had."""
+    for one in unknown:
+        generation = await next_generation(tx, one.secret.kind, one.secret.name)
+        await enter(tx, replace(one, secret=replace(one.secret, generation=generation)))
 
 
 async def turn(tx: Transaction, secret: Secret, what: Turn, now_us: int) -> None:

@@ -22,6 +22,7 @@ from gateway.clock import SYSTEM, Clock
 from gateway.config.home import Home
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.settings import Settings
+from gateway.config.strict import SettingsError
 from gateway.errors import UnavailableError
 from gateway.identity import inventory, lives, secret_rows, token_rotation
 from gateway.identity.keys import KeyFileError
@@ -30,13 +31,18 @@ from gateway.identity.rotation import Kind, Secret, Step, judge
 from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreError, Transaction
+from gateway.supervise.telling import Teller
 
 # No door's: only who runs the gateway reads its password, and only it sees these tables.
 _ROLE = "owner"
 # Steps are due by the hour.
 POLL_S = 60.0
+# Warnings are a matter of days; reading every account and certificate costs some milliseconds.
+TELL_S = 3600.0
 _RETRY_S = 5.0
 _KIND: Kind = "token-key"
+# A database or signer that is away, a file or policy that is not as it must be: all may pass.
+_PASSING = (StoreError, UnavailableError, SettingsError, KeyFileError, OSError, ValueError)
 _LOG = log.get("rotation")
 
 
@@ -55,8 +61,9 @@ async def keep_rotating(home: Home, settings: Settings, clock: Clock = SYSTEM) -
             async with engine(home, settings, "supervisor", clock) as looking:
                 while True:
                     await looking.look()
+                    await looking.tell()
                     await asyncio.sleep(POLL_S)
-        except (StoreError, UnavailableError, KeyFileError, OSError, ValueError) as error:
+        except _PASSING as error:
             _LOG.error("secrets not looked after", why=str(error))
         await asyncio.sleep(_RETRY_S)
 
@@ -90,6 +97,8 @@ class Engine:
         self._recorder = recorder
         self._clock = clock
         self._rules: RotationRules = load_rotation_rules(home.policies / "rotation.toml")
+        self._teller = Teller(home, database, recorder, clock)
+        self._told_s = float("-inf")
 
     async def look(self) -> list[Done]:
         """Finish what broke off, make the table agree with the files, do what is due.
@@ -107,6 +116,18 @@ class Engine:
                 await self._begin(*due)
                 taken += await self._finish_open()
         return taken
+
+    async def tell(self) -> int:
+        """Tell, at most once an hour, of whose secret nears its end; return of how many.
+
+        Raises as `look` does.
+        """
+        now_s = self._clock.monotonic()
+        if now_s - self._told_s < TELL_S:
+            return 0
+        told = await self._teller.tell()
+        self._told_s = now_s
+        return told
 
     async def _due(self) -> tuple[Secret, Step] | None:
         """Return the next step that is due, and of which key; None while one is still open."""
@@ -196,10 +217,7 @@ class Engine:
         async def effect(tx: Transaction) -> None:
             for one in differing.missing:
                 await secret_rows.turn(tx, one.secret, "ended", self._clock.now_us())
-            for one in differing.unknown:
-                generation = await secret_rows.next_generation(tx, one.secret.kind, one.secret.name)
-                numbered = replace(one.secret, generation=generation)
-                await secret_rows.enter(tx, replace(one, secret=numbered))
+            await secret_rows.enter_all(tx, differing.unknown)
 
         if differing.surprising or differing.missing:
             counts = {"unknown": len(differing.surprising), "missing": len(differing.missing)}
