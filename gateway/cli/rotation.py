@@ -19,6 +19,7 @@ from gateway.clock import SYSTEM, US_PER_S, iso
 from gateway.config import settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
+from gateway.identity import secret_rows
 from gateway.identity.census import Census
 from gateway.identity.rotation import (
     DAY_US,
@@ -27,6 +28,7 @@ from gateway.identity.rotation import (
     needs_somebody,
     sorted_by_urgency,
 )
+from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreAwayError
 from gateway.supervise import rotation
@@ -83,11 +85,15 @@ def run(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every secret, judged at one time; `complete` unless the database was away."""
+    """Every secret, judged at one time; `complete` unless the database was away.
+
+    `failing` are the steps that were tried in vain and are tried on.
+    """
 
     now_us: int
     judged: Sequence[Judgement]
     complete: bool
+    failing: Sequence[OpenStep] = ()
 
     @property
     def late(self) -> list[Judgement]:
@@ -101,6 +107,7 @@ class Report:
             "database": "here" if self.complete else "away",
             "late": len(self.late),
             "attention": sum(map(needs_somebody, self.judged)),
+            "failing": [_failing(one) for one in self.failing],
             "secrets": [document_of(one) for one in self.judged],
         }
 
@@ -114,6 +121,11 @@ class Report:
         }
         lines = [output.text("rotation.summary", time=_minute(self.now_us), **counts)]
         lines += [] if self.complete else [output.text("rotation.away")]
+        for one in self.failing:
+            kind = output.text(f"rotation.kind.{one.secret.kind}")
+            step = output.text(f"rotation.step.{one.step}")
+            about = {"generation": one.secret.generation, "failures": one.failures}
+            lines.append(output.text("rotation.failing", kind=kind, step=step, **about))
         return "\n".join([*lines, "", table(headers, [_row(output, one) for one in self.judged])])
 
 
@@ -129,9 +141,11 @@ async def read(place: Home, now_us: int) -> Report:
     try:
         async with database.transaction() as tx:
             found = await census.everything(tx, now_us)
+            steps = await secret_rows.open_steps(tx)
     finally:
         await database.close()
-    return Report(now_us, sorted_by_urgency(found), complete=True)
+    failing = [one for one in steps if one.failures]
+    return Report(now_us, sorted_by_urgency(found), complete=True, failing=failing)
 
 
 async def _run(place: Home) -> tuple[list[rotation.Done], int]:
@@ -154,6 +168,15 @@ def document_of(judgement: Judgement) -> dict[str, object]:
         "step": judgement.step,
         "due": None if judgement.due_us is None else iso(judgement.due_us),
         "late": judgement.late,
+    }
+
+
+def _failing(step: OpenStep) -> dict[str, object]:
+    return {
+        "kind": step.secret.kind,
+        "generation": step.secret.generation,
+        "step": step.step,
+        "failures": step.failures,
     }
 
 

@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.cli import host, rotation
 from gateway.cli.output import Output
 from gateway.clock import TurnedClock
+from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.policies import shipped
 from gateway.demo.province import CITIES, COUNTIES, PROVINCE
 from gateway.identity import inventory, rules, secret_rows, token_rotation
 from gateway.identity.accounts import NewAccount, create
-from gateway.identity.rotation import DAY_US, HOUR_US, KINDS
+from gateway.identity.rotation import DAY_US, HOUR_US, KINDS, Secret
 from gateway.messages.texts import catalogue
 from gateway.names import DEFAULT_TRUST_DOMAIN, Subject
 from gateway.pki import ceremony, crl, issue, register
@@ -154,6 +155,33 @@ def test_what_is_shown_holds_no_secret(demo: Home) -> None:
             assert json.loads(path.read_text())["d"] not in told
     assert demo.password_file("owner").read_text() not in told
     assert "hash" not in told
+
+
+def test_a_step_that_fails_is_told_with_how_often_it_did(demo: Home) -> None:
+    assert report(demo).document()["failing"] == []
+
+    async def fail(database: Database) -> None:
+        async with database.transaction() as tx:
+            await secret_rows.begin(
+                tx, Secret("token-key", "tokens", "host", 4, "kid"), "switch", 1
+            )
+            [step] = await secret_rows.open_steps(tx)
+            assert [await secret_rows.failed(tx, step) for _ in range(3)] == [1, 2, 3]
+
+    async def opened() -> None:
+        info = roles.conninfo(demo, settings.load(demo.settings), "owner")
+        database = await Database.open(info, application="test", size=1)
+        try:
+            await fail(database)
+        finally:
+            await database.close()
+
+    asyncio.run(opened())
+    found = report(demo)
+    told = {"kind": "token-key", "generation": 4, "step": "switch", "failures": 3}
+    assert found.document()["failing"] == [told]
+    assert "token key 4: switch over (by itself): failed 3 times" in found.text(ENGLISH)
+    assert "已失败 3 次" in found.text(CHINESE)
 
 
 def test_somebody_late_is_exit_status_one(demo: Home, capsys, monkeypatch) -> None:
