@@ -40,7 +40,7 @@ from tests.bench.stage import served
 from tests.grounds import Ground
 from tests.world import World
 
-ROUNDS, CALLS, IN_FLIGHT, CONNECTIONS = 5, 2_000, 16, 4
+ROUNDS, CALLS, IN_FLIGHT, CONNECTIONS = 5, 2_000, 64, 4
 WATCHED_CALLS = 1_000
 TIMEOUT_S = 30.0
 WHOAMI = "/gateway.v1.IdentityService/WhoAmI"
