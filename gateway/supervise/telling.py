@@ -3,6 +3,8 @@
 So that nobody who is restricted can say that it came without warning, and nobody that it did.
 """
 
+from dataclasses import replace
+
 from gateway.audit.event import DETAILS, Event
 from gateway.audit.recorder import Effect, Recorder
 from gateway.clock import Clock
@@ -39,11 +41,11 @@ class Teller:
             if self._told is None:
                 self._told = await secret_rows.told(tx)
             found = await Census.of(self._home).everything(tx, now_us)
-        news = [(one, what) for one in found if (what := _what(one))]
-        fresh = [(one, what) for one, what in news if (one.secret, what) not in self._told]
-        for one, what in fresh:
-            await self._recorder.append(self._event(one, what), self._noted(one, what))
-            self._told.add((one.secret, what))
+        news = [(one, _which(one, now_us), what) for one in found if (what := _what(one))]
+        fresh = [each for each in news if each[1:] not in self._told]
+        for one, which, what in fresh:
+            await self._recorder.append(self._event(one, what), self._noted(one, which, what))
+            self._told.add((which, what))
         return len(fresh)
 
     def _event(self, judgement: Judgement, what: str) -> Event:
@@ -51,14 +53,20 @@ class Teller:
         event = Event(kind=kind, door=self._recorder.door, detail=_detail(judgement))
         return event.with_(tunnel=judgement.secret.name) if _is_tunnel(judgement) else event
 
-    def _noted(self, judgement: Judgement, what: str) -> Effect:
+    def _noted(self, judgement: Judgement, which: Secret, what: str) -> Effect:
         event = self._event(judgement, what)
 
         async def effect(tx: Transaction) -> Event:
-            await secret_rows.tell(tx, judgement.secret, what, self._clock.now_us())
+            await secret_rows.tell(tx, which, what, self._clock.now_us())
             return event
 
         return effect
+
+
+def _which(judgement: Judgement, now_us: int) -> Secret:
+    """Return what tells this secret from any other at its place: its key, else when it was made."""
+    secret = judgement.secret
+    return replace(secret, key_id=secret.key_id or str(now_us - judgement.age_us))
 
 
 def _what(judgement: Judgement) -> str:

@@ -321,12 +321,22 @@ def test_it_goes_on_after_the_database_was_away(cluster, monkeypatch):
     monkeypatch.setattr(rotation, "POLL_S", 0.01)
     monkeypatch.setattr(rotation, "_RETRY_S", 0.01)
 
+    errors = []
+
+    class Log:
+        def info(self, event, **fields):
+            assert event
+
+        def error(self, event, **fields):
+            errors.append(fields["why"])
+
     async def work(world, engine):
+        monkeypatch.setattr(rotation, "_LOG", Log())
         kept = asyncio.create_task(rotation.keep_rotating(world.home, world.settings, world.clock))
         try:
             await eventually(lambda: rows(world))
             world.take_store_away()
-            await asyncio.sleep(0.1)
+            await eventually(lambda: errors)
             world.give_store_back()
             grow_old(world, 29 * DAY_S + 60)
             await eventually(lambda: rotated(world) == [("publish", 2)])

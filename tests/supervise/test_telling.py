@@ -92,8 +92,9 @@ def test_another_process_does_not_tell_again(cluster):
         again = rotation.engine(world.home, world.settings, "supervisor", world.clock)
         async with again as other:
             assert await other.tell() == 0
+        # Another one since, as old as the policy bears: a warning of its own.
         world.sql(
-            "UPDATE gateway.account SET password_epoch = password_epoch + 1 WHERE organisation = %s",
+            "UPDATE gateway.account SET password_set_us = password_set_us + 1 WHERE organisation = %s",
             CITY,
         )
         assert await later(world, engine, 0.05) == 1
