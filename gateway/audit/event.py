@@ -46,6 +46,7 @@ COUNTS = frozenset(
         "bytes",
         "calls",
         "certificates",
+        "confirmations",
         "divisions",
         "duplicate",
         "entries",
@@ -81,6 +82,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "clock_until_us": None,
         "crl_number": None,
         "digest": _SHA256,
+        "envelope": None,
         "exit": None,
         "first_us": None,
         "generation": None,
@@ -92,6 +94,8 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "method": _WORD,
         "not_after_us": None,
         "offered_tls": re.compile(r"(?:SSLv3|TLSv1(?:\.[0-3])?|none)", re.ASCII),
+        "officers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}(?:\.[a-z0-9-]{1,40}){2}", re.ASCII),
+        "opening": _UUID,
         "outage_from_us": None,
         "outage_until_us": None,
         "page": None,
@@ -122,6 +126,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "target_subject_name": re.compile(rf"(?!.*[0-9]{{15}}){SUBJECT_NAME.pattern}", re.ASCII),
         "target_tunnel": TUNNEL_PEER,
         "target_unit": UNIT_CODE,
+        "ticket": re.compile(r"[A-Z]{1,10}-[0-9]{1,8}", re.ASCII),
         "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
     }
 )

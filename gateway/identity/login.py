@@ -6,7 +6,7 @@ returns is redeemed inside the group's transaction, where everything that may ha
 is asked again. Certificate first, password second: two factors (GB/T 22239 8.1.4.1 d).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.clock import US_PER_S, Clock
@@ -142,7 +142,7 @@ async def begin(desk: Desk, tx: Transaction, account: Account, who: Caller) -> G
     opened = await session.create(
         tx, account.organisation, account.name, who.certificate_sha256, limits, now_us
     )
-    return _grant(desk, account, str(who.subject), opened, now_us)
+    return grant(desk, account, str(who.subject), opened, now_us)
 
 
 async def refresh(desk: Desk, tx: Transaction, who: Principal) -> Grant:
@@ -152,7 +152,7 @@ async def refresh(desk: Desk, tx: Transaction, who: Principal) -> Grant:
     """
     now_us = desk.clock.now_us()
     standing = await _standing(desk, tx, who, now_us)
-    return _grant(desk, standing.account, str(who.subject), standing.session, now_us)
+    return grant(desk, standing.account, str(who.subject), standing.session, now_us)
 
 
 async def exchange(desk: Desk, tx: Transaction, who: Principal, certificate_sha256: bytes) -> Grant:
@@ -164,7 +164,7 @@ async def exchange(desk: Desk, tx: Transaction, who: Principal, certificate_sha2
     now_us = desk.clock.now_us()
     standing = await _standing(desk, tx, who, now_us)
     held = await session.follow(tx, standing.session, certificate_sha256, now_us)
-    return _grant(desk, standing.account, str(who.subject), held, now_us)
+    return grant(desk, standing.account, str(who.subject), held, now_us)
 
 
 async def confirm(desk: Desk, tx: Transaction, who: Principal, proof: Proof) -> int:
@@ -228,7 +228,8 @@ def _usable(account: Account, desk: Desk) -> bool:
     return account.active and not spent
 
 
-def _grant(desk: Desk, account: Account, subject: str, held: session.Session, now_us: int) -> Grant:
+def grant(desk: Desk, account: Account, subject: str, held: session.Session, now_us: int) -> Grant:
+    """Return a fresh token of a session that stands."""
     profile = desk.rules.active
     issued_s = now_us // US_PER_S
     life_s = desk.rules.session.token_minutes * MINUTE_US // US_PER_S
@@ -237,7 +238,7 @@ def _grant(desk: Desk, account: Account, subject: str, held: session.Session, no
         account=account.name,
         subject=subject,
         session=held.sid,
-        roles=_sorted(account.roles),
+        roles=_sorted(principal.roles_of(Standing(held, account))),
         password_epoch=account.password_epoch,
         role_epoch=account.role_epoch,
         certificate_sha256=held.certificate_sha256,
@@ -253,5 +254,5 @@ def _grant(desk: Desk, account: Account, subject: str, held: session.Session, no
     )
 
 
-def _sorted(roles: Sequence[str]) -> tuple[str, ...]:
+def _sorted(roles: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(roles))

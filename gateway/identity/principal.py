@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from gateway.clock import US_PER_S
 from gateway.errors import Reason, refuse
-from gateway.identity import accounts, session
+from gateway.identity import accounts, roles, session
 from gateway.identity.accounts import Account
 from gateway.identity.rules import Profile
 from gateway.identity.session import Session
@@ -113,16 +113,25 @@ def establish(
         organisation=account.organisation,
         subject=parse_subject(connection.subject),
         account=account.name,
-        roles=frozenset(account.roles),
+        roles=roles_of(standing),
         session=standing.session.sid,
         certificate_sha256=standing.session.certificate_sha256,
         origin=connection.origin,
-        password_state=password_state(account, profile, now_us),
+        # No password was asked for in a session of break-glass.
+        password_state=PasswordState.CURRENT
+        if standing.session.only_role
+        else password_state(account, profile, now_us),
         password_expires_us=account.ends_us(profile),
         session_expires_us=standing.session.expires_us,
         token_expires_us=claims.expires_us,
         confirmed_us=standing.session.confirmed_us,
     )
+
+
+def roles_of(standing: Standing) -> frozenset[str]:
+    """Return what the session's bearer may be: its account's roles, or the session's only one."""
+    only = standing.session.only_role
+    return frozenset(standing.account.roles if only is None else (only,))
 
 
 def password_state(account: Account, profile: Profile, now_us: int) -> PasswordState:
@@ -155,8 +164,11 @@ def require_password(
 def require_confirmed(principal: Principal, within_s: int, now_us: int) -> None:
     """Return when the password was shown within so many seconds; raises CONFIRMATION_NEEDED.
 
-    A confirmation from the future, after a step of the clock, is none.
+    A confirmation from the future, after a step of the clock, is none. Break-glass was confirmed
+    by two officers, and has no password to show.
     """
+    if roles.BREAK_GLASS in principal.roles:
+        return
     if not 0 <= now_us - principal.confirmed_us <= within_s * US_PER_S:
         raise refuse(Reason.CONFIRMATION_NEEDED)
 
@@ -170,7 +182,8 @@ def _carries(standing: Standing, claims: Claims, connection: Connection, now_us:
         and hmac.compare_digest(held.certificate_sha256, claims.certificate_sha256)
         and (held.organisation, held.account) == (claims.organisation, claims.account)
         and (account.organisation, account.name) == (claims.organisation, claims.account)
-        and account.active
+        # Break-glass is for when accounts open nothing.
+        and (account.active or held.only_role is not None)
         and (account.password_epoch, account.role_epoch)
         == (claims.password_epoch, claims.role_epoch)
         and (account.organisation, account.subject_kind, account.subject_name)

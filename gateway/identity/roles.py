@@ -16,6 +16,9 @@ APPROVER = "approver"
 REQUESTER = "requester"
 RECIPIENT = "recipient"
 DUTY_DOCTOR = "duty_doctor"
+# Of sessions that two officers opened (`breakglass`), never of an account: not in ROLES.
+BREAK_GLASS = "break_glass"
+BREAK_GLASS_DRILL = "break_glass_drill"
 # What systems bear and officers never do.
 OF_SYSTEMS = frozenset({UPLOADER})
 # One of these, and no other of these in any account of the same person: who governs neither

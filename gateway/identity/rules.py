@@ -24,6 +24,9 @@ _LONGEST_HISTORY = 24
 _LONGEST_ONE_TIME_HOURS = 72
 # What ended restricts for no longer than it was meant to last at least (GB/T 22239 8.1.4.1 a).
 _LONGEST_GRACE_DAYS = 30
+# 160 bits at 6 a character; and how long a secret that was replaced may be taken.
+_SHORTEST_SECRET = 27
+_LONGEST_OVERLAP_HOURS = 168
 # A lock that takes more guesses than this protects no password.
 _MOST_LOCK_FAILURES = 1_000
 
@@ -138,6 +141,38 @@ class AccountLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakGlassLimits:
+    """How long an opening waits for its officers, how long it is open, how often it is drilled."""
+
+    confirm_minutes: int
+    session_minutes: int
+    drill_days: int
+
+    @property
+    def confirm_us(self) -> int:
+        """How long it waits."""
+        return self.confirm_minutes * MINUTE_US
+
+    @property
+    def session_us(self) -> int:
+        """How long it is open."""
+        return self.session_minutes * MINUTE_US
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRules:
+    """How service accounts' secrets follow one another, and what one must be."""
+
+    overlap_hours: int
+    minimum_hours: int
+    window_from: float
+    window_until: float
+    minimum_length: int
+    maximum_length: int
+    minimum_distinct: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All of policies/passwords.toml."""
 
@@ -147,6 +182,8 @@ class Rules:
     session: SessionLimits
     throttle: ThrottleLimits
     accounts: AccountLimits
+    break_glass: BreakGlassLimits
+    service: ServiceRules
 
     @property
     def active(self) -> Profile:
@@ -184,6 +221,8 @@ def _ranges(rules: Rules) -> list[tuple[str, bool]]:
             "accounts.unused_warning_days",
             0 < accounts.unused_warning_days < accounts.unused_days,
         ),
+        *_of_break_glass(rules.break_glass),
+        *_of_service(rules.service),
         *_of_profile("mlps3", rules.profiles.mlps3),
         *_of_profile("nist", rules.profiles.nist),
     ]
@@ -203,6 +242,27 @@ def _of_throttle(limits: ThrottleLimits) -> list[tuple[str, bool]]:
         ("throttle.forget_hours", limits.forget_hours * 60 >= limits.longest_block_minutes),
         ("throttle.lock_hours", 1 <= limits.lock_hours <= limits.forget_hours),
         ("throttle.lock_failures", reached),
+    ]
+
+
+def _of_break_glass(limits: BreakGlassLimits) -> list[tuple[str, bool]]:
+    # Stricter only: the session of issue 5 lives 60 minutes, its drill is quarterly.
+    return [
+        ("break_glass.confirm_minutes", 1 <= limits.confirm_minutes <= 60),  # noqa: PLR2004  an hour
+        ("break_glass.session_minutes", 1 <= limits.session_minutes <= 60),  # noqa: PLR2004  an hour
+        ("break_glass.drill_days", 1 <= limits.drill_days <= 92),  # noqa: PLR2004  a quarter
+    ]
+
+
+def _of_service(service: ServiceRules) -> list[tuple[str, bool]]:
+    lengths = _SHORTEST_SECRET <= service.minimum_length <= service.maximum_length
+    return [
+        ("service.minimum_hours", 1 <= service.minimum_hours <= service.overlap_hours),
+        ("service.overlap_hours", service.overlap_hours <= _LONGEST_OVERLAP_HOURS),
+        ("service.window_from", 0 < service.window_from <= service.window_until < 1),
+        ("service.minimum_length", lengths),
+        ("service.maximum_length", service.maximum_length <= _LONGEST_PASSWORD),
+        ("service.minimum_distinct", 1 <= service.minimum_distinct <= service.minimum_length // 2),
     ]
 
 

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from gateway.clock import Clock, iso
 from gateway.config.home import Listener
 from gateway.errors import Reason, Refusal, refuse
-from gateway.identity import principal
+from gateway.identity import breakglass, principal
 from gateway.identity.rules import Profile
 from gateway.identity.token import Claims, Verifier
 from gateway.link.connection import Connection
@@ -80,6 +80,7 @@ class Checks:
         claims = self.verifier.verify(
             presented, principal.bearer(call.link), self.clock.now_us()
         )  # 5
+        _mark(call, claims)
         await self._establish(call, claims)
         self._require_password(call)  # 6
         self.limits.account(call.caller.organisation, call.caller.account)  # 7
@@ -176,6 +177,13 @@ class Checks:
         now_us = self.clock.now_us()
         found = principal.establish(claims, standing, call.link, self.profile, now_us)
         call.identify(found, claims)
+
+
+def _mark(call: Call, claims: Claims) -> None:
+    """Mark the leaf of a session of break-glass, of one that ended too: the token says so."""
+    for role, alert in breakglass.ALERTS.items():
+        if role in claims.roles:
+            call.note(detail={"alert": alert})
 
 
 def _presented(call: Call, token: Callable[[], str]) -> str | None:

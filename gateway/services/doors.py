@@ -24,6 +24,8 @@ from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
+from gateway.services.break_glass_report import BreakGlassReport
+from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
 from gateway.services.current import Current
 from gateway.services.enrolment_service import EnrolmentService
@@ -43,6 +45,7 @@ from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
+    break_glass_service_pb2,
     enrolment_service_pb2,
     identity_service_pb2,
     upload_service_pb2,
@@ -50,7 +53,10 @@ from gateway.v1 import (
 from gateway.vpn.duties import TunnelDuties
 
 SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
-    "identity": (identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],),
+    "identity": (
+        identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],
+        break_glass_service_pb2.DESCRIPTOR.services_by_name["BreakGlassService"],
+    ),
     # In the identity process, on a socket of its own that leads to nothing else: no health check.
     "enrolment": (enrolment_service_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],),
     "intake": (upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],),
@@ -118,7 +124,9 @@ def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
     issuers = authorities.Current(parts.home, parts.clock)
     rules = parts.policies.certificates.renewal
     identity = IdentityService(desk, parts.current, rules, issuers)
-    return [identity, RenewalService(_issuer(parts), desk)], []
+    breaking = BreakGlassService(desk, parts.current)
+    running_out = RunningOut(desk, parts.recorder)
+    return [identity, RenewalService(_issuer(parts), desk), breaking], [running_out.look]
 
 
 def _enrolment(parts: Parts) -> tuple[list[object], list[Chore]]:
@@ -168,7 +176,8 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     tunnels = TunnelService(parts.database, parts.current, parts.pages, ages, parts.clock)
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
     unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
-    services = [register, accounts, audit, invitations, certificates, tunnels]
+    report = BreakGlassReport(parts.database, parts.rules.break_glass, parts.clock)
+    services = [register, accounts, audit, invitations, certificates, tunnels, report]
     return services, [duties.look, unused.look]
 
 

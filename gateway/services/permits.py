@@ -120,6 +120,11 @@ def _named(_caller: Principal, request: _Named, registry: Registry) -> Iterable[
     return [_register(request.organisation_code, registry)]
 
 
+def _whole(_caller: Principal, _request: object, registry: Registry) -> Iterable[Resource]:
+    """Return the province's part of the register: its break-glass is one for all."""
+    return [part_of_register("", registry)]
+
+
 def _listed(caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
     """Return the part of the register a list is of.
 
@@ -178,6 +183,7 @@ ABOUT: Mapping[str, About] = {
     "RefreshToken": _own("Session"),
     "Logout": _own("Session"),
     "ChangePassword": _own("Session"),
+    "RotateSecret": _own("Session"),
     "Confirm": _own("Session"),
     "WhoAmI": _own("Session"),
     "RenewCertificate": _own("Session"),
@@ -202,6 +208,10 @@ ABOUT: Mapping[str, About] = {
     "ListTunnels": _listed,
     "SetTunnelState": _named,
     "SetRelation": _related,
+    "SealBreakGlass": _whole,
+    "RegisterBreakGlassCode": _whole,
+    "CloseBreakGlass": _whole,
+    "GetBreakGlass": _whole,
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,

@@ -1790,3 +1790,181 @@ class SetRelationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRelationResponse: _TypeAlias = SetRelationResponse  # noqa: Y015
+
+@_typing.final
+class GetBreakGlassRequest(_message.Message):
+    """Empty: the province's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBreakGlassRequest: _TypeAlias = GetBreakGlassRequest  # noqa: Y015
+
+@_typing.final
+class GetBreakGlassResponse(_message.Message):
+    """How break-glass stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Officer(_message.Message):
+        """One of the three who confirm."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        REGISTERED_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        registered: _builtins.bool
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            registered: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "registered", b"registered"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Opening(_message.Message):
+        """An envelope that was opened."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OPENING_ID_FIELD_NUMBER: _builtins.int
+        ENVELOPE_FIELD_NUMBER: _builtins.int
+        OPENER_NAME_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        TICKET_FIELD_NUMBER: _builtins.int
+        DRILL_FIELD_NUMBER: _builtins.int
+        ASK_TIME_FIELD_NUMBER: _builtins.int
+        OPEN_TIME_FIELD_NUMBER: _builtins.int
+        END_TIME_FIELD_NUMBER: _builtins.int
+        CONFIRMER_NAMES_FIELD_NUMBER: _builtins.int
+        ACTS_FIELD_NUMBER: _builtins.int
+        opening_id: _builtins.str
+        envelope: _builtins.int
+        opener_name: _builtins.str
+        reason: _builtins.str
+        ticket: _builtins.str
+        drill: _builtins.bool
+        @_builtins.property
+        def ask_time(self) -> _timestamp_pb2.Timestamp: ...
+        @_builtins.property
+        def open_time(self) -> _timestamp_pb2.Timestamp:
+            """Absent where it was not confirmed."""
+
+        @_builtins.property
+        def end_time(self) -> _timestamp_pb2.Timestamp:
+            """When it ended or will end."""
+
+        @_builtins.property
+        def confirmer_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+        @_builtins.property
+        def acts(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBreakGlassResponse.Act]: ...
+        def __init__(
+            self,
+            *,
+            opening_id: _builtins.str = ...,
+            envelope: _builtins.int = ...,
+            opener_name: _builtins.str = ...,
+            reason: _builtins.str = ...,
+            ticket: _builtins.str = ...,
+            drill: _builtins.bool = ...,
+            ask_time: _timestamp_pb2.Timestamp | None = ...,
+            open_time: _timestamp_pb2.Timestamp | None = ...,
+            end_time: _timestamp_pb2.Timestamp | None = ...,
+            confirmer_names: _abc.Iterable[_builtins.str] | None = ...,
+            acts: _abc.Iterable[Global___GetBreakGlassResponse.Act] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["ask_time", b"ask_time", "end_time", b"end_time", "open_time", b"open_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["acts", b"acts", "ask_time", b"ask_time", "confirmer_names", b"confirmer_names", "drill", b"drill", "end_time", b"end_time", "envelope", b"envelope", "open_time", b"open_time", "opener_name", b"opener_name", "opening_id", b"opening_id", "reason", b"reason", "ticket", b"ticket"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Act(_message.Message):
+        """What was done or refused in an opening's session; its leaf tells the rest."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TIME_FIELD_NUMBER: _builtins.int
+        LEAF_INDEX_FIELD_NUMBER: _builtins.int
+        KIND_FIELD_NUMBER: _builtins.int
+        DECISION_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        TARGET_FIELD_NUMBER: _builtins.int
+        leaf_index: _builtins.int
+        kind: _builtins.str
+        decision: _builtins.str
+        reason: _builtins.str
+        target: _builtins.str
+        """Whom it was about, as the leaf has it."""
+        @_builtins.property
+        def time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            time: _timestamp_pb2.Timestamp | None = ...,
+            leaf_index: _builtins.int = ...,
+            kind: _builtins.str = ...,
+            decision: _builtins.str = ...,
+            reason: _builtins.str = ...,
+            target: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "kind", b"kind", "leaf_index", b"leaf_index", "reason", b"reason", "target", b"target", "time", b"time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATE_FIELD_NUMBER: _builtins.int
+    SEAL_TIME_FIELD_NUMBER: _builtins.int
+    OFFICERS_FIELD_NUMBER: _builtins.int
+    UNSPENT_ENVELOPES_FIELD_NUMBER: _builtins.int
+    OPENINGS_FIELD_NUMBER: _builtins.int
+    LAST_DRILL_TIME_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """"never-sealed", "sealed", "waiting", "open", "void"."""
+    unspent_envelopes: _builtins.int
+    @_builtins.property
+    def seal_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def officers(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBreakGlassResponse.Officer]: ...
+    @_builtins.property
+    def openings(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBreakGlassResponse.Opening]:
+        """Of the newest sealing."""
+
+    @_builtins.property
+    def last_drill_time(self) -> _timestamp_pb2.Timestamp:
+        """Absent where there never was a drill."""
+
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        seal_time: _timestamp_pb2.Timestamp | None = ...,
+        officers: _abc.Iterable[Global___GetBreakGlassResponse.Officer] | None = ...,
+        unspent_envelopes: _builtins.int = ...,
+        openings: _abc.Iterable[Global___GetBreakGlassResponse.Opening] | None = ...,
+        last_drill_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_drill_time", b"last_drill_time", "seal_time", b"seal_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_drill_time", b"last_drill_time", "officers", b"officers", "openings", b"openings", "seal_time", b"seal_time", "state", b"state", "unspent_envelopes", b"unspent_envelopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBreakGlassResponse: _TypeAlias = GetBreakGlassResponse  # noqa: Y015

@@ -145,6 +145,11 @@ class AdminServiceStub:
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.FromString,
                 _registered_method=True)
+        self.GetBreakGlass = channel.unary_unary(
+                '/gateway.v1.AdminService/GetBreakGlass',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -294,7 +299,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetTunnelState(self, request, context):
-        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut.
+        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -302,6 +307,13 @@ class AdminServiceServicer:
 
     def SetRelation(self, request, context):
         """Lets an organisation come in by another's tunnel, or ends that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBreakGlass(self, request, context):
+        """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -419,6 +431,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetRelation,
                     request_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.SerializeToString,
+            ),
+            'GetBreakGlass': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBreakGlass,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1016,6 +1033,33 @@ class AdminService:
             '/gateway.v1.AdminService/SetRelation',
             gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.SerializeToString,
             gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBreakGlass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/GetBreakGlass',
+            gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.FromString,
             options,
             channel_credentials,
             insecure,

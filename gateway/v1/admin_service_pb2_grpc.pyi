@@ -78,9 +78,11 @@ class AdminServiceStub:
     ListTunnels: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListTunnelsRequest, _admin_service_pb2.ListTunnelsResponse]
     """Lists tunnels, the removed ones too."""
     SetTunnelState: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetTunnelStateRequest, _admin_service_pb2.SetTunnelStateResponse]
-    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only."""
     SetRelation: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetRelationRequest, _admin_service_pb2.SetRelationResponse]
     """Lets an organisation come in by another's tunnel, or ends that."""
+    GetBreakGlass: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetBreakGlassRequest, _admin_service_pb2.GetBreakGlassResponse]
+    """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -132,9 +134,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListTunnels: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListTunnelsRequest, _admin_service_pb2.ListTunnelsResponse]  # type: ignore[assignment]
     """Lists tunnels, the removed ones too."""
     SetTunnelState: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetTunnelStateRequest, _admin_service_pb2.SetTunnelStateResponse]  # type: ignore[assignment]
-    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only."""
     SetRelation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetRelationRequest, _admin_service_pb2.SetRelationResponse]  # type: ignore[assignment]
     """Lets an organisation come in by another's tunnel, or ends that."""
+    GetBreakGlass: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetBreakGlassRequest, _admin_service_pb2.GetBreakGlassResponse]  # type: ignore[assignment]
+    """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organisations, systems, units and accounts. Never individual data."""
@@ -309,7 +313,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetTunnelStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetTunnelStateResponse, _abc.Awaitable[_admin_service_pb2.SetTunnelStateResponse]]:
-        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only."""
 
     @_abc_1.abstractmethod
     def SetRelation(
@@ -318,5 +322,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetRelationResponse, _abc.Awaitable[_admin_service_pb2.SetRelationResponse]]:
         """Lets an organisation come in by another's tunnel, or ends that."""
+
+    @_abc_1.abstractmethod
+    def GetBreakGlass(
+        self,
+        request: _admin_service_pb2.GetBreakGlassRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetBreakGlassResponse, _abc.Awaitable[_admin_service_pb2.GetBreakGlassResponse]]:
+        """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -68,6 +68,10 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Takes what was approved for it."""
     ROLE_DUTY_DOCTOR: _Role.ValueType  # 8
     """Looks up one child, with a purpose."""
+    ROLE_BREAK_GLASS: _Role.ValueType  # 9
+    """The one role of a session that two officers opened: unlocks, resets, revokes, invites and locks. No account has it."""
+    ROLE_BREAK_GLASS_DRILL: _Role.ValueType  # 10
+    """The same, opened as an exercise: does nothing."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What an account may be allowed to do; an account has one or more."""
@@ -89,6 +93,10 @@ ROLE_RECIPIENT: Role.ValueType  # 7
 """Takes what was approved for it."""
 ROLE_DUTY_DOCTOR: Role.ValueType  # 8
 """Looks up one child, with a purpose."""
+ROLE_BREAK_GLASS: Role.ValueType  # 9
+"""The one role of a session that two officers opened: unlocks, resets, revokes, invites and locks. No account has it."""
+ROLE_BREAK_GLASS_DRILL: Role.ValueType  # 10
+"""The same, opened as an exercise: does nothing."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final

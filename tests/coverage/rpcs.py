@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import psycopg
+from cryptography.hazmat.primitives.hashes import SHA256
 from google.protobuf.message import Message
 
 from gateway.clock import US_PER_S
@@ -21,11 +22,13 @@ from gateway.services.health import HealthCheckRequest
 from gateway.store import roles
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import audit_service_pb2 as audit
+from gateway.v1 import break_glass_service_pb2 as glass
 from gateway.v1 import certificate_pb2 as certificate
 from gateway.v1 import enrolment_service_pb2 as enrolment
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
+from tests import sealed_rows
 from tests.papers import fingerprint, invite, new_key, request_for, system
 from tests.world import (
     CITY,
@@ -41,6 +44,10 @@ from tests.world import (
 
 # Less than the shortest `confirmed_within_s` of the contract, and than a token's life.
 TOKEN_KEPT_S = 120
+WITHOUT_TOKEN = {
+    *("Login", "Check", "Diagnose", "RenewCertificate", "Enrol"),
+    *("OpenBreakGlass", "ConfirmBreakGlass", "EnterBreakGlass"),
+}
 UPLOAD = "/gateway.v1.UploadService/UploadBatches"
 LOGIN = "/gateway.v1.IdentityService/Login"
 WHOAMI = "/gateway.v1.IdentityService/WhoAmI"
@@ -162,6 +169,46 @@ def _revoke(world: World) -> Message:
     )
 
 
+def _seal(world: World) -> Message:
+    return glass.SealBreakGlassRequest(
+        request_id=new_id(), officer_names=sealed_rows.people(world)
+    )
+
+
+def _code(world: World) -> Message:
+    sealed_rows.sealing(world)
+    return glass.RegisterBreakGlassCodeRequest(request_id=new_id())
+
+
+def _break(world: World) -> Message:
+    sealed_rows.sealing(world)
+    return glass.OpenBreakGlassRequest(
+        request_id=new_id(),
+        sealed_credential=sealed_rows.CREDENTIAL,
+        reason="everybody is locked out",
+        ticket="OPS-1",
+    )
+
+
+def _confirm(world: World) -> Message:
+    return glass.ConfirmBreakGlassRequest(
+        request_id=new_id(),
+        opening_id=sealed_rows.opening(world, "second"),
+        secret_code=sealed_rows.CODE,
+    )
+
+
+def _enter(world: World) -> Message:
+    digest = world.province_admin.certificate.fingerprint(SHA256())
+    opened = sealed_rows.opening(world, "admin", digest=digest, opened=True)
+    return glass.EnterBreakGlassRequest(request_id=new_id(), opening_id=opened)
+
+
+def _close(world: World) -> Message:
+    waiting = sealed_rows.opening(world, "second")
+    return glass.CloseBreakGlassRequest(request_id=new_id(), opening_id=waiting)
+
+
 def a_tunnel(organisation: str = COUNTY, address: str = "10.14.1.5/32") -> admin.Tunnel:
     """A peer that nobody registered yet."""
     return admin.Tunnel(
@@ -198,6 +245,13 @@ def _lock(world: World) -> Message:
 
 
 CASES: dict[str, Case] = {
+    "SealBreakGlass": Case(lambda w: w.province_admin, _seal, lambda w: w.auditor),
+    "RegisterBreakGlassCode": Case(lambda w: w.province_admin, _code, lambda w: w.auditor),
+    "OpenBreakGlass": Case(lambda w: w.province_admin, _break),
+    "ConfirmBreakGlass": Case(lambda w: w.province_admin, _confirm),
+    "EnterBreakGlass": Case(lambda w: w.province_admin, _enter),
+    "CloseBreakGlass": Case(lambda w: w.province_admin, _close, lambda w: w.auditor),
+    "GetBreakGlass": _admin(admin.GetBreakGlassRequest),
     "Diagnose": _own(identity.DiagnoseRequest),
     "RenewCertificate": _own(
         lambda: identity.RenewCertificateRequest(request_id=new_id(), csr=request_for(new_key()))
@@ -353,7 +407,7 @@ class Watch:
 async def token_for(world: World, method: str, person: Person) -> str:
     """A token where the rpc wants one: one for all calls of a person, but where the call ends its session."""
     name = method.rsplit("/", 1)[1]
-    if name in ("Login", "Check", "Diagnose", "RenewCertificate", "Enrol"):
+    if name in WITHOUT_TOKEN:
         return ""
     if name in ("Logout", "ChangePassword"):
         restore_password(world, person)

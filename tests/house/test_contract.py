@@ -26,13 +26,23 @@ REQUIRED_CHILD = {
     "file_unit_code",
     "filed_date",
 }
-# A certificate alone is enough for the first three, a one-time code for the last.
-WITHOUT_TOKEN = {"Login", "Diagnose", "RenewCertificate", "Enrol"}
+# A certificate alone is enough for the first three, a one-time code for the fourth; break-glass is for accounts that open nothing.
+WITHOUT_TOKEN = {
+    "Login",
+    "Diagnose",
+    "RenewCertificate",
+    "Enrol",
+    "OpenBreakGlass",
+    "ConfirmBreakGlass",
+    "EnterBreakGlass",
+}
 CREDENTIALS = {
     "LoginRequest.password",
     "ChangePasswordRequest.old_password",
     "ChangePasswordRequest.new_password",
     "ConfirmRequest.password",
+    "OpenBreakGlassRequest.sealed_credential",
+    "ConfirmBreakGlassRequest.secret_code",
 }
 
 
