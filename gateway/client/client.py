@@ -10,6 +10,7 @@ from grpc import aio
 
 from gateway.client.channel import Channels
 from gateway.client.checkpoints import Checkpoints
+from gateway.client.own_secret import OwnSecret
 from gateway.client.profile import Profile
 from gateway.client.rotate import Rotation
 from gateway.client.secret import Secret
@@ -55,6 +56,7 @@ class Client:
         self.channels = Channels(profile, own_connection=own_connection, seen=self._seen)
         self.session = Session(self.channels, clock=clock, password=password)
         self.rotation = Rotation(self.channels, self.session, clock=clock)
+        self.own_secret = OwnSecret(self.channels, self.session, clock=clock)
         self.channels.mend = self.rotation.mend
         self._looking: asyncio.TimerHandle | None = None
         self._settling = asyncio.Lock()
@@ -72,7 +74,7 @@ class Client:
     ) -> None:
         if self._looking is not None:
             self._looking.cancel()
-        await self.rotation.settled()
+        await self.settled()
         self.checkpoints.save()
         await self.channels.close()
 
@@ -98,7 +100,7 @@ class Client:
 
         A session that ended is renewed once; a password that is asked for again is given once.
         """
-        self.rotation.look()
+        self.look()
         token = await self.session.token()
         try:
             return await self.channels.call(rpc, request, token.secret)
@@ -110,6 +112,16 @@ class Client:
             else:
                 raise
         return await self.channels.call(rpc, request, token.secret)
+
+    def look(self) -> None:
+        """Begin in the background what is due for our certificate and our secret."""
+        self.rotation.look()
+        self.own_secret.look()
+
+    async def settled(self) -> None:
+        """Wait until neither is being worked at."""
+        await self.own_secret.settled()
+        await self.rotation.settled()
 
     async def settle(self) -> None:
         """Prove that the log goes on as it was kept; raises LogError, or the refusal of a call."""
@@ -124,7 +136,7 @@ class Client:
 
     async def settle_when_due(self) -> None:
         """Settle once a minute; an administration door that is away now is asked again later."""
-        self.rotation.look()
+        self.look()
         if self.clock.monotonic() < self._settle_at or self._settling.locked():
             return
         try:
@@ -139,7 +151,7 @@ class Client:
 
     def _look_later(self) -> None:
         def look() -> None:
-            self.rotation.look()
+            self.look()
             self._look_later()
 
         self._looking = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, look)

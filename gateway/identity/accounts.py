@@ -22,7 +22,7 @@ ACTIVE, SUSPENDED, UNUSED = 1, 2, 3
 # What every reader of accounts selects, in the order of `of_row`.
 COLUMNS = (
     "organisation, name, roles, subject_kind, subject_name, state, password_set_us,"
-    " password_expires_us, must_change, password_epoch, role_epoch"
+    " password_expires_us, must_change, password_epoch, role_epoch, secret_rotations"
 )
 # Constants only, here and below: no value ever stands in the text.
 _READ = f"SELECT {COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
@@ -58,6 +58,7 @@ _SET = (
     " password_expires_us = %s, must_change = false, password_epoch = password_epoch + 1,"
     " history = %s WHERE organisation = %s AND name = %s AND state = 1 AND password_epoch = %s"
 )
+_END_OTHER = "DELETE FROM gateway.other_secret WHERE organisation = %s AND account = %s"
 _USED = (
     "UPDATE gateway.account SET last_login_us = %s, unused_told_us = NULL"
     " WHERE organisation = %s AND name = %s"
@@ -72,7 +73,8 @@ _REHASH = (
 class Account:
     """An account without its secrets.
 
-    The epochs grow with each change of password or roles; tokens carry them.
+    The epochs grow with each change of password or roles; tokens carry them. A service account's
+    secret follows another without one (`service_secrets`).
     """
 
     organisation: str
@@ -86,6 +88,7 @@ class Account:
     must_change: bool
     password_epoch: int
     role_epoch: int
+    secret_rotations: int = 0
 
     @property
     def active(self) -> bool:
@@ -185,6 +188,7 @@ async def reset(
     account = await read(tx, organisation, name)
     if account is None:
         raise refuse(Reason.NOT_FOUND)
+    await end_other_secret(tx, organisation, name)
     await session.end_all(tx, organisation, name, now_us)
     await throttle.lift(tx, organisation, name)
     return account
@@ -210,7 +214,13 @@ async def set_password(
     key = (account.organisation, account.name, held.account.password_epoch)
     if not await tx.execute(_SET, (*values, *key)):
         raise refuse(Reason.REVISION_STALE)
+    await end_other_secret(tx, account.organisation, account.name)
     return account
+
+
+async def end_other_secret(tx: Transaction, organisation: str, name: str) -> None:
+    """End a service account's next or former secret, where it has one (`service_secrets`)."""
+    await tx.execute(_END_OTHER, (organisation, name))
 
 
 async def rehash(tx: Transaction, held: Credential, new_hash: str) -> None:

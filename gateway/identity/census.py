@@ -14,7 +14,7 @@ from cryptography.x509 import Certificate
 from gateway.clock import from_datetime
 from gateway.config.home import Home
 from gateway.config.policies import Policies, load_policies
-from gateway.identity import inventory, listing, lives, rules, secret_rows
+from gateway.identity import inventory, listing, lives, rules, secret_rows, service_secrets
 from gateway.identity.lives import HOST, Kept, Living
 from gateway.identity.rotation import DAY_US, Judgement, Kind, Secret, judge
 from gateway.identity.rules import Rules
@@ -47,7 +47,7 @@ class Census:
         """Return every secret, judged; raises StoreError, and what `on_disk` raises."""
         kept = await secret_rows.in_force(tx)
         living = [
-            *await self._passwords(tx),
+            *await self._passwords(tx, now_us),
             *await self._certificates(tx, now_us),
             *await self._tunnels(tx, now_us),
         ]
@@ -67,14 +67,19 @@ class Census:
         living = [lives.of_kept(one, _others(one, kept), rotation) for one in kept]
         return [judge(*one, now_us) for one in [*living, *self._host_certificates()]]
 
-    async def _passwords(self, tx: Transaction) -> list[Living]:
+    async def _passwords(self, tx: Transaction, now_us: int) -> list[Living]:
         row = await tx.fetch_one(_AGE_SINCE)
         # As the doors know it; asking them for it would make it so.
         profile = (self.rules.tightened(row[0]) if row else self.rules).active
+        two = await service_secrets.overlapping(tx, now_us)
         found: list[Living] = []
         after = ("", "")
         while page := await listing.page(tx, "", after, _PAGE):
-            found += [lives.of_account(one.account, profile) for one in page if one.account.active]
+            found += [
+                lives.of_account(one.account, profile, overlapping=one.key in two)
+                for one in page
+                if one.account.active
+            ]
             after = page[-1].key
         return found
 

@@ -35,10 +35,13 @@ class Kept:
     ended_us: int | None = None
 
 
-def of_account(account: Account, profile: Profile) -> Living:
-    """Return the life of an account's password; a system's is a service secret."""
+def of_account(account: Account, profile: Profile, *, overlapping: bool = False) -> Living:
+    """Return the life of an account's password; a system's is a service secret.
+
+    `overlapping`: two of its secrets open sessions.
+    """
     kind: Kind = "service-secret" if account.subject_kind == "sys" else "password"
-    secret = Secret(kind, account.name, account.organisation, account.password_epoch)
+    secret = Secret(kind, account.name, account.organisation, _generation(account))
     end_us = account.ends_us(profile)
     if account.must_change:
         # A one-time password only serves to choose one's own; unused past its end, to nothing.
@@ -52,17 +55,22 @@ def of_account(account: Account, profile: Profile) -> Living:
             step_after="reset",
         )
     if end_us >= NEVER_US:
-        return secret, Life(account.password_set_us)
+        return secret, Life(account.password_set_us, overlapping=overlapping)
     return secret, Life(
         account.password_set_us,
         step="change",
         due_us=end_us,
         late_us=end_us,
         warned_us=tuple(end_us - days * DAY_US for days in profile.warning_days),
+        overlapping=overlapping,
         restricted_us=end_us,
         blocked_us=profile.blocks_us(end_us),
         step_after="reset",
     )
+
+
+def _generation(account: Account) -> int:
+    return account.password_epoch + account.secret_rotations
 
 
 def of_client_certificate(

@@ -41,6 +41,10 @@ class IdentityServiceStub:
     """Ends the session."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _identity_service_pb2.ChangePasswordResponse]
     """Sets a new password; ends the account's other sessions."""
+    RotateSecret: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RotateSecretRequest, _identity_service_pb2.RotateSecretResponse]
+    """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+    in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+    """
     Confirm: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ConfirmRequest, _identity_service_pb2.ConfirmResponse]
     """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
     like a failed Login.
@@ -70,6 +74,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Ends the session."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _identity_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Sets a new password; ends the account's other sessions."""
+    RotateSecret: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RotateSecretRequest, _identity_service_pb2.RotateSecretResponse]  # type: ignore[assignment]
+    """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+    in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+    """
     Confirm: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ConfirmRequest, _identity_service_pb2.ConfirmResponse]  # type: ignore[assignment]
     """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
     like a failed Login.
@@ -120,6 +128,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ChangePasswordResponse, _abc.Awaitable[_identity_service_pb2.ChangePasswordResponse]]:
         """Sets a new password; ends the account's other sessions."""
+
+    @_abc_1.abstractmethod
+    def RotateSecret(
+        self,
+        request: _identity_service_pb2.RotateSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.RotateSecretResponse, _abc.Awaitable[_identity_service_pb2.RotateSecretResponse]]:
+        """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+        in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def Confirm(

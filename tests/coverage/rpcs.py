@@ -170,9 +170,7 @@ def _revoke(world: World) -> Message:
 
 
 def _seal(world: World) -> Message:
-    return glass.SealBreakGlassRequest(
-        request_id=new_id(), officer_names=sealed_rows.people(world)
-    )
+    return glass.SealBreakGlassRequest(request_id=new_id(), officer_names=sealed_rows.people(world))
 
 
 def _code(world: World) -> Message:
@@ -292,6 +290,13 @@ CASES: dict[str, Case] = {
             request_id=new_id(), old_password=PASSWORD, new_password="Violet-Anchor-Hums-93"
         )
     ),
+    "RotateSecret": Case(
+        lambda w: w.people[SECOND_COUNTY, "uploader"],
+        lambda _: identity.RotateSecretRequest(
+            request_id=new_id(), old_secret=PASSWORD, new_secret=secrets.token_urlsafe(32)
+        ),
+        lambda w: w.auditor,
+    ),
     "Confirm": _own(lambda: identity.ConfirmRequest(password=PASSWORD)),
     "WhoAmI": _own(identity.WhoAmIRequest),
     "Check": _own(HealthCheckRequest),
@@ -409,7 +414,10 @@ async def token_for(world: World, method: str, person: Person) -> str:
     name = method.rsplit("/", 1)[1]
     if name in WITHOUT_TOKEN:
         return ""
-    if name in ("Logout", "ChangePassword"):
+    if name in ("Logout", "ChangePassword") or (name, person.account) == (
+        "RotateSecret",
+        "uploader",
+    ):
         restore_password(world, person)
         return await world.login(person)
     return await kept_token(world, person)
@@ -426,7 +434,8 @@ async def kept_token(world: World, person: Person) -> str:
 
 
 def restore_password(world: World, person: Person) -> None:
-    """Undo a change of password: PASSWORD again, two days old, with no history."""
+    """Undo a change of password: PASSWORD again, two days old, with no history and no other secret."""
+    world.sql("DELETE FROM gateway.other_secret")
     [(stored,)] = world.sql(
         "SELECT password_hash FROM gateway.account WHERE organisation = %s AND name = %s",
         *(world.city.organisation, world.city.account),

@@ -40,6 +40,8 @@ CREDENTIALS = {
     "LoginRequest.password",
     "ChangePasswordRequest.old_password",
     "ChangePasswordRequest.new_password",
+    "RotateSecretRequest.old_secret",
+    "RotateSecretRequest.new_secret",
     "ConfirmRequest.password",
     "OpenBreakGlassRequest.sealed_credential",
     "ConfirmBreakGlassRequest.secret_code",

@@ -156,6 +156,7 @@ class _Changed:
 
     def __init__(self, tx, change: str) -> None:
         self._tx, self._change = tx, change
+        self.execute = tx.execute
 
     async def fetch_one(self, sql: str, parameters=()):
         row = list(await self._tx.fetch_one(sql, parameters))
