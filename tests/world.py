@@ -162,6 +162,7 @@ class World:
         self.front: Front | None = None
         # What a test keeps for later ones: tokens by subject, a batch to ask for.
         self.tokens: dict[str, str] = {}
+        self.tokens_us: dict[str, int] = {}
         self.receipt_id = ""
         self._superuser = superuser
         self._owner: psycopg.Connection | None = None

@@ -1,4 +1,8 @@
-"""`gateway account add|list|reset`: who may log in. A one-time password is shown once."""
+"""`gateway account add|list|reset|roles|suspend|resume|unlock`: who may log in, and as what.
+
+A one-time password is shown once. Where the gateway asks for the password again it is asked for at
+the terminal; without one, `gateway login` within five minutes before does.
+"""
 
 from typing import Annotated
 
@@ -9,11 +13,20 @@ from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Outp
 from gateway.cli.paging import PAGE, documents, every, new_id
 from gateway.cli.tables import table
 from gateway.client.client import Client
-from gateway.client.profile import DEFAULT_NAME
+from gateway.client.profile import DEFAULT_NAME, Profile
 from gateway.v1 import admin_service_pb2 as v1
 from gateway.v1 import options_pb2
 
-ROLES = ("uploader", "auditor", "admin")
+ROLES = (
+    "uploader",
+    "admin",
+    "auditor",
+    "approver",
+    "security_officer",
+    "requester",
+    "recipient",
+    "duty_doctor",
+)
 Organisation = Annotated[str, typer.Argument(metavar="ORGANISATION", help="organisation.code")]
 OfOrganisation = Annotated[str, typer.Option("--organisation", help="account.of")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="account.name")]
@@ -28,6 +41,10 @@ def register(app: typer.Typer) -> None:
     noun.command("add", help="account.add.help")(add)
     noun.command("list", help="account.list.help")(list_)
     noun.command("reset", help="account.reset.help")(reset)
+    noun.command("roles", help="account.roles.help")(roles)
+    noun.command("suspend", help="account.suspend.help")(suspend)
+    noun.command("resume", help="account.resume.help")(resume)
+    noun.command("unlock", help="account.unlock.help")(unlock)
     app.add_typer(noun, name="account")
 
 
@@ -42,16 +59,14 @@ def add(
 ) -> None:
     """Open an account for the bearer of a system's or officer's certificate."""
     output, found = Output.of(json, lang), load(profile)
-    if not set(role) <= set(ROLES):
-        raise CommandError("ROLE_UNKNOWN", " | ".join(ROLES), status=USAGE)
-    roles = [options_pb2.Role.Value(f"ROLE_{each.upper()}") for each in role]
+    given = _numbers(role)
 
     async def work(client: Client) -> v1.CreateAccountResponse:
         request = v1.CreateAccountRequest(
             request_id=new_id(),
             organisation_code=organisation,
             account_name=name,
-            roles=roles,
+            roles=given,
             system_name=system,
         )
         return await client.call(client.admin.CreateAccount, request)
@@ -79,6 +94,82 @@ def reset(
     _tell(output, organisation, name, connected(output, found, work))
 
 
+def roles(
+    organisation: Organisation,
+    name: Name,
+    role: Role,
+    reason: Reason,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Give an account these roles instead of its own; its sessions end."""
+    output, found = Output.of(json, lang), load(profile)
+    given = _numbers(role)
+
+    async def work(client: Client) -> v1.SetAccountRolesResponse:
+        request = v1.SetAccountRolesRequest(
+            request_id=new_id(),
+            organisation_code=organisation,
+            account_name=name,
+            roles=given,
+            reason=reason,
+        )
+        return await client.call(client.admin.SetAccountRoles, request)
+
+    _tell_account(output, "account.roles.done", connected(output, found, work).account)
+
+
+def suspend(
+    organisation: Organisation,
+    name: Name,
+    reason: Reason,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Let nobody use an account; its sessions end."""
+    output, whose = Output.of(json, lang), (organisation, name, reason)
+    found = _set_state(output, load(profile), whose, v1.Account.STATE_SUSPENDED)
+    _tell_account(output, "account.suspend.done", found)
+
+
+def resume(
+    organisation: Organisation,
+    name: Name,
+    reason: Reason,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Let a suspended or disabled account be used again."""
+    output, whose = Output.of(json, lang), (organisation, name, reason)
+    found = _set_state(output, load(profile), whose, v1.Account.STATE_ACTIVE)
+    _tell_account(output, "account.resume.done", found)
+
+
+def unlock(
+    organisation: Organisation,
+    name: Name,
+    reason: Reason,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Lift the lock after too many failed logins; the password stays."""
+    output, found = Output.of(json, lang), load(profile)
+
+    async def work(client: Client) -> v1.UnlockAccountResponse:
+        request = v1.UnlockAccountRequest(
+            request_id=new_id(), organisation_code=organisation, account_name=name, reason=reason
+        )
+        return await client.call(client.admin.UnlockAccount, request)
+
+    connected(output, found, work)
+    shown: dict[str, object] = {"organisation": organisation, "account": name}
+    output.result(shown, output.text("account.unlock.done", **shown))
+
+
 def list_(
     organisation: OfOrganisation = "",
     profile: ProfileOption = DEFAULT_NAME,
@@ -98,7 +189,7 @@ def list_(
         return await every(ask, lambda answer: answer.accounts)
 
     accounts = connected(output, found, work)
-    columns = ("organisation", "name", "roles", "system", "expires", "must-change")
+    columns = ("organisation", "name", "roles", "system", "state", "expires", "must-change", "used")
     headers = [output.text(f"account.column.{column}") for column in columns]
     human = table(headers, [_row(output, account) for account in accounts])
     output.result({"accounts": documents(accounts)}, human)
@@ -119,13 +210,61 @@ def _tell(
     output.result(shown, output.text("account.one-time", **shown))
 
 
+def _set_state(
+    output: Output,
+    found: Profile,
+    whose: tuple[str, str, str],
+    state: v1.Account.State.ValueType,
+) -> v1.Account:
+    organisation, name, reason = whose
+
+    async def work(client: Client) -> v1.SetAccountStateResponse:
+        request = v1.SetAccountStateRequest(
+            request_id=new_id(),
+            organisation_code=organisation,
+            account_name=name,
+            state=state,
+            reason=reason,
+        )
+        return await client.call(client.admin.SetAccountState, request)
+
+    return connected(output, found, work).account
+
+
+def _tell_account(output: Output, msgid: str, account: v1.Account) -> None:
+    shown: dict[str, object] = {
+        "organisation": account.organisation_code,
+        "account": account.account_name,
+        "roles": _words(account),
+        "state": _state(account),
+    }
+    output.result(shown, output.text(msgid, **{**shown, "roles": ", ".join(_words(account))}))
+
+
+def _numbers(given: list[str]) -> list[options_pb2.Role.ValueType]:
+    if not set(given) <= set(ROLES):
+        raise CommandError("ROLE_UNKNOWN", " | ".join(ROLES), status=USAGE)
+    return [options_pb2.Role.Value(f"ROLE_{each.upper()}") for each in given]
+
+
+def _words(account: v1.Account) -> list[str]:
+    return [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in account.roles]
+
+
+def _state(account: v1.Account) -> str:
+    return v1.Account.State.Name(account.state).removeprefix("STATE_").lower()
+
+
 def _row(output: Output, account: v1.Account) -> tuple[str, ...]:
-    roles = [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in account.roles]
+    state = "locked" if account.locked else _state(account)
+    used = account.HasField("last_login_time")
     return (
         account.organisation_code,
         account.account_name,
-        ", ".join(roles),
+        ", ".join(_words(account)),
         account.system_name,
+        output.text(f"account.state.{state}"),
         account.password_expire_time.ToJsonString(),
         output.text("account.yes" if account.must_change else "account.no"),
+        account.last_login_time.ToJsonString() if used else output.text("account.never"),
     )

@@ -118,8 +118,12 @@ async def explained(output: Output, client: Client, refusal: Refusal) -> Excepti
 
 
 async def warn(output: Output, client: Client) -> None:
-    """Tell, once the work is done, where the certificate could not be renewed again and again."""
-    await client.rotation.settled()
+    """Tell, once the work is done, what could not be renewed again and again."""
+    await client.settled()
+    with contextlib.suppress(OSError, ValueError):
+        own = client.own_secret.kept
+        if own is not None and own.failing():
+            output.say("client.secret-failing", failures=own.failures, why=own.refused)
     with contextlib.suppress(PapersError):
         kept = client.rotation.renewal
         if kept.failing():

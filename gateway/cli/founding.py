@@ -17,8 +17,9 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
-from gateway.identity import accounts, keys, rules
+from gateway.identity import accounts, inventory, keys, rules, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
+from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
 from gateway.pki import ceremony, issue
 from gateway.pki import register as certificates
@@ -199,7 +200,7 @@ class Founding:
             self.province, names.get(self.province, ""), int(Kind.PROVINCE), None
         )
         limits = rules.load(self.home.policies / "passwords.toml").active
-        account = accounts.NewAccount(self.province, self.account, (accounts.ADMIN,), self.account)
+        account = accounts.NewAccount(self.province, self.account, (ADMINISTRATOR,), self.account)
         event = Event(
             kind="log.start",
             organisation=self.province,
@@ -212,6 +213,8 @@ class Founding:
                 await systems.create(tx, System(self.province, "officer", self.account), now_us)
                 await accounts.create(tx, account, one_time.hash, limits, now_us)
                 await certificates.insert(tx, certificate, subject)
+                lying = inventory.compare(inventory.found(self.home), [])
+                await secret_rows.enter_all(tx, lying.unknown)
                 await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
         finally:
             await database.close()

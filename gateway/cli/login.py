@@ -14,7 +14,8 @@ from gateway.cli.connected import (
     password_of,
     read_secret,
 )
-from gateway.cli.output import JsonOption, LangOption, Output
+from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
+from gateway.client import kept_secret, papers
 from gateway.client.client import Client
 from gateway.client.profile import DEFAULT_NAME
 from gateway.client.renewal import Renewal
@@ -25,6 +26,8 @@ from gateway.v1 import options_pb2
 NewPasswordFile = Annotated[
     Path | None, typer.Option("--new-password-file", help="login.new-password-file", exists=True)
 ]
+
+Keep = Annotated[bool, typer.Option("--keep", help="login.keep")]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,14 +41,25 @@ def register(app: typer.Typer) -> None:
 def login(
     profile: ProfileOption = DEFAULT_NAME,
     password_file: PasswordFile = None,
+    keep: Keep = False,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
-    """Open a session; its token is kept in the profile."""
+    """Open a session; its token is kept in the profile.
+
+    Where the secret is kept too, nobody is asked for it.
+    """
     output, found = Output.of(json, lang), load(profile)
-    password = password_of(output, found, password_file)()
+    if keep and papers.read(found.certificate.read_bytes()).subject.kind != "sys":
+        raise CommandError("NOT_A_SYSTEM", output.text("login.keep-person"), status=USAGE)
+    ours = not keep and password_file is None and kept_secret.journal(found.folder).exists()
+    password = None if ours else password_of(output, found, password_file)()
 
     async def work(client: Client) -> v1.LoginResponse:
+        if password is None:
+            return await client.own_secret.log_in() or v1.LoginResponse()
+        if keep:
+            return await client.own_secret.adopt(password)
         return await client.session.login(password)
 
     answer = connected(output, found, work)

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from gateway.cli import standing, tunnel_standing
+from gateway.cli import rotation, standing, tunnel_standing
 from gateway.cli.output import JsonOption, LangOption, Output
+from gateway.cli.rotation import Report
 from gateway.cli.standing import PURPOSES, Registered
 from gateway.cli.tunnel_standing import Stand
 from gateway.clock import SYSTEM, US_PER_S
@@ -20,6 +21,7 @@ from gateway.config import policies, settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.config.policies import CertificateRules, Policies
+from gateway.identity.rotation import STAGES
 from gateway.store import roles
 from gateway.store.database import Database, StoreAwayError
 
@@ -52,6 +54,7 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
     _gauge(registry, "origin_weak", "Whether an address may be believed.").set(weak)
     if stands is not None:
         tunnel_gauges(registry, stands, now_us)
+    lives(registry, asyncio.run(rotation.read(place, now_us)))
     text = generate_latest(registry).decode()
     output.result({"metrics": text}, text.rstrip("\n"))
 
@@ -103,6 +106,22 @@ def tunnel_gauges(registry: CollectorRegistry, stands: tuple[Stand, ...], now_us
             idle.labels(*labels).set((now_us - last_us) / US_PER_S)
             if one.key.due_us is not None:
                 due.labels(*labels).set((one.key.due_us - now_us) / US_PER_S)
+
+
+def lives(registry: CollectorRegistry, report: Report) -> None:
+    """Add the gauges of every secret, by kind; without the database of those on disk."""
+
+    oldest = _gauge(
+        registry, "secret_age_seconds", "Age of the oldest secret of a kind.", ("kind",)
+    )
+    late = _gauge(registry, "secrets_late", "Secrets that missed their time.", ("kind",))
+    staged = _gauge(registry, "secrets", "Secrets in a stage.", ("kind", "stage"))
+    for kind in dict.fromkeys(one.secret.kind for one in report.judged):
+        found = [one for one in report.judged if one.secret.kind == kind]
+        oldest.labels(kind).set(max(one.age_us for one in found) / US_PER_S)
+        late.labels(kind).set(sum(one.late for one in found))
+        for stage in STAGES:
+            staged.labels(kind, stage).set(sum(one.stage == stage for one in found))
 
 
 def _gauge(

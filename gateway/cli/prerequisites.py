@@ -14,7 +14,7 @@ from typing import Literal
 
 from cryptography import x509
 
-from gateway.client import papers, profile, renewal
+from gateway.client import kept_secret, papers, profile, renewal
 from gateway.clock import SYSTEM, from_datetime, iso
 from gateway.config import folders, policies, settings, users
 from gateway.config.confinement import users_separate
@@ -121,6 +121,21 @@ def _of_own(found: profile.Profile) -> Iterator[Finding]:
         yield Finding("renewal", state, {"failures": kept.failures})
     elif kept.moment_us:
         yield Finding("renewal", "good", {"moment": iso(kept.moment_us)})
+    yield from _of_secret(found.folder)
+
+
+def _of_secret(folder: Path) -> Iterator[Finding]:
+    """Check whether the rotations of a service account's kept secret go on."""
+    try:
+        kept = kept_secret.load(folder)
+    except (OSError, ValueError) as error:
+        yield Finding("own-secret", "bad", {"failures": 0, "why": error})
+        return
+    if kept is not None and kept.refused:
+        state: State = "bad" if kept.failing() else "note"
+        yield Finding("own-secret", state, {"failures": kept.failures, "why": kept.refused})
+    elif kept is not None and kept.moment_us:
+        yield Finding("own-secret", "good", {"moment": iso(kept.moment_us)})
 
 
 def _of_folders(home: Home) -> Iterator[Finding]:
@@ -132,7 +147,7 @@ def _of_folders(home: Home) -> Iterator[Finding]:
             yield Finding("folder", "bad", {"path": one.path, "mode": f"{wanted:o}"})
     for path in sorted((home.root / "secrets").rglob("*")):
         if path.is_file() and path.stat().st_mode & 0o077:
-            yield Finding("secret", "bad", {"path": path})
+            yield Finding("own-secret", "bad", {"path": path})
     yield Finding("separation", "good" if apart else "note")
 
 

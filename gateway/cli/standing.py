@@ -72,16 +72,11 @@ async def registered(tx: Transaction, rules: CertificateRules, now_us: int) -> R
 
 
 def _held(rows: Iterable[Row], rules: CertificateRules, now_us: int) -> Iterable[Held]:
-    last: dict[tuple[Bearer, Purpose], Row] = {}
-    for row in rows:
-        key = (row.bearer, row.purpose)
-        if row.locked_us is None and (key not in last or row.not_after_us > last[key].not_after_us):
-            last[key] = row
-    for (bearer, purpose), row in sorted(last.items(), key=lambda item: item[1].not_after_us):
+    for row in register.last_of_each(rows):
         if row.not_after_us + MISSED_US > now_us:
             bounds = (row.not_before_us, row.not_after_us)
             step = renewal.warning_days(*bounds, now_us, rules.warnings)
-            yield Held(bearer, purpose, row.not_after_us, step)
+            yield Held(row.bearer, row.purpose, row.not_after_us, step)
 
 
 def list_age(home: Home, rules: CertificateRules, now_us: int) -> ListAge:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import standing, tunnel_standing
+from gateway.cli import rotation, standing, tunnel_standing
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.standing import DAY_US, HOUR_US, Held
 from gateway.clock import SYSTEM, iso
@@ -85,6 +85,7 @@ class Report:
             "days_left": self._days_left(),
             **self._list(),
             "database": asyncio.run(self._database()),
+            "secrets_late": self._late(),
         }
 
     def lines(self, output: Output, document: Mapping[str, object]) -> list[str]:
@@ -112,11 +113,15 @@ class Report:
         if isinstance(database, Mapping):
             told.append(output.text(f"status.database-{database['state']}", **database))
             told += _attention(output, database)
-        return told
+        return told + [_late(output, one) for one in _each(document, "secrets_late")]
 
     def _days_left(self) -> dict[str, int]:
         ends = standing.ends(self.home)
         return {name: (end_us - self.now_us) // DAY_US for name, end_us in ends.items()}
+
+    def _late(self) -> list[dict[str, object]]:
+        report = asyncio.run(rotation.read(self.home, self.now_us))
+        return [rotation.document_of(one) for one in report.late]
 
     def _list(self) -> dict[str, object]:
         found = standing.list_age(self.home, self._rules, self.now_us)
@@ -196,6 +201,11 @@ def tunnel_lines(output: Output, database: Mapping[str, object]) -> list[str]:
 def _each(database: Mapping[str, object], key: str) -> list[Any]:  # Any: JSON of our own making
     found = database.get(key)
     return found if isinstance(found, list) else []
+
+
+def _late(output: Output, one: Mapping[str, object]) -> str:
+    about = {word: output.text(f"rotation.{word}.{one[word]}") for word in ("kind", "step")}
+    return output.text("status.secret-late", owner=one["owner"], name=one["name"], **about)
 
 
 def _who(bearer: Bearer) -> str:

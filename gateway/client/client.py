@@ -10,12 +10,13 @@ from grpc import aio
 
 from gateway.client.channel import Channels
 from gateway.client.checkpoints import Checkpoints
+from gateway.client.own_secret import OwnSecret
 from gateway.client.profile import Profile
 from gateway.client.rotate import Rotation
 from gateway.client.secret import Secret
 from gateway.client.session import SESSION_OVER, Session
 from gateway.clock import SYSTEM, Clock
-from gateway.errors import Refusal
+from gateway.errors import Reason, Refusal
 from gateway.v1 import audit_service_pb2 as v1
 from gateway.v1 import identity_service_pb2
 from gateway.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -55,6 +56,7 @@ class Client:
         self.channels = Channels(profile, own_connection=own_connection, seen=self._seen)
         self.session = Session(self.channels, clock=clock, password=password)
         self.rotation = Rotation(self.channels, self.session, clock=clock)
+        self.own_secret = OwnSecret(self.channels, self.session, clock=clock)
         self.channels.mend = self.rotation.mend
         self._looking: asyncio.TimerHandle | None = None
         self._settling = asyncio.Lock()
@@ -72,7 +74,7 @@ class Client:
     ) -> None:
         if self._looking is not None:
             self._looking.cancel()
-        await self.rotation.settled()
+        await self.settled()
         self.checkpoints.save()
         await self.channels.close()
 
@@ -94,16 +96,32 @@ class Client:
     async def call(
         self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request
     ) -> Response:
-        """Return the answer to a call with our token; a session that ended is renewed once."""
-        self.rotation.look()
+        """Return the answer to a call with our token.
+
+        A session that ended is renewed once; a password that is asked for again is given once.
+        """
+        self.look()
         token = await self.session.token()
         try:
             return await self.channels.call(rpc, request, token.secret)
         except Refusal as refusal:
-            if refusal.reason not in SESSION_OVER:
+            if refusal.reason is Reason.CONFIRMATION_NEEDED:
+                await self.session.confirm()
+            elif refusal.reason in SESSION_OVER:
+                token = await self.session.renew(token)
+            else:
                 raise
-        token = await self.session.renew(token)
         return await self.channels.call(rpc, request, token.secret)
+
+    def look(self) -> None:
+        """Begin in the background what is due for our certificate and our secret."""
+        self.rotation.look()
+        self.own_secret.look()
+
+    async def settled(self) -> None:
+        """Wait until neither is being worked at."""
+        await self.own_secret.settled()
+        await self.rotation.settled()
 
     async def settle(self) -> None:
         """Prove that the log goes on as it was kept; raises LogError, or the refusal of a call."""
@@ -118,7 +136,7 @@ class Client:
 
     async def settle_when_due(self) -> None:
         """Settle once a minute; an administration door that is away now is asked again later."""
-        self.rotation.look()
+        self.look()
         if self.clock.monotonic() < self._settle_at or self._settling.locked():
             return
         try:
@@ -133,7 +151,7 @@ class Client:
 
     def _look_later(self) -> None:
         def look() -> None:
-            self.rotation.look()
+            self.look()
             self._look_later()
 
         self._looking = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, look)

@@ -4,6 +4,7 @@
 - `key.pem`, `certificate.pem`: private key and certificate as first handed out; after a renewal
   those in `slots/` count
 - `root.pem`: the gateway's root certificate: the only one trusted for its servers
+- `secret.json`: a service account's secret, kept and rotated by the client (`kept_secret`)
 - `password`: a one-time password, only until the first `gateway passwd`
 - `token.json`: the running session's token, 0600; beside the certificate that it is bound to
 - `encryption-key.pem`, `encryption.pem`: where we were invited to receive encrypted data; the keys

@@ -6,10 +6,11 @@ The token lives in the profile (0600), bound to its certificate: useless without
 import asyncio
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.client import kept_secret
 from gateway.client.channel import Channels
 from gateway.client.files import write_private
 from gateway.client.secret import Secret
@@ -53,6 +54,8 @@ class Session:
         self._stub = IdentityServiceStub(channels.to("identity"))
         self._token = self._stored()
         self._renewing = asyncio.Lock()
+        # Logs in by a secret that the client keeps (`own_secret`), None where it keeps none.
+        self.own: Callable[[], Awaitable[v1.LoginResponse | None]] | None = None
 
     def take_up(self) -> None:
         """Take up the session of the certificate that is in use now."""
@@ -97,7 +100,10 @@ class Session:
             await self._channels.call(self._stub.Logout, v1.LogoutRequest(), token.secret)
 
     async def change_password(self, old: Secret, new: Secret) -> v1.ChangePasswordResponse:
-        """Set a new password; the session goes on with a token of its own."""
+        """Set a new password; the session goes on with a token of its own.
+
+        It is a person's: where the client kept a service account's secret, it does no more.
+        """
         request = v1.ChangePasswordRequest(
             request_id=str(uuid.uuid4()), old_password=old.value, new_password=new.value
         )
@@ -105,7 +111,19 @@ class Session:
         response = await self._channels.call(self._stub.ChangePassword, request, token.secret)
         self._keep(response.access_token, response.expire_time.ToMicroseconds())
         self.profile.password.unlink(missing_ok=True)
+        kept_secret.forget(self.profile.folder)
         return response
+
+    async def confirm(self) -> None:
+        """Give the password again, for what asks for it; raises CONFIRMATION_NEEDED: nobody knows.
+
+        A wrong one raises LOGIN_FAILED.
+        """
+        if self._password is None:
+            raise refuse(Reason.CONFIRMATION_NEEDED)
+        request = v1.ConfirmRequest(password=self._password().value)
+        token = await self.token()
+        await self._channels.call(self._stub.Confirm, request, token.secret)
 
     async def who_am_i(self) -> v1.WhoAmIResponse:
         """Return the caller as the gateway sees it."""
@@ -124,10 +142,11 @@ class Session:
         return self._keep(response.access_token, response.expire_time.ToMicroseconds())
 
     async def _login_again(self, reason: Reason) -> Token:
-        if self._password is None:
-            self._forget()
-            raise refuse(reason)
-        await self.login(self._password())
+        if self.own is None or await self.own() is None:
+            if self._password is None:
+                self._forget()
+                raise refuse(reason)
+            await self.login(self._password())
         if self._token is None:
             raise refuse(Reason.TOKEN_MISSING)
         return self._token

@@ -93,7 +93,7 @@ class Upload:
         while not self._exhausted or self._unanswered:
             token: Token | None = None
             try:
-                self._client.rotation.look()
+                self._client.look()
                 async with self._client.channels.in_use():
                     token = await self._client.session.token()
                     await self._stream(token)

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
 
 _PACKAGE = Path(__file__).parent.parent
@@ -149,6 +150,7 @@ class Policies:
     limits: Limits
     certificates: CertificateRules
     tunnels: TunnelRules
+    rotation: RotationRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -156,7 +158,8 @@ def load_policies(folder: Path) -> Policies:
     limits = load_limits(folder / "limits.toml")
     certificates = load_certificate_rules(folder / "certificates.toml")
     tunnels = load_tunnel_rules(folder / "tunnels.toml")
-    return Policies(folder, digest(folder), limits, certificates, tunnels)
+    rotation = load_rotation_rules(folder / "rotation.toml")
+    return Policies(folder, digest(folder), limits, certificates, tunnels, rotation)
 
 
 def load_limits(path: Path) -> Limits:

@@ -70,7 +70,7 @@ async def foreign_unit(province: Province, code: str, unit: str, family: Family)
 
 
 async def expired_password(province: Province, code: str, family: Family) -> str:
-    """Let a password expire by the database owner's hand, then upload; mend it afterwards."""
+    """Let a password and its grace end by the database owner's hand, then upload; mend it."""
     member = province.members[code]
     change = (
         "UPDATE gateway.account SET password_expires_us = password_expires_us + %s"

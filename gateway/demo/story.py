@@ -150,7 +150,7 @@ async def _misuses(there: Province, load: Load, tried: "_Tried") -> None:
     )
     await tried.call(
         "demo.row.expired-password",
-        "PASSWORD_EXPIRED",
+        "PASSWORD_BLOCKED",
         insiders.expired_password(there, county, family),
     )
     foreign = there.members[CITIES[1]].units[0].unit_code

@@ -65,12 +65,24 @@ class Reason(StrEnum):
     SESSION_UNKNOWN = "SESSION_UNKNOWN"
     LOGIN_FAILED = "LOGIN_FAILED"
     LOGIN_THROTTLED = "LOGIN_THROTTLED"
+    LOGIN_LOCKED = "LOGIN_LOCKED"
     PASSWORD_EXPIRED = "PASSWORD_EXPIRED"
+    PASSWORD_BLOCKED = "PASSWORD_BLOCKED"
     PASSWORD_MUST_CHANGE = "PASSWORD_MUST_CHANGE"
     PASSWORD_WEAK = "PASSWORD_WEAK"
+    SECRET_REPLACED = "SECRET_REPLACED"
+    CONFIRMATION_NEEDED = "CONFIRMATION_NEEDED"
+    BREAK_GLASS_UNSEALED = "BREAK_GLASS_UNSEALED"
+    BREAK_GLASS_FAILED = "BREAK_GLASS_FAILED"
+    BREAK_GLASS_SPENT = "BREAK_GLASS_SPENT"
+    BREAK_GLASS_WAITING = "BREAK_GLASS_WAITING"
+    BREAK_GLASS_SAME_PERSON = "BREAK_GLASS_SAME_PERSON"
+    BREAK_GLASS_OVER = "BREAK_GLASS_OVER"
     # may they
     ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED"
     POLICY_DENIED = "POLICY_DENIED"
+    OWN_ACCOUNT = "OWN_ACCOUNT"
+    LAST_ADMIN = "LAST_ADMIN"
     # is it good
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
     MESSAGE_MALFORMED = "MESSAGE_MALFORMED"
@@ -155,11 +167,23 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.SESSION_UNKNOWN: Meaning(_U, "The session has ended. Log in again.", "会话已结束。请重新登录。"),
     Reason.LOGIN_FAILED: Meaning(_U, "Login failed. Check account, password and certificate.", "登录失败。请检查账号、密码和证书。"),
     Reason.LOGIN_THROTTLED: Meaning(_E, "Too many failed logins from this certificate. Wait and try again.", "该证书登录失败次数过多。请稍后再试。"),
-    Reason.PASSWORD_EXPIRED: Meaning(_P, "The password has expired. Only ChangePassword, WhoAmI and Logout are allowed: run 'gateway passwd'.", "密码已过期，仅允许修改密码、查看身份和退出登录：请运行 gateway passwd。"),
+    Reason.LOGIN_LOCKED: Meaning(_P, "Too many failed logins from this certificate within the hours of the policy. An officer unlocks: gateway account unlock.", "该证书在策略规定的时间内登录失败次数过多，账号已锁定，须由管理人员解锁：gateway account unlock。"),
+    Reason.PASSWORD_EXPIRED: Meaning(_P, "The password has expired. Until its grace ends it can be changed (run 'gateway passwd'), and a system's still uploads; nothing else is allowed.", "密码已过期。宽限期内仅可修改密码（请运行 gateway passwd），系统账号仍可上传，其他操作均不允许。"),
+    Reason.PASSWORD_BLOCKED: Meaning(_P, "The password expired and its grace is over. An administrator resets it: gateway account reset.", "密码已过期且宽限期已过，须由管理员重置：gateway account reset。"),
     Reason.PASSWORD_MUST_CHANGE: Meaning(_P, "The one-time password must be changed first: run 'gateway passwd'.", "须先修改一次性密码：请运行 gateway passwd。"),
     Reason.PASSWORD_WEAK: Meaning(_I, "The new password breaks a rule; see the violations.", "新密码不符合要求，详见各项说明。"),
+    Reason.SECRET_REPLACED: Meaning(_P, "Another client of this service account has changed its secret. One account per installation; an administrator resets this one: gateway account reset.", "该系统账号的密钥已被另一客户端更换。每处安装应使用各自的账号；请管理员重置：gateway account reset。"),
+    Reason.CONFIRMATION_NEEDED: Meaning(_P, "This weighs: give the password again (Confirm, or log in), then repeat the call within five minutes.", "该操作须再次验证密码：请重新输入密码（Confirm 或重新登录），并在五分钟内重试。"),
+    Reason.BREAK_GLASS_UNSEALED: Meaning(_P, "Break-glass is not sealed: it was used, or not every officer has made his code. An administrator seals it: gateway break-glass seal.", "应急访问未封存：已被使用，或尚有人员未生成确认码。请管理员运行 gateway break-glass seal 重新封存。"),
+    Reason.BREAK_GLASS_FAILED: Meaning(_U, "The credential or code is not right for this certificate and opening. It was counted.", "凭据或确认码与本证书、本次开启不符，已计入失败次数。"),
+    Reason.BREAK_GLASS_SPENT: Meaning(_P, "The envelope was opened before, or break-glass was; an envelope opens once. Use the other one, or seal anew.", "该信封已开启过，或应急访问已使用；每个信封只能开启一次。请使用另一信封，或重新封存。"),
+    Reason.BREAK_GLASS_WAITING: Meaning(_P, "Two of the three officers must confirm first, each over his own connection: gateway break-glass confirm.", "须由三名指定人员中的两名先各自确认：gateway break-glass confirm。"),
+    Reason.BREAK_GLASS_SAME_PERSON: Meaning(_D, "Two officers confirm, and neither of them is who opened: another one must.", "须由开启人以外的两名不同人员确认，请由另一名人员确认。"),
+    Reason.BREAK_GLASS_OVER: Meaning(_P, "This opening does not wait any more and is not open: it has ended.", "本次开启已不在等待或有效状态：已结束。"),
     Reason.ROLE_NOT_ALLOWED: Meaning(_D, "The account's roles do not allow this call.", "该账号的角色不允许此操作。"),
     Reason.POLICY_DENIED: Meaning(_D, "The province's policy does not allow this.", "省级策略不允许此操作。"),
+    Reason.OWN_ACCOUNT: Meaning(_D, "Nobody changes the roles, state or lock of his own accounts: another officer does.", "不得变更本人账号的角色、状态或锁定，须由其他管理人员办理。"),
+    Reason.LAST_ADMIN: Meaning(_P, "Without this account nobody could administer the province: let another administrator come in first.", "该账号是省级唯一可用的管理员账号：请先确保另有管理员可以登录。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),
     Reason.MESSAGE_MALFORMED: Meaning(_I, "The message cannot be decoded as the type the contract names.", "消息无法按接口约定的类型解码。"),
     Reason.MESSAGE_MISSING: Meaning(_I, "The call carried no message, or one beyond the transport's limit.", "调用中没有消息，或消息超过传输上限。"),

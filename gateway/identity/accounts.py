@@ -4,11 +4,12 @@ The administration door opens and resets accounts without ever reading a hash; o
 door reads one.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.errors import Reason, refuse
+from gateway.identity import roles as duties
 from gateway.identity import session, throttle
 from gateway.identity.rules import HOUR_US, Profile
 from gateway.names import ACCOUNT_NAME, SubjectKind
@@ -16,31 +17,30 @@ from gateway.registry import systems
 from gateway.registry.fields import Wrong
 from gateway.store.database import Transaction
 
-ACTIVE = 1
-UPLOADER = "uploader"
-AUDITOR = "auditor"
-ADMIN = "admin"
-ROLES = frozenset({UPLOADER, AUDITOR, ADMIN})
-# What a page of a list holds at most (design/contract.md, "Pagination").
-MOST_ACCOUNTS = 1000
+ACTIVE, SUSPENDED, UNUSED = 1, 2, 3
 
-_COLUMNS = (
+# What every reader of accounts selects, in the order of `of_row`.
+COLUMNS = (
     "organisation, name, roles, subject_kind, subject_name, state, password_set_us,"
-    " password_expires_us, must_change, password_epoch, role_epoch"
+    " password_expires_us, must_change, password_epoch, role_epoch, secret_rotations"
 )
 # Constants only, here and below: no value ever stands in the text.
-_READ = f"SELECT {_COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
+_READ = f"SELECT {COLUMNS} FROM gateway.account WHERE organisation = %s AND name = %s"  # noqa: S608
 _READ_CREDENTIAL = (
-    f"SELECT {_COLUMNS}, password_hash, history FROM gateway.account"  # noqa: S608
+    f"SELECT {COLUMNS}, password_hash, history FROM gateway.account"  # noqa: S608
     " WHERE organisation = %s AND name = %s"
-)
-_PAGE = (
-    f"SELECT {_COLUMNS} FROM gateway.account WHERE (organisation, name) > (%s, %s)"  # noqa: S608
-    " AND (%s = '' OR organisation = %s) ORDER BY organisation, name LIMIT %s"
 )
 _BOUND = (
     "SELECT name FROM gateway.account WHERE organisation = %s AND subject_kind = %s"
     " AND subject_name = %s AND state = 1 LIMIT 2"
+)
+_OTHERS = (
+    "SELECT roles FROM gateway.account"
+    " WHERE organisation = %s AND subject_kind = %s AND subject_name = %s AND name <> %s"
+)
+_HOLD_BEARER = (
+    "SELECT 1 FROM gateway.system"
+    " WHERE organisation = %s AND kind = %s AND name = %s FOR NO KEY UPDATE"
 )
 _INSERT = (
     "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name, state,"
@@ -58,6 +58,11 @@ _SET = (
     " password_expires_us = %s, must_change = false, password_epoch = password_epoch + 1,"
     " history = %s WHERE organisation = %s AND name = %s AND state = 1 AND password_epoch = %s"
 )
+_END_OTHER = "DELETE FROM gateway.other_secret WHERE organisation = %s AND account = %s"
+_USED = (
+    "UPDATE gateway.account SET last_login_us = %s, unused_told_us = NULL"
+    " WHERE organisation = %s AND name = %s"
+)
 _REHASH = (
     "UPDATE gateway.account SET password_hash = %s"
     " WHERE organisation = %s AND name = %s AND password_hash = %s"
@@ -68,7 +73,8 @@ _REHASH = (
 class Account:
     """An account without its secrets.
 
-    The epochs grow with each change of password or roles; tokens carry them.
+    The epochs grow with each change of password or roles; tokens carry them. A service account's
+    secret follows another without one (`service_secrets`).
     """
 
     organisation: str
@@ -82,6 +88,7 @@ class Account:
     must_change: bool
     password_epoch: int
     role_epoch: int
+    secret_rotations: int = 0
 
     @property
     def active(self) -> bool:
@@ -92,7 +99,12 @@ class Account:
         """Return when the password ends: as set, or earlier by a stricter policy since."""
         if self.must_change:
             return self.password_expires_us
-        return min(self.password_expires_us, profile.expires_us(self.password_set_us))
+        return profile.ends_us(self.password_set_us, self.password_expires_us)
+
+    def blocked(self, profile: Profile, now_us: int) -> bool:
+        """Whether its password opens nothing any more: past its grace, or a one-time one's day."""
+        ends_us = self.ends_us(profile)
+        return now_us >= (ends_us if self.must_change else profile.blocks_us(ends_us))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,38 +129,22 @@ class NewAccount:
     subject_name: str
 
 
-def subject_kind(roles: Collection[str]) -> SubjectKind:
-    """Return who bears the certificate: systems upload records, officers do all else."""
-    return "sys" if UPLOADER in roles else "officer"
-
-
 async def read(tx: Transaction, organisation: str, name: str) -> Account | None:
     """Return the account, or None."""
     row = await tx.fetch_one(_READ, (organisation, name))
-    return None if row is None else _account(row)
+    return None if row is None else of_row(row)
 
 
 async def read_credential(tx: Transaction, organisation: str, name: str) -> Credential | None:
     """Return the account with its hashes, or None."""
     row = await tx.fetch_one(_READ_CREDENTIAL, (organisation, name))
-    return None if row is None else Credential(_account(row[:-2]), row[-2], tuple(row[-1]))
+    return None if row is None else Credential(of_row(row[:-2]), row[-2], tuple(row[-1]))
 
 
 async def only_of(tx: Transaction, organisation: str, kind: SubjectKind, subject_name: str) -> str:
     """Return the name of the one account that a bearer may use, "" with none or several."""
     found = await tx.fetch(_BOUND, (organisation, kind, subject_name))
     return found[0][0] if len(found) == 1 else ""
-
-
-async def page(
-    tx: Transaction, organisation: str, after: tuple[str, str], limit: int
-) -> list[Account]:
-    """Return at most `limit` accounts after (organisation, name), in that order.
-
-    Organisation "" means all of them.
-    """
-    parameters = (*after, organisation, organisation, min(limit, MOST_ACCOUNTS))
-    return [_account(row) for row in await tx.fetch(_PAGE, parameters)]
 
 
 async def create(
@@ -159,7 +155,7 @@ async def create(
     Raises FIELD_INVALID with violations, ALREADY_EXISTS.
     """
     await _check(tx, wanted)
-    kind = subject_kind(wanted.roles)
+    kind = duties.subject_kind(wanted.roles)
     expires_us = now_us + profile.one_time_hours * HOUR_US
     roles = tuple(sorted(set(wanted.roles)))
     who = (wanted.organisation, wanted.name, list(roles), kind, wanted.subject_name)
@@ -192,6 +188,7 @@ async def reset(
     account = await read(tx, organisation, name)
     if account is None:
         raise refuse(Reason.NOT_FOUND)
+    await end_other_secret(tx, organisation, name)
     await session.end_all(tx, organisation, name, now_us)
     await throttle.lift(tx, organisation, name)
     return account
@@ -217,7 +214,13 @@ async def set_password(
     key = (account.organisation, account.name, held.account.password_epoch)
     if not await tx.execute(_SET, (*values, *key)):
         raise refuse(Reason.REVISION_STALE)
+    await end_other_secret(tx, account.organisation, account.name)
     return account
+
+
+async def end_other_secret(tx: Transaction, organisation: str, name: str) -> None:
+    """End a service account's next or former secret, where it has one (`service_secrets`)."""
+    await tx.execute(_END_OTHER, (organisation, name))
 
 
 async def rehash(tx: Transaction, held: Credential, new_hash: str) -> None:
@@ -227,19 +230,37 @@ async def rehash(tx: Transaction, held: Credential, new_hash: str) -> None:
     )
 
 
-def _account(row: tuple[Any, ...]) -> Account:  # Any: the columns of _COLUMNS, in their types
+async def note_login(tx: Transaction, account: Account, now_us: int) -> None:
+    """Note that somebody came in with the account."""
+    await tx.execute(_USED, (now_us, account.organisation, account.name))
+
+
+def of_row(row: Sequence[Any]) -> Account:  # Any: the columns of COLUMNS, in their types
+    """Return the account of a row of COLUMNS."""
     organisation, name, roles, *rest = row
     return Account(organisation, name, tuple(roles), *rest)
+
+
+async def check_roles(
+    tx: Transaction, account: NewAccount, wrong: Wrong, field_name: str = "roles"
+) -> None:
+    """Note what is wrong with the roles of an account that is to be, its person's others beside.
+
+    Waits for whoever gives this person another account's roles at the same time.
+    """
+    kind = duties.subject_kind(account.roles)
+    who = (account.organisation, kind, account.subject_name)
+    await tx.execute(_HOLD_BEARER, who)
+    others = await tx.fetch(_OTHERS, (*who, account.name))
+    for rule in duties.faults(account.roles, [row[0] for row in others]):
+        wrong.add(field_name, rule)
 
 
 async def _check(tx: Transaction, wanted: NewAccount) -> None:
     wrong = Wrong()
     wrong.unless(ACCOUNT_NAME.fullmatch(wanted.name), "account_name", "account-name")
-    roles = set(wanted.roles)
-    wrong.unless(roles and roles <= ROLES, "roles", "account-roles")
-    # Who governs does not upload, and who audits does neither (GB/T 22239 8.1.4.2 d, separation of
-    # privileges).
-    wrong.unless(len(roles) <= 1, "roles", "account-roles-apart")
-    system = await systems.read(tx, wanted.organisation, subject_kind(roles), wanted.subject_name)
+    await check_roles(tx, wanted, wrong)
+    kind = duties.subject_kind(wanted.roles)
+    system = await systems.read(tx, wanted.organisation, kind, wanted.subject_name)
     wrong.unless(system is not None and system.active, "system_name", "account-system")
     wrong.refuse_if_any()

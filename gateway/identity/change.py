@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.errors import Reason, Violation, refuse
 from gateway.identity import accounts, session, strength
 from gateway.identity.accounts import Credential
-from gateway.identity.login import Caller, Desk, Grant, begin, prove
+from gateway.identity.login import Caller, Desk, Grant, again, begin, prove
 from gateway.identity.passwords import WrongPasswordError
 from gateway.identity.principal import Principal
 from gateway.identity.rules import HOUR_US
@@ -32,7 +32,7 @@ async def prepare(desk: Desk, who: Principal, organisation_name: str, old: str, 
     Raises LOGIN_FAILED for a wrong old password (counted), LOGIN_THROTTLED, PASSWORD_WEAK with
     violations, RATE_LIMITED.
     """
-    caller = Caller(who.subject, who.certificate_sha256, who.account)
+    caller = again(who)
     proof = await prove(desk, caller, old)
     credential = proof.credential
     names = Names(who.account, organisation_name, who.organisation, desk.rules.blocklist.words)

@@ -1,8 +1,9 @@
-"""The token keys: making one at `gateway init`, and reading the public set.
+"""The token keys: making one, and reading the files of them.
 
-Pure JSON and PyCA; JOSE itself is in `token`. Files: secrets/identity/token-key.json holds one
-private JWK, public/token-keys.json a JWK set (RFC 7517) of the keys whose tokens are taken. A key's
-kid is its thumbprint (RFC 7638), so a set cannot give one name to two keys.
+Pure JSON and PyCA; JOSE itself is in `token`. Files: secrets/identity/token-key.json holds the
+private JWK that signs, token-key-next.json beside it the one that waits to follow it, if there is
+one; public/token-keys.json is a JWK set (RFC 7517) of the keys whose tokens are taken. A key's kid
+is its thumbprint (RFC 7638), so a set cannot give one name to two keys.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from cryptography.hazmat.primitives.asymmetric import ec
 
 PRIVATE_FILE = "token-key.json"
+NEXT_FILE = "token-key-next.json"
 _COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _PUBLIC_MEMBERS = frozenset({"kty", "crv", "x", "y", "kid", "alg", "use"})
 # A file of keys is small; anything else is not ours.

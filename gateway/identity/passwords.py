@@ -107,6 +107,14 @@ class Passwords:
         if not (right and usable):
             raise WrongPasswordError
 
+    async def matches(self, stored: str | None, password: str) -> bool:
+        """Tell whether the password is the stored one, as `verify` does."""
+        try:
+            await self.verify(stored, password)
+        except WrongPasswordError:
+            return False
+        return True
+
     def outdated(self, stored: str) -> bool:
         """Tell whether a hash that `verify` took was made with other parameters than today's."""
         return argon2.extract_parameters(stored) != self._accepted[0]

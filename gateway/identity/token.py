@@ -117,9 +117,13 @@ class Minter:
 
     def __init__(self, private_jwk: Mapping[str, str], trust_domain: str) -> None:
         """Take the key; it is never shown again."""
+        self.sign_with(private_jwk)
+        self._trust_domain = trust_domain
+
+    def sign_with(self, private_jwk: Mapping[str, str]) -> None:
+        """Sign with this key from now on."""
         self._kid = private_jwk["kid"]
         self._key = _construct(private_jwk)
-        self._trust_domain = trust_domain
 
     def mint(self, claims: Claims) -> str:
         """Return the token of these claims, with a token id of its own."""
@@ -151,9 +155,13 @@ class Verifier:
 
     def __init__(self, public_keys: Mapping[str, Mapping[str, str]], trust_domain: str) -> None:
         """Take the keys of every kid that is accepted."""
-        self._keys = MappingProxyType({kid: _construct(key) for kid, key in public_keys.items()})
+        self.trust(public_keys)
         self._issuer = issuer(trust_domain)
         self._audience = audience(trust_domain)
+
+    def trust(self, public_keys: Mapping[str, Mapping[str, str]]) -> None:
+        """Accept these keys from now on, and no others."""
+        self._keys = MappingProxyType({kid: _construct(key) for kid, key in public_keys.items()})
 
     def verify(self, token: str, bearer: Bearer, now_us: int) -> Claims:
         """Return what the token says.

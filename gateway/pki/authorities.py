@@ -14,7 +14,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -45,16 +45,18 @@ class Anchor:
     certificate: Certificate
     ours: bool
     key: ec.EllipticCurvePrivateKey | None = None
+    # The digest of its key, `issuer_sha256` in the register, 32 bytes; asked for at every call.
+    spki_sha256: bytes = field(init=False)
 
-    @property
-    def spki_sha256(self) -> bytes:
-        """The digest of its key: `issuer_sha256` in the register, 32 bytes."""
-        return keys.spki_sha256(self.certificate.public_key())
+    def __post_init__(self) -> None:
+        """Take the digest once."""
+        digest = keys.spki_sha256(self.certificate.public_key())
+        object.__setattr__(self, "spki_sha256", digest)
 
     @property
     def name(self) -> str:
         """The name of its files, 16 hex digits."""
-        return key_name(self.certificate.public_key())
+        return self.spki_sha256.hex()[:NAME_DIGITS]
 
     @property
     def authority(self) -> Authority:
@@ -173,17 +175,17 @@ class Current:
 
     def issuing(self) -> Authority:
         """Return the authority that issues now; raises what `load` and `issuing` raise."""
-        return issuing((self._settled(),))
+        return issuing((self._settled(self.anchors()),))
 
     def rolled_over(self, issuer_sha256: bytes | None) -> bool:
         """Return whether an authority of ours (`issuer_sha256` of a row) issues no more."""
         anchors = self.anchors()
         if is_external(anchors, issuer_sha256):
             return False
-        return _issuer(anchors, issuer_sha256) != self._settled().spki_sha256
+        return _issuer(anchors, issuer_sha256) != self._settled(anchors).spki_sha256
 
-    def _settled(self) -> Anchor:
-        anchors, now_s = self.anchors(), self._clock.monotonic()
+    def _settled(self, anchors: Sequence[Anchor]) -> Anchor:
+        now_s = self._clock.monotonic()
         if self._first is None or self._first.name not in [one.name for one in anchors]:
             self._first = anchors[0]
         elif self._first.name == anchors[0].name:

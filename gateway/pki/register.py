@@ -5,6 +5,7 @@ microseconds, digests 32 bytes, serials lower hex.
 """
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -254,6 +255,16 @@ async def require_new_key(tx: Transaction, spki_sha256: bytes, line: Line | None
 async def rows(tx: Transaction) -> list[Row]:
     """Return every certificate ever issued, oldest first."""
     return [Row(*columns) for columns in await tx.fetch(_LIST)]
+
+
+def last_of_each(rows: Iterable[Row]) -> list[Row]:
+    """Return of each bearer and purpose what is in force and ends last; the first end first."""
+    last: dict[tuple[Bearer, Purpose], Row] = {}
+    for row in rows:
+        key, usable = (row.bearer, row.purpose), row.state == ACTIVE and row.locked_us is None
+        if usable and (key not in last or row.not_after_us > last[key].not_after_us):
+            last[key] = row
+    return sorted(last.values(), key=lambda row: row.not_after_us)
 
 
 async def read(tx: Transaction, serial: str) -> Row | None:

@@ -37,6 +37,7 @@ class Case:
     origin: str = "proven"
     password_current: bool = True
     weak_origin_allowed: bool = False
+    system_in_grace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,8 @@ def request(case: Case, parents: dict[str, str]) -> Request:
         case.organisation, _chain(case.organisation, parents), frozenset(case.roles), origin
     )
     resource = Resource(kind, chain, unit, frozenset(case.uploaders))
-    return Request(
-        case.action, actor, resource, Context(case.password_current, case.weak_origin_allowed)
-    )
+    context = Context(case.password_current, case.weak_origin_allowed, case.system_in_grace)
+    return Request(case.action, actor, resource, context)
 
 
 def _chain(code: str, parents: dict[str, str]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ def of(request: Request) -> Facts:
     context = {
         "passwordCurrent": request.context.password_current,
         "weakOriginAllowed": request.context.weak_origin_allowed,
+        "systemInGrace": request.context.system_in_grace,
     }
     entities = [_principal(principal, request.actor), _resource(resource, request.resource)]
     entities += _organisations(

@@ -34,10 +34,14 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The circumstances: is the password current, do the settings take a weak origin."""
+    """The circumstances: is the password current, do the settings take a weak origin.
+
+    `system_in_grace`: a system's password ended, and lately enough for its uploads to go on.
+    """
 
     password_current: bool
     weak_origin_allowed: bool
+    system_in_grace: bool = False
 
 
 @dataclass(frozen=True, slots=True)

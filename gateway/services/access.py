@@ -31,6 +31,8 @@ class Access:
     password_expired_allowed: bool = False
     defective_certificate_allowed: bool = False
     token_welcome: bool = False
+    password_grace_allowed: bool = False
+    confirmed_within_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ def _rpc(method: MethodDescriptor) -> Rpc:
     given = options.Extensions[options_pb2.access]
     if not given.audit_kind or not given.max_bytes or options_pb2.ROLE_UNSPECIFIED in given.roles:
         raise MissingAccessError(f"{full}: audit_kind, max_bytes and every role must be given")
-    if given.roles and not given.needs_token:
-        raise MissingAccessError(f"{full}: roles without a token")
+    if (given.roles or given.confirmed_within_s) and not given.needs_token:
+        raise MissingAccessError(f"{full}: roles or a confirmation without a token")
     if method.client_streaming != method.server_streaming:
         raise MissingAccessError(
             f"{full}: streams one way only; the guard knows unary and both ways"
@@ -84,6 +86,8 @@ def _rpc(method: MethodDescriptor) -> Rpc:
         password_expired_allowed=given.password_expired_allowed,
         defective_certificate_allowed=given.defective_certificate_allowed,
         token_welcome=given.token_welcome,
+        password_grace_allowed=given.password_grace_allowed,
+        confirmed_within_s=given.confirmed_within_s,
     )
     return Rpc(
         method=full,

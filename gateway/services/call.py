@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from gateway.audit.event import Event
 from gateway.audit.recorder import Effect, Entry, Recorder
 from gateway.errors import Reason, Refusal
+from gateway.identity import breakglass
 from gateway.identity.principal import Principal
 from gateway.identity.token import Claims
 from gateway.link.connection import Connection
@@ -19,6 +20,9 @@ from gateway.services.access import Rpc
 from gateway.store.database import Transaction
 
 Result = TypeVar("Result")
+
+# Whatever becomes of such a call, its leaf is critical.
+_CRITICAL = "breakglass."
 
 # Reasons that only the recorder gives: nothing could be written, it counted the call itself for
 # its recovery leaf.
@@ -66,6 +70,8 @@ class Call:
         self.defect: Reason | None = None
         self.request_id = new_id()
         self.event = event.with_(request_id=self.request_id)
+        if event.kind.startswith(_CRITICAL):
+            self.note(detail={"alert": breakglass.ALERT})
         self.permitted = False
         self.raw = b""
 

@@ -12,10 +12,11 @@ from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
 from gateway.identity import keys
+from gateway.identity.keyring import CurrentMinter
 from gateway.identity.login import Desk
 from gateway.identity.passwords import Passwords
 from gateway.identity.rules import Rules
-from gateway.identity.token import Minter
+from gateway.identity.unused import UnusedAccounts
 from gateway.pki import authorities
 from gateway.pki.issuer import Issuer
 from gateway.records.tables import Tables
@@ -23,6 +24,8 @@ from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
+from gateway.services.break_glass_report import BreakGlassReport
+from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
 from gateway.services.current import Current
 from gateway.services.enrolment_service import EnrolmentService
@@ -42,6 +45,7 @@ from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
+    break_glass_service_pb2,
     enrolment_service_pb2,
     identity_service_pb2,
     upload_service_pb2,
@@ -49,7 +53,10 @@ from gateway.v1 import (
 from gateway.vpn.duties import TunnelDuties
 
 SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
-    "identity": (identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],),
+    "identity": (
+        identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],
+        break_glass_service_pb2.DESCRIPTOR.services_by_name["BreakGlassService"],
+    ),
     # In the identity process, on a socket of its own that leads to nothing else: no health check.
     "enrolment": (enrolment_service_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],),
     "intake": (upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],),
@@ -111,13 +118,15 @@ def _method(rpc: Rpc, services: Sequence[object]) -> Method:
 
 
 def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
-    private = keys.read_private(parts.home.secrets("identity") / keys.PRIVATE_FILE)
-    minter = Minter(private, parts.settings.trust_domain)
+    private = parts.home.secrets("identity") / keys.PRIVATE_FILE
+    minter = CurrentMinter(private, parts.settings.trust_domain)
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
     issuers = authorities.Current(parts.home, parts.clock)
     rules = parts.policies.certificates.renewal
     identity = IdentityService(desk, parts.current, rules, issuers)
-    return [identity, RenewalService(_issuer(parts), desk)], []
+    breaking = BreakGlassService(desk, parts.current)
+    running_out = RunningOut(desk, parts.recorder)
+    return [identity, RenewalService(_issuer(parts), desk), breaking], [running_out.look]
 
 
 def _enrolment(parts: Parts) -> tuple[list[object], list[Chore]]:
@@ -155,7 +164,7 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
         parts.current,
         parts.pages,
         Passwords(),
-        parts.rules.active,
+        parts.rules,
         parts.clock,
     )
     audit = AuditService(parts.database, parts.recorder, parts.current, parts.permits, parts.pages)
@@ -166,7 +175,10 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     ages = parts.policies.tunnels
     tunnels = TunnelService(parts.database, parts.current, parts.pages, ages, parts.clock)
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
-    return [register, accounts, audit, invitations, certificates, tunnels], [duties.look]
+    unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
+    report = BreakGlassReport(parts.database, parts.rules.break_glass, parts.clock)
+    services = [register, accounts, audit, invitations, certificates, tunnels, report]
+    return services, [duties.look, unused.look]
 
 
 def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:

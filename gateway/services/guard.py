@@ -6,7 +6,7 @@ The order is the architecture's; the first check that fails decides. Checks 1-3 
 `checks`, 4 in `wire` and `requests` (the messages), 9 is the method itself.
 
     1 the connection is the front's      4 method, deadline, message      7 rate
-    2 certificate, organisation, system  5 token and session              8 roles and policy
+    2 certificate, organisation, system  5 token and session              8 confirmed, roles, policy
     3 origin                             6 password state                 9 the method
 
 What is refused is recorded before it is answered, like what is allowed. Only this file speaks

@@ -7,12 +7,13 @@ The work is `identity`'s; here messages become values and back.
 from gateway.audit.event import Event
 from gateway.config.policies import RenewalRules
 from gateway.errors import REASONS, Reason, refuse
-from gateway.identity import change, login
+from gateway.identity import change, login, secret_change, service_secrets
 from gateway.identity.login import Desk, Grant
+from gateway.identity.secret_change import Secrets
 from gateway.pki import authorities, renewal
 from gateway.pki.defect import Life
 from gateway.services import certificates
-from gateway.services.call import Call
+from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.times import timestamp
 from gateway.v1 import certificate_pb2, options_pb2
@@ -36,17 +37,24 @@ class IdentityService:
         self._issuers = issuers
 
     async def Login(self, call: Call, request: pb.LoginRequest) -> pb.LoginResponse:
-        """Open a session; raises LOGIN_FAILED, LOGIN_THROTTLED, RATE_LIMITED."""
+        """Open a session.
+
+        Raises LOGIN_FAILED, LOGIN_THROTTLED, LOGIN_LOCKED, PASSWORD_BLOCKED, SECRET_REPLACED,
+        RATE_LIMITED.
+        """
         who = login.caller(call.link, request.account_name)
         proof = await login.prove(self._desk, who, request.password)
         # From here on the name is that of an account, so the leaf may tell it.
         call.note(account=proof.credential.account.name)
-        grant = await call.effect(lambda tx: login.open_session(self._desk, tx, proof), _session)
+        grant = await call.effect(lambda tx: login.open_session(self._desk, tx, proof), _opened)
+        former = grant.shown == "former"
+        window = None if former else service_secrets.window(grant.account, self._desk.rules)
         return pb.LoginResponse(
             access_token=grant.token,
             expire_time=timestamp(grant.expires_us),
             password_state=_state(grant),
             password_expire_time=timestamp(grant.password_expires_us),
+            secret_window=None if window is None else certificates.window(window),
         )
 
     async def RefreshToken(
@@ -84,6 +92,27 @@ class IdentityService:
             expire_time=timestamp(grant.expires_us),
             password_expire_time=timestamp(grant.password_expires_us),
         )
+
+    async def RotateSecret(
+        self, call: Call, request: pb.RotateSecretRequest
+    ) -> pb.RotateSecretResponse:
+        """Give a service account its next secret.
+
+        Raises LOGIN_FAILED, SECRET_REPLACED, PASSWORD_WEAK and their kin.
+        """
+        brought = Secrets(request.request_id, request.old_secret, request.new_secret)
+        prepared = await secret_change.prepare(self._desk, call.caller, brought)
+        call.note(detail={"secret": "next" if prepared.new_hash else "repeated"})
+        ends_us = await call.effect(lambda tx: secret_change.apply(self._desk, tx, prepared))
+        return pb.RotateSecretResponse(overlap_end_time=timestamp(ends_us))
+
+    async def Confirm(self, call: Call, request: pb.ConfirmRequest) -> pb.ConfirmResponse:
+        """Note that the password was given again; raises LOGIN_FAILED and its kin, counted."""
+        who = call.caller
+        proof = await login.prove(self._desk, login.again(who), request.password)
+        confirmed_us = await call.effect(lambda tx: login.confirm(self._desk, tx, who, proof))
+        await self._current.renew()
+        return pb.ConfirmResponse(confirm_time=timestamp(confirmed_us))
 
     async def WhoAmI(self, call: Call, _request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:
         """Tell how the gateway sees the caller."""
@@ -149,3 +178,9 @@ def _state(grant: Grant) -> pb.PasswordState.ValueType:
 
 def _session(grant: Grant, event: Event) -> Event:
     return event.with_(session=grant.session.hex())
+
+
+def _opened(grant: Grant, event: Event) -> Event:
+    """Tell also that a service account's next secret is in force, or its former one still used."""
+    event = _session(grant, event)
+    return told(event, detail={"secret": grant.shown}) if grant.shown else event

@@ -61,7 +61,7 @@ class Permits:
             caller.origin.strength,
         )
         current = not caller.password_state.restricted
-        context = Context(current, self._weak_origin_allowed)
+        context = Context(current, self._weak_origin_allowed, caller.system_in_grace)
         named: dict[str, None] = {}
         allowed = True
         for resource in resources:
@@ -118,6 +118,11 @@ def _register(organisation: str, registry: Registry) -> Resource:
 
 def _named(_caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
     return [_register(request.organisation_code, registry)]
+
+
+def _whole(_caller: Principal, _request: object, registry: Registry) -> Iterable[Resource]:
+    """Return the province's part of the register: its break-glass is one for all."""
+    return [part_of_register("", registry)]
 
 
 def _listed(caller: Principal, request: _Named, registry: Registry) -> Iterable[Resource]:
@@ -178,6 +183,8 @@ ABOUT: Mapping[str, About] = {
     "RefreshToken": _own("Session"),
     "Logout": _own("Session"),
     "ChangePassword": _own("Session"),
+    "RotateSecret": _own("Session"),
+    "Confirm": _own("Session"),
     "WhoAmI": _own("Session"),
     "RenewCertificate": _own("Session"),
     "GetReceipt": _own("Evidence"),
@@ -190,6 +197,9 @@ ABOUT: Mapping[str, About] = {
     "ListUnits": _listed,
     "CreateAccount": _named,
     "ResetPassword": _named,
+    "SetAccountRoles": _named,
+    "SetAccountState": _named,
+    "UnlockAccount": _named,
     "ListAccounts": _listed,
     "InviteCertificate": _named,
     "ListInvitations": _listed,
@@ -198,6 +208,10 @@ ABOUT: Mapping[str, About] = {
     "ListTunnels": _listed,
     "SetTunnelState": _named,
     "SetRelation": _related,
+    "SealBreakGlass": _whole,
+    "RegisterBreakGlassCode": _whole,
+    "CloseBreakGlass": _whole,
+    "GetBreakGlass": _whole,
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,

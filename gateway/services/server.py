@@ -18,9 +18,8 @@ from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
-from gateway.identity import keys as token_keys
-from gateway.identity import rules
-from gateway.identity.token import Verifier
+from gateway.identity import age, rules
+from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
 from gateway.policy import bundle
 from gateway.policy.engine import Engine
@@ -129,6 +128,9 @@ async def _parts(
     conninfo = roles.conninfo(home, own, door)
     database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
     opened.push_async_callback(database.close)
+    loaded = rules.load(home.policies / "passwords.toml")
+    async with database.transaction() as tx:
+        loaded = await age.in_force(tx, loaded, clock.now_us())
     current = await Current.open(database, clock)
     opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
@@ -138,7 +140,7 @@ async def _parts(
         home=home,
         settings=own,
         policies=policies.load_policies(home.policies),
-        rules=rules.load(home.policies / "passwords.toml"),
+        rules=loaded,
         database=database,
         recorder=recorder,
         current=current,
@@ -151,13 +153,12 @@ async def _parts(
 def _guard(
     parts: Parts, door: Listener, methods: Mapping[str, tuple[Rpc, Method]], control: ControlClient
 ) -> Guard:
-    keys = token_keys.read_public(parts.home.token_keys)
     limits = parts.policies.limits
     checks = Checks(
         door,
         control,
         parts.current,
-        Verifier(keys, parts.settings.trust_domain),
+        CurrentVerifier(parts.home.token_keys, parts.settings.trust_domain),
         parts.rules.active,
         Limits(limits.calls, limits.streams, parts.clock),
         parts.permits,

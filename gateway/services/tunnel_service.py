@@ -10,6 +10,7 @@ from gateway.audit.event import Event
 from gateway.clock import Clock
 from gateway.config.policies import TunnelRules
 from gateway.errors import Reason, refuse
+from gateway.identity import roles
 from gateway.registry import relations, tunnel_keys, tunnels
 from gateway.registry.relations import Relation
 from gateway.registry.tunnels import Tunnel
@@ -93,8 +94,14 @@ class TunnelService:
     async def SetTunnelState(
         self, call: Call, request: pb.SetTunnelStateRequest
     ) -> pb.SetTunnelStateResponse:
-        """Lock a tunnel, unlock it or remove it for ever; raises NOT_FOUND, FIELD_INVALID."""
+        """Lock a tunnel, unlock it or remove it for ever; raises NOT_FOUND, FIELD_INVALID.
+
+        Break-glass locks only: else POLICY_DENIED.
+        """
         require_reason(request.reason)
+        locks = request.state == pb.Tunnel.STATE_LOCKED
+        if roles.BREAK_GLASS in call.caller.roles and not locks:
+            raise refuse(Reason.POLICY_DENIED)
         kind = _KINDS.get(request.kind)
         if kind is None:
             raise refuse(Reason.NOT_FOUND)

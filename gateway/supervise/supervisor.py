@@ -25,6 +25,7 @@ from gateway.supervise.journal import Journal
 from gateway.supervise.keeper import Keeper, Run
 from gateway.supervise.postgres import PostgresRun
 from gateway.supervise.revocation import keep_current
+from gateway.supervise.rotation import keep_rotating
 from gateway.vpn import window
 
 SERVING: tuple[Process, ...] = ("front", *DOORS)
@@ -81,6 +82,7 @@ class Supervisor:
         # Not before: a recorder without a signer would put an outage on the log.
         self._tasks["journal"] = asyncio.create_task(self._journal.run())
         self._journal.note("process.started", {"process": "supervisor", "policies_sha256": digest})
+        self._tasks["rotation"] = asyncio.create_task(keep_rotating(self._home, self._settings))
         if window.needed(self._home, self._settings.origin):
             kept = window.keep(self._home, self._settings.origin)
             self._tasks["tunnels"] = asyncio.create_task(kept)
@@ -133,7 +135,7 @@ class Supervisor:
         signer = self._keepers.get("signer")
         if signer and signer.serving.is_set() and not await self._journal.flush(_FLUSH_S):
             self._tell("unwritten", {})
-        await self._end("journal", "revocations", "tunnels")
+        await self._end("rotation", "journal", "revocations", "tunnels")
         await self._down("signer")
         await self._down("postgres")
         self._tell("ended", {})

@@ -513,10 +513,190 @@ class ResetPasswordResponse(_message.Message):
 Global___ResetPasswordResponse: _TypeAlias = ResetPasswordResponse  # noqa: Y015
 
 @_typing.final
+class SetAccountRolesRequest(_message.Message):
+    """Whose roles, and all of those it has from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    account_name: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_options_pb2.Role.ValueType]: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        roles: _abc.Iterable[_options_pb2.Role.ValueType] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id", "roles", b"roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRolesRequest: _TypeAlias = SetAccountRolesRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountRolesResponse(_message.Message):
+    """The account as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account: ...
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRolesResponse: _TypeAlias = SetAccountRolesResponse  # noqa: Y015
+
+@_typing.final
+class SetAccountStateRequest(_message.Message):
+    """Which account, and whether it may be used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    account_name: _builtins.str
+    state: Global___Account.State.ValueType
+    """ACTIVE or SUSPENDED."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        state: Global___Account.State.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountStateRequest: _TypeAlias = SetAccountStateRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountStateResponse(_message.Message):
+    """The account as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account: ...
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountStateResponse: _TypeAlias = SetAccountStateResponse  # noqa: Y015
+
+@_typing.final
+class UnlockAccountRequest(_message.Message):
+    """Which account to unlock, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    account_name: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        account_name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlockAccountRequest: _TypeAlias = UnlockAccountRequest  # noqa: Y015
+
+@_typing.final
+class UnlockAccountResponse(_message.Message):
+    """Empty: it is unlocked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlockAccountResponse: _TypeAlias = UnlockAccountResponse  # noqa: Y015
+
+@_typing.final
 class Account(_message.Message):
     """An account without its secrets."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Account._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Account._State.ValueType  # 0
+        STATE_ACTIVE: Account._State.ValueType  # 1
+        STATE_SUSPENDED: Account._State.ValueType  # 2
+        STATE_UNUSED: Account._State.ValueType  # 3
+        """Disabled because nobody used it for so long."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether it may be used."""
+
+    STATE_UNSPECIFIED: Account.State.ValueType  # 0
+    STATE_ACTIVE: Account.State.ValueType  # 1
+    STATE_SUSPENDED: Account.State.ValueType  # 2
+    STATE_UNUSED: Account.State.ValueType  # 3
+    """Disabled because nobody used it for so long."""
 
     ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
     ACCOUNT_NAME_FIELD_NUMBER: _builtins.int
@@ -525,16 +705,31 @@ class Account(_message.Message):
     PASSWORD_SET_TIME_FIELD_NUMBER: _builtins.int
     PASSWORD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     MUST_CHANGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LAST_LOGIN_TIME_FIELD_NUMBER: _builtins.int
+    UNUSED_DISABLE_TIME_FIELD_NUMBER: _builtins.int
+    LOCKED_FIELD_NUMBER: _builtins.int
     organisation_code: _builtins.str
     account_name: _builtins.str
     system_name: _builtins.str
     must_change: _builtins.bool
+    state: Global___Account.State.ValueType
+    locked: _builtins.bool
+    """After too many failed logins, until an officer unlocks it; in lists only."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_options_pb2.Role.ValueType]: ...
     @_builtins.property
     def password_set_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def password_expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_login_time(self) -> _timestamp_pb2.Timestamp:
+        """Absent where nobody came in with it yet."""
+
+    @_builtins.property
+    def unused_disable_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is disabled if nobody uses it; in lists only."""
+
     def __init__(
         self,
         *,
@@ -545,10 +740,14 @@ class Account(_message.Message):
         password_set_time: _timestamp_pb2.Timestamp | None = ...,
         password_expire_time: _timestamp_pb2.Timestamp | None = ...,
         must_change: _builtins.bool = ...,
+        state: Global___Account.State.ValueType = ...,
+        last_login_time: _timestamp_pb2.Timestamp | None = ...,
+        unused_disable_time: _timestamp_pb2.Timestamp | None = ...,
+        locked: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_login_time", b"last_login_time", "password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time", "unused_disable_time", b"unused_disable_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "must_change", b"must_change", "organisation_code", b"organisation_code", "password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time", "roles", b"roles", "system_name", b"system_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "last_login_time", b"last_login_time", "locked", b"locked", "must_change", b"must_change", "organisation_code", b"organisation_code", "password_expire_time", b"password_expire_time", "password_set_time", b"password_set_time", "roles", b"roles", "state", b"state", "system_name", b"system_name", "unused_disable_time", b"unused_disable_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1591,3 +1790,181 @@ class SetRelationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRelationResponse: _TypeAlias = SetRelationResponse  # noqa: Y015
+
+@_typing.final
+class GetBreakGlassRequest(_message.Message):
+    """Empty: the province's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBreakGlassRequest: _TypeAlias = GetBreakGlassRequest  # noqa: Y015
+
+@_typing.final
+class GetBreakGlassResponse(_message.Message):
+    """How break-glass stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Officer(_message.Message):
+        """One of the three who confirm."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        REGISTERED_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        registered: _builtins.bool
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            registered: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "registered", b"registered"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Opening(_message.Message):
+        """An envelope that was opened."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OPENING_ID_FIELD_NUMBER: _builtins.int
+        ENVELOPE_FIELD_NUMBER: _builtins.int
+        OPENER_NAME_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        TICKET_FIELD_NUMBER: _builtins.int
+        DRILL_FIELD_NUMBER: _builtins.int
+        ASK_TIME_FIELD_NUMBER: _builtins.int
+        OPEN_TIME_FIELD_NUMBER: _builtins.int
+        END_TIME_FIELD_NUMBER: _builtins.int
+        CONFIRMER_NAMES_FIELD_NUMBER: _builtins.int
+        ACTS_FIELD_NUMBER: _builtins.int
+        opening_id: _builtins.str
+        envelope: _builtins.int
+        opener_name: _builtins.str
+        reason: _builtins.str
+        ticket: _builtins.str
+        drill: _builtins.bool
+        @_builtins.property
+        def ask_time(self) -> _timestamp_pb2.Timestamp: ...
+        @_builtins.property
+        def open_time(self) -> _timestamp_pb2.Timestamp:
+            """Absent where it was not confirmed."""
+
+        @_builtins.property
+        def end_time(self) -> _timestamp_pb2.Timestamp:
+            """When it ended or will end."""
+
+        @_builtins.property
+        def confirmer_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+        @_builtins.property
+        def acts(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBreakGlassResponse.Act]: ...
+        def __init__(
+            self,
+            *,
+            opening_id: _builtins.str = ...,
+            envelope: _builtins.int = ...,
+            opener_name: _builtins.str = ...,
+            reason: _builtins.str = ...,
+            ticket: _builtins.str = ...,
+            drill: _builtins.bool = ...,
+            ask_time: _timestamp_pb2.Timestamp | None = ...,
+            open_time: _timestamp_pb2.Timestamp | None = ...,
+            end_time: _timestamp_pb2.Timestamp | None = ...,
+            confirmer_names: _abc.Iterable[_builtins.str] | None = ...,
+            acts: _abc.Iterable[Global___GetBreakGlassResponse.Act] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["ask_time", b"ask_time", "end_time", b"end_time", "open_time", b"open_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["acts", b"acts", "ask_time", b"ask_time", "confirmer_names", b"confirmer_names", "drill", b"drill", "end_time", b"end_time", "envelope", b"envelope", "open_time", b"open_time", "opener_name", b"opener_name", "opening_id", b"opening_id", "reason", b"reason", "ticket", b"ticket"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Act(_message.Message):
+        """What was done or refused in an opening's session; its leaf tells the rest."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TIME_FIELD_NUMBER: _builtins.int
+        LEAF_INDEX_FIELD_NUMBER: _builtins.int
+        KIND_FIELD_NUMBER: _builtins.int
+        DECISION_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        TARGET_FIELD_NUMBER: _builtins.int
+        leaf_index: _builtins.int
+        kind: _builtins.str
+        decision: _builtins.str
+        reason: _builtins.str
+        target: _builtins.str
+        """Whom it was about, as the leaf has it."""
+        @_builtins.property
+        def time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            time: _timestamp_pb2.Timestamp | None = ...,
+            leaf_index: _builtins.int = ...,
+            kind: _builtins.str = ...,
+            decision: _builtins.str = ...,
+            reason: _builtins.str = ...,
+            target: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "kind", b"kind", "leaf_index", b"leaf_index", "reason", b"reason", "target", b"target", "time", b"time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATE_FIELD_NUMBER: _builtins.int
+    SEAL_TIME_FIELD_NUMBER: _builtins.int
+    OFFICERS_FIELD_NUMBER: _builtins.int
+    UNSPENT_ENVELOPES_FIELD_NUMBER: _builtins.int
+    OPENINGS_FIELD_NUMBER: _builtins.int
+    LAST_DRILL_TIME_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """"never-sealed", "sealed", "waiting", "open", "void"."""
+    unspent_envelopes: _builtins.int
+    @_builtins.property
+    def seal_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def officers(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBreakGlassResponse.Officer]: ...
+    @_builtins.property
+    def openings(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBreakGlassResponse.Opening]:
+        """Of the newest sealing."""
+
+    @_builtins.property
+    def last_drill_time(self) -> _timestamp_pb2.Timestamp:
+        """Absent where there never was a drill."""
+
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        seal_time: _timestamp_pb2.Timestamp | None = ...,
+        officers: _abc.Iterable[Global___GetBreakGlassResponse.Officer] | None = ...,
+        unspent_envelopes: _builtins.int = ...,
+        openings: _abc.Iterable[Global___GetBreakGlassResponse.Opening] | None = ...,
+        last_drill_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_drill_time", b"last_drill_time", "seal_time", b"seal_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_drill_time", b"last_drill_time", "officers", b"officers", "openings", b"openings", "seal_time", b"seal_time", "state", b"state", "unspent_envelopes", b"unspent_envelopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBreakGlassResponse: _TypeAlias = GetBreakGlassResponse  # noqa: Y015

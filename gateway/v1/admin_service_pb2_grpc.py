@@ -75,6 +75,21 @@ class AdminServiceStub:
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.ResetPasswordRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ResetPasswordResponse.FromString,
                 _registered_method=True)
+        self.SetAccountRoles = channel.unary_unary(
+                '/gateway.v1.AdminService/SetAccountRoles',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountRolesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountRolesResponse.FromString,
+                _registered_method=True)
+        self.SetAccountState = channel.unary_unary(
+                '/gateway.v1.AdminService/SetAccountState',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountStateRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountStateResponse.FromString,
+                _registered_method=True)
+        self.UnlockAccount = channel.unary_unary(
+                '/gateway.v1.AdminService/UnlockAccount',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.UnlockAccountRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.UnlockAccountResponse.FromString,
+                _registered_method=True)
         self.ListAccounts = channel.unary_unary(
                 '/gateway.v1.AdminService/ListAccounts',
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
@@ -129,6 +144,11 @@ class AdminServiceStub:
                 '/gateway.v1.AdminService/SetRelation',
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.FromString,
+                _registered_method=True)
+        self.GetBreakGlass = channel.unary_unary(
+                '/gateway.v1.AdminService/GetBreakGlass',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.FromString,
                 _registered_method=True)
 
 
@@ -187,6 +207,28 @@ class AdminServiceServicer:
 
     def ResetPassword(self, request, context):
         """Gives an account a new one-time password and clears its throttle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAccountRoles(self, request, context):
+        """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+        officer exclude one another in one person's accounts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAccountState(self, request, context):
+        """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlockAccount(self, request, context):
+        """Lifts the lock of an account after too many failed logins; its password stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,7 +299,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetTunnelState(self, request, context):
-        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut.
+        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -265,6 +307,13 @@ class AdminServiceServicer:
 
     def SetRelation(self, request, context):
         """Lets an organisation come in by another's tunnel, or ends that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBreakGlass(self, request, context):
+        """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,6 +361,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ResetPassword,
                     request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ResetPasswordRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_admin__service__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'SetAccountRoles': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountRoles,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountRolesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountRolesResponse.SerializeToString,
+            ),
+            'SetAccountState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountState,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountStateRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.SetAccountStateResponse.SerializeToString,
+            ),
+            'UnlockAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlockAccount,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.UnlockAccountRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.UnlockAccountResponse.SerializeToString,
             ),
             'ListAccounts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAccounts,
@@ -367,6 +431,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetRelation,
                     request_deserializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.SerializeToString,
+            ),
+            'GetBreakGlass': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBreakGlass,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -586,6 +655,87 @@ class AdminService:
             '/gateway.v1.AdminService/ResetPassword',
             gateway_dot_v1_dot_admin__service__pb2.ResetPasswordRequest.SerializeToString,
             gateway_dot_v1_dot_admin__service__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountRoles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/SetAccountRoles',
+            gateway_dot_v1_dot_admin__service__pb2.SetAccountRolesRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.SetAccountRolesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/SetAccountState',
+            gateway_dot_v1_dot_admin__service__pb2.SetAccountStateRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.SetAccountStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlockAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/UnlockAccount',
+            gateway_dot_v1_dot_admin__service__pb2.UnlockAccountRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.UnlockAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -883,6 +1033,33 @@ class AdminService:
             '/gateway.v1.AdminService/SetRelation',
             gateway_dot_v1_dot_admin__service__pb2.SetRelationRequest.SerializeToString,
             gateway_dot_v1_dot_admin__service__pb2.SetRelationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBreakGlass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/GetBreakGlass',
+            gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.FromString,
             options,
             channel_credentials,
             insecure,

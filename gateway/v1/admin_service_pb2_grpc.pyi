@@ -49,6 +49,14 @@ class AdminServiceStub:
     """Opens an account and answers with its one-time password, once."""
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResetPasswordRequest, _admin_service_pb2.ResetPasswordResponse]
     """Gives an account a new one-time password and clears its throttle."""
+    SetAccountRoles: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountRolesRequest, _admin_service_pb2.SetAccountRolesResponse]
+    """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+    officer exclude one another in one person's accounts.
+    """
+    SetAccountState: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountStateRequest, _admin_service_pb2.SetAccountStateResponse]
+    """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it."""
+    UnlockAccount: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UnlockAccountRequest, _admin_service_pb2.UnlockAccountResponse]
+    """Lifts the lock of an account after too many failed logins; its password stays."""
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]
     """Lists accounts with the age of their passwords; never a password."""
     InviteCertificate: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]
@@ -70,9 +78,11 @@ class AdminServiceStub:
     ListTunnels: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListTunnelsRequest, _admin_service_pb2.ListTunnelsResponse]
     """Lists tunnels, the removed ones too."""
     SetTunnelState: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetTunnelStateRequest, _admin_service_pb2.SetTunnelStateResponse]
-    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only."""
     SetRelation: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetRelationRequest, _admin_service_pb2.SetRelationResponse]
     """Lets an organisation come in by another's tunnel, or ends that."""
+    GetBreakGlass: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetBreakGlassRequest, _admin_service_pb2.GetBreakGlassResponse]
+    """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -95,6 +105,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Opens an account and answers with its one-time password, once."""
     ResetPassword: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResetPasswordRequest, _admin_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
     """Gives an account a new one-time password and clears its throttle."""
+    SetAccountRoles: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountRolesRequest, _admin_service_pb2.SetAccountRolesResponse]  # type: ignore[assignment]
+    """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+    officer exclude one another in one person's accounts.
+    """
+    SetAccountState: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetAccountStateRequest, _admin_service_pb2.SetAccountStateResponse]  # type: ignore[assignment]
+    """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it."""
+    UnlockAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UnlockAccountRequest, _admin_service_pb2.UnlockAccountResponse]  # type: ignore[assignment]
+    """Lifts the lock of an account after too many failed logins; its password stays."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """Lists accounts with the age of their passwords; never a password."""
     InviteCertificate: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]  # type: ignore[assignment]
@@ -116,9 +134,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListTunnels: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListTunnelsRequest, _admin_service_pb2.ListTunnelsResponse]  # type: ignore[assignment]
     """Lists tunnels, the removed ones too."""
     SetTunnelState: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetTunnelStateRequest, _admin_service_pb2.SetTunnelStateResponse]  # type: ignore[assignment]
-    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+    """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only."""
     SetRelation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetRelationRequest, _admin_service_pb2.SetRelationResponse]  # type: ignore[assignment]
     """Lets an organisation come in by another's tunnel, or ends that."""
+    GetBreakGlass: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetBreakGlassRequest, _admin_service_pb2.GetBreakGlassResponse]  # type: ignore[assignment]
+    """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organisations, systems, units and accounts. Never individual data."""
@@ -186,6 +206,32 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResetPasswordResponse, _abc.Awaitable[_admin_service_pb2.ResetPasswordResponse]]:
         """Gives an account a new one-time password and clears its throttle."""
+
+    @_abc_1.abstractmethod
+    def SetAccountRoles(
+        self,
+        request: _admin_service_pb2.SetAccountRolesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetAccountRolesResponse, _abc.Awaitable[_admin_service_pb2.SetAccountRolesResponse]]:
+        """Gives an account other roles and ends its sessions. Nobody changes his own; administrator, auditor, approver and security
+        officer exclude one another in one person's accounts.
+        """
+
+    @_abc_1.abstractmethod
+    def SetAccountState(
+        self,
+        request: _admin_service_pb2.SetAccountStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetAccountStateResponse, _abc.Awaitable[_admin_service_pb2.SetAccountStateResponse]]:
+        """Suspends an account and ends its sessions, or lets it be used again, also one that was disabled because nobody used it."""
+
+    @_abc_1.abstractmethod
+    def UnlockAccount(
+        self,
+        request: _admin_service_pb2.UnlockAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.UnlockAccountResponse, _abc.Awaitable[_admin_service_pb2.UnlockAccountResponse]]:
+        """Lifts the lock of an account after too many failed logins; its password stays."""
 
     @_abc_1.abstractmethod
     def ListAccounts(
@@ -267,7 +313,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetTunnelStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetTunnelStateResponse, _abc.Awaitable[_admin_service_pb2.SetTunnelStateResponse]]:
-        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut."""
+        """Locks a tunnel, unlocks it, or removes it for ever; the connections of one that is not active are cut. Break-glass locks only."""
 
     @_abc_1.abstractmethod
     def SetRelation(
@@ -276,5 +322,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetRelationResponse, _abc.Awaitable[_admin_service_pb2.SetRelationResponse]]:
         """Lets an organisation come in by another's tunnel, or ends that."""
+
+    @_abc_1.abstractmethod
+    def GetBreakGlass(
+        self,
+        request: _admin_service_pb2.GetBreakGlassRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetBreakGlassResponse, _abc.Awaitable[_admin_service_pb2.GetBreakGlassResponse]]:
+        """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

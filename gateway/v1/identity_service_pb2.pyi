@@ -33,9 +33,13 @@ class _PasswordStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Passwor
     PASSWORD_STATE_WARNED: _PasswordState.ValueType  # 2
     """Ends soon; change it now."""
     PASSWORD_STATE_EXPIRED: _PasswordState.ValueType  # 3
-    """Only ChangePassword, WhoAmI and Logout are allowed."""
+    """Within its grace: only ChangePassword, RotateSecret, WhoAmI, RefreshToken and Logout are allowed, and a
+    system's uploads.
+    """
     PASSWORD_STATE_MUST_CHANGE: _PasswordState.ValueType  # 4
-    """A one-time password: only ChangePassword, WhoAmI and Logout are allowed."""
+    """A one-time password: only ChangePassword, RotateSecret, WhoAmI, RefreshToken and Logout are allowed."""
+    PASSWORD_STATE_BLOCKED: _PasswordState.ValueType  # 5
+    """Past its grace: it opens nothing any more; an administrator resets it."""
 
 class PasswordState(_PasswordState, metaclass=_PasswordStateEnumTypeWrapper):
     """In what state a password is."""
@@ -45,14 +49,20 @@ PASSWORD_STATE_CURRENT: PasswordState.ValueType  # 1
 PASSWORD_STATE_WARNED: PasswordState.ValueType  # 2
 """Ends soon; change it now."""
 PASSWORD_STATE_EXPIRED: PasswordState.ValueType  # 3
-"""Only ChangePassword, WhoAmI and Logout are allowed."""
+"""Within its grace: only ChangePassword, RotateSecret, WhoAmI, RefreshToken and Logout are allowed, and a
+system's uploads.
+"""
 PASSWORD_STATE_MUST_CHANGE: PasswordState.ValueType  # 4
-"""A one-time password: only ChangePassword, WhoAmI and Logout are allowed."""
+"""A one-time password: only ChangePassword, RotateSecret, WhoAmI, RefreshToken and Logout are allowed."""
+PASSWORD_STATE_BLOCKED: PasswordState.ValueType  # 5
+"""Past its grace: it opens nothing any more; an administrator resets it."""
 Global___PasswordState: _TypeAlias = PasswordState  # noqa: Y015
 
 @_typing.final
 class LoginRequest(_message.Message):
-    """Account and password. The only message besides ChangePasswordRequest that carries a credential."""
+    """Account and password. With ChangePasswordRequest, RotateSecretRequest and ConfirmRequest the only message that
+    carries a credential.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -84,12 +94,20 @@ class LoginResponse(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     PASSWORD_STATE_FIELD_NUMBER: _builtins.int
     PASSWORD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SECRET_WINDOW_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     password_state: Global___PasswordState.ValueType
+    """WARNED also for a service account's former secret: another client of the account has rotated it."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def password_expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def secret_window(self) -> _certificate_pb2.RenewalWindow:
+        """When to rotate a service account's secret: pick a moment at random in it. Absent for people, for one-time passwords, for a
+        former secret and where the policy knows no greatest age.
+        """
+
     def __init__(
         self,
         *,
@@ -97,10 +115,11 @@ class LoginResponse(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         password_state: Global___PasswordState.ValueType = ...,
         password_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        secret_window: _certificate_pb2.RenewalWindow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "password_expire_time", b"password_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "secret_window", b"secret_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "password_state", b"password_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "password_state", b"password_state", "secret_window", b"secret_window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -238,6 +257,99 @@ class ChangePasswordResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChangePasswordResponse: _TypeAlias = ChangePasswordResponse  # noqa: Y015
+
+@_typing.final
+class RotateSecretRequest(_message.Message):
+    """The present secret and the next one: 32 to 128 characters of A-Z a-z 0-9 - _, made by a generator of random numbers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    OLD_SECRET_FIELD_NUMBER: _builtins.int
+    NEW_SECRET_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID; a lost answer is asked for again with the same id and the same secrets."""
+    old_secret: _builtins.str
+    new_secret: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        old_secret: _builtins.str = ...,
+        new_secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_secret", b"new_secret", "old_secret", b"old_secret", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSecretRequest: _TypeAlias = RotateSecretRequest  # noqa: Y015
+
+@_typing.final
+class RotateSecretResponse(_message.Message):
+    """Both secrets open sessions until then; unused, the next one lapses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVERLAP_END_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def overlap_end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        overlap_end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["overlap_end_time", b"overlap_end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overlap_end_time", b"overlap_end_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSecretResponse: _TypeAlias = RotateSecretResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmRequest(_message.Message):
+    """The account's password."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    password: _builtins.str
+    def __init__(
+        self,
+        *,
+        password: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmRequest: _TypeAlias = ConfirmRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmResponse(_message.Message):
+    """When the password was given; what asks for it counts from there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRM_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def confirm_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        confirm_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmResponse: _TypeAlias = ConfirmResponse  # noqa: Y015
 
 @_typing.final
 class WhoAmIRequest(_message.Message):

@@ -55,6 +55,16 @@ class IdentityServiceStub:
                 request_serializer=gateway_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_identity__service__pb2.ChangePasswordResponse.FromString,
                 _registered_method=True)
+        self.RotateSecret = channel.unary_unary(
+                '/gateway.v1.IdentityService/RotateSecret',
+                request_serializer=gateway_dot_v1_dot_identity__service__pb2.RotateSecretRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_identity__service__pb2.RotateSecretResponse.FromString,
+                _registered_method=True)
+        self.Confirm = channel.unary_unary(
+                '/gateway.v1.IdentityService/Confirm',
+                request_serializer=gateway_dot_v1_dot_identity__service__pb2.ConfirmRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_identity__service__pb2.ConfirmResponse.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/gateway.v1.IdentityService/WhoAmI',
                 request_serializer=gateway_dot_v1_dot_identity__service__pb2.WhoAmIRequest.SerializeToString,
@@ -99,6 +109,22 @@ class IdentityServiceServicer:
 
     def ChangePassword(self, request, context):
         """Sets a new password; ends the account's other sessions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateSecret(self, request, context):
+        """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+        in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Confirm(self, request, context):
+        """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+        like a failed Login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,6 +176,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=gateway_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_identity__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'RotateSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSecret,
+                    request_deserializer=gateway_dot_v1_dot_identity__service__pb2.RotateSecretRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_identity__service__pb2.RotateSecretResponse.SerializeToString,
+            ),
+            'Confirm': grpc.unary_unary_rpc_method_handler(
+                    servicer.Confirm,
+                    request_deserializer=gateway_dot_v1_dot_identity__service__pb2.ConfirmRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_identity__service__pb2.ConfirmResponse.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -276,6 +312,60 @@ class IdentityService:
             '/gateway.v1.IdentityService/ChangePassword',
             gateway_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.SerializeToString,
             gateway_dot_v1_dot_identity__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.IdentityService/RotateSecret',
+            gateway_dot_v1_dot_identity__service__pb2.RotateSecretRequest.SerializeToString,
+            gateway_dot_v1_dot_identity__service__pb2.RotateSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Confirm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.IdentityService/Confirm',
+            gateway_dot_v1_dot_identity__service__pb2.ConfirmRequest.SerializeToString,
+            gateway_dot_v1_dot_identity__service__pb2.ConfirmResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,14 @@ class IdentityServiceStub:
     """Ends the session."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _identity_service_pb2.ChangePasswordResponse]
     """Sets a new password; ends the account's other sessions."""
+    RotateSecret: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RotateSecretRequest, _identity_service_pb2.RotateSecretResponse]
+    """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+    in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+    """
+    Confirm: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ConfirmRequest, _identity_service_pb2.ConfirmResponse]
+    """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+    like a failed Login.
+    """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.WhoAmIRequest, _identity_service_pb2.WhoAmIResponse]
     """Tells how the gateway sees the caller."""
     Diagnose: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DiagnoseRequest, _identity_service_pb2.DiagnoseResponse]
@@ -66,6 +74,14 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Ends the session."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _identity_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Sets a new password; ends the account's other sessions."""
+    RotateSecret: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RotateSecretRequest, _identity_service_pb2.RotateSecretResponse]  # type: ignore[assignment]
+    """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+    in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+    """
+    Confirm: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ConfirmRequest, _identity_service_pb2.ConfirmResponse]  # type: ignore[assignment]
+    """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+    like a failed Login.
+    """
     WhoAmI: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.WhoAmIRequest, _identity_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Tells how the gateway sees the caller."""
     Diagnose: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DiagnoseRequest, _identity_service_pb2.DiagnoseResponse]  # type: ignore[assignment]
@@ -112,6 +128,26 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ChangePasswordResponse, _abc.Awaitable[_identity_service_pb2.ChangePasswordResponse]]:
         """Sets a new password; ends the account's other sessions."""
+
+    @_abc_1.abstractmethod
+    def RotateSecret(
+        self,
+        request: _identity_service_pb2.RotateSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.RotateSecretResponse, _abc.Awaitable[_identity_service_pb2.RotateSecretResponse]]:
+        """Gives a service account its next secret, made by its client. Both open sessions; the first Login with the next one puts it
+        in the present one's place, which is taken until the end of the overlap. The same request again changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def Confirm(
+        self,
+        request: _identity_service_pb2.ConfirmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.ConfirmResponse, _abc.Awaitable[_identity_service_pb2.ConfirmResponse]]:
+        """Shows the password again in the same session, for calls that ask for that (Access.confirmed_within_s). A wrong one counts
+        like a failed Login.
+        """
 
     @_abc_1.abstractmethod
     def WhoAmI(

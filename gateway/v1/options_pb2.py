@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gateway/v1/options.proto\x12\ngateway.v1\x1a google/protobuf/descriptor.proto\"\xd5\x01\n\x06\x41\x63\x63\x65ss\x12\x1f\n\x05roles\x18\x01 \x03(\x0e\x32\x10.gateway.v1.Role\x12\x13\n\x0bneeds_token\x18\x02 \x01(\x08\x12\x12\n\naudit_kind\x18\x03 \x01(\t\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\x12\x0e\n\x06\x65xport\x18\x05 \x01(\x08\x12 \n\x18password_expired_allowed\x18\x06 \x01(\x08\x12%\n\x1d\x64\x65\x66\x65\x63tive_certificate_allowed\x18\x07 \x01(\x08\x12\x15\n\rtoken_welcome\x18\x08 \x01(\x08*\xae\x01\n\tDataClass\x12\x1a\n\x16\x44\x41TA_CLASS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_CLASS_PUBLIC\x10\x01\x12\x14\n\x10\x44\x41TA_CLASS_BROAD\x10\x02\x12\"\n\x1e\x44\x41TA_CLASS_PARTLY_DEIDENTIFIED\x10\x03\x12\x19\n\x15\x44\x41TA_CLASS_IDENTIFIED\x10\x04\x12\x19\n\x15\x44\x41TA_CLASS_RESTRICTED\x10\x05*Q\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_UPLOADER\x10\x01\x12\x10\n\x0cROLE_AUDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03:D\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xda\x86\x03 \x01(\x0b\x32\x12.gateway.v1.Access:J\n\ndata_class\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0e\x32\x15.gateway.v1.DataClass:6\n\rrequired_item\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x08:,\n\x03std\x12\x1d.google.protobuf.FieldOptions\x18\xd3\x86\x03 \x01(\t::\n\rnational_code\x12!.google.protobuf.EnumValueOptions\x18\xd1\x86\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gateway/v1/options.proto\x12\ngateway.v1\x1a google/protobuf/descriptor.proto\"\x91\x02\n\x06\x41\x63\x63\x65ss\x12\x1f\n\x05roles\x18\x01 \x03(\x0e\x32\x10.gateway.v1.Role\x12\x13\n\x0bneeds_token\x18\x02 \x01(\x08\x12\x12\n\naudit_kind\x18\x03 \x01(\t\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\x12\x0e\n\x06\x65xport\x18\x05 \x01(\x08\x12 \n\x18password_expired_allowed\x18\x06 \x01(\x08\x12%\n\x1d\x64\x65\x66\x65\x63tive_certificate_allowed\x18\x07 \x01(\x08\x12\x15\n\rtoken_welcome\x18\x08 \x01(\x08\x12\x1e\n\x16password_grace_allowed\x18\t \x01(\x08\x12\x1a\n\x12\x63onfirmed_within_s\x18\n \x01(\r*\xae\x01\n\tDataClass\x12\x1a\n\x16\x44\x41TA_CLASS_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_CLASS_PUBLIC\x10\x01\x12\x14\n\x10\x44\x41TA_CLASS_BROAD\x10\x02\x12\"\n\x1e\x44\x41TA_CLASS_PARTLY_DEIDENTIFIED\x10\x03\x12\x19\n\x15\x44\x41TA_CLASS_IDENTIFIED\x10\x04\x12\x19\n\x15\x44\x41TA_CLASS_RESTRICTED\x10\x05*\xef\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_UPLOADER\x10\x01\x12\x10\n\x0cROLE_AUDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x19\n\x15ROLE_SECURITY_OFFICER\x10\x04\x12\x11\n\rROLE_APPROVER\x10\x05\x12\x12\n\x0eROLE_REQUESTER\x10\x06\x12\x12\n\x0eROLE_RECIPIENT\x10\x07\x12\x14\n\x10ROLE_DUTY_DOCTOR\x10\x08\x12\x14\n\x10ROLE_BREAK_GLASS\x10\t\x12\x1a\n\x16ROLE_BREAK_GLASS_DRILL\x10\n:D\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xda\x86\x03 \x01(\x0b\x32\x12.gateway.v1.Access:J\n\ndata_class\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0e\x32\x15.gateway.v1.DataClass:6\n\rrequired_item\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x08:,\n\x03std\x12\x1d.google.protobuf.FieldOptions\x18\xd3\x86\x03 \x01(\t::\n\rnational_code\x12!.google.protobuf.EnumValueOptions\x18\xd1\x86\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATACLASS']._serialized_start=291
-  _globals['_DATACLASS']._serialized_end=465
-  _globals['_ROLE']._serialized_start=467
-  _globals['_ROLE']._serialized_end=548
+  _globals['_DATACLASS']._serialized_start=351
+  _globals['_DATACLASS']._serialized_end=525
+  _globals['_ROLE']._serialized_start=528
+  _globals['_ROLE']._serialized_end=767
   _globals['_ACCESS']._serialized_start=75
-  _globals['_ACCESS']._serialized_end=288
+  _globals['_ACCESS']._serialized_end=348
 # @@protoc_insertion_point(module_scope)

@@ -53,22 +53,50 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
     ROLE_UPLOADER: _Role.ValueType  # 1
-    """A city's or county's system: uploads records, asks for its own receipts."""
+    """A city's or county's system: uploads records, asks for its own receipts. No person has it."""
     ROLE_AUDITOR: _Role.ValueType  # 2
     """Reads the audit log, and nothing else."""
     ROLE_ADMIN: _Role.ValueType  # 3
     """Administers organisations, systems, units and accounts; reads no records."""
+    ROLE_SECURITY_OFFICER: _Role.ValueType  # 4
+    """Revokes, locks, suspends and unlocks; opens nothing, reads no records."""
+    ROLE_APPROVER: _Role.ValueType  # 5
+    """Approves what goes out; asks for nothing itself."""
+    ROLE_REQUESTER: _Role.ValueType  # 6
+    """Asks for what goes out."""
+    ROLE_RECIPIENT: _Role.ValueType  # 7
+    """Takes what was approved for it."""
+    ROLE_DUTY_DOCTOR: _Role.ValueType  # 8
+    """Looks up one child, with a purpose."""
+    ROLE_BREAK_GLASS: _Role.ValueType  # 9
+    """The one role of a session that two officers opened: unlocks, resets, revokes, invites and locks. No account has it."""
+    ROLE_BREAK_GLASS_DRILL: _Role.ValueType  # 10
+    """The same, opened as an exercise: does nothing."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What an account may be allowed to do; an account has one or more."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 ROLE_UPLOADER: Role.ValueType  # 1
-"""A city's or county's system: uploads records, asks for its own receipts."""
+"""A city's or county's system: uploads records, asks for its own receipts. No person has it."""
 ROLE_AUDITOR: Role.ValueType  # 2
 """Reads the audit log, and nothing else."""
 ROLE_ADMIN: Role.ValueType  # 3
 """Administers organisations, systems, units and accounts; reads no records."""
+ROLE_SECURITY_OFFICER: Role.ValueType  # 4
+"""Revokes, locks, suspends and unlocks; opens nothing, reads no records."""
+ROLE_APPROVER: Role.ValueType  # 5
+"""Approves what goes out; asks for nothing itself."""
+ROLE_REQUESTER: Role.ValueType  # 6
+"""Asks for what goes out."""
+ROLE_RECIPIENT: Role.ValueType  # 7
+"""Takes what was approved for it."""
+ROLE_DUTY_DOCTOR: Role.ValueType  # 8
+"""Looks up one child, with a purpose."""
+ROLE_BREAK_GLASS: Role.ValueType  # 9
+"""The one role of a session that two officers opened: unlocks, resets, revokes, invites and locks. No account has it."""
+ROLE_BREAK_GLASS_DRILL: Role.ValueType  # 10
+"""The same, opened as an exercise: does nothing."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -85,6 +113,8 @@ class Access(_message.Message):
     PASSWORD_EXPIRED_ALLOWED_FIELD_NUMBER: _builtins.int
     DEFECTIVE_CERTIFICATE_ALLOWED_FIELD_NUMBER: _builtins.int
     TOKEN_WELCOME_FIELD_NUMBER: _builtins.int
+    PASSWORD_GRACE_ALLOWED_FIELD_NUMBER: _builtins.int
+    CONFIRMED_WITHIN_S_FIELD_NUMBER: _builtins.int
     needs_token: _builtins.bool
     """False only where a certificate alone is enough (Login)."""
     audit_kind: _builtins.str
@@ -99,6 +129,10 @@ class Access(_message.Message):
     """True where a certificate of ours that is expired, not yet valid, revoked, superseded or of a locked lineage may call too."""
     token_welcome: _builtins.bool
     """True where a token is not needed, but is checked and counts where one is sent."""
+    password_grace_allowed: _builtins.bool
+    """True where a system may call although its password has expired, within the grace of the policy (uploads)."""
+    confirmed_within_s: _builtins.int
+    """Where it is above 0, the password must have been given within so many seconds: at Login, or again with Confirm."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """One of these roles is needed; empty: every authenticated principal."""
@@ -114,10 +148,12 @@ class Access(_message.Message):
         password_expired_allowed: _builtins.bool = ...,
         defective_certificate_allowed: _builtins.bool = ...,
         token_welcome: _builtins.bool = ...,
+        password_grace_allowed: _builtins.bool = ...,
+        confirmed_within_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_kind", b"audit_kind", "defective_certificate_allowed", b"defective_certificate_allowed", "export", b"export", "max_bytes", b"max_bytes", "needs_token", b"needs_token", "password_expired_allowed", b"password_expired_allowed", "roles", b"roles", "token_welcome", b"token_welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_kind", b"audit_kind", "confirmed_within_s", b"confirmed_within_s", "defective_certificate_allowed", b"defective_certificate_allowed", "export", b"export", "max_bytes", b"max_bytes", "needs_token", b"needs_token", "password_expired_allowed", b"password_expired_allowed", "password_grace_allowed", b"password_grace_allowed", "roles", b"roles", "token_welcome", b"token_welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

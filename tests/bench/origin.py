@@ -51,14 +51,14 @@ RULES = policies.load_tunnel_rules(policies.shipped("policies") / "tunnels.toml"
 
 def run() -> list[Figure]:
     """Measure."""
-    with _database() as home:
+    with migrated() as home:
         _register(roles.conninfo(home, Settings(), "owner"))
         with _device() as path:
             return asyncio.run(_rounds(home, path))
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[Home]:
+def migrated() -> Iterator[Home]:
     """Give a HOME with its folders and a database of this code's schema."""
     with empty_home() as home:
         # The database's own user must come by.

@@ -25,14 +25,15 @@ from tests.bench.tls_client import Line
 
 
 @contextlib.contextmanager
-def served(**limits: float) -> Iterator[Province]:
-    """Serve a fresh gateway with its members, some of its policy's limits raised; at the end its log must verify."""
+def served(passwords: Mapping[str, int] | None = None, **limits: float) -> Iterator[Province]:
+    """Serve a fresh gateway with its members, some numbers of two of its policies changed; at the end its log must verify."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-bench-", dir="/tmp"))
     folder.chmod(0o711)
     host = Host.at(folder / "home")
     try:
         host.init(provinces.owners(), [NOBODY_OCTET])
         _raise(host.home.policies / "limits.toml", limits)
+        _raise(host.home.policies / "passwords.toml", passwords or {})
         host.start()
         province = asyncio.run(provinces.found(host))
         yield province

@@ -48,6 +48,9 @@ class SmallAdmin(RenewingGateway):
             f"{_ADMIN}ListUnits": (self.list_units, ad.ListUnitsRequest),
             f"{_ADMIN}CreateAccount": (self.create_account, ad.CreateAccountRequest),
             f"{_ADMIN}ResetPassword": (self.reset, ad.ResetPasswordRequest),
+            f"{_ADMIN}SetAccountRoles": (self.set_roles, ad.SetAccountRolesRequest),
+            f"{_ADMIN}SetAccountState": (self.set_account_state, ad.SetAccountStateRequest),
+            f"{_ADMIN}UnlockAccount": (self.unlock, ad.UnlockAccountRequest),
             f"{_ADMIN}ListAccounts": (self.list_accounts, ad.ListAccountsRequest),
             f"{_ADMIN}InviteCertificate": (self.invite, ad.InviteCertificateRequest),
             f"{_ADMIN}ApproveEnrolment": (self.approve, ad.ApproveEnrolmentRequest),
@@ -117,6 +120,7 @@ class SmallAdmin(RenewingGateway):
             roles=request.roles,
             system_name=request.system_name,
             must_change=True,
+            state=ad.Account.STATE_ACTIVE,
         )
         return ad.CreateAccountResponse(one_time_password=ONE_TIME)
 
@@ -125,6 +129,26 @@ class SmallAdmin(RenewingGateway):
         if request.account_name not in self.accounts:
             raise refuse(Reason.NOT_FOUND)
         return ad.ResetPasswordResponse(one_time_password=ONE_TIME)
+
+    def _account(self, request, token):
+        self._check(token)
+        if request.account_name not in self.accounts:
+            raise refuse(Reason.NOT_FOUND)
+        return self.accounts[request.account_name]
+
+    def set_roles(self, request, token):
+        found = self._account(request, token)
+        found.roles[:] = request.roles
+        return ad.SetAccountRolesResponse(account=found)
+
+    def set_account_state(self, request, token):
+        found = self._account(request, token)
+        found.state = request.state
+        return ad.SetAccountStateResponse(account=found)
+
+    def unlock(self, request, token):
+        self._account(request, token).locked = False
+        return ad.UnlockAccountResponse()
 
     def list_accounts(self, _request, token):
         self._check(token)

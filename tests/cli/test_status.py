@@ -27,6 +27,7 @@ def test_a_gateway_that_is_not_served(founded: Home, capsys) -> None:
     assert told["days_left"].keys() == {"root", "client-authority", "server"}
     assert 0 < told["crl_hours_left"] <= 24
     assert (told["crl_state"], told["crl_age_hours"]) == ("good", 0)
+    assert not [one for one in told["secrets_late"] if one["kind"] == "signer-key"]
 
 
 def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, capsys) -> None:
@@ -52,6 +53,22 @@ def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, cap
     assert english.splitlines()[1].startswith("!! ORIGIN IS WEAK")
     assert chinese.splitlines()[1].startswith("！！来源为弱")
     assert told["tunnels"].keys() == {"active", "overlapping", "due", "unused"}
+
+
+def test_who_is_late_is_told(founded: Home, capsys) -> None:
+    path = founded.policies / "rotation.toml"
+    before = path.read_text()
+    # Whatever its age, a key of a millionth of a day is late.
+    path.write_text(before.replace("signer_key_days = 1095.0", "signer_key_days = 0.000001"))
+    try:
+        told = json.loads(status(capsys, founded, "--json"))["secrets_late"]
+        english = status(capsys, founded, "--lang", "en")
+        chinese = status(capsys, founded, "--lang", "zh")
+    finally:
+        path.write_text(before)
+    assert ("signer-key", "replace") in [(one["kind"], one["step"]) for one in told]
+    assert "late: log signer's key log of host: replace (operator)" in english
+    assert "逾期" in chinese
 
 
 def test_another_users_gateway_is_refused(founded: Home, capsys, monkeypatch) -> None:

@@ -117,6 +117,8 @@ class SmallGateway:
     committed: Callable[[], None] | None = None
     audit_away: bool = False
     origin: str = "proven"
+    # Whether GetCheckpoint asks for the password again.
+    unconfirmed: bool = False
     certificate_warning_days: int = 0
     receipts_log: Log | None = None
     streams: int = 0
@@ -188,6 +190,7 @@ class SmallGateway:
                 self.change,
                 ident.ChangePasswordRequest,
             ),
+            "/gateway.v1.IdentityService/Confirm": (self.confirm, ident.ConfirmRequest),
             "/gateway.v1.IdentityService/WhoAmI": (self.who, ident.WhoAmIRequest),
             "/gateway.v1.IdentityService/Diagnose": (self.diagnose, ident.DiagnoseRequest),
             "/gateway.v1.AuditService/GetCheckpoint": (self.checkpoint, au.GetCheckpointRequest),
@@ -222,6 +225,13 @@ class SmallGateway:
         fresh, expires = self._issue()
         return ident.ChangePasswordResponse(access_token=fresh, expire_time=expires)
 
+    def confirm(self, request: ident.ConfirmRequest, token: str) -> Message:
+        self._check(token)
+        if request.password != PASSWORD:
+            raise refuse(Reason.LOGIN_FAILED)
+        self.unconfirmed = False
+        return ident.ConfirmResponse()
+
     def who(self, _request: ident.WhoAmIRequest, token: str) -> Message:
         self._check(token)
         return ident.WhoAmIResponse(
@@ -241,6 +251,8 @@ class SmallGateway:
 
     def checkpoint(self, _request: au.GetCheckpointRequest, token: str) -> Message:
         self._check(token)
+        if self.unconfirmed:
+            raise refuse(Reason.CONFIRMATION_NEEDED)
         if self.audit_away:
             raise refuse(Reason.AUDIT_DEGRADED, retry_after_s=0.01)
         self.log.append(secrets.token_bytes(8))

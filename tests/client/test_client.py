@@ -35,6 +35,15 @@ def test_a_call_whose_session_ended_is_made_again_with_a_new_one(tmp_path):
     assert play(tmp_path, scene).calls == ["Login", "GetCheckpoint", "Login", "GetCheckpoint"]
 
 
+def test_a_password_that_is_asked_for_again_is_given_and_the_call_goes_on(tmp_path):
+    async def scene(gateway, client, clock):
+        gateway.unconfirmed = True
+        assert (await client.call(client.audit.GetCheckpoint, v1.GetCheckpointRequest())).checkpoint
+
+    calls = ["Login", "GetCheckpoint", "Confirm", "GetCheckpoint"]
+    assert play(tmp_path, scene).calls == calls
+
+
 def test_another_refusal_is_raised(tmp_path):
     async def scene(gateway, client, clock):
         gateway.audit_away = True

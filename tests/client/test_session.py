@@ -139,3 +139,21 @@ def test_logging_out_forgets_the_token_also_when_the_gateway_does_not_know_it(tm
         assert not (tmp_path / "token.json").exists()
 
     play(tmp_path, scene)
+
+
+def test_the_password_is_given_again_where_somebody_knows_it(tmp_path):
+    async def scene(gateway, session, clock):
+        gateway.unconfirmed = True
+        ours = session()
+        await ours.login(Secret(PASSWORD))
+        with pytest.raises(Refusal) as raised:
+            await ours.confirm()
+        assert raised.value.reason is Reason.CONFIRMATION_NEEDED
+        with pytest.raises(Refusal) as raised:
+            await session(password=lambda: Secret("wrong")).confirm()
+        assert raised.value.reason is Reason.LOGIN_FAILED
+        assert gateway.unconfirmed
+        await session(password=lambda: Secret(PASSWORD)).confirm()
+        assert not gateway.unconfirmed
+
+    assert play(tmp_path, scene).calls == ["Login", "Confirm", "Confirm"]

@@ -297,7 +297,7 @@ def test_deadline_passes_while_the_method_works(province, case, monkeypatch):
         leaf = await watch.only_leaf()
         assert error.code == "DEADLINE_EXCEEDED"
         assert (leaf["decision"], leaf["reason"]) == ("error", "CANCELLED")
-        assert leaf["detail"] == {"cause": "deadline"}
+        assert leaf["detail"]["cause"] == "deadline"
 
     province.run(scenario(province.world))
 

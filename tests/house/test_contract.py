@@ -26,12 +26,25 @@ REQUIRED_CHILD = {
     "file_unit_code",
     "filed_date",
 }
-# A certificate alone is enough for the first three, a one-time code for the last.
-WITHOUT_TOKEN = {"Login", "Diagnose", "RenewCertificate", "Enrol"}
+# A certificate alone is enough for the first three, a one-time code for the fourth; break-glass is for accounts that open nothing.
+WITHOUT_TOKEN = {
+    "Login",
+    "Diagnose",
+    "RenewCertificate",
+    "Enrol",
+    "OpenBreakGlass",
+    "ConfirmBreakGlass",
+    "EnterBreakGlass",
+}
 CREDENTIALS = {
     "LoginRequest.password",
     "ChangePasswordRequest.old_password",
     "ChangePasswordRequest.new_password",
+    "RotateSecretRequest.old_secret",
+    "RotateSecretRequest.new_secret",
+    "ConfirmRequest.password",
+    "OpenBreakGlassRequest.sealed_credential",
+    "ConfirmBreakGlassRequest.secret_code",
 }
 
 
@@ -180,7 +193,17 @@ def test_there_are_no_maps(files):
 
 def test_a_changing_call_carries_a_request_id(files):
     """Asking and coming in change nothing that a retry could double."""
-    asking = ("Get", "List", "Search", "WhoAmI", "Diagnose", "Login", "Logout", "RefreshToken")
+    asking = (
+        "Get",
+        "List",
+        "Search",
+        "WhoAmI",
+        "Diagnose",
+        "Login",
+        "Logout",
+        "RefreshToken",
+        "Confirm",
+    )
     by_name = {
         f".gateway.v1.{full}": message for file in files for _, full, message in messages(file)
     }
@@ -202,7 +225,7 @@ def test_a_list_is_read_in_pages(files):
         assert answer["next_page_token"] == 2
 
 
-def test_credentials_stand_in_two_messages_only(files):
+def test_credentials_stand_in_three_messages_only(files):
     found = {
         f"{full}.{field.name}"
         for file in files

@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from gateway.clock import US_PER_S
-from gateway.errors import ExhaustedError, InvalidError, Reason, StaleError, UnauthenticatedError
+from gateway.errors import (
+    ExhaustedError,
+    InvalidError,
+    PreconditionError,
+    Reason,
+    StaleError,
+    UnauthenticatedError,
+)
 from gateway.identity import change
 from gateway.identity.principal import PasswordState
 from gateway.identity.rules import DAY_US
@@ -149,12 +156,18 @@ def test_of_two_changes_at_once_one_wins(conninfo) -> None:
     at_the_office(conninfo, scene)
 
 
-def test_an_expired_password_can_still_be_changed(conninfo) -> None:
+def test_an_expired_password_can_still_be_changed_until_its_grace_ends(conninfo) -> None:
     async def scene(office: Office) -> None:
         await office.settled()
-        office.clock.us += 400 * DAY_US
+        office.clock.us += 97 * DAY_US - 1
         grant = await office.log_in(NAME, GOOD)
         assert grant.password_state is PasswordState.EXPIRED
+        # In the session that was opened before, too: the right password does not help afterwards.
+        office.clock.us += 1
+        with pytest.raises(PreconditionError) as refused:
+            await office.change(grant, GOOD, BETTER)
+        assert refused.value.reason is Reason.PASSWORD_BLOCKED
+        office.clock.us -= 1
         assert (await office.change(grant, GOOD, BETTER)).password_state is PasswordState.CURRENT
 
     at_the_office(conninfo, scene)

@@ -39,6 +39,7 @@ def test_a_settled_account_is_current_then_warned_then_expired(conninfo) -> None
             (84, PasswordState.WARNED, 7),
             (89, PasswordState.WARNED, 1),
             (90, PasswordState.EXPIRED, None),
+            (96, PasswordState.EXPIRED, None),
         ):
             office.clock.us = START_US + day * DAY_US
             grant = await office.log_in("hub-upload", GOOD)
@@ -155,6 +156,7 @@ class _Changed:
 
     def __init__(self, tx, change: str) -> None:
         self._tx, self._change = tx, change
+        self.execute = tx.execute
 
     async def fetch_one(self, sql: str, parameters=()):
         row = list(await self._tx.fetch_one(sql, parameters))

@@ -107,16 +107,30 @@ def test_roles_come_from_the_account_not_from_the_token() -> None:
         (ACCOUNT, 75, PasswordState.CURRENT),
         (ACCOUNT, 76, PasswordState.WARNED),
         (ACCOUNT, 90, PasswordState.EXPIRED),
+        (ACCOUNT, 97, PasswordState.BLOCKED),
         (replace(ACCOUNT, must_change=True), 0, PasswordState.MUST_CHANGE),
         (replace(ACCOUNT, must_change=True), 91, PasswordState.MUST_CHANGE),
     ],
 )
 def test_password_states(account: Account, days: int, state: PasswordState) -> None:
     assert principal.password_state(account, PROFILE, START_US + days * DAY_US) is state
-    assert (
-        principal.password_state(account, PROFILE, START_US + days * DAY_US - 1)
-        is not PasswordState.EXPIRED
-    )
+
+
+@pytest.mark.parametrize(
+    ("days", "before", "then"),
+    [
+        (76, PasswordState.CURRENT, PasswordState.WARNED),
+        (90, PasswordState.WARNED, PasswordState.EXPIRED),
+        (97, PasswordState.EXPIRED, PasswordState.BLOCKED),
+    ],
+)
+def test_each_state_begins_at_its_microsecond(
+    days: int, before: PasswordState, then: PasswordState
+) -> None:
+    """Attack 95: -1, 0, +1."""
+    at_us = START_US + days * DAY_US
+    found = [principal.password_state(ACCOUNT, PROFILE, at_us + step) for step in (-1, 0, 1)]
+    assert found == [before, then, then]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +140,7 @@ def test_password_states(account: Account, days: int, state: PasswordState) -> N
         (PasswordState.WARNED, None),
         (PasswordState.EXPIRED, Reason.PASSWORD_EXPIRED),
         (PasswordState.MUST_CHANGE, Reason.PASSWORD_MUST_CHANGE),
+        (PasswordState.BLOCKED, Reason.PASSWORD_BLOCKED),
     ],
 )
 def test_a_password_that_is_not_current_restricts(
@@ -141,3 +156,38 @@ def test_a_password_that_is_not_current_restricts(
     with pytest.raises(PreconditionError) as refused:
         principal.require_password(who, expired_allowed=False)
     assert refused.value.reason is reason
+
+
+def test_only_a_system_within_its_grace_goes_on() -> None:
+    system = principal.establish(CLAIMS, STANDING, OVER, PROFILE, START_US)
+    officer = replace(system, subject=replace(system.subject, kind="officer"))
+    for who, state, goes_on in (
+        (system, PasswordState.EXPIRED, True),
+        (system, PasswordState.BLOCKED, False),
+        (system, PasswordState.MUST_CHANGE, False),
+        (officer, PasswordState.EXPIRED, False),
+    ):
+        asked = replace(who, password_state=state)
+        assert asked.system_in_grace is goes_on
+        if goes_on:
+            principal.require_password(asked, expired_allowed=False, grace_allowed=True)
+        else:
+            with pytest.raises(PreconditionError):
+                principal.require_password(asked, expired_allowed=False, grace_allowed=True)
+        with pytest.raises(PreconditionError):
+            principal.require_password(asked, expired_allowed=False)
+
+
+@pytest.mark.parametrize(
+    ("age_us", "holds"),
+    [(0, True), (300_000_000, True), (300_000_001, False), (-1, False), (START_US, False)],
+)
+def test_a_confirmation_holds_for_its_seconds(age_us: int, holds: bool) -> None:
+    confirmed = replace(SESSION, confirmed_us=START_US - age_us)
+    who = principal.establish(CLAIMS, Standing(confirmed, ACCOUNT), OVER, PROFILE, START_US)
+    if holds:
+        principal.require_confirmed(who, 300, START_US)
+        return
+    with pytest.raises(PreconditionError) as refused:
+        principal.require_confirmed(who, 300, START_US)
+    assert refused.value.reason is Reason.CONFIRMATION_NEEDED

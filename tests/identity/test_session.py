@@ -75,3 +75,23 @@ def test_a_session_goes_on_over_the_next_certificate_and_ends_when_it_would_have
         assert (second.created_us, second.expires_us) == (START_US + HOUR_US, first.expires_us)
 
     at_the_office(conninfo, scene)
+
+
+def test_a_confirmation_is_noted_in_a_session_that_stands(conninfo) -> None:
+    async def scene(office: Office) -> None:
+        await office.open_account()
+        async with office.database.transaction() as tx:
+            made = await session.create(tx, "140100", "hub-upload", bytes(32), LIMITS, START_US)
+            assert made.confirmed_us == START_US
+            assert await session.confirm(tx, made.sid, START_US + 7)
+            found = await session.read(tx, made.sid)
+            assert found is not None
+            assert found.confirmed_us == START_US + 7
+            # The session of the next certificate is confirmed as this one was, not anew.
+            following = await session.follow(tx, found, bytes(32), START_US + 9)
+            assert following.confirmed_us == START_US + 7
+            assert await session.read(tx, following.sid) == following
+            await session.end(tx, made.sid, START_US + 10)
+            assert not await session.confirm(tx, made.sid, START_US + 11)
+
+    at_the_office(conninfo, scene)

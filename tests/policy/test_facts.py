@@ -62,4 +62,5 @@ def test_the_request_is_structured_so_that_no_id_breaks_out_of_it() -> None:
     assert json.loads(str(asked["context"])) == {
         "passwordCurrent": True,
         "weakOriginAllowed": False,
+        "systemInGrace": False,
     }

@@ -39,7 +39,8 @@ def service(**given):
         ({"audit_kind": ""}, "must be given"),
         ({"max_bytes": 0}, "must be given"),
         ({"roles": [options_pb2.ROLE_UNSPECIFIED]}, "must be given"),
-        ({"roles": [options_pb2.ROLE_ADMIN], "needs_token": False}, "roles without a token"),
+        ({"roles": [options_pb2.ROLE_ADMIN], "needs_token": False}, "without a token"),
+        ({"confirmed_within_s": 300, "needs_token": False}, "without a token"),
         ({"streams": (True, False)}, "streams one way only"),
         ({"streams": (False, True)}, "streams one way only"),
     ],
@@ -70,7 +71,7 @@ def test_every_rpc_of_the_contract_stands_at_one_door():
         method for door in LISTENERS for method in doors.rpcs(door) if "grpc.health" not in method
     ]
     assert len(methods) == len(set(methods))
-    assert len(methods) == 7 + 1 + 3 + 19 + 4
+    assert len(methods) == 8 + 6 + 1 + 3 + 23 + 4
 
 
 def test_a_hard_limit_four_times_the_largest_message():

@@ -14,15 +14,23 @@ from gateway.clock import US_PER_S
 from gateway.link.connection import abstract_address
 from gateway.pki.defect import RANKED
 from gateway.store import roles
+from gateway.v1 import admin_service_pb2 as admin_v1
 from gateway.v1 import identity_service_pb2 as identity
+from gateway.v1 import upload_service_pb2 as upload_v1
 from gateway.vpn.origin import Origin
 from tests.coverage.rpcs import WHOAMI, Watch, a_batch, eventually, new_id, refused
 from tests.papers import new_key, request_for
 from tests.people import newcomer
-from tests.world import COUNTY, OTHER_CITY, SECOND_COUNTY, RefusedError, relay
+from tests.world import CITY, COUNTY, OTHER_CITY, PASSWORD, SECOND_COUNTY, RefusedError, relay
 
 DIAGNOSE = "/gateway.v1.IdentityService/Diagnose"
 CHECK = "/grpc.health.v1.Health/Check"
+CONFIRM = "/gateway.v1.IdentityService/Confirm"
+REFRESH = "/gateway.v1.IdentityService/RefreshToken"
+LOGOUT = "/gateway.v1.IdentityService/Logout"
+QUARANTINE = "/gateway.v1.UploadService/ListQuarantine"
+ACCOUNTS = "/gateway.v1.AdminService/ListAccounts"
+SET_ROLES = "/gateway.v1.AdminService/SetAccountRoles"
 
 
 async def whoami(world, token, **found):
@@ -379,9 +387,9 @@ def test_5_a_token_of_an_earlier_epoch(province, column):
     ("change", "reason"),
     [
         ("must_change = true", "PASSWORD_MUST_CHANGE"),
-        ("password_expires_us = password_set_us + 1", "PASSWORD_EXPIRED"),
+        ("password_expires_us = password_set_us - 864000000000", "PASSWORD_BLOCKED"),
     ],
-    ids=["must-change", "expired"],
+    ids=["must-change", "blocked"],
 )
 def test_6_a_password_that_must_be_changed(province, change, reason):
     async def work(world):
@@ -392,7 +400,7 @@ def test_6_a_password_that_must_be_changed(province, change, reason):
         leaf = await expect(world, reason, upload, "FAILED_PRECONDITION")
         assert leaf["account"] == "uploader"
         answer = identity.WhoAmIResponse.FromString(await whoami(world, token))
-        assert answer.password_state in (3, 4)
+        assert answer.password_state in (4, 5)
         world.sql(
             "UPDATE gateway.account SET must_change = false, password_expires_us = created_us + %s"
             " WHERE organisation = %s",
@@ -401,6 +409,64 @@ def test_6_a_password_that_must_be_changed(province, change, reason):
         )
         world.clock.turn(seconds=0.3)
         await whoami(world, token)
+
+    scenario(province, work)
+
+
+def test_6_within_its_grace_a_system_uploads_and_a_person_only_changes(province):
+    async def work(world):
+        county, admin = world.county, world.city_admin
+        ended = "UPDATE gateway.account SET password_expires_us = %s WHERE organisation IN (%s, %s)"
+        world.sql(ended, world.clock.now_us() - 1, COUNTY, CITY)
+        world.clock.turn(seconds=0.3)
+        try:
+            token = await world.login(county)
+            assert await world.upload(county, token, a_batch(world, county).SerializeToString())
+            listed = world.call(county, QUARANTINE, upload_v1.ListQuarantineRequest(), token=token)
+            await expect(world, "PASSWORD_EXPIRED", listed, "FAILED_PRECONDITION")
+            token = await world.login(admin)
+            call = world.call(admin, ACCOUNTS, admin_v1.ListAccountsRequest(), token=token)
+            await expect(world, "PASSWORD_EXPIRED", call, "FAILED_PRECONDITION")
+            for allowed in (WHOAMI, REFRESH, LOGOUT):
+                await world.call(admin, allowed, b"", token=token)
+        finally:
+            back = "UPDATE gateway.account SET password_expires_us = created_us + 7603200000000"
+            world.sql(back)
+            world.clock.turn(seconds=0.3)
+        await world.call(admin, ACCOUNTS, b"", token=await world.login(admin))
+
+    scenario(province, work)
+
+
+def test_8_what_weighs_needs_the_password_of_the_last_five_minutes(province):
+    """At the microsecond; and the moment it is confirmed at one door, the other knows."""
+
+    async def work(world):
+        admin = world.city_admin
+        token = await world.login(admin)
+        request = admin_v1.SetAccountRolesRequest(
+            request_id=new_id(),
+            organisation_code=COUNTY,
+            account_name="uploader",
+            roles=[1],
+            reason="as before",
+        )
+
+        def weigh():
+            return world.call(admin, SET_ROLES, request, token=token)
+
+        await weigh()
+        world.clock.turn(seconds=301)
+        leaf = await expect(world, "CONFIRMATION_NEEDED", weigh(), "FAILED_PRECONDITION")
+        assert leaf["kind"] == "admin.account.roles"
+        # What does not weigh is not asked.
+        await world.call(admin, ACCOUNTS, admin_v1.ListAccountsRequest(), token=token)
+        wrong = identity.ConfirmRequest(password=PASSWORD + "x")
+        await expect(world, "LOGIN_FAILED", world.call(admin, CONFIRM, wrong, token=token))
+        await expect(world, "CONFIRMATION_NEEDED", weigh())
+        await world.call(admin, CONFIRM, identity.ConfirmRequest(password=PASSWORD), token=token)
+        await weigh()
+        world.clock.turn(seconds=-301)
 
     scenario(province, work)
 

@@ -89,6 +89,7 @@ def test_nothing_asked_is_nothing_allowed():
             roles=frozenset({"admin"}),
             origin=SimpleNamespace(strength="weak"),
             password_state=SimpleNamespace(restricted=False),
+            system_in_grace=False,
         ),
         note=lambda **fields: noted.update(fields),
         permitted=False,

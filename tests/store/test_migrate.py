@@ -1,7 +1,9 @@
 import psycopg
 import pytest
+from alembic import command
 from psycopg.conninfo import make_conninfo
 
+from gateway.config.settings import Settings
 from gateway.store import roles, versions
 from gateway.store.embedded import Cluster
 from gateway.store.errors import StoreAwayError
@@ -17,9 +19,9 @@ class Raw:
 
 
 def test_a_migrated_database_is_at_the_newest_version(conninfo) -> None:
-    assert versions.current(conninfo("owner")) == versions.newest() == "0004"
+    assert versions.current(conninfo("owner")) == versions.newest() == "0008"
     migrate(conninfo("owner"))
-    assert versions.current(conninfo("owner")) == "0004"
+    assert versions.current(conninfo("owner")) == "0008"
 
 
 def test_an_empty_database_has_no_version(cluster: Cluster) -> None:
@@ -54,3 +56,47 @@ def test_a_failed_migration_leaves_nothing(cluster: Cluster, monkeypatch) -> Non
 def test_a_database_that_is_away_is_said_so() -> None:
     with pytest.raises(StoreAwayError):
         migrate("host=/nonexistent dbname=gateway")
+
+
+def test_accounts_of_before_0006_keep_their_last_login_and_sessions_ask_for_the_password(
+    cluster: Cluster, monkeypatch
+) -> None:
+    """What ran under the version before is not disabled for want of a column."""
+    with psycopg.connect(cluster.superuser(), autocommit=True) as connection:
+        roles.create_database(connection, "before0006")
+    with psycopg.connect(cluster.superuser("before0006")) as connection:
+        roles.create_schema(connection)
+    target = roles.conninfo(cluster.home, Settings(), "owner")
+    target = make_conninfo(target, dbname="before0006")
+    upgrade = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _: upgrade(config, "0005"))
+        migrate(target)
+    assert versions.current(target) == "0005"
+    with psycopg.connect(target) as connection:
+        connection.execute(
+            "INSERT INTO gateway.organisation (code, name, kind, parent, created_us)"
+            " VALUES ('140000', 'province', 1, NULL, 1)"
+        )
+        for name in ("used", "never"):
+            connection.execute(
+                "INSERT INTO gateway.account (organisation, name, roles, subject_kind, subject_name,"
+                " password_hash, password_set_us, password_expires_us, must_change, created_us)"
+                " VALUES ('140000', %s, '{admin}', 'officer', 'a', 'x', 1, 1, false, 5)",
+                (name,),
+            )
+        for sid, created_us in ((b"a" * 16, 7), (b"b" * 16, 9)):
+            connection.execute(
+                "INSERT INTO gateway.session (sid, organisation, account, certificate_sha256,"
+                " created_us, last_seen_us, expires_us)"
+                " VALUES (%s, '140000', 'used', %s, %s, 1, 1)",
+                (sid, bytes(32), created_us),
+            )
+    migrate(target)
+    with psycopg.connect(target) as connection:
+        accounts = "SELECT name, last_login_us, active_since_us, state FROM gateway.account"
+        assert sorted(connection.execute(accounts).fetchall()) == [
+            ("never", None, 0, 1),
+            ("used", 9, 0, 1),
+        ]
+        assert set(connection.execute("SELECT confirmed_us FROM gateway.session")) == {(0,)}

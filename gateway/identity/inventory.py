@@ -1,0 +1,123 @@
+"""The secrets that lie in the files of a HOME, and how that differs from what the table knows.
+
+So a HOME of an older version gets its rows, and a database that was restored learns what was made
+since. When a file was made its time of change tells, where nobody wrote it down.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.clock import US_PER_S
+from gateway.config.home import Home
+from gateway.identity import keys, token_rotation
+from gateway.identity.lives import HOST, Kept
+from gateway.identity.rotation import Kind, Secret
+from gateway.store import roles
+
+# What the keys of each kind serve: `name` of their rows.
+TOKENS = "tokens"
+LOG = "log"
+BLIND_INDEX = "blind-index"
+SUPERUSER = "superuser"
+_NS_PER_US = 1_000_000_000 // US_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What table and files do not agree on.
+
+    `unknown` are keys that the table lacks, numbered after those of their name; `surprising` of
+    them those whose name it knew by other keys; `missing` are rows whose key is gone.
+    """
+
+    unknown: tuple[Kept, ...]
+    surprising: tuple[Kept, ...]
+    missing: tuple[Kept, ...]
+
+
+def found(home: Home) -> list[Kept]:
+    """Return every secret in the files; raises KeyFileError, OSError, ValueError.
+
+    Their generations are all 1: the table counts them.
+    """
+    return [
+        *_token_keys(home),
+        _file("signer-key", LOG, home.log_key, _digest(home.log_key.read_bytes())),
+        *_sealing_keys(home),
+        _file("index-key", BLIND_INDEX, home.secrets("intake") / "blind-index.key"),
+        *_database_passwords(home),
+    ]
+
+
+def compare(lying: Sequence[Kept], known: Sequence[Kept]) -> Difference:
+    """Return how the files (`found`) and the table (`secret_rows.in_force`) differ."""
+    there, rows = {_which(one) for one in lying}, {_which(one) for one in known}
+    last: dict[tuple[str, str], int] = {}
+    for one in known:
+        place = _place(one)
+        last[place] = max(last.get(place, 0), one.secret.generation)
+    unknown, surprising = [], []
+    for one in lying:
+        if _which(one) not in rows:
+            generation = last[_place(one)] = last.get(_place(one), 0) + 1
+            entered = replace(one, secret=replace(one.secret, generation=generation))
+            unknown.append(entered)
+            if _place(one) in {_place(other) for other in known}:
+                surprising.append(entered)
+    missing = tuple(one for one in known if _which(one) not in there)
+    return Difference(tuple(unknown), tuple(surprising), missing)
+
+
+def _place(kept: Kept) -> tuple[str, str]:
+    return kept.secret.kind, kept.secret.name
+
+
+def _which(kept: Kept) -> tuple[str, str, str]:
+    return kept.secret.kind, kept.secret.name, kept.secret.key_id
+
+
+def _token_keys(home: Home) -> Iterator[Kept]:
+    """Return those that were followed, the one that signs, the one that waits."""
+    files, folder = token_rotation.read(home), home.secrets("identity")
+    current = _file("token-key", TOKENS, folder / keys.PRIVATE_FILE, files.current)
+    since_us = current.made_us
+    for kid in sorted(files.published - {files.current, files.waiting}):
+        followed = _file("token-key", TOKENS, home.token_keys, kid)
+        # The file of the one that signs is as old as its use: when the one before was replaced.
+        yield replace(followed, used_us=followed.made_us, replaced_us=since_us)
+    yield replace(current, used_us=since_us)
+    if files.waiting in files.published:
+        yield _file("token-key", TOKENS, home.token_keys, files.waiting or "")
+
+
+def _sealing_keys(home: Home) -> Iterator[Kept]:
+    try:
+        listed = json.loads(home.seal_keys.read_bytes())["recipients"]
+        keys_of_uses = [(str(entry["use"]), str(entry["key_id"])) for entry in listed]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{home.seal_keys}: not a list of sealing recipients") from error
+    newest = dict(keys_of_uses)
+    for use, key_id in keys_of_uses:
+        one = _file("sealing-key", use, home.seal_keys, key_id)
+        followed = newest[use] != key_id
+        yield replace(one, replaced_us=one.made_us) if followed else one
+
+
+def _database_passwords(home: Home) -> Iterator[Kept]:
+    for role in (*roles.ROLES, SUPERUSER):
+        path = home.password_file(role)
+        # The superuser's is here where the database is ours.
+        if path.exists():
+            yield _file("database-password", role, path)
+
+
+def _file(kind: Kind, name: str, path: Path, key_id: str = "") -> Kept:
+    made_us = path.stat().st_mtime_ns // _NS_PER_US
+    return Kept(Secret(kind, name, HOST, key_id=key_id), made_us)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,47 @@
+import shutil
+
+import pytest
+
+from gateway.config.policies import load_policies, shipped
+from gateway.config.rotation import load_rotation_rules
+from gateway.config.strict import SettingsError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return shutil.copy(shipped("policies") / "rotation.toml", tmp_path / "rotation.toml")
+
+
+def test_the_shipped_rules_load_and_stand_among_the_policies(path) -> None:
+    rules = load_rotation_rules(path)
+    assert (rules.token_keys.sign_days, rules.token_keys.publish_hours) == (30, 24)
+    assert rules.token_keys.verify_hours == 1
+    assert load_policies(shipped("policies")).rotation == rules
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("publish_hours = 24.0", "publish_hours = 23.9", "token_keys.publish_hours: a day or more"),
+        ("sign_days = 30.0", "sign_days = 1.0", "token_keys.publish_hours: a day or more"),
+        ("sign_days = 30.0", "sign_days = inf", "token_keys.sign_days: a century"),
+        ("sign_days = 30.0", "sign_days = nan", "token_keys.sign_days: a century"),
+        ("verify_hours = 1.0", "verify_hours = 0.9", "token_keys.verify_hours: an hour"),
+        ("verify_hours = 1.0", "verify_hours = 24.0", "token_keys.verify_hours: an hour"),
+        ("sealing_key_days = 365.0", "sealing_key_days = -1", "ages.sealing_key_days: not"),
+        ("index_key_days = 0.0", "", "ages.index_key_days: missing"),
+        ("[30, 14, 7, 1]", "[]", "engine.warning_days: days above 0"),
+        ("[30, 14, 7, 1]", "[30, 0]", "engine.warning_days: days above 0"),
+        ("[30, 14, 7, 1]", "[7, 14]", "engine.warning_days: longest first"),
+        ("[30, 14, 7, 1]", "[7, 7]", "engine.warning_days: longest first"),
+        ("late_hours = 2.0", "late_hours = 0", "engine.late_hours: above 0"),
+        ("alarm_failures = 2", "alarm_failures = 0", "engine.alarm_failures: above 0"),
+        ("alarm_failures = 2", "alarms = 2", "engine.alarms: unknown key"),
+    ],
+)
+def test_a_wrong_number_is_named(path, old, new, complaint) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(SettingsError, match=complaint.replace(".", r"\.")):
+        load_rotation_rules(path)
