@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from gateway.errors import Reason, refuse
 from gateway.v1 import admin_service_pb2 as ad
 from gateway.v1 import break_glass_service_pb2 as pb
+from gateway.v1 import identity_service_pb2 as ident
 from tests.cli.small_admin import SmallAdmin
 from tests.client.renewing_gateway import stamp
 
@@ -21,6 +22,7 @@ class SmallGlass(SmallAdmin):
     opened: list[pb.OpenBreakGlassRequest] = field(default_factory=list)
     confirmed: int = 0
     state: str = "sealed"
+    notice: ident.BreakGlassNotice | None = None
 
     def methods(self):
         return {
@@ -33,6 +35,12 @@ class SmallGlass(SmallAdmin):
             SERVICE + "CloseBreakGlass": (self.close, pb.CloseBreakGlassRequest),
             "/gateway.v1.AdminService/GetBreakGlass": (self.show, ad.GetBreakGlassRequest),
         }
+
+    def login(self, request, token):
+        answer = super().login(request, token)
+        if self.notice is not None:
+            answer.break_glass.CopyFrom(self.notice)
+        return answer
 
     def seal(self, request, token):
         self._check(token)

@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.v1 import identity_service_pb2 as ident
 from tests.cli.small_admin import served
 from tests.small_glass import CODE, OPENING, TEXTS, SmallGlass
 
@@ -89,3 +90,19 @@ def test_show_tells_how_it_stands_and_what_was_done(small, told, said, state):
     english = said("break-glass", "show")
     assert ("seal anew" in english) == (state == "void")
     assert ("never was a drill" in english) == (state == "never-sealed")
+
+
+@pytest.mark.parametrize("drill", [False, True])
+@pytest.mark.parametrize("state", ["waiting", "open", "over"])
+def test_an_officers_login_tells_of_it_loudly(small, said, tmp_path, state, drill):
+    words = ("login", "--password-file", str(tmp_path / "password.txt"))
+    assert "break-glass" not in said(*words).lower()
+    small.notice = ident.BreakGlassNotice(
+        opening_id=OPENING, opener_name="wang", ticket="OPS-9", drill=drill, state=state
+    )
+    for lang in ("en", "zh"):
+        text = said(*words, lang=lang)
+        assert "wang" in text
+        assert "OPS-9" in text
+        assert ("!!!" in text) is not drill
+        assert "client." not in text
