@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.audit.event import Event
+from gateway.identity import breakglass_rows as rows
 from gateway.services.break_glass_service import RunningOut
 from gateway.v1 import break_glass_service_pb2 as pb
 from gateway.v1 import identity_service_pb2 as identity
@@ -152,6 +153,35 @@ def test_what_runs_out_is_told_of_once(province):
             assert leaf["detail"]["alert"] == "break-glass"
 
     province.run(work(province.world))
+
+
+def test_what_is_closed_at_the_same_moment_is_not_told_of_again(province, monkeypatch):
+    """The duty saw it a moment ago; by the time it writes, an officer's hand was there."""
+
+    async def work(world):
+        duty = running_out(world)
+        sealed = await seal(world)
+        opening = await sealed.open()
+        [seen] = [one for one in await all_unended(world) if one.id == opening]
+        world.clock.turn(seconds=15 * 60)
+        assert await duty.look(Event(door="identity")) == 1
+
+        async def stale(_tx):
+            return [seen]
+
+        monkeypatch.setattr(rows, "unended", stale)
+        begin = world.size()
+        assert await duty.look(Event(door="identity")) == 0
+        assert [one["decision"] for one in world.leaves(begin)] == ["deny"]
+
+    province.run(work(province.world))
+
+
+async def all_unended(world):
+    """What the duty would find."""
+    database = running_out(world)._desk.database
+    async with database.transaction() as tx:
+        return await rows.unended(tx)
 
 
 def test_every_officer_is_told_at_the_next_login_until_it_is_sealed_anew(province):
