@@ -118,8 +118,14 @@ async def explained(output: Output, client: Client, refusal: Refusal) -> Excepti
 
 
 async def warn(output: Output, client: Client) -> None:
-    """Tell, once the work is done, what could not be renewed again and again."""
+    """Tell, once the work is done, what could not be renewed, and of break-glass after a login."""
     await client.settled()
+    glass = client.session.break_glass
+    if glass is not None:
+        until = iso(glass.end_time.ToMicroseconds())
+        about = {"opener": glass.opener_name, "ticket": glass.ticket, "until": until}
+        kind = "drill-" if glass.drill else ""
+        output.say(f"client.break-glass-{kind}{glass.state}", **about)
     with contextlib.suppress(OSError, ValueError):
         own = client.own_secret.kept
         if own is not None and own.failing():

@@ -110,7 +110,6 @@ def tunnel_gauges(registry: CollectorRegistry, stands: tuple[Stand, ...], now_us
 
 def lives(registry: CollectorRegistry, report: Report) -> None:
     """Add the gauges of every secret, by kind; without the database of those on disk."""
-
     oldest = _gauge(
         registry, "secret_age_seconds", "Age of the oldest secret of a kind.", ("kind",)
     )

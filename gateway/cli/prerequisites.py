@@ -147,7 +147,7 @@ def _of_folders(home: Home) -> Iterator[Finding]:
             yield Finding("folder", "bad", {"path": one.path, "mode": f"{wanted:o}"})
     for path in sorted((home.root / "secrets").rglob("*")):
         if path.is_file() and path.stat().st_mode & 0o077:
-            yield Finding("own-secret", "bad", {"path": path})
+            yield Finding("secret", "bad", {"path": path})
     yield Finding("separation", "good" if apart else "note")
 
 

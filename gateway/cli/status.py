@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import rotation, standing, tunnel_standing
+from gateway.cli import rotation, sealed, standing, tunnel_standing
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.standing import DAY_US, HOUR_US, Held
 from gateway.clock import SYSTEM, iso
@@ -23,6 +23,7 @@ from gateway.config.policies import (
     load_tunnel_rules,
 )
 from gateway.config.settings import Settings
+from gateway.identity import rules
 from gateway.pki.register import Bearer
 from gateway.store import roles, versions
 from gateway.store.database import Database, StoreAwayError
@@ -113,6 +114,8 @@ class Report:
         if isinstance(database, Mapping):
             told.append(output.text(f"status.database-{database['state']}", **database))
             told += _attention(output, database)
+            glass = database.get("break_glass")
+            told += sealed.lines(output, glass) if isinstance(glass, Mapping) else []
         return told + [_late(output, one) for one in _each(document, "secrets_late")]
 
     def _days_left(self) -> dict[str, int]:
@@ -146,6 +149,7 @@ class Report:
         except StoreAwayError:
             return {"state": "away"}
         soon = self.now_us + SOON_DAYS * DAY_US
+        limits = rules.load(self.home.policies / "passwords.toml").break_glass
         try:
             async with database.transaction() as tx:
                 log = await tx.fetch_one(_LOG) or (0, 0)
@@ -153,6 +157,7 @@ class Report:
                 accounts = await tx.fetch_one(_PASSWORDS, [self.now_us])
                 found = await standing.registered(tx, self._rules, self.now_us)
                 stands = await tunnel_standing.read(tx, self._tunnel_rules, self.now_us)
+                glass = await sealed.read(tx, limits, self.now_us)
         finally:
             await database.close()
         valid, ending, revoked = certificates or (0, 0, 0)
@@ -174,6 +179,7 @@ class Report:
             "passwords_expired": expired,
             "passwords_one_time": one_time,
             "oldest_password_days": (self.now_us - oldest) // DAY_US if oldest else 0,
+            "break_glass": glass,
         }
 
 

@@ -1,4 +1,4 @@
-"""Break-glass from an officer's side: sealing, codes, opening, confirming, the session that repairs.
+"""Break-glass from an officer's side: sealing, codes, opening, confirming, the session it gives.
 
 What opens it needs no session of ours: only the certificate. What it answers with is kept in the
 profile like a login's token, so that every other command of the profile works with it, and is

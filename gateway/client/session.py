@@ -54,6 +54,8 @@ class Session:
         self._stub = IdentityServiceStub(channels.to("identity"))
         self._token = self._stored()
         self._renewing = asyncio.Lock()
+        # What a login told of break-glass, for an officer to be told of.
+        self.break_glass: v1.BreakGlassNotice | None = None
         # Logs in by a secret that the client keeps (`own_secret`), None where it keeps none.
         self.own: Callable[[], Awaitable[v1.LoginResponse | None]] | None = None
 
@@ -70,6 +72,7 @@ class Session:
         """Open a session; raises the refusal (LOGIN_FAILED has one text for every cause)."""
         request = v1.LoginRequest(account_name=self.profile.remote.account, password=password.value)
         response = await self._channels.call(self._stub.Login, request)
+        self.break_glass = response.break_glass if response.HasField("break_glass") else None
         self._keep(response.access_token, response.expire_time.ToMicroseconds())
         return response
 

@@ -203,10 +203,14 @@ async def run_out(tx: Transaction, found: Opening, limits: BreakGlassLimits, now
 
 
 async def unrepaired(tx: Transaction, organisation: str) -> Opening | None:
-    """Return what was opened and not sealed anew since, for everybody to be told of."""
+    """Return what was opened and not sealed anew since, for every officer to be told of.
+
+    An envelope that only waits, or waited in vain, is told of too: it was opened.
+    """
     sealing = await rows.newest(tx, organisation)
     found = [] if sealing is None else await rows.openings(tx, sealing.id)
-    return next((one for one in found if one.opened_us is not None), None)
+    opened = [one for one in found if one.opened_us is not None]
+    return next(iter(opened or reversed(found)), None)
 
 
 def standing(

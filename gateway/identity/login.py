@@ -111,7 +111,8 @@ async def prove(desk: Desk, who: Caller, password: str) -> Proof:
             bound = found if found is not None and _bound(found.account, who.subject) else None
             if locked and not (bound is not None and await _is_last(desk, tx, bound.account)):
                 raise refuse(Reason.LOGIN_LOCKED)
-            other = None if bound is None else await service_secrets.read(tx, bound.account)
+            # Whether there is one or not, the same is asked.
+            other = await service_secrets.read(tx, who.subject.organisation, who.account)
         proof = await _proven(desk, who, (bound, other), password)
         if proof is None:
             async with desk.database.transaction() as tx:

@@ -46,7 +46,7 @@ async def prepare(desk: Desk, who: Principal, brought: Secrets) -> Rotation:
     """
     proof = await prove(desk, again(who), brought.old)
     async with desk.database.transaction() as tx:
-        other = await service_secrets.read(tx, proof.credential.account)
+        other = await service_secrets.read(tx, who.organisation, who.account)
     if other is not None and other.request_id == brought.request_id:
         await _require_same(desk, proof.credential, other, brought.new)
         if other.former or other.opens(desk.clock.now_us()):
@@ -71,7 +71,7 @@ async def apply(desk: Desk, tx: Transaction, rotation: Rotation) -> int:
     account = rotation.credential.account
     await service_secrets.hold(tx, account)
     fresh = await accounts.read(tx, account.organisation, account.name)
-    other = await service_secrets.read(tx, account)
+    other = await service_secrets.read(tx, account.organisation, account.name)
     if rotation.new_hash is None and rotation.other is not None:
         if other is None or other.request_id != rotation.request_id:
             raise refuse(Reason.REVISION_STALE)

@@ -66,9 +66,9 @@ class Other:
         return now_us < self.ends_us
 
 
-async def read(tx: Transaction, account: Account) -> Other | None:
-    """Return the account's other secret, None where there is none."""
-    row = await tx.fetch_one(_READ, (account.organisation, account.name))
+async def read(tx: Transaction, organisation: str, name: str) -> Other | None:
+    """Return the other secret of an account, None where there is none."""
+    row = await tx.fetch_one(_READ, (organisation, name))
     return None if row is None else Other(*row)
 
 
@@ -125,7 +125,7 @@ async def redeem(
     text = held.password_hash if shown is None else shown.hash
     if text == fresh.password_hash:
         return fresh.account, NEVER_US
-    other = await read(tx, fresh.account)
+    other = await read(tx, account.organisation, account.name)
     if other is None or other.hash != text or not other.opens(now_us):
         raise refuse(Reason.LOGIN_FAILED)
     if other.former:

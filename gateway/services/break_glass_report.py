@@ -7,7 +7,7 @@ that did; only the leaves of an opening's own session are, never another's.
 
 from collections.abc import Mapping
 
-from gateway.audit.search import Filters, search
+from gateway.audit.search import PAGE_MAX, Filters, Found, search
 from gateway.clock import Clock
 from gateway.errors import Reason, refuse
 from gateway.identity import breakglass
@@ -20,8 +20,6 @@ from gateway.store.database import Database, Transaction
 from gateway.tlog import leaf
 from gateway.v1 import admin_service_pb2 as pb
 
-# More than a session of an hour can do at the pace that one account is let.
-_MOST = 1_000
 _SESSIONS = "SELECT encode(sid, 'hex') FROM gateway.session WHERE opening = %s"
 _TARGETS = (
     "target_organisation",
@@ -62,14 +60,16 @@ class BreakGlassReport:
                     for name, has in await rows.officers(tx, sealing.id)
                 ],
                 unspent_envelopes=await rows.unspent(tx, sealing.id),
-                openings=[await self._opening(tx, one) for one in found],
+                openings=[await self._opening(tx, organisation, one) for one in found],
             )
             drilled_us = await rows.last_drill_us(tx, organisation)
         if drilled_us is not None:
             answer.last_drill_time.CopyFrom(timestamp(drilled_us))
         return answer
 
-    async def _opening(self, tx: Transaction, one: Opening) -> pb.GetBreakGlassResponse.Opening:
+    async def _opening(
+        self, tx: Transaction, organisation: str, one: Opening
+    ) -> pb.GetBreakGlassResponse.Opening:
         told = pb.GetBreakGlassResponse.Opening(
             opening_id=one.id,
             envelope=one.envelope,
@@ -83,11 +83,11 @@ class BreakGlassReport:
         )
         if one.opened_us is not None:
             told.open_time.CopyFrom(timestamp(one.opened_us))
-            told.acts.extend(await self._acts(tx, one, one.opened_us))
+            told.acts.extend(await self._acts(tx, organisation, one, one.opened_us))
         return told
 
     async def _acts(
-        self, tx: Transaction, one: Opening, opened_us: int
+        self, tx: Transaction, organisation: str, one: Opening, opened_us: int
     ) -> list[pb.GetBreakGlassResponse.Act]:
         """Return what the sessions of an opening did or were refused, oldest first.
 
@@ -95,10 +95,20 @@ class BreakGlassReport:
         """
         sessions = {row[0] for row in await tx.fetch(_SESSIONS, (one.id,))}
         until_us = one.until_us(self._limits) + MINUTE_US
-        filters = Filters(from_us=opened_us, until_us=until_us)
-        found = await search(tx, filters, limit=_MOST)
+        filters = Filters(from_us=opened_us, until_us=until_us, organisation=organisation)
+        found = await _all(tx, filters)
         acts = [(each.index, leaf.parse(each.leaf)) for each in reversed(found)]
         return [_act(index, each) for index, each in acts if each.get("session") in sessions]
+
+
+async def _all(tx: Transaction, filters: Filters) -> list[Found]:
+    """Return everything that is found, newest first: the province's own calls of an hour."""
+    found: list[Found] = []
+    while True:
+        page = await search(tx, filters, before=found[-1].index if found else None, limit=PAGE_MAX)
+        found += page
+        if len(page) < PAGE_MAX:
+            return found
 
 
 def _act(index: int, found: Mapping[str, object]) -> pb.GetBreakGlassResponse.Act:

@@ -9,7 +9,7 @@ import re
 
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
-from gateway.errors import Reason, refuse
+from gateway.errors import Reason, StaleError, refuse
 from gateway.identity import breakglass, breakglass_secrets
 from gateway.identity import breakglass_rows as rows
 from gateway.identity.breakglass import OFFICERS, Why
@@ -159,9 +159,14 @@ class RunningOut:
         async with self._desk.database.transaction() as tx:
             found = await rows.unended(tx)
         over = [one for one in found if one.stage(limits, now_us) == "over"]
+        done = 0
         for one in over:
-            await self._end(one, base)
-        return len(over)
+            try:
+                await self._end(one, base)
+            except StaleError:  # somebody closed it, or sealed anew, a moment before
+                continue
+            done += 1
+        return done
 
     async def _end(self, one: Opening, base: Event) -> None:
         """End a session that ran out, or an opening that nobody confirmed in time."""

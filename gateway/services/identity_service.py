@@ -7,7 +7,8 @@ The work is `identity`'s; here messages become values and back.
 from gateway.audit.event import Event
 from gateway.config.policies import RenewalRules
 from gateway.errors import REASONS, Reason, refuse
-from gateway.identity import change, login, secret_change, service_secrets
+from gateway.identity import breakglass, change, login, roles, secret_change, service_secrets
+from gateway.identity.accounts import Account
 from gateway.identity.login import Desk, Grant
 from gateway.identity.secret_change import Secrets
 from gateway.pki import authorities, renewal
@@ -55,6 +56,7 @@ class IdentityService:
             password_state=_state(grant),
             password_expire_time=timestamp(grant.password_expires_us),
             secret_window=None if window is None else certificates.window(window),
+            break_glass=await self._notice(grant.account),
         )
 
     async def RefreshToken(
@@ -152,6 +154,24 @@ class IdentityService:
             gateway_time=timestamp(now_us),
             tunnel_organisation_code=link.origin.organisation,
             origin_strength=link.origin.strength,
+        )
+
+    async def _notice(self, account: Account) -> pb.BreakGlassNotice | None:
+        """Return what an officer is to know of break-glass; nothing for anybody else."""
+        if not {roles.ADMIN, roles.SECURITY_OFFICER} & set(account.roles):
+            return None
+        async with self._desk.database.transaction() as tx:
+            found = await breakglass.unrepaired(tx, account.organisation)
+        if found is None:
+            return None
+        limits, now_us = self._desk.rules.break_glass, self._desk.clock.now_us()
+        return pb.BreakGlassNotice(
+            opening_id=found.id,
+            opener_name=found.name,
+            ticket=found.ticket,
+            drill=found.drill,
+            state=found.stage(limits, now_us),
+            end_time=timestamp(found.until_us(limits)),
         )
 
     async def _life(self, call: Call) -> Life:

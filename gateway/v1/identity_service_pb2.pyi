@@ -95,6 +95,7 @@ class LoginResponse(_message.Message):
     PASSWORD_STATE_FIELD_NUMBER: _builtins.int
     PASSWORD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     SECRET_WINDOW_FIELD_NUMBER: _builtins.int
+    BREAK_GLASS_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     password_state: Global___PasswordState.ValueType
     """WARNED also for a service account's former secret: another client of the account has rotated it."""
@@ -108,6 +109,10 @@ class LoginResponse(_message.Message):
         former secret and where the policy knows no greatest age.
         """
 
+    @_builtins.property
+    def break_glass(self) -> Global___BreakGlassNotice:
+        """For administrators and security officers of the province, from an envelope's opening until break-glass is sealed anew."""
+
     def __init__(
         self,
         *,
@@ -116,14 +121,55 @@ class LoginResponse(_message.Message):
         password_state: Global___PasswordState.ValueType = ...,
         password_expire_time: _timestamp_pb2.Timestamp | None = ...,
         secret_window: _certificate_pb2.RenewalWindow | None = ...,
+        break_glass: Global___BreakGlassNotice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "secret_window", b"secret_window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["break_glass", b"break_glass", "expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "secret_window", b"secret_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "password_state", b"password_state", "secret_window", b"secret_window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "break_glass", b"break_glass", "expire_time", b"expire_time", "password_expire_time", b"password_expire_time", "password_state", b"password_state", "secret_window", b"secret_window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LoginResponse: _TypeAlias = LoginResponse  # noqa: Y015
+
+@_typing.final
+class BreakGlassNotice(_message.Message):
+    """That break-glass is or was opened, by whom."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPENING_ID_FIELD_NUMBER: _builtins.int
+    OPENER_NAME_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    opening_id: _builtins.str
+    opener_name: _builtins.str
+    ticket: _builtins.str
+    drill: _builtins.bool
+    state: _builtins.str
+    """"waiting", "open" or "over"."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stops waiting, or its session ends or ended."""
+
+    def __init__(
+        self,
+        *,
+        opening_id: _builtins.str = ...,
+        opener_name: _builtins.str = ...,
+        ticket: _builtins.str = ...,
+        drill: _builtins.bool = ...,
+        state: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drill", b"drill", "end_time", b"end_time", "opener_name", b"opener_name", "opening_id", b"opening_id", "state", b"state", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BreakGlassNotice: _TypeAlias = BreakGlassNotice  # noqa: Y015
 
 @_typing.final
 class RefreshTokenRequest(_message.Message):

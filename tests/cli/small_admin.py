@@ -19,7 +19,7 @@ from tests.client.renewing_gateway import RenewingGateway, stamp
 _ADMIN = "/gateway.v1.AdminService/"
 CODE = "0123456789ABCDEFGHJKMNPQRS"
 ONE_TIME = "abcde-fghij-klmno"
-_MODULES = dict.fromkeys(("logout", "passwd", "whoami"), "login")
+_MODULES = dict.fromkeys(("logout", "passwd", "whoami"), "login") | {"break-glass": "breakglass"}
 
 
 @dataclass

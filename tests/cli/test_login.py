@@ -1,4 +1,5 @@
-from tests.cli.small_admin import cli
+from tests.cli.small_admin import cli, served
+from tests.client.rotating_gateway import RotatingGateway
 from tests.client.small_gateway import ACCOUNT, ORGANISATION, PASSWORD
 
 
@@ -53,3 +54,33 @@ def test_whoami_and_logout(small, profile, told, said):
 def test_a_profile_that_is_not_there_is_wrong_usage(capsys, tmp_path):
     assert cli("whoami", "-p", str(tmp_path / "none")) == 2
     assert "PROFILE_INVALID" in capsys.readouterr().err
+
+
+def test_a_service_account_whose_secret_is_kept_needs_no_person(tmp_path, capsys):
+    folder, secret = tmp_path / "profile", tmp_path / "once.txt"
+    secret.write_text(PASSWORD + "\n")
+    with served(RotatingGateway(one_time=True)) as gateway:
+        gateway.profile(folder)
+        assert cli("login", "-p", str(folder), "--keep", "--password-file", str(secret)) == 0
+        assert gateway.current == gateway.brought[0] != PASSWORD
+        (folder / "token.json").unlink()
+        assert cli("login", "-p", str(folder), "--json") == 0
+        (folder / "token.json").unlink()
+        assert cli("whoami", "-p", str(folder), "--json") == 0
+        gateway.reset("ABCDE-12345")
+        for _ in range(2):
+            assert cli("login", "-p", str(folder), "--lang", "en") == 1
+        said = capsys.readouterr()
+        assert "2 times in a row (LOGIN_FAILED)" in said.err
+        assert cli("doctor", "--profile", str(folder), "--lang", "en") == 1
+        told = capsys.readouterr().out
+        assert "- rotating the service account's secret failed 2 times" in told
+        assert gateway.brought[0] not in said.out + said.err + told
+        secret.write_text("ABCDE-12345\n")
+        assert cli("login", "-p", str(folder), "--keep", "--password-file", str(secret)) == 0
+        assert cli("login", "-p", str(folder)) == 0
+
+
+def test_a_persons_password_is_not_kept(founded, capsys):
+    assert cli("login", "-p", str(founded.admin_profile), "--keep", "--lang", "en") == 2
+    assert "NOT_A_SYSTEM" in capsys.readouterr().err

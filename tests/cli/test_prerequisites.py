@@ -8,8 +8,10 @@ import pytest
 
 from gateway.cli import prerequisites
 from gateway.cli.prerequisites import of_home, of_host, of_profile
-from gateway.client import papers, renewal
+from gateway.client import kept_secret, papers, renewal
+from gateway.client.kept_secret import Kept
 from gateway.client.renewal import Renewal
+from gateway.client.secret import Secret
 from gateway.clock import SYSTEM
 from gateway.config.home import Home
 from gateway.config.settings import load
@@ -85,3 +87,22 @@ def test_a_profiles_certificate_is_judged_by_age_and_renewals(founded: Home, tmp
         kept = kept.failed(SYSTEM.now_us())
     (folder / "certificate.pem").write_text("none")
     assert told() == {"profile": "good", "papers": "bad"}
+
+
+def test_a_service_accounts_kept_secret_is_judged_by_its_rotations(founded: Home, tmp_path) -> None:
+    folder = tmp_path / "profile"
+    shutil.copytree(founded.admin_profile, folder)
+
+    def told() -> str:
+        return {one.check: one.state for one in of_profile(folder)}.get("own-secret", "")
+
+    assert told() == ""
+    kept = Kept(Secret("x")).told((1, 2), 0)
+    for state in ("good", "note", "bad"):
+        kept_secret.save(folder, kept)
+        assert told() == state
+        kept = kept.failed("STORE_AWAY", 0)
+    kept_secret.save(folder, Kept(Secret("x")).failed("SECRET_REPLACED", 0))
+    assert told() == "bad"
+    kept_secret.journal(folder).write_text("{")
+    assert told() == "bad"

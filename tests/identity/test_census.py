@@ -67,6 +67,30 @@ def test_accounts_in_use_are_counted_once_each_by_what_bears_them(place: Place) 
     assert len(place.of("service-secret")) == systems - 1
 
 
+def test_an_account_with_two_secrets_overlaps_until_the_end_that_is_noted(place: Place) -> None:
+    [(organisation, name), *_] = place.sql.execute(
+        "SELECT organisation, name FROM gateway.account WHERE subject_kind = 'sys' AND state = 1"
+    ).fetchall()
+    now_us = SYSTEM.now_us()
+    place.sql.execute(
+        "UPDATE gateway.account SET must_change = false, password_set_us = %s, password_expires_us = %s"
+        " WHERE organisation = %s AND name = %s",
+        (now_us, now_us + 90 * DAY_US, organisation, name),
+    )
+    place.sql.execute(
+        "INSERT INTO gateway.other_secret (organisation, account, secret_hash, made_us, request_id, ends_us)"
+        " VALUES (%s, %s, '', %s, '', %s)",
+        (organisation, name, now_us, now_us + 1000),
+    )
+    overlapping = {
+        at: {
+            one.secret.name for one in place.of("service-secret", at) if one.stage == "overlapping"
+        }
+        for at in (now_us, now_us + 1000)
+    }
+    assert overlapping == {now_us: {name}, now_us + 1000: set()}
+
+
 def test_more_accounts_than_a_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = place.judged()
     monkeypatch.setattr("gateway.identity.census._PAGE", 2)

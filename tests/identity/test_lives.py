@@ -70,6 +70,17 @@ def test_a_password_says_whose_it_is_and_what_to_do():
     assert judge(secret, life, PROFILE.blocks_us(end_us)).step == "reset"
 
 
+def test_a_service_secret_that_followed_another_is_a_generation_of_its_own_and_overlaps():
+    held = replace(account("sys"), secret_rotations=2)
+    secret, life = lives.of_account(held, PROFILE, overlapping=True)
+    assert secret.generation == held.password_epoch + 2
+    assert judge(secret, life, NOW).stage == "overlapping"
+    assert judge(*lives.of_account(held, PROFILE), NOW).stage == "issued"
+    forever = replace(PROFILE, maximum_age_days=0)
+    held = replace(held, password_expires_us=forever.expires_us(NOW))
+    assert judge(*lives.of_account(held, forever, overlapping=True), NOW).stage == "overlapping"
+
+
 def test_a_one_time_password_only_serves_to_be_changed_and_then_to_nothing():
     end_us = NOW + PROFILE.one_time_hours * HOUR_US
     held = account(must_change=True, ends_us=end_us)

@@ -17,6 +17,7 @@ from gateway.policy.request import Actor, Context, Request, Resource
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
+    break_glass_service_pb2,
     identity_service_pb2,
     options_pb2,
     upload_service_pb2,
@@ -74,6 +75,7 @@ def test_every_rpc_that_needs_a_token_has_its_action() -> None:
             upload_service_pb2,
             audit_service_pb2,
             admin_service_pb2,
+            break_glass_service_pb2,
         )
     ]
     rpcs = {
