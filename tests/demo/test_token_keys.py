@@ -38,6 +38,16 @@ async def who(member, channels, token) -> str:
     return answer.organisation_code
 
 
+async def log_in_anew(province: Province) -> None:
+    """The province is others' too: what they hold was signed by a key that is gone before its hour."""
+    for member in (province.admin, province.auditor, *province.members.values()):
+        channels = member.channels()
+        try:
+            await member.session(channels).login(member.password)
+        finally:
+            await channels.close()
+
+
 @pytest.mark.serial
 def test_a_key_follows_another_and_nobody_is_logged_out(province: Province) -> None:
     member = province.members[COUNTIES[0]]
@@ -69,5 +79,6 @@ def test_a_key_follows_another_and_nobody_is_logged_out(province: Province) -> N
         finally:
             await held.close()
             await fresh.close()
+            await log_in_anew(province)
 
     asyncio.run(scene())
