@@ -127,7 +127,7 @@ async def _timing(province: Province) -> Figure:
     )
     every = [value for values in found.values() for value in values]
     largest = max(abs(score) for score in scores.values())
-    return figure("login.timing", "|t|", [largest], {"limit": [T_LIMIT]}, every, conditions)
+    return figure("login.timing", "t", [largest], {"limit": [T_LIMIT]}, every, conditions)
 
 
 def welch(one: Sequence[float], other: Sequence[float]) -> float:
