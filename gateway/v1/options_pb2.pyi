@@ -45,6 +45,56 @@ DATA_CLASS_IDENTIFIED: DataClass.ValueType  # 4
 DATA_CLASS_RESTRICTED: DataClass.ValueType  # 5
 Global___DataClass: _TypeAlias = DataClass  # noqa: Y015
 
+class _ExportClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExportClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPORT_CLASS_UNSPECIFIED: _ExportClass.ValueType  # 0
+    EXPORT_CLASS_NEVER: _ExportClass.ValueType  # 1
+    """Stays: free text, contacts, what is restricted, house and street, the second a record was entered (it would join exports)."""
+    EXPORT_CLASS_IDENTIFIER: _ExportClass.ValueType  # 2
+    """Names a person, a record or a package wherever it is found: leaves as a token of its ticket alone, for few purposes."""
+    EXPORT_CLASS_NAME: _ExportClass.ValueType  # 3
+    """A person's name: the family name and "*"."""
+    EXPORT_CLASS_BIRTH: _ExportClass.ValueType  # 4
+    """The day of birth, or a day that gives it away: the month, and the day only for adverse events."""
+    EXPORT_CLASS_ADDRESS: _ExportClass.ValueType  # 5
+    """Where a person lives: the county."""
+    EXPORT_CLASS_HEALTH: _ExportClass.ValueType  # 6
+    """What was given to whom and how it went: as it is."""
+    EXPORT_CLASS_DEMOGRAPHIC: _ExportClass.ValueType  # 7
+    """What a person is counted by, such as sex: as it is."""
+    EXPORT_CLASS_LOGISTIC: _ExportClass.ValueType  # 8
+    """Vaccine, lots, stores and movements: as it is."""
+    EXPORT_CLASS_PLACE: _ExportClass.ValueType  # 9
+    """A unit or facility: as it is."""
+
+class ExportClass(_ExportClass, metaclass=_ExportClassEnumTypeWrapper):
+    """How a field leaves in an export, if it leaves at all. A field without a class never does."""
+
+EXPORT_CLASS_UNSPECIFIED: ExportClass.ValueType  # 0
+EXPORT_CLASS_NEVER: ExportClass.ValueType  # 1
+"""Stays: free text, contacts, what is restricted, house and street, the second a record was entered (it would join exports)."""
+EXPORT_CLASS_IDENTIFIER: ExportClass.ValueType  # 2
+"""Names a person, a record or a package wherever it is found: leaves as a token of its ticket alone, for few purposes."""
+EXPORT_CLASS_NAME: ExportClass.ValueType  # 3
+"""A person's name: the family name and "*"."""
+EXPORT_CLASS_BIRTH: ExportClass.ValueType  # 4
+"""The day of birth, or a day that gives it away: the month, and the day only for adverse events."""
+EXPORT_CLASS_ADDRESS: ExportClass.ValueType  # 5
+"""Where a person lives: the county."""
+EXPORT_CLASS_HEALTH: ExportClass.ValueType  # 6
+"""What was given to whom and how it went: as it is."""
+EXPORT_CLASS_DEMOGRAPHIC: ExportClass.ValueType  # 7
+"""What a person is counted by, such as sex: as it is."""
+EXPORT_CLASS_LOGISTIC: ExportClass.ValueType  # 8
+"""Vaccine, lots, stores and movements: as it is."""
+EXPORT_CLASS_PLACE: ExportClass.ValueType  # 9
+"""A unit or facility: as it is."""
+Global___ExportClass: _TypeAlias = ExportClass  # noqa: Y015
+
 class _Role:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -163,6 +213,7 @@ ACCESS_FIELD_NUMBER: _builtins.int
 DATA_CLASS_FIELD_NUMBER: _builtins.int
 REQUIRED_ITEM_FIELD_NUMBER: _builtins.int
 STD_FIELD_NUMBER: _builtins.int
+EXPORT_CLASS_FIELD_NUMBER: _builtins.int
 NATIONAL_CODE_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
 """Who may call this rpc."""
@@ -172,5 +223,7 @@ required_item: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOp
 """Counts in the completeness indicator of the notice (100 %)."""
 std: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
 """The standard or code system of the value."""
+export_class: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___ExportClass.ValueType]
+"""How the field leaves in an export; every field of a record has one."""
 national_code: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, _builtins.str]
 """The national code of this value, where it differs from the number on the wire."""

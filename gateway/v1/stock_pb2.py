@@ -27,41 +27,61 @@ from gateway.v1 import types_pb2 as gateway_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/stock.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x16gateway/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"s\n\x12TemperatureReading\x12-\n\tread_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rcenti_celsius\x18\x02 \x01(\x11\x12\x17\n\tsensor_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\"\xc7\x07\n\rStockMovement\x12\x19\n\x0b\x64ocument_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tunit_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08store_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12$\n\x16\x63ounterparty_unit_code\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12&\n\x18\x63ounterparty_document_id\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12,\n\x04kind\x18\x06 \x01(\x0e\x32\x1e.gateway.v1.StockMovement.Kind\x12\'\n\rdocument_date\x18\x07 \x01(\x0b\x32\x10.gateway.v1.Date\x12-\n\x05lines\x18\x08 \x03(\x0b\x32\x1e.gateway.v1.StockMovement.Line\x12>\n\x16transport_temperatures\x18\t \x03(\x0b\x32\x1e.gateway.v1.TemperatureReading\x12#\n\x1btemperature_record_attached\x18\n \x01(\x08\x12\x18\n\nhandler_id\x18\x0b \x01(\tB\x04\x88\xb5\x18\x03\x12\x17\n\tdevice_id\x18\x0c \x01(\tB\x04\x88\xb5\x18\x02\x12\x10\n\x08revision\x18\r \x01(\x04\x1a\x98\x01\n\x04Line\x12#\n\x03lot\x18\x01 \x01(\x0b\x32\x16.gateway.v1.VaccineLot\x12\x15\n\rpackage_count\x18\x02 \x01(\x12\x12\x12\n\ndose_count\x18\x03 \x01(\x12\x12*\n\x0btrace_codes\x18\x04 \x03(\x0b\x32\x15.gateway.v1.TraceCode\x12\x14\n\x06remark\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\"\xd0\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10KIND_IN_PURCHASE\x10\x01\x12\x17\n\x13KIND_IN_DISTRIBUTED\x10\x02\x12\x1d\n\x19KIND_IN_RETURN_FROM_BELOW\x10\x03\x12\x13\n\x0fKIND_IN_SURPLUS\x10\x04\x12\x13\n\x0fKIND_IN_OPENING\x10\x05\x12\x18\n\x14KIND_OUT_DISTRIBUTED\x10\x0b\x12\x1c\n\x18KIND_OUT_RETURN_TO_ABOVE\x10\x0c\x12\x11\n\rKIND_OUT_USED\x10\r\x12\x14\n\x10KIND_OUT_DAMAGED\x10\x0e\x12\x14\n\x10KIND_OUT_EXPIRED\x10\x0f\x12\x15\n\x11KIND_OUT_TRANSFER\x10\x10\x12\x15\n\x11KIND_OUT_SHORTAGE\x10\x11\x12\x15\n\x11KIND_OUT_RECALLED\x10\x12\"\xaf\x02\n\x0cStockBalance\x12\x17\n\tunit_code\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12#\n\x03lot\x18\x02 \x01(\x0b\x32\x16.gateway.v1.VaccineLot\x12&\n\x0c\x62\x61lance_date\x18\x03 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x15\n\ropening_count\x18\x04 \x01(\x12\x12\x15\n\rinbound_count\x18\x05 \x01(\x12\x12\x16\n\x0eoutbound_count\x18\x06 \x01(\x12\x12\x16\n\x0ereturned_count\x18\x07 \x01(\x12\x12\x16\n\x0escrapped_count\x18\x08 \x01(\x12\x12\x15\n\rclosing_count\x18\t \x01(\x12\x12\x1a\n\rcounted_count\x18\n \x01(\x12H\x00\x88\x01\x01\x42\x10\n\x0e_counted_countb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/stock.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x16gateway/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x01\n\x12TemperatureReading\x12\x33\n\tread_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01\x12\x1b\n\rcenti_celsius\x18\x02 \x01(\x11\x42\x04\xa0\xb5\x18\x01\x12\x1b\n\tsensor_id\x18\x03 \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\"\x97\x08\n\rStockMovement\x12\x1d\n\x0b\x64ocument_id\x18\x01 \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x08\x12\x1b\n\tunit_code\x18\x02 \x01(\tB\x08\x88\xb5\x18\x01\xa0\xb5\x18\t\x12\x1a\n\x08store_id\x18\x03 \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\x12(\n\x16\x63ounterparty_unit_code\x18\x04 \x01(\tB\x08\x88\xb5\x18\x01\xa0\xb5\x18\t\x12*\n\x18\x63ounterparty_document_id\x18\x05 \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\x12\x32\n\x04kind\x18\x06 \x01(\x0e\x32\x1e.gateway.v1.StockMovement.KindB\x04\xa0\xb5\x18\x08\x12-\n\rdocument_date\x18\x07 \x01(\x0b\x32\x10.gateway.v1.DateB\x04\xa0\xb5\x18\x08\x12-\n\x05lines\x18\x08 \x03(\x0b\x32\x1e.gateway.v1.StockMovement.Line\x12\x44\n\x16transport_temperatures\x18\t \x03(\x0b\x32\x1e.gateway.v1.TemperatureReadingB\x04\xa0\xb5\x18\x01\x12)\n\x1btemperature_record_attached\x18\n \x01(\x08\x42\x04\xa0\xb5\x18\x08\x12\x1c\n\nhandler_id\x18\x0b \x01(\tB\x08\x88\xb5\x18\x03\xa0\xb5\x18\x02\x12\x1b\n\tdevice_id\x18\x0c \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\x12\x16\n\x08revision\x18\r \x01(\x04\x42\x04\xa0\xb5\x18\x08\x1a\xae\x01\n\x04Line\x12#\n\x03lot\x18\x01 \x01(\x0b\x32\x16.gateway.v1.VaccineLot\x12\x1b\n\rpackage_count\x18\x02 \x01(\x12\x42\x04\xa0\xb5\x18\x08\x12\x18\n\ndose_count\x18\x03 \x01(\x12\x42\x04\xa0\xb5\x18\x08\x12\x30\n\x0btrace_codes\x18\x04 \x03(\x0b\x32\x15.gateway.v1.TraceCodeB\x04\xa0\xb5\x18\x01\x12\x18\n\x06remark\x18\x05 \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\"\xd0\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10KIND_IN_PURCHASE\x10\x01\x12\x17\n\x13KIND_IN_DISTRIBUTED\x10\x02\x12\x1d\n\x19KIND_IN_RETURN_FROM_BELOW\x10\x03\x12\x13\n\x0fKIND_IN_SURPLUS\x10\x04\x12\x13\n\x0fKIND_IN_OPENING\x10\x05\x12\x18\n\x14KIND_OUT_DISTRIBUTED\x10\x0b\x12\x1c\n\x18KIND_OUT_RETURN_TO_ABOVE\x10\x0c\x12\x11\n\rKIND_OUT_USED\x10\r\x12\x14\n\x10KIND_OUT_DAMAGED\x10\x0e\x12\x14\n\x10KIND_OUT_EXPIRED\x10\x0f\x12\x15\n\x11KIND_OUT_TRANSFER\x10\x10\x12\x15\n\x11KIND_OUT_SHORTAGE\x10\x11\x12\x15\n\x11KIND_OUT_RECALLED\x10\x12\"\xaf\x02\n\x0cStockBalance\x12\x17\n\tunit_code\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12#\n\x03lot\x18\x02 \x01(\x0b\x32\x16.gateway.v1.VaccineLot\x12&\n\x0c\x62\x61lance_date\x18\x03 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x15\n\ropening_count\x18\x04 \x01(\x12\x12\x15\n\rinbound_count\x18\x05 \x01(\x12\x12\x16\n\x0eoutbound_count\x18\x06 \x01(\x12\x12\x16\n\x0ereturned_count\x18\x07 \x01(\x12\x12\x16\n\x0escrapped_count\x18\x08 \x01(\x12\x12\x15\n\rclosing_count\x18\t \x01(\x12\x12\x1a\n\rcounted_count\x18\n \x01(\x12H\x00\x88\x01\x01\x42\x10\n\x0e_counted_countb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.stock_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_TEMPERATUREREADING'].fields_by_name['read_time']._loaded_options = None
+  _globals['_TEMPERATUREREADING'].fields_by_name['read_time']._serialized_options = b'\240\265\030\001'
+  _globals['_TEMPERATUREREADING'].fields_by_name['centi_celsius']._loaded_options = None
+  _globals['_TEMPERATUREREADING'].fields_by_name['centi_celsius']._serialized_options = b'\240\265\030\001'
   _globals['_TEMPERATUREREADING'].fields_by_name['sensor_id']._loaded_options = None
-  _globals['_TEMPERATUREREADING'].fields_by_name['sensor_id']._serialized_options = b'\210\265\030\002'
+  _globals['_TEMPERATUREREADING'].fields_by_name['sensor_id']._serialized_options = b'\210\265\030\002\240\265\030\001'
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['package_count']._loaded_options = None
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['package_count']._serialized_options = b'\240\265\030\010'
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['dose_count']._loaded_options = None
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['dose_count']._serialized_options = b'\240\265\030\010'
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['trace_codes']._loaded_options = None
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['trace_codes']._serialized_options = b'\240\265\030\001'
   _globals['_STOCKMOVEMENT_LINE'].fields_by_name['remark']._loaded_options = None
-  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['remark']._serialized_options = b'\210\265\030\002'
+  _globals['_STOCKMOVEMENT_LINE'].fields_by_name['remark']._serialized_options = b'\210\265\030\002\240\265\030\001'
   _globals['_STOCKMOVEMENT'].fields_by_name['document_id']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['document_id']._serialized_options = b'\210\265\030\002'
+  _globals['_STOCKMOVEMENT'].fields_by_name['document_id']._serialized_options = b'\210\265\030\002\240\265\030\010'
   _globals['_STOCKMOVEMENT'].fields_by_name['unit_code']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['unit_code']._serialized_options = b'\210\265\030\001'
+  _globals['_STOCKMOVEMENT'].fields_by_name['unit_code']._serialized_options = b'\210\265\030\001\240\265\030\t'
   _globals['_STOCKMOVEMENT'].fields_by_name['store_id']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['store_id']._serialized_options = b'\210\265\030\002'
+  _globals['_STOCKMOVEMENT'].fields_by_name['store_id']._serialized_options = b'\210\265\030\002\240\265\030\001'
   _globals['_STOCKMOVEMENT'].fields_by_name['counterparty_unit_code']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['counterparty_unit_code']._serialized_options = b'\210\265\030\001'
+  _globals['_STOCKMOVEMENT'].fields_by_name['counterparty_unit_code']._serialized_options = b'\210\265\030\001\240\265\030\t'
   _globals['_STOCKMOVEMENT'].fields_by_name['counterparty_document_id']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['counterparty_document_id']._serialized_options = b'\210\265\030\002'
+  _globals['_STOCKMOVEMENT'].fields_by_name['counterparty_document_id']._serialized_options = b'\210\265\030\002\240\265\030\001'
+  _globals['_STOCKMOVEMENT'].fields_by_name['kind']._loaded_options = None
+  _globals['_STOCKMOVEMENT'].fields_by_name['kind']._serialized_options = b'\240\265\030\010'
+  _globals['_STOCKMOVEMENT'].fields_by_name['document_date']._loaded_options = None
+  _globals['_STOCKMOVEMENT'].fields_by_name['document_date']._serialized_options = b'\240\265\030\010'
+  _globals['_STOCKMOVEMENT'].fields_by_name['transport_temperatures']._loaded_options = None
+  _globals['_STOCKMOVEMENT'].fields_by_name['transport_temperatures']._serialized_options = b'\240\265\030\001'
+  _globals['_STOCKMOVEMENT'].fields_by_name['temperature_record_attached']._loaded_options = None
+  _globals['_STOCKMOVEMENT'].fields_by_name['temperature_record_attached']._serialized_options = b'\240\265\030\010'
   _globals['_STOCKMOVEMENT'].fields_by_name['handler_id']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['handler_id']._serialized_options = b'\210\265\030\003'
+  _globals['_STOCKMOVEMENT'].fields_by_name['handler_id']._serialized_options = b'\210\265\030\003\240\265\030\002'
   _globals['_STOCKMOVEMENT'].fields_by_name['device_id']._loaded_options = None
-  _globals['_STOCKMOVEMENT'].fields_by_name['device_id']._serialized_options = b'\210\265\030\002'
+  _globals['_STOCKMOVEMENT'].fields_by_name['device_id']._serialized_options = b'\210\265\030\002\240\265\030\001'
+  _globals['_STOCKMOVEMENT'].fields_by_name['revision']._loaded_options = None
+  _globals['_STOCKMOVEMENT'].fields_by_name['revision']._serialized_options = b'\240\265\030\010'
   _globals['_STOCKBALANCE'].fields_by_name['unit_code']._loaded_options = None
   _globals['_STOCKBALANCE'].fields_by_name['unit_code']._serialized_options = b'\210\265\030\001'
-  _globals['_TEMPERATUREREADING']._serialized_start=121
-  _globals['_TEMPERATUREREADING']._serialized_end=236
-  _globals['_STOCKMOVEMENT']._serialized_start=239
-  _globals['_STOCKMOVEMENT']._serialized_end=1206
-  _globals['_STOCKMOVEMENT_LINE']._serialized_start=715
-  _globals['_STOCKMOVEMENT_LINE']._serialized_end=867
-  _globals['_STOCKMOVEMENT_KIND']._serialized_start=870
-  _globals['_STOCKMOVEMENT_KIND']._serialized_end=1206
-  _globals['_STOCKBALANCE']._serialized_start=1209
-  _globals['_STOCKBALANCE']._serialized_end=1512
+  _globals['_TEMPERATUREREADING']._serialized_start=122
+  _globals['_TEMPERATUREREADING']._serialized_end=253
+  _globals['_STOCKMOVEMENT']._serialized_start=256
+  _globals['_STOCKMOVEMENT']._serialized_end=1303
+  _globals['_STOCKMOVEMENT_LINE']._serialized_start=790
+  _globals['_STOCKMOVEMENT_LINE']._serialized_end=964
+  _globals['_STOCKMOVEMENT_KIND']._serialized_start=967
+  _globals['_STOCKMOVEMENT_KIND']._serialized_end=1303
+  _globals['_STOCKBALANCE']._serialized_start=1306
+  _globals['_STOCKBALANCE']._serialized_end=1609
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from gateway.v1 import options_pb2 as gateway_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/types.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x04\x44\x61te\x12\x0c\n\x04year\x18\x01 \x01(\x05\x12\r\n\x05month\x18\x02 \x01(\x05\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\"\x92\x01\n\x07\x41\x64\x64ress\x12\x36\n\rdivision_code\x18\x01 \x01(\tB\x1f\x88\xb5\x18\x03\x90\xb5\x18\x01\x9a\xb5\x18\x13GB/T 2260, 6 digits\x12\x35\n\ttown_code\x18\x02 \x01(\tB\"\x88\xb5\x18\x03\x9a\xb5\x18\x1aGB/T 10114, 9 or 12 digits\x12\x18\n\x06\x64\x65tail\x18\x03 \x01(\tB\x08\x88\xb5\x18\x04\x90\xb5\x18\x01\"\x9a\x02\n\nVaccineLot\x12:\n\x0cvaccine_code\x18\x01 \x01(\tB$\x88\xb5\x18\x01\x90\xb5\x18\x01\x9a\xb5\x18\x18programme code, 4 digits\x12#\n\x11manufacturer_code\x18\x02 \x01(\tB\x08\x88\xb5\x18\x01\x90\xb5\x18\x01\x12\x1c\n\nlot_number\x18\x03 \x01(\tB\x08\x88\xb5\x18\x01\x90\xb5\x18\x01\x12+\n\x0b\x65xpiry_date\x18\x04 \x01(\x0b\x32\x10.gateway.v1.DateB\x04\x88\xb5\x18\x01\x12\x1b\n\rspecification\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12%\n\x17\x64oses_per_package_count\x18\x06 \x01(\rB\x04\x88\xb5\x18\x01\x12\x1c\n\x0elot_release_id\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\"\x9f\x02\n\tTraceCode\x12\x39\n\tnmpa_code\x18\x01 \x01(\tB$\x88\xb5\x18\x02\x9a\xb5\x18\x1cNMPAB/T 1002-2019, 20 digitsH\x00\x12>\n\x08iso_code\x18\x02 \x01(\tB*\x88\xb5\x18\x02\x9a\xb5\x18\"ISO/IEC 15459 (GS1 element string)H\x00\x12*\n\x05level\x18\x03 \x01(\x0e\x32\x1b.gateway.v1.TraceCode.Level\"c\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x19\n\x15LEVEL_MINIMUM_PACKAGE\x10\x01\x12\x18\n\x14LEVEL_MIDDLE_PACKAGE\x10\x02\x12\x0e\n\nLEVEL_CASE\x10\x03\x42\x06\n\x04\x66orm\"\xbb\x04\n\x04Unit\x12\x42\n\tunit_code\x18\x01 \x01(\tB/\x88\xb5\x18\x01\x9a\xb5\x18\'county (6 digits) and serial (4 digits)\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x32\n\rdivision_code\x18\x03 \x01(\tB\x1b\x88\xb5\x18\x01\x9a\xb5\x18\x13GB/T 2260, 6 digits\x12%\n\x05level\x18\x04 \x01(\x0e\x32\x16.gateway.v1.Unit.Level\x12\x1e\n\x10parent_unit_code\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1f\n\x11organisation_code\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12*\n\x10\x61\x63tive_from_date\x18\x07 \x01(\x0b\x32\x10.gateway.v1.Date\x12+\n\x11\x61\x63tive_until_date\x18\x08 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x39\n\x0b\x63redit_code\x18\t \x01(\tB$\x88\xb5\x18\x01\x9a\xb5\x18\x1cGB 32100-2015, 18 characters\"\xaa\x01\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x16\n\x12LEVEL_PROVINCE_CDC\x10\x01\x12\x12\n\x0eLEVEL_CITY_CDC\x10\x02\x12\x14\n\x10LEVEL_COUNTY_CDC\x10\x03\x12\x1a\n\x16LEVEL_VACCINATION_UNIT\x10\x04\x12\x13\n\x0fLEVEL_MATERNITY\x10\x05\x12\x17\n\x13LEVEL_RABIES_CLINIC\x10\x06\"\xc7\x02\n\x06\x44\x65vice\x12\x17\n\tdevice_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tunit_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12%\n\x04type\x18\x03 \x01(\x0e\x32\x17.gateway.v1.Device.Type\x12+\n\x11\x63ommissioned_date\x18\x04 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x32\n\x0elast_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07retired\x18\x06 \x01(\x08\x12\x10\n\x08revision\x18\x07 \x01(\x04\"`\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cTYPE_SCANNER\x10\x01\x12\x1a\n\x16TYPE_COLD_CHAIN_SENSOR\x10\x02\x12\x14\n\x10TYPE_WORKSTATION\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/types.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x04\x44\x61te\x12\x0c\n\x04year\x18\x01 \x01(\x05\x12\r\n\x05month\x18\x02 \x01(\x05\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\"\x9e\x01\n\x07\x41\x64\x64ress\x12:\n\rdivision_code\x18\x01 \x01(\tB#\x88\xb5\x18\x03\x90\xb5\x18\x01\x9a\xb5\x18\x13GB/T 2260, 6 digits\xa0\xb5\x18\x05\x12\x39\n\ttown_code\x18\x02 \x01(\tB&\x88\xb5\x18\x03\x9a\xb5\x18\x1aGB/T 10114, 9 or 12 digits\xa0\xb5\x18\x01\x12\x1c\n\x06\x64\x65tail\x18\x03 \x01(\tB\x0c\x88\xb5\x18\x04\x90\xb5\x18\x01\xa0\xb5\x18\x01\"\xb6\x02\n\nVaccineLot\x12>\n\x0cvaccine_code\x18\x01 \x01(\tB(\x88\xb5\x18\x01\x90\xb5\x18\x01\x9a\xb5\x18\x18programme code, 4 digits\xa0\xb5\x18\x06\x12\'\n\x11manufacturer_code\x18\x02 \x01(\tB\x0c\x88\xb5\x18\x01\x90\xb5\x18\x01\xa0\xb5\x18\x08\x12 \n\nlot_number\x18\x03 \x01(\tB\x0c\x88\xb5\x18\x01\x90\xb5\x18\x01\xa0\xb5\x18\x08\x12/\n\x0b\x65xpiry_date\x18\x04 \x01(\x0b\x32\x10.gateway.v1.DateB\x08\x88\xb5\x18\x01\xa0\xb5\x18\x08\x12\x1f\n\rspecification\x18\x05 \x01(\tB\x08\x88\xb5\x18\x01\xa0\xb5\x18\x01\x12)\n\x17\x64oses_per_package_count\x18\x06 \x01(\rB\x08\x88\xb5\x18\x01\xa0\xb5\x18\x08\x12 \n\x0elot_release_id\x18\x07 \x01(\tB\x08\x88\xb5\x18\x01\xa0\xb5\x18\x01\"\xad\x02\n\tTraceCode\x12=\n\tnmpa_code\x18\x01 \x01(\tB(\x88\xb5\x18\x02\x9a\xb5\x18\x1cNMPAB/T 1002-2019, 20 digits\xa0\xb5\x18\x02H\x00\x12\x42\n\x08iso_code\x18\x02 \x01(\tB.\x88\xb5\x18\x02\x9a\xb5\x18\"ISO/IEC 15459 (GS1 element string)\xa0\xb5\x18\x02H\x00\x12\x30\n\x05level\x18\x03 \x01(\x0e\x32\x1b.gateway.v1.TraceCode.LevelB\x04\xa0\xb5\x18\x08\"c\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x19\n\x15LEVEL_MINIMUM_PACKAGE\x10\x01\x12\x18\n\x14LEVEL_MIDDLE_PACKAGE\x10\x02\x12\x0e\n\nLEVEL_CASE\x10\x03\x42\x06\n\x04\x66orm\"\xbb\x04\n\x04Unit\x12\x42\n\tunit_code\x18\x01 \x01(\tB/\x88\xb5\x18\x01\x9a\xb5\x18\'county (6 digits) and serial (4 digits)\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x32\n\rdivision_code\x18\x03 \x01(\tB\x1b\x88\xb5\x18\x01\x9a\xb5\x18\x13GB/T 2260, 6 digits\x12%\n\x05level\x18\x04 \x01(\x0e\x32\x16.gateway.v1.Unit.Level\x12\x1e\n\x10parent_unit_code\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1f\n\x11organisation_code\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12*\n\x10\x61\x63tive_from_date\x18\x07 \x01(\x0b\x32\x10.gateway.v1.Date\x12+\n\x11\x61\x63tive_until_date\x18\x08 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x39\n\x0b\x63redit_code\x18\t \x01(\tB$\x88\xb5\x18\x01\x9a\xb5\x18\x1cGB 32100-2015, 18 characters\"\xaa\x01\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x16\n\x12LEVEL_PROVINCE_CDC\x10\x01\x12\x12\n\x0eLEVEL_CITY_CDC\x10\x02\x12\x14\n\x10LEVEL_COUNTY_CDC\x10\x03\x12\x1a\n\x16LEVEL_VACCINATION_UNIT\x10\x04\x12\x13\n\x0fLEVEL_MATERNITY\x10\x05\x12\x17\n\x13LEVEL_RABIES_CLINIC\x10\x06\"\xc7\x02\n\x06\x44\x65vice\x12\x17\n\tdevice_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tunit_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12%\n\x04type\x18\x03 \x01(\x0e\x32\x17.gateway.v1.Device.Type\x12+\n\x11\x63ommissioned_date\x18\x04 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x32\n\x0elast_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07retired\x18\x06 \x01(\x08\x12\x10\n\x08revision\x18\x07 \x01(\x04\"`\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cTYPE_SCANNER\x10\x01\x12\x1a\n\x16TYPE_COLD_CHAIN_SENSOR\x10\x02\x12\x14\n\x10TYPE_WORKSTATION\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.types_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ADDRESS'].fields_by_name['division_code']._loaded_options = None
-  _globals['_ADDRESS'].fields_by_name['division_code']._serialized_options = b'\210\265\030\003\220\265\030\001\232\265\030\023GB/T 2260, 6 digits'
+  _globals['_ADDRESS'].fields_by_name['division_code']._serialized_options = b'\210\265\030\003\220\265\030\001\232\265\030\023GB/T 2260, 6 digits\240\265\030\005'
   _globals['_ADDRESS'].fields_by_name['town_code']._loaded_options = None
-  _globals['_ADDRESS'].fields_by_name['town_code']._serialized_options = b'\210\265\030\003\232\265\030\032GB/T 10114, 9 or 12 digits'
+  _globals['_ADDRESS'].fields_by_name['town_code']._serialized_options = b'\210\265\030\003\232\265\030\032GB/T 10114, 9 or 12 digits\240\265\030\001'
   _globals['_ADDRESS'].fields_by_name['detail']._loaded_options = None
-  _globals['_ADDRESS'].fields_by_name['detail']._serialized_options = b'\210\265\030\004\220\265\030\001'
+  _globals['_ADDRESS'].fields_by_name['detail']._serialized_options = b'\210\265\030\004\220\265\030\001\240\265\030\001'
   _globals['_VACCINELOT'].fields_by_name['vaccine_code']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['vaccine_code']._serialized_options = b'\210\265\030\001\220\265\030\001\232\265\030\030programme code, 4 digits'
+  _globals['_VACCINELOT'].fields_by_name['vaccine_code']._serialized_options = b'\210\265\030\001\220\265\030\001\232\265\030\030programme code, 4 digits\240\265\030\006'
   _globals['_VACCINELOT'].fields_by_name['manufacturer_code']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['manufacturer_code']._serialized_options = b'\210\265\030\001\220\265\030\001'
+  _globals['_VACCINELOT'].fields_by_name['manufacturer_code']._serialized_options = b'\210\265\030\001\220\265\030\001\240\265\030\010'
   _globals['_VACCINELOT'].fields_by_name['lot_number']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['lot_number']._serialized_options = b'\210\265\030\001\220\265\030\001'
+  _globals['_VACCINELOT'].fields_by_name['lot_number']._serialized_options = b'\210\265\030\001\220\265\030\001\240\265\030\010'
   _globals['_VACCINELOT'].fields_by_name['expiry_date']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['expiry_date']._serialized_options = b'\210\265\030\001'
+  _globals['_VACCINELOT'].fields_by_name['expiry_date']._serialized_options = b'\210\265\030\001\240\265\030\010'
   _globals['_VACCINELOT'].fields_by_name['specification']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['specification']._serialized_options = b'\210\265\030\001'
+  _globals['_VACCINELOT'].fields_by_name['specification']._serialized_options = b'\210\265\030\001\240\265\030\001'
   _globals['_VACCINELOT'].fields_by_name['doses_per_package_count']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['doses_per_package_count']._serialized_options = b'\210\265\030\001'
+  _globals['_VACCINELOT'].fields_by_name['doses_per_package_count']._serialized_options = b'\210\265\030\001\240\265\030\010'
   _globals['_VACCINELOT'].fields_by_name['lot_release_id']._loaded_options = None
-  _globals['_VACCINELOT'].fields_by_name['lot_release_id']._serialized_options = b'\210\265\030\001'
+  _globals['_VACCINELOT'].fields_by_name['lot_release_id']._serialized_options = b'\210\265\030\001\240\265\030\001'
   _globals['_TRACECODE'].fields_by_name['nmpa_code']._loaded_options = None
-  _globals['_TRACECODE'].fields_by_name['nmpa_code']._serialized_options = b'\210\265\030\002\232\265\030\034NMPAB/T 1002-2019, 20 digits'
+  _globals['_TRACECODE'].fields_by_name['nmpa_code']._serialized_options = b'\210\265\030\002\232\265\030\034NMPAB/T 1002-2019, 20 digits\240\265\030\002'
   _globals['_TRACECODE'].fields_by_name['iso_code']._loaded_options = None
-  _globals['_TRACECODE'].fields_by_name['iso_code']._serialized_options = b'\210\265\030\002\232\265\030\"ISO/IEC 15459 (GS1 element string)'
+  _globals['_TRACECODE'].fields_by_name['iso_code']._serialized_options = b'\210\265\030\002\232\265\030\"ISO/IEC 15459 (GS1 element string)\240\265\030\002'
+  _globals['_TRACECODE'].fields_by_name['level']._loaded_options = None
+  _globals['_TRACECODE'].fields_by_name['level']._serialized_options = b'\240\265\030\010'
   _globals['_UNIT'].fields_by_name['unit_code']._loaded_options = None
   _globals['_UNIT'].fields_by_name['unit_code']._serialized_options = b'\210\265\030\001\232\265\030\'county (6 digits) and serial (4 digits)'
   _globals['_UNIT'].fields_by_name['name']._loaded_options = None
@@ -76,19 +78,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATE']._serialized_start=97
   _globals['_DATE']._serialized_end=145
   _globals['_ADDRESS']._serialized_start=148
-  _globals['_ADDRESS']._serialized_end=294
-  _globals['_VACCINELOT']._serialized_start=297
-  _globals['_VACCINELOT']._serialized_end=579
-  _globals['_TRACECODE']._serialized_start=582
-  _globals['_TRACECODE']._serialized_end=869
-  _globals['_TRACECODE_LEVEL']._serialized_start=762
-  _globals['_TRACECODE_LEVEL']._serialized_end=861
-  _globals['_UNIT']._serialized_start=872
-  _globals['_UNIT']._serialized_end=1443
-  _globals['_UNIT_LEVEL']._serialized_start=1273
-  _globals['_UNIT_LEVEL']._serialized_end=1443
-  _globals['_DEVICE']._serialized_start=1446
-  _globals['_DEVICE']._serialized_end=1773
-  _globals['_DEVICE_TYPE']._serialized_start=1677
-  _globals['_DEVICE_TYPE']._serialized_end=1773
+  _globals['_ADDRESS']._serialized_end=306
+  _globals['_VACCINELOT']._serialized_start=309
+  _globals['_VACCINELOT']._serialized_end=619
+  _globals['_TRACECODE']._serialized_start=622
+  _globals['_TRACECODE']._serialized_end=923
+  _globals['_TRACECODE_LEVEL']._serialized_start=816
+  _globals['_TRACECODE_LEVEL']._serialized_end=915
+  _globals['_UNIT']._serialized_start=926
+  _globals['_UNIT']._serialized_end=1497
+  _globals['_UNIT_LEVEL']._serialized_start=1327
+  _globals['_UNIT_LEVEL']._serialized_end=1497
+  _globals['_DEVICE']._serialized_start=1500
+  _globals['_DEVICE']._serialized_end=1827
+  _globals['_DEVICE_TYPE']._serialized_start=1731
+  _globals['_DEVICE_TYPE']._serialized_end=1827
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from gateway.v1 import types_pb2 as gateway_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cgateway/v1/vaccination.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x16gateway/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\n\n\x0bVaccination\x12\x1b\n\trecord_id\x18\x01 \x01(\tB\x08\x88\xb5\x18\x02\x90\xb5\x18\x01\x12\x1c\n\nchild_code\x18\x02 \x01(\tB\x08\x88\xb5\x18\x04\x90\xb5\x18\x01\x12)\n\x03lot\x18\x03 \x01(\x0b\x32\x16.gateway.v1.VaccineLotB\x04\x90\xb5\x18\x01\x12\x1d\n\x0b\x64ose_number\x18\x04 \x01(\rB\x08\x88\xb5\x18\x04\x90\xb5\x18\x01\x12\x38\n\x08property\x18\x05 \x01(\x0e\x32 .gateway.v1.Vaccination.PropertyB\x04\x90\xb5\x18\x01\x12\x33\n\x0fvaccinated_date\x18\x06 \x01(\x0b\x32\x10.gateway.v1.DateB\x08\x88\xb5\x18\x04\x90\xb5\x18\x01\x12$\n\x05trace\x18\x07 \x01(\x0b\x32\x15.gateway.v1.TraceCode\x12\x34\n\x06source\x18\x08 \x01(\x0e\x32\x1e.gateway.v1.Vaccination.SourceB\x04\x90\xb5\x18\x01\x12\x1c\n\x0eno_scan_reason\x18\t \x01(\tB\x04\x88\xb5\x18\x02\x12\x30\n\x04site\x18\n \x01(\x0e\x32\x1c.gateway.v1.Vaccination.SiteB\x04\x90\xb5\x18\x01\x12\x32\n\x05route\x18\x0b \x01(\x0e\x32\x1d.gateway.v1.Vaccination.RouteB\x04\x90\xb5\x18\x01\x12\x19\n\x0b\x64ose_amount\x18\x0c \x01(\tB\x04\x88\xb5\x18\x02\x12\x1f\n\rvaccinator_id\x18\r \x01(\tB\x08\x88\xb5\x18\x03\x90\xb5\x18\x01\x12\x1b\n\tunit_code\x18\x0e \x01(\tB\x08\x88\xb5\x18\x03\x90\xb5\x18\x01\x12\x1c\n\x0e\x66ree_of_charge\x18\x0f \x01(\x08\x42\x04\x90\xb5\x18\x01\x12\x17\n\tdevice_id\x18\x10 \x01(\tB\x04\x88\xb5\x18\x02\x12\x36\n\x0c\x65ntered_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\x90\xb5\x18\x01\x12\x18\n\x10\x63onsent_recorded\x18\x12 \x01(\x08\x12\x10\n\x08revision\x18\x13 \x01(\x04\x12\x1f\n\x11\x63orrection_reason\x18\x14 \x01(\tB\x04\x88\xb5\x18\x04\"\x9e\x01\n\x08Property\x12\x18\n\x14PROPERTY_UNSPECIFIED\x10\x00\x12\x19\n\x0ePROPERTY_BASIC\x10\x01\x1a\x05\x8a\xb5\x18\x01\x30\x12\x1b\n\x10PROPERTY_BOOSTER\x10\x02\x1a\x05\x8a\xb5\x18\x01\x31\x12!\n\x16PROPERTY_SUPPLEMENTARY\x10\x03\x1a\x05\x8a\xb5\x18\x01\x32\x12\x1d\n\x12PROPERTY_EMERGENCY\x10\x04\x1a\x05\x8a\xb5\x18\x01\x33\"\x93\x01\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSOURCE_SCANNED\x10\x01\x12\x10\n\x0cSOURCE_TYPED\x10\x02\x12\x15\n\x11SOURCE_BACKFILLED\x10\x03\x12\x19\n\x15SOURCE_OTHER_PROVINCE\x10\x04\x12\x19\n\x15SOURCE_BIRTH_HOSPITAL\x10\x05\"\xb8\x01\n\x04Site\x12\x14\n\x10SITE_UNSPECIFIED\x10\x00\x12\x17\n\x13SITE_LEFT_UPPER_ARM\x10\x01\x12\x18\n\x14SITE_RIGHT_UPPER_ARM\x10\x02\x12\x13\n\x0fSITE_LEFT_THIGH\x10\x04\x12\x14\n\x10SITE_RIGHT_THIGH\x10\x05\x12\x15\n\x11SITE_LEFT_BUTTOCK\x10\x07\x12\x16\n\x12SITE_RIGHT_BUTTOCK\x10\x08\x12\r\n\tSITE_ORAL\x10\t\"\x87\x01\n\x05Route\x12\x15\n\x11ROUTE_UNSPECIFIED\x10\x00\x12\x17\n\x13ROUTE_INTRAMUSCULAR\x10\x01\x12\x16\n\x12ROUTE_SUBCUTANEOUS\x10\x02\x12\x15\n\x11ROUTE_INTRADERMAL\x10\x03\x12\x0e\n\nROUTE_ORAL\x10\x04\x12\x0f\n\x0bROUTE_NASAL\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cgateway/v1/vaccination.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x16gateway/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x0b\n\x0bVaccination\x12\x1f\n\trecord_id\x18\x01 \x01(\tB\x0c\x88\xb5\x18\x02\x90\xb5\x18\x01\xa0\xb5\x18\x02\x12 \n\nchild_code\x18\x02 \x01(\tB\x0c\x88\xb5\x18\x04\x90\xb5\x18\x01\xa0\xb5\x18\x02\x12)\n\x03lot\x18\x03 \x01(\x0b\x32\x16.gateway.v1.VaccineLotB\x04\x90\xb5\x18\x01\x12!\n\x0b\x64ose_number\x18\x04 \x01(\rB\x0c\x88\xb5\x18\x04\x90\xb5\x18\x01\xa0\xb5\x18\x06\x12<\n\x08property\x18\x05 \x01(\x0e\x32 .gateway.v1.Vaccination.PropertyB\x08\x90\xb5\x18\x01\xa0\xb5\x18\x06\x12\x37\n\x0fvaccinated_date\x18\x06 \x01(\x0b\x32\x10.gateway.v1.DateB\x0c\x88\xb5\x18\x04\x90\xb5\x18\x01\xa0\xb5\x18\x06\x12$\n\x05trace\x18\x07 \x01(\x0b\x32\x15.gateway.v1.TraceCode\x12\x38\n\x06source\x18\x08 \x01(\x0e\x32\x1e.gateway.v1.Vaccination.SourceB\x08\x90\xb5\x18\x01\xa0\xb5\x18\x08\x12 \n\x0eno_scan_reason\x18\t \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\x12\x34\n\x04site\x18\n \x01(\x0e\x32\x1c.gateway.v1.Vaccination.SiteB\x08\x90\xb5\x18\x01\xa0\xb5\x18\x06\x12\x36\n\x05route\x18\x0b \x01(\x0e\x32\x1d.gateway.v1.Vaccination.RouteB\x08\x90\xb5\x18\x01\xa0\xb5\x18\x06\x12\x1d\n\x0b\x64ose_amount\x18\x0c \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\x12#\n\rvaccinator_id\x18\r \x01(\tB\x0c\x88\xb5\x18\x03\x90\xb5\x18\x01\xa0\xb5\x18\x02\x12\x1f\n\tunit_code\x18\x0e \x01(\tB\x0c\x88\xb5\x18\x03\x90\xb5\x18\x01\xa0\xb5\x18\t\x12 \n\x0e\x66ree_of_charge\x18\x0f \x01(\x08\x42\x08\x90\xb5\x18\x01\xa0\xb5\x18\x06\x12\x1b\n\tdevice_id\x18\x10 \x01(\tB\x08\x88\xb5\x18\x02\xa0\xb5\x18\x01\x12:\n\x0c\x65ntered_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\x90\xb5\x18\x01\xa0\xb5\x18\x01\x12\x1e\n\x10\x63onsent_recorded\x18\x12 \x01(\x08\x42\x04\xa0\xb5\x18\x06\x12\x16\n\x08revision\x18\x13 \x01(\x04\x42\x04\xa0\xb5\x18\x08\x12#\n\x11\x63orrection_reason\x18\x14 \x01(\tB\x08\x88\xb5\x18\x04\xa0\xb5\x18\x01\"\x9e\x01\n\x08Property\x12\x18\n\x14PROPERTY_UNSPECIFIED\x10\x00\x12\x19\n\x0ePROPERTY_BASIC\x10\x01\x1a\x05\x8a\xb5\x18\x01\x30\x12\x1b\n\x10PROPERTY_BOOSTER\x10\x02\x1a\x05\x8a\xb5\x18\x01\x31\x12!\n\x16PROPERTY_SUPPLEMENTARY\x10\x03\x1a\x05\x8a\xb5\x18\x01\x32\x12\x1d\n\x12PROPERTY_EMERGENCY\x10\x04\x1a\x05\x8a\xb5\x18\x01\x33\"\x93\x01\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSOURCE_SCANNED\x10\x01\x12\x10\n\x0cSOURCE_TYPED\x10\x02\x12\x15\n\x11SOURCE_BACKFILLED\x10\x03\x12\x19\n\x15SOURCE_OTHER_PROVINCE\x10\x04\x12\x19\n\x15SOURCE_BIRTH_HOSPITAL\x10\x05\"\xb8\x01\n\x04Site\x12\x14\n\x10SITE_UNSPECIFIED\x10\x00\x12\x17\n\x13SITE_LEFT_UPPER_ARM\x10\x01\x12\x18\n\x14SITE_RIGHT_UPPER_ARM\x10\x02\x12\x13\n\x0fSITE_LEFT_THIGH\x10\x04\x12\x14\n\x10SITE_RIGHT_THIGH\x10\x05\x12\x15\n\x11SITE_LEFT_BUTTOCK\x10\x07\x12\x16\n\x12SITE_RIGHT_BUTTOCK\x10\x08\x12\r\n\tSITE_ORAL\x10\t\"\x87\x01\n\x05Route\x12\x15\n\x11ROUTE_UNSPECIFIED\x10\x00\x12\x17\n\x13ROUTE_INTRAMUSCULAR\x10\x01\x12\x16\n\x12ROUTE_SUBCUTANEOUS\x10\x02\x12\x15\n\x11ROUTE_INTRADERMAL\x10\x03\x12\x0e\n\nROUTE_ORAL\x10\x04\x12\x0f\n\x0bROUTE_NASAL\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,47 +43,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VACCINATION_PROPERTY'].values_by_name["PROPERTY_EMERGENCY"]._loaded_options = None
   _globals['_VACCINATION_PROPERTY'].values_by_name["PROPERTY_EMERGENCY"]._serialized_options = b'\212\265\030\0013'
   _globals['_VACCINATION'].fields_by_name['record_id']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['record_id']._serialized_options = b'\210\265\030\002\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['record_id']._serialized_options = b'\210\265\030\002\220\265\030\001\240\265\030\002'
   _globals['_VACCINATION'].fields_by_name['child_code']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['child_code']._serialized_options = b'\210\265\030\004\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['child_code']._serialized_options = b'\210\265\030\004\220\265\030\001\240\265\030\002'
   _globals['_VACCINATION'].fields_by_name['lot']._loaded_options = None
   _globals['_VACCINATION'].fields_by_name['lot']._serialized_options = b'\220\265\030\001'
   _globals['_VACCINATION'].fields_by_name['dose_number']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['dose_number']._serialized_options = b'\210\265\030\004\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['dose_number']._serialized_options = b'\210\265\030\004\220\265\030\001\240\265\030\006'
   _globals['_VACCINATION'].fields_by_name['property']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['property']._serialized_options = b'\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['property']._serialized_options = b'\220\265\030\001\240\265\030\006'
   _globals['_VACCINATION'].fields_by_name['vaccinated_date']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['vaccinated_date']._serialized_options = b'\210\265\030\004\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['vaccinated_date']._serialized_options = b'\210\265\030\004\220\265\030\001\240\265\030\006'
   _globals['_VACCINATION'].fields_by_name['source']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['source']._serialized_options = b'\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['source']._serialized_options = b'\220\265\030\001\240\265\030\010'
   _globals['_VACCINATION'].fields_by_name['no_scan_reason']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['no_scan_reason']._serialized_options = b'\210\265\030\002'
+  _globals['_VACCINATION'].fields_by_name['no_scan_reason']._serialized_options = b'\210\265\030\002\240\265\030\001'
   _globals['_VACCINATION'].fields_by_name['site']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['site']._serialized_options = b'\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['site']._serialized_options = b'\220\265\030\001\240\265\030\006'
   _globals['_VACCINATION'].fields_by_name['route']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['route']._serialized_options = b'\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['route']._serialized_options = b'\220\265\030\001\240\265\030\006'
   _globals['_VACCINATION'].fields_by_name['dose_amount']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['dose_amount']._serialized_options = b'\210\265\030\002'
+  _globals['_VACCINATION'].fields_by_name['dose_amount']._serialized_options = b'\210\265\030\002\240\265\030\001'
   _globals['_VACCINATION'].fields_by_name['vaccinator_id']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['vaccinator_id']._serialized_options = b'\210\265\030\003\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['vaccinator_id']._serialized_options = b'\210\265\030\003\220\265\030\001\240\265\030\002'
   _globals['_VACCINATION'].fields_by_name['unit_code']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['unit_code']._serialized_options = b'\210\265\030\003\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['unit_code']._serialized_options = b'\210\265\030\003\220\265\030\001\240\265\030\t'
   _globals['_VACCINATION'].fields_by_name['free_of_charge']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['free_of_charge']._serialized_options = b'\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['free_of_charge']._serialized_options = b'\220\265\030\001\240\265\030\006'
   _globals['_VACCINATION'].fields_by_name['device_id']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['device_id']._serialized_options = b'\210\265\030\002'
+  _globals['_VACCINATION'].fields_by_name['device_id']._serialized_options = b'\210\265\030\002\240\265\030\001'
   _globals['_VACCINATION'].fields_by_name['entered_time']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['entered_time']._serialized_options = b'\220\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['entered_time']._serialized_options = b'\220\265\030\001\240\265\030\001'
+  _globals['_VACCINATION'].fields_by_name['consent_recorded']._loaded_options = None
+  _globals['_VACCINATION'].fields_by_name['consent_recorded']._serialized_options = b'\240\265\030\006'
+  _globals['_VACCINATION'].fields_by_name['revision']._loaded_options = None
+  _globals['_VACCINATION'].fields_by_name['revision']._serialized_options = b'\240\265\030\010'
   _globals['_VACCINATION'].fields_by_name['correction_reason']._loaded_options = None
-  _globals['_VACCINATION'].fields_by_name['correction_reason']._serialized_options = b'\210\265\030\004'
+  _globals['_VACCINATION'].fields_by_name['correction_reason']._serialized_options = b'\210\265\030\004\240\265\030\001'
   _globals['_VACCINATION']._serialized_start=128
-  _globals['_VACCINATION']._serialized_end=1522
-  _globals['_VACCINATION_PROPERTY']._serialized_start=889
-  _globals['_VACCINATION_PROPERTY']._serialized_end=1047
-  _globals['_VACCINATION_SOURCE']._serialized_start=1050
-  _globals['_VACCINATION_SOURCE']._serialized_end=1197
-  _globals['_VACCINATION_SITE']._serialized_start=1200
-  _globals['_VACCINATION_SITE']._serialized_end=1384
-  _globals['_VACCINATION_ROUTE']._serialized_start=1387
-  _globals['_VACCINATION_ROUTE']._serialized_end=1522
+  _globals['_VACCINATION']._serialized_end=1598
+  _globals['_VACCINATION_PROPERTY']._serialized_start=965
+  _globals['_VACCINATION_PROPERTY']._serialized_end=1123
+  _globals['_VACCINATION_SOURCE']._serialized_start=1126
+  _globals['_VACCINATION_SOURCE']._serialized_end=1273
+  _globals['_VACCINATION_SITE']._serialized_start=1276
+  _globals['_VACCINATION_SITE']._serialized_end=1460
+  _globals['_VACCINATION_ROUTE']._serialized_start=1463
+  _globals['_VACCINATION_ROUTE']._serialized_end=1598
 # @@protoc_insertion_point(module_scope)

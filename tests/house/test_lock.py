@@ -5,7 +5,7 @@ import pytest
 from tests.house.tree import ROOT
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev", "hsm", "envoy"])
+@pytest.mark.parametrize("lock", ["runtime", "dev", "hsm", "envoy", "parquet"])
 def test_the_lock_names_no_host_and_every_package_has_hashes(lock):
     text = (ROOT / "requirements" / f"{lock}.txt").read_text()
     for word in ("://", "--index", "--find-links", "--extra", "--trusted", " @ "):
