@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from gateway.config.exports import ExportRules, load_export_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
 
@@ -151,6 +152,7 @@ class Policies:
     certificates: CertificateRules
     tunnels: TunnelRules
     rotation: RotationRules
+    exports: ExportRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -159,7 +161,8 @@ def load_policies(folder: Path) -> Policies:
     certificates = load_certificate_rules(folder / "certificates.toml")
     tunnels = load_tunnel_rules(folder / "tunnels.toml")
     rotation = load_rotation_rules(folder / "rotation.toml")
-    return Policies(folder, digest(folder), limits, certificates, tunnels, rotation)
+    exports = load_export_rules(folder / "exports.toml")
+    return Policies(folder, digest(folder), limits, certificates, tunnels, rotation, exports)
 
 
 def load_limits(path: Path) -> Limits:

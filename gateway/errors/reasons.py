@@ -83,6 +83,28 @@ class Reason(StrEnum):
     POLICY_DENIED = "POLICY_DENIED"
     OWN_ACCOUNT = "OWN_ACCOUNT"
     LAST_ADMIN = "LAST_ADMIN"
+    # may it leave
+    TICKET_NOT_YOURS = "TICKET_NOT_YOURS"
+    TICKET_NOT_APPROVED = "TICKET_NOT_APPROVED"
+    TICKET_STATE = "TICKET_STATE"
+    TICKET_EARLY = "TICKET_EARLY"
+    TICKET_EXPIRED = "TICKET_EXPIRED"
+    TICKET_REVOKED = "TICKET_REVOKED"
+    TICKET_HELD = "TICKET_HELD"
+    TICKET_SPENT = "TICKET_SPENT"
+    TICKET_TAMPERED = "TICKET_TAMPERED"
+    TICKET_UNUSUAL = "TICKET_UNUSUAL"
+    PLAN_CHANGED = "PLAN_CHANGED"
+    COUNT_TOO_LARGE = "COUNT_TOO_LARGE"
+    COUNT_TOO_SMALL = "COUNT_TOO_SMALL"
+    COUNT_TOO_SOON = "COUNT_TOO_SOON"
+    APPROVAL_SAME_PERSON = "APPROVAL_SAME_PERSON"
+    APPROVAL_TOO_SOON = "APPROVAL_TOO_SOON"
+    APPROVAL_SIGNATURE = "APPROVAL_SIGNATURE"
+    RECIPIENT_MISMATCH = "RECIPIENT_MISMATCH"
+    RECIPIENT_OVERDUE = "RECIPIENT_OVERDUE"
+    RECEIPT_SIGNATURE = "RECEIPT_SIGNATURE"
+    CHILD_BUDGET_SPENT = "CHILD_BUDGET_SPENT"
     # is it good
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
     MESSAGE_MALFORMED = "MESSAGE_MALFORMED"
@@ -184,6 +206,27 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.POLICY_DENIED: Meaning(_D, "The province's policy does not allow this.", "省级策略不允许此操作。"),
     Reason.OWN_ACCOUNT: Meaning(_D, "Nobody changes the roles, state or lock of his own accounts: another officer does.", "不得变更本人账号的角色、状态或锁定，须由其他管理人员办理。"),
     Reason.LAST_ADMIN: Meaning(_P, "Without this account nobody could administer the province: let another administrator come in first.", "该账号是省级唯一可用的管理员账号：请先确保另有管理员可以登录。"),
+    Reason.TICKET_NOT_YOURS: Meaning(_D, "This act on the ticket is not yours: see who is named in it.", "您无权对该申请单执行此操作：请查看申请单中指定的人员。"),
+    Reason.TICKET_NOT_APPROVED: Meaning(_P, "The ticket has not been approved by as many persons as it takes.", "该申请单尚未经规定人数批准。"),
+    Reason.TICKET_STATE: Meaning(_P, "The ticket is not in a state for this: gateway export show.", "申请单当前状态不允许此操作：请运行 gateway export show 查看。"),
+    Reason.TICKET_EARLY: Meaning(_P, "The ticket's window has not begun.", "申请单的有效时段尚未开始。"),
+    Reason.TICKET_EXPIRED: Meaning(_P, "The ticket has expired: its approvals or its window were over. A new ticket is needed.", "申请单已过期：批准时限或有效时段已过，须重新申请。"),
+    Reason.TICKET_REVOKED: Meaning(_D, "The ticket was revoked; nothing of it can be read. Ask whoever stopped it.", "申请单已被撤销，其数据不可读取。请向撤销人了解情况。"),
+    Reason.TICKET_HELD: Meaning(_P, "The ticket is on hold; two approvers let it go on.", "申请单已被冻结，须由两名审批人解除。"),
+    Reason.TICKET_SPENT: Meaning(_P, "The key of this export was handed out as often as it may be.", "该导出文件的密钥发放次数已达上限。"),
+    Reason.TICKET_TAMPERED: Meaning(_D, "The ticket as stored is not the one on the audit log; nothing is done with it. The province must look.", "存储的申请单与审计日志记录不一致，已停止处理。请省级平台核查。"),
+    Reason.TICKET_UNUSUAL: Meaning(_D, "The request is too unlike what this requester has had before: the province's policy stops it.", "该申请与申请人以往申请差异过大，省级策略予以阻止。"),
+    Reason.PLAN_CHANGED: Meaning(_D, "What was signed is not this ticket's plan. Read it anew, then decide.", "所签内容不是该申请单的方案。请重新查看后再决定。"),
+    Reason.COUNT_TOO_LARGE: Meaning(_P, "The plan finds more rows or children than its caps allow. Ask for less.", "方案涉及的行数或儿童数超过上限。请缩小范围。"),
+    Reason.COUNT_TOO_SMALL: Meaning(_D, "The plan is so narrow that its count would tell of single children. Ask for more.", "方案范围过窄，计数会暴露个别儿童。请扩大范围。"),
+    Reason.COUNT_TOO_SOON: Meaning(_E, "A count was made for you a few minutes ago. Wait, then submit.", "数分钟前已为您计数一次。请稍后再提交。"),
+    Reason.APPROVAL_SAME_PERSON: Meaning(_D, "It takes another person: one who has not signed yet, neither requester nor recipient, whatever the account.", "须由另一人办理：不得是已签名者、申请人或接收人，更换账号亦不允许。"),
+    Reason.APPROVAL_TOO_SOON: Meaning(_P, "The other approval is too fresh. Read the plan, and approve in a few minutes.", "前一批准刚刚作出。请阅读方案，数分钟后再批准。"),
+    Reason.APPROVAL_SIGNATURE: Meaning(_D, "The signature is not that of your connection's certificate over this ticket and plan.", "签名与当前连接证书、本申请单及方案不符。"),
+    Reason.RECIPIENT_MISMATCH: Meaning(_D, "The ticket names another certificate or tunnel for its recipient.", "申请单指定的接收证书或通道与当前连接不符。"),
+    Reason.RECIPIENT_OVERDUE: Meaning(_D, "The recipient's organisation owes the proof that an earlier export was destroyed; until then it gets nothing new.", "接收机构尚未证明以往导出数据已销毁，证明之前不再提供新数据。"),
+    Reason.RECEIPT_SIGNATURE: Meaning(_D, "The receipt is not signed by your connection's certificate over this ticket and payload.", "收据签名与当前连接证书、本申请单及文件不符。"),
+    Reason.CHILD_BUDGET_SPENT: Meaning(_E, "With this export more children would have been disclosed to this person or organisation than the policy allows for a day, a month or a year.", "加上本次导出，向该人员或机构披露的儿童数将超过日、月或年度限额。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),
     Reason.MESSAGE_MALFORMED: Meaning(_I, "The message cannot be decoded as the type the contract names.", "消息无法按接口约定的类型解码。"),
     Reason.MESSAGE_MISSING: Meaning(_I, "The call carried no message, or one beyond the transport's limit.", "调用中没有消息，或消息超过传输上限。"),

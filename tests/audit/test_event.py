@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from gateway.audit.event import COUNTS, DETAILS, Event, EventError
+from gateway.audit.event import Event, EventError
+from gateway.audit.words import COUNTS, DETAILS
 from gateway.errors import Reason
 from gateway.tlog import leaf
 
@@ -115,12 +116,12 @@ def test_every_detail_has_a_grammar_that_no_canary_fits(key: str) -> None:
 
 def test_unknown_keys_and_fields() -> None:
     with pytest.raises(EventError):
-        Event(kind="a", counts={"children": 1}).to_leaf(1)
+        Event(kind="a", counts={"names": 1}).to_leaf(1)
     with pytest.raises(EventError):
         Event(kind="a", detail={"name": "x"}).to_leaf(1)
     with pytest.raises(TypeError):
         FULL.with_(name="x")
-    assert "children" not in COUNTS
+    assert "names" not in COUNTS
 
 
 def test_what_is_left_of_an_unfit_event() -> None:

@@ -1,0 +1,111 @@
+"""policies/exports.toml as frozen values: what may be asked for, counted and approved, and when."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from gateway.config.strict import SettingsError, build, read
+
+# A leaf's integer is exact up to 2^53; a cap is far below (exports.md section 8, attack 38).
+_LARGEST = 10_000_000
+_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """The closed lists, the caps and the longest window of a plan."""
+
+    purposes: tuple[str, ...]
+    legal_bases: tuple[str, ...]
+    whole_birth_for: tuple[str, ...]
+    row_cap: int
+    child_cap: int
+    vaccine_codes: int
+    units: int
+    divisions: int
+    columns: int
+    window_days: int
+    ahead_days: int
+    keep_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountRules:
+    """How a dry-run count is told, how often, and from how many children on."""
+
+    round_to: int
+    every_minutes: int
+    fewest_children: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRules:
+    """How many persons, how far apart, and within how many hours of the submission."""
+
+    needed: int
+    apart_s: int
+    within_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnusualRules:
+    """What counts as unusual of a requester, and what follows from how many signs of it."""
+
+    three_persons_from: int
+    blocked_from: int
+    memory_days: int
+    size_factor: float
+    odd_from_hour: int
+    odd_until_hour: int
+    utc_offset_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRules:
+    """All of policies/exports.toml; each number is explained there."""
+
+    plan: PlanRules
+    count: CountRules
+    approvals: ApprovalRules
+    unusual: UnusualRules
+
+
+def load_export_rules(path: Path) -> ExportRules:
+    """Return the rules in a file; raises SettingsError naming the key."""
+    rules = build(ExportRules, read(path), f"{path.name}: ")
+    for key, good, text in [*_plan_faults(rules.plan), *_faults(rules)]:
+        if not good:
+            raise SettingsError(f"{path.name}: {key}: {text}")
+    return rules
+
+
+def _plan_faults(rules: PlanRules) -> list[tuple[str, bool, str]]:
+    found = [
+        (f"plan.{one.name}", 0 < value <= _LARGEST, f"above 0, at most {_LARGEST}")
+        for one in fields(rules)
+        if isinstance(value := getattr(rules, one.name), int)
+    ]
+    for name in ("purposes", "legal_bases"):
+        words = getattr(rules, name)
+        found.append((f"plan.{name}", 0 < len(words) == len(set(words)), "some, none twice"))
+    known = set(rules.whole_birth_for) <= set(rules.purposes)
+    return [*found, ("plan.whole_birth_for", known, "purposes of the list")]
+
+
+def _faults(rules: ExportRules) -> list[tuple[str, bool, str]]:
+    count, approvals, unusual = rules.count, rules.approvals, rules.unusual
+    hours = (unusual.odd_from_hour, unusual.odd_until_hour)
+    return [
+        ("count.round_to", count.round_to > 0, "above 0"),
+        ("count.every_minutes", count.every_minutes > 0, "above 0"),
+        ("count.fewest_children", count.fewest_children > 0, "above 0"),
+        # One person never starts anything, whatever the file says.
+        ("approvals.needed", approvals.needed in (2, 3), "2 or 3"),
+        ("approvals.apart_s", approvals.apart_s > 0, "above 0"),
+        ("approvals.within_hours", approvals.within_hours > 0, "above 0"),
+        ("unusual.three_persons_from", unusual.three_persons_from > 0, "above 0"),
+        ("unusual.blocked_from", unusual.blocked_from >= 0, "not negative"),
+        ("unusual.memory_days", unusual.memory_days > 0, "above 0"),
+        ("unusual.size_factor", unusual.size_factor >= 1, "1 or more"),
+        ("unusual.odd_from_hour", all(0 <= one < _HOURS for one in hours), "hours of a day"),
+        ("unusual.utc_offset_hours", -_HOURS < unusual.utc_offset_hours < _HOURS, "a time zone"),
+    ]

@@ -1,0 +1,195 @@
+"""Tickets in the store: read, locked, moved by compare-and-set in the transaction of their leaf.
+
+A row alone is believed by nobody. `lock` compares the whole ticket with what the newest leaf of it
+says (`ticket_sha256`): a row changed by hand, or an old one put back, is TICKET_TAMPERED.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.errors import Reason, refuse
+from gateway.exports import plan as plans
+from gateway.exports.plan import Party, Plan
+from gateway.exports.ticket import ENDED, Approval, Built, Counted, State, Ticket, opened
+from gateway.store.database import Transaction
+
+_NUMBER = "SELECT nextval('gateway.ticket_number')"
+_NOW = "SELECT time_us FROM gateway.audit_head"
+_INSERT = (
+    "INSERT INTO gateway.ticket (ticket_id, plan, plan_sha256, state, version, created_us,"
+    " moved_us, requester_organisation, requester_person, recipient_organisation,"
+    " recipient_person, not_after_us, destroy_by)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_COLUMNS = (
+    "SELECT ticket_id, plan, encode(plan_sha256, 'hex'), state, version, created_us, moved_us,"
+    " held, submitted_us, counted_rows, counted_children, needed, unheld_organisation,"
+    " unheld_person, unheld_account, built_rows, built_children, payload_bytes,"
+    " encode(payload_sha256, 'hex'), encode(manifest_sha256, 'hex'), releases"
+    " FROM gateway.ticket"
+)
+# Constants only, here and below: no value ever stands in the text.
+_READ = f"{_COLUMNS} WHERE ticket_id = %s"
+_LOCK = f"{_COLUMNS} WHERE ticket_id = %s FOR UPDATE"
+_PAGE = (
+    f"{_COLUMNS} WHERE ticket_id < %s AND (%s = '' OR state = %s) ORDER BY ticket_id DESC LIMIT %s"
+)
+_OPEN = f"{_COLUMNS} WHERE state = ANY(%s) ORDER BY ticket_id"
+_APPROVALS = (
+    "SELECT ticket_id, organisation, person, account, encode(certificate_sha256, 'hex'),"
+    " signature, approved_us FROM gateway.ticket_approval WHERE ticket_id = ANY(%s)"
+    " ORDER BY ticket_id, place"
+)
+_APPROVE = (
+    "INSERT INTO gateway.ticket_approval (ticket_id, place, organisation, person, account,"
+    " certificate_sha256, signature, approved_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_PROOF = (
+    "SELECT moved_in = pg_current_xact_id(), gateway.ticket_leaf(ticket_id)"
+    " FROM gateway.ticket WHERE ticket_id = %s"
+)
+_MOVE = (
+    "UPDATE gateway.ticket SET state = %s, version = %s, held = %s, moved_us = %s,"
+    " moved_in = pg_current_xact_id(), submitted_us = %s, counted_rows = %s,"
+    " counted_children = %s, needed = %s, unheld_organisation = %s, unheld_person = %s,"
+    " unheld_account = %s, built_rows = %s, built_children = %s, payload_bytes = %s,"
+    " payload_sha256 = %s, manifest_sha256 = %s, releases = %s"
+    " WHERE ticket_id = %s AND state = %s AND version = %s"
+)
+_KEEP_HEADER = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
+_HEADER = "SELECT header FROM gateway.export_header WHERE ticket_id = %s"
+_FORGET_HEADER = "DELETE FROM gateway.export_header WHERE ticket_id = %s"
+# Where a list begins that goes from the newest to the oldest.
+NEWEST = "EX-99999999~"
+
+
+async def now_us(tx: Transaction, clock: Clock) -> int:
+    """Return the time, which never lies before the log's newest leaf: a clock set back is none."""
+    row = await tx.fetch_one(_NOW)
+    return max(clock.now_us(), 0 if row is None else row[0])
+
+
+async def create(tx: Transaction, plan: Plan, at_us: int) -> Ticket:
+    """Write the draft of a plan under the next number and return it."""
+    row = await tx.fetch_one(_NUMBER)
+    if row is None:
+        raise refuse(Reason.INTERNAL)
+    ticket = opened(f"EX-{row[0]:08d}", plan, at_us)
+    parties = (*plan.requester.person, *plan.recipient.person)
+    digest = bytes.fromhex(ticket.plan_sha256)
+    head = (ticket.ticket_id, plan.canonical(), digest, ticket.state.value, ticket.version)
+    times = (ticket.created_us, ticket.moved_us)
+    await tx.execute(_INSERT, (*head, *times, *parties, plan.not_after_us, plan.destroy_by))
+    return ticket
+
+
+async def read(tx: Transaction, ticket_id: str) -> Ticket | None:
+    """Return a ticket as its row has it, or None.
+
+    For showing alone: what acts on it locks it. Raises TICKET_TAMPERED when the row is no ticket.
+    """
+    return next(iter(await _tickets(tx, await tx.fetch(_READ, (ticket_id,)))), None)
+
+
+async def lock(tx: Transaction, ticket_id: str) -> Ticket:
+    """Return a ticket that nobody else moves until the transaction ends, as the log knows it.
+
+    Raises NOT_FOUND, TICKET_TAMPERED when row and log differ, REVISION_STALE when it was moved in
+    this very transaction (of another call of the same commit group): its leaf comes last.
+    """
+    found = await _tickets(tx, await tx.fetch(_LOCK, (ticket_id,)))
+    if not found:
+        raise refuse(Reason.NOT_FOUND)
+    row = await tx.fetch_one(_PROOF, (ticket_id,))
+    if row is None or row[0]:
+        raise refuse(Reason.REVISION_STALE)
+    if row[1] != found[0].sha256:
+        raise refuse(Reason.TICKET_TAMPERED)
+    return found[0]
+
+
+async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
+    """Write a move, if the row still stands where it was, and return the ticket after it.
+
+    Raises REVISION_STALE. A ticket that ends loses its header with the same stroke.
+    """
+    counted, built, unheld = after.counted, after.built, after.unheld_by
+    values = (
+        *(after.state.value, after.version, after.held, after.moved_us, after.submitted_us),
+        *((None,) * 3 if counted is None else (counted.rows, counted.children, counted.needed)),
+        *((None,) * 3 if unheld is None else (*unheld.person, unheld.account)),
+        *((None,) * 5 if built is None else _built(built)),
+        after.releases,
+        *(before.ticket_id, before.state.value, before.version),
+    )
+    if not await tx.execute(_MOVE, values):
+        raise refuse(Reason.REVISION_STALE)
+    for place, one in enumerate(after.approvals[len(before.approvals) :], len(before.approvals)):
+        certificate = bytes.fromhex(one.certificate_sha256)
+        signed = (certificate, one.signature, one.at_us)
+        who = (one.organisation, one.person, one.account)
+        await tx.execute(_APPROVE, (after.ticket_id, place + 1, *who, *signed))
+    if after.state in ENDED:
+        await tx.execute(_FORGET_HEADER, (after.ticket_id,))
+    return after
+
+
+async def page(tx: Transaction, before: str, state: str, limit: int) -> list[Ticket]:
+    """Return the next tickets with a lower number, newest first, of one state ("": of any)."""
+    return await _tickets(tx, await tx.fetch(_PAGE, (before, state, state, limit)))
+
+
+async def in_states(tx: Transaction, states: Sequence[State]) -> list[Ticket]:
+    """Return the tickets in any of these states, oldest first."""
+    return await _tickets(tx, await tx.fetch(_OPEN, ([one.value for one in states],)))
+
+
+async def keep_header(tx: Transaction, ticket_id: str, header: bytes) -> None:
+    """Keep the header of what was built, apart from its payload."""
+    await tx.execute(_KEEP_HEADER, (ticket_id, header))
+
+
+async def header(tx: Transaction, ticket_id: str) -> bytes | None:
+    """Return the header, or None once the ticket ended."""
+    row = await tx.fetch_one(_HEADER, (ticket_id,))
+    return None if row is None else bytes(row[0])
+
+
+def _built(built: Built) -> tuple[object, ...]:
+    digests = (bytes.fromhex(built.payload_sha256), bytes.fromhex(built.manifest_sha256))
+    return built.rows, built.children, built.payload_bytes, *digests
+
+
+async def _tickets(tx: Transaction, rows: Sequence[Sequence[Any]]) -> list[Ticket]:
+    """Return the tickets of these rows with their approvals; Any: as the columns have them."""
+    if not rows:
+        return []
+    approvals: dict[str, list[Approval]] = {}
+    for row in await tx.fetch(_APPROVALS, ([row[0] for row in rows],)):
+        found = Approval(row[1], row[2], row[3], row[4], bytes(row[5]), row[6])
+        approvals.setdefault(row[0], []).append(found)
+    return [_ticket(row, tuple(approvals.get(row[0], ()))) for row in rows]
+
+
+def _ticket(row: Sequence[Any], approvals: tuple[Approval, ...]) -> Ticket:
+    try:
+        plan = plans.parse(bytes(row[1]))
+    except plans.PlanError:
+        raise refuse(Reason.TICKET_TAMPERED) from None
+    return Ticket(
+        ticket_id=row[0],
+        plan=plan,
+        plan_sha256=row[2],
+        state=State(row[3]),
+        version=row[4],
+        created_us=row[5],
+        moved_us=row[6],
+        held=row[7],
+        submitted_us=row[8],
+        counted=None if row[9] is None else Counted(*row[9:12]),
+        approvals=approvals,
+        unheld_by=None if row[12] is None else Party(*row[12:15]),
+        built=None if row[15] is None else Built(*row[15:20]),
+        releases=row[20],
+    )

@@ -1,0 +1,59 @@
+"""policies/exports.toml: what ships is good, and each slip of the pen is named."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.exports import load_export_rules
+from gateway.config.policies import shipped
+from gateway.config.strict import SettingsError
+
+SHIPPED = shipped("policies") / "exports.toml"
+
+
+def test_what_ships_takes_two_persons_and_never_one() -> None:
+    rules = load_export_rules(SHIPPED)
+    assert rules.approvals.needed == 2
+    assert rules.approvals.apart_s == 120
+    assert rules.approvals.within_hours == 72
+    assert rules.plan.window_days == 7
+    assert set(rules.plan.whole_birth_for) <= set(rules.plan.purposes)
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("approvals.needed", "needed = 1"),
+        ("approvals.needed", "needed = 0"),
+        ("approvals.apart_s", "apart_s = 0"),
+        ("approvals.within_hours", "within_hours = -1"),
+        ("plan.row_cap", "row_cap = 9223372036854775807"),
+        ("plan.child_cap", "child_cap = 0"),
+        ("plan.window_days", "window_days = 0"),
+        ("plan.purposes", "purposes = []"),
+        ("plan.legal_bases", 'legal_bases = ["a", "a"]'),
+        ("plan.whole_birth_for", 'whole_birth_for = ["anything"]'),
+        ("count.round_to", "round_to = 0"),
+        ("count.every_minutes", "every_minutes = 0"),
+        ("count.fewest_children", "fewest_children = 0"),
+        ("unusual.three_persons_from", "three_persons_from = 0"),
+        ("unusual.blocked_from", "blocked_from = -1"),
+        ("unusual.memory_days", "memory_days = 0"),
+        ("unusual.size_factor", "size_factor = 0.5"),
+        ("unusual.odd_from_hour", "odd_from_hour = 24"),
+        ("unusual.utc_offset_hours", "utc_offset_hours = 24"),
+        ("unknown key", "wish = 1"),
+    ],
+)
+def test_a_number_that_would_open_something_stops_the_start(
+    tmp_path: Path, key: str, line: str
+) -> None:
+    name = line.split(" = ", 1)[0]
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    changed = [line if one.startswith(f"{name} = ") else one for one in lines]
+    if changed == lines:
+        changed.append(line)
+    path = tmp_path / "exports.toml"
+    path.write_text("\n".join(changed), encoding="utf-8")
+    with pytest.raises(SettingsError, match=key):
+        load_export_rules(path)
