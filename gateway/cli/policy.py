@@ -13,7 +13,7 @@ from gateway.cli.tables import table
 from gateway.config.policies import load_policies, shipped
 from gateway.identity import rules
 from gateway.policy import bundle, cases, mutation
-from gateway.policy.bundle import CASES_FILE, BundleError
+from gateway.policy.bundle import CASES_FOLDER, BundleError
 from gateway.policy.engine import Engine
 
 INVALID = "POLICY_INVALID"
@@ -41,7 +41,7 @@ def check(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
             output.text(
                 "policy.case-fails",
                 case=failure.case.name,
-                file=cedar / CASES_FILE,
+                file=cedar / CASES_FOLDER,
                 wanted=", ".join(failure.case.policies),
                 decided=", ".join(failure.decision.policies),
             )
@@ -86,11 +86,17 @@ def prove(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
     output = Output.of(json, lang)
     engine, found = _open(_cedar(folder))
     mutants = mutation.run(engine, found)
-    survivors = [one for one in mutants if not one.killed_by]
+    try:
+        explained = mutation.explained(_cedar(folder))
+    except BundleError as error:
+        raise CommandError(INVALID, str(error)) from error
+    survived = [one for one in mutants if not one.killed_by]
+    survivors = [one for one in survived if (one.policy, one.change) not in explained]
     document: dict[str, object] = {
         "bundle": engine.bundle.sha256,
         "cases": len(found.case),
         "mutants": len(mutants),
+        "explained": len(survived) - len(survivors),
         "survivors": [{"policy": one.policy, "change": one.change} for one in survivors],
     }
     lines = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCHEMA_FILE = "schema.cedarschema"
-CASES_FILE = "cases.toml"
+CASES_FOLDER = "cases"
 
 
 class BundleError(Exception):

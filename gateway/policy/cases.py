@@ -1,16 +1,18 @@
-"""The cases beside the policies (cases.toml): what must be allowed or denied, and by what.
+"""The cases beside the policies (cases/*.toml): what must be allowed or denied, and by what.
 
 `trusted` is how a process gets its engine: a folder whose own cases fail is not used.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import strict
-from gateway.policy import bundle
-from gateway.policy.bundle import CASES_FILE, BundleError
-from gateway.policy.engine import Decision, Engine
+from gateway.policy import bundle, ticket_cases
+from gateway.policy.bundle import CASES_FOLDER, BundleError
+from gateway.policy.engine import Decision, Engine, Prepared
 from gateway.policy.request import Actor, Context, Request, Resource, ResourceKind, Strength
+from gateway.policy.ticket_cases import TicketCase
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,10 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Who (organisation, roles) asks for what (action, resource, `of` which organisation)."""
+    """Who (organisation, roles) asks for what (action, resource, `of` which organisation).
+
+    `ticket` is read where the resource is an ExportTicket.
+    """
 
     name: str
     action: str
@@ -38,14 +43,15 @@ class Case:
     password_current: bool = True
     weak_origin_allowed: bool = False
     system_in_grace: bool = False
+    ticket: TicketCase = ticket_cases.USUAL
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """All of cases.toml."""
+    """What a file of cases holds; `load` puts all files together."""
 
-    organisation: tuple[Organisation, ...]
-    case: tuple[Case, ...]
+    organisation: tuple[Organisation, ...] = ()
+    case: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +71,49 @@ def trusted(folder: Path) -> Engine:
     failures = failing(engine, load(folder))
     if failures:
         named = ", ".join(failure.case.name for failure in failures)
-        msg = f"{folder / CASES_FILE}: cases fail: {named}"
+        msg = f"{folder / CASES_FOLDER}: cases fail: {named}"
         raise BundleError(msg)
     return engine
 
 
 def load(folder: Path) -> Cases:
-    """Return the cases of a folder; raises BundleError."""
-    path = folder / CASES_FILE
+    """Return the cases of a folder, of all its files; raises BundleError."""
+    paths = sorted((folder / CASES_FOLDER).glob("*.toml"))
     try:
-        found = strict.build(Cases, strict.read(path), f"{path.name}: ")
+        files = [strict.build(Cases, strict.read(path), f"{path.name}: ") for path in paths]
     except strict.SettingsError as error:
         raise BundleError(str(error)) from error
+    found = Cases(
+        tuple(one for file in files for one in file.organisation),
+        tuple(one for file in files for one in file.case),
+    )
     names = [case.name for case in found.case]
     if not names or len(set(names)) != len(names):
-        msg = f"{path}: there must be cases, and no two of one name"
+        msg = f"{folder / CASES_FOLDER}: there must be cases, and no two of one name"
         raise BundleError(msg)
     return found
 
 
 def failing(engine: Engine, cases: Cases) -> list[Failure]:
     """Return the cases that come out otherwise: allowed or not, or by other policies."""
+    return list(failures(engine, prepared(engine, cases)))
+
+
+def prepared(engine: Engine, cases: Cases) -> list[tuple[Case, Prepared]]:
+    """Return each case with what it asks."""
     parents = {one.code: one.parent for one in cases.organisation}
-    failures = []
-    for case in cases.case:
-        decision = engine.judge(request(case, parents))
+    return [(case, engine.prepare(request(case, parents))) for case in cases.case]
+
+
+def failures(engine: Engine, asked: Iterable[tuple[Case, Prepared]]) -> Iterator[Failure]:
+    """Yield the cases that come out otherwise, each as soon as it is found."""
+    for case, question in asked:
+        decision = engine.judge_prepared(question)
         if (decision.allowed, decision.policies) != (case.allowed, tuple(sorted(case.policies))):
-            failures.append(Failure(case, decision))
-    return failures
+            yield Failure(case, decision)
 
 
-def request(case: Case, parents: dict[str, str]) -> Request:
+def request(case: Case, parents: Mapping[str, str]) -> Request:
     """Return what a case asks; `parents` are the cases' organisations ("" above the first).
 
     The schema judges the words.
@@ -107,12 +125,19 @@ def request(case: Case, parents: dict[str, str]) -> Request:
     actor = Actor(
         case.organisation, _chain(case.organisation, parents), frozenset(case.roles), origin
     )
-    resource = Resource(kind, chain, unit, frozenset(case.uploaders))
-    context = Context(case.password_current, case.weak_origin_allowed, case.system_in_grace)
+    about, calling = None, None
+    if kind == "ExportTicket":
+        province = next((code for code, above in parents.items() if not above), "")
+        about = ticket_cases.ticket(case.ticket, province, parents)
+        calling = ticket_cases.calling(case.ticket)
+    resource = Resource(kind, chain, unit, frozenset(case.uploaders), about)
+    context = Context(
+        case.password_current, case.weak_origin_allowed, case.system_in_grace, calling
+    )
     return Request(case.action, actor, resource, context)
 
 
-def _chain(code: str, parents: dict[str, str]) -> tuple[str, ...]:
+def _chain(code: str, parents: Mapping[str, str]) -> tuple[str, ...]:
     chain: list[str] = []
     while code in parents and code not in chain:
         chain.append(code)

@@ -6,6 +6,7 @@ were built with the schema (cedar-policy/cedar #2428 and docs.cedarpolicy.com, "
 way has its test). Arithmetic can overflow and then skips a forbid: it is refused on compiling.
 """
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -55,18 +56,24 @@ class Policy:
     chinese: str
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request as Cedar takes it; `error` says why the schema refuses it, else ""."""
+
+    asked: Mapping[str, object]
+    entities: cedarpy.Entities | None
+    error: str = ""
+
+
 class Engine:
     """A compiled bundle; decisions depend on the request's value alone and are remembered."""
 
-    def __init__(self, bundle: Bundle, variant: Document | None = None) -> None:
-        """Compile and validate; raises BundleError naming the policy that is at fault.
-
-        A `variant` of the bundle's policies is taken unvalidated instead: for `mutation` alone.
-        """
+    def __init__(self, bundle: Bundle) -> None:
+        """Compile and validate; raises BundleError naming the policy that is at fault."""
         try:
             document = json.loads(cedarpy.policies_to_json_str(bundle.text))
             self._schema = cedarpy.Schema.from_str(bundle.schema)
-            self._policies = cedarpy.PolicySet.from_json_str(json.dumps(variant or document))
+            self._policies = cedarpy.PolicySet.from_json_str(json.dumps(document))
         except ValueError as error:
             msg = f"not Cedar: {error}"
             raise BundleError(msg) from error
@@ -77,6 +84,13 @@ class Engine:
             raise BundleError("; ".join(str(error) for error in validation.errors))
         self._json = json.dumps(document)
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._judge)
+
+    def varied(self, document: Document) -> "Engine":
+        """Return an engine of changed policies, taken unvalidated: for `mutation` alone."""
+        other = copy.copy(self)
+        other._policies = cedarpy.PolicySet.from_json_str(json.dumps(document))  # noqa: SLF001  ours
+        other._remembered = lru_cache(maxsize=REMEMBERED)(other._judge)  # noqa: SLF001  ours
+        return other
 
     def document(self) -> Document:
         """Return the policies in Cedar's JSON form; the caller's own copy."""
@@ -93,15 +107,30 @@ class Engine:
         return decision
 
     def judge(self, request: Request) -> Decision:
-        """Return the decision, logging nothing."""
+        """Return the decision, logging nothing.
+
+        One on a ticket is never remembered: it depends on the moment.
+        """
+        if request.resource.ticket is not None:
+            return self._judge(request)
         return self._remembered(request)
 
-    def _judge(self, request: Request) -> Decision:
+    def prepare(self, request: Request) -> Prepared:
+        """Return a request with its entities, built with the schema."""
         asked = facts.of(request)
         try:
             entities = cedarpy.Entities.from_json_str(asked.entities, self._schema)
+        except ValueError as error:
+            return Prepared(asked.request, None, str(error) or "entities")
+        return Prepared(asked.request, entities)
+
+    def judge_prepared(self, prepared: Prepared) -> Decision:
+        """Return the decision on a request that was prepared by this engine or one it varies."""
+        if prepared.entities is None:
+            return self._denied(prepared.error)
+        try:
             found = cedarpy.is_authorized(
-                dict(asked.request), self._policies, entities, self._schema
+                dict(prepared.asked), self._policies, prepared.entities, self._schema
             )
         except ValueError as error:
             return self._denied(str(error))
@@ -111,6 +140,9 @@ class Engine:
         named = tuple(sorted(found.diagnostics.id_annotations_by_reason.values()))
         allowed = found.decision is cedarpy.Decision.Allow
         return Decision(allowed, named or (DEFAULT_DENY,), self.bundle.sha256)
+
+    def _judge(self, request: Request) -> Decision:
+        return self.judge_prepared(self.prepare(request))
 
     def _denied(self, error: str) -> Decision:
         return Decision(allowed=False, policies=(ERROR,), bundle=self.bundle.sha256, error=error)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from gateway.policy import ticket_facts
 from gateway.policy.request import Actor, Request, Resource
 
 Uid = dict[str, str]
@@ -22,15 +23,19 @@ def of(request: Request) -> Facts:
     """Return the facts of a request; the schema judges them, an unknown action or kind included."""
     principal = _uid("Principal", request.actor.organisation)
     resource = _uid(request.resource.kind, _resource_id(request.resource))
-    context = {
+    context: dict[str, object] = {
         "passwordCurrent": request.context.password_current,
         "weakOriginAllowed": request.context.weak_origin_allowed,
         "systemInGrace": request.context.system_in_grace,
     }
     entities = [_principal(principal, request.actor), _resource(resource, request.resource)]
-    entities += _organisations(
-        request.actor.chain, request.resource.chain, request.actor.organisation
-    )
+    alone = {request.actor.organisation}
+    ticket = request.resource.ticket
+    if ticket is not None:
+        alone |= ticket_facts.organisations(ticket)
+        if request.context.calling is not None:
+            context |= ticket_facts.circumstances(request.context.calling, ticket)
+    entities += _organisations(request.actor.chain, request.resource.chain, sorted(alone))
     entities += [_entity(_uid("Role", role)) for role in sorted(request.actor.roles)]
     asked = {"principal": principal, "action": _uid("Action", request.action), "resource": resource}
     return Facts(asked | {"context": json.dumps(context)}, json.dumps(entities))
@@ -53,6 +58,8 @@ def _resource(uid: Uid, resource: Resource) -> dict[str, object]:
     if resource.kind == "UnitRecords":
         uploaders = [_reference("Organisation", code) for code in sorted(resource.uploaders)]
         return _entity(uid, {"uploaders": uploaders}, own)
+    if resource.ticket is not None:
+        return _entity(uid, ticket_facts.attributes(resource.ticket), own)
     return _entity(uid, None, own)
 
 
@@ -62,17 +69,19 @@ def _owner(own: Sequence[Uid]) -> dict[str, object]:
 
 
 def _resource_id(resource: Resource) -> str:
+    if resource.ticket is not None:
+        return resource.ticket.ticket_id
     return resource.unit or (resource.chain[0] if resource.chain else "")
 
 
 def _organisations(
-    first: Sequence[str], second: Sequence[str], alone: str
+    first: Sequence[str], second: Sequence[str], alone: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Return each organisation once, in the one above it.
+    """Return each organisation once, in the one above it; those of no chain stand alone.
 
     Both chains lead up one tree, so they cannot disagree.
     """
-    above: dict[str, str | None] = {alone: None}
+    above: dict[str, str | None] = dict.fromkeys(alone)
     for chain in (first, second):
         above |= dict(zip_longest(chain, chain[1:]))
     return [

@@ -21,6 +21,30 @@ def gateway(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     return status, out, err
 
 
+EVIDENCE = """@id("P03-evidence") @says("x") @says_zh("y")
+permit (principal in Role::"uploader", action == Action::"GetReceipt", resource)
+when { resource.organisation == principal.organisation };
+"""
+EVIDENCE_CASES = "".join(
+    f"""[[case]]
+name = "{name}"
+action = "{action}"
+organisation = "140105"
+roles = {roles}
+resource = "Evidence"
+of = "{of}"
+allowed = {str(policy != "default-deny").lower()}
+policies = ["{policy}"]
+"""
+    for name, action, roles, of, policy in (
+        ("own", "GetReceipt", '["uploader"]', "140105", "P03-evidence"),
+        ("another's", "GetReceipt", '["uploader"]', "140106", "default-deny"),
+        ("another role", "GetReceipt", '["auditor"]', "140105", "default-deny"),
+        ("another action", "ListQuarantine", '["uploader"]', "140105", "default-deny"),
+    )
+)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     shutil.copytree(shipped("policies"), tmp_path / "home" / "policies")
@@ -94,15 +118,33 @@ def test_show_says_what_each_policy_does(capsys: pytest.CaptureFixture[str]) -> 
 def test_test_finds_what_the_cases_do_not_guard(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
-    status, out, _ = gateway(capsys, "test", "--json")
+    """On the records' policies alone: the whole run on what ships is in tests/policy."""
+    cedar = home / "policies" / "cedar"
+    for path in [*cedar.glob("*.cedar"), *(cedar / "cases").iterdir(), cedar / "survivors.toml"]:
+        if path.name not in {"02-records.cedar", "00-province.toml"}:
+            path.unlink()
+    policy = cedar / "02-records.cedar"
+    policy.write_text(policy.read_text().split("@id", 3)[0] + EVIDENCE)
+    (cedar / "cases" / "02.toml").write_text(EVIDENCE_CASES)
+    status, out, _ = gateway(capsys, "test", str(home), "--json")
     found = json.loads(out)
-    assert (status, found["survivors"]) == (0, [])
-    assert found["mutants"] > 40
-    path = home / "policies" / "cedar" / "02-records.cedar"
-    path.write_text(
-        path.read_text()
+    assert (status, found["survivors"], found["explained"]) == (0, [], 0)
+    assert found["mutants"] == 4
+    policy.write_text(
+        policy.read_text()
         + '@id("P98") @says("x") @says_zh("y") permit (principal in Role::"ghost", action, resource);\n'
     )
     status, out, _ = gateway(capsys, "test", str(home), "--lang", "en")
     assert status == 1
     assert "P98" in out
+    (cedar / "survivors.toml").write_text(
+        "".join(
+            f'[[survivor]]\npolicy = "P98"\nchange = "{change}"\nwhy = "nobody is a ghost"\n'
+            for change in ("removed",)
+        )
+    )
+    status, out, _ = gateway(capsys, "test", str(home), "--json")
+    assert (status, json.loads(out)["explained"], json.loads(out)["survivors"]) == (0, 1, [])
+    (cedar / "survivors.toml").write_text("[[survivor]]\n")
+    status, out, _ = gateway(capsys, "test", str(home), "--json")
+    assert (status, json.loads(out)["refused"]) == (1, "POLICY_INVALID")

@@ -46,7 +46,9 @@ def test_a_folder_whose_cases_fail_is_not_used(folder: Path) -> None:
 
 def test_a_case_is_about_the_policies_that_decide_too(folder: Path) -> None:
     rewrite(
-        folder / "cases.toml", 'policies = ["P01-upload"]', 'policies = ["P02-upload-delegated"]'
+        folder / "cases" / "02-records.toml",
+        'policies = ["P01-upload"]',
+        'policies = ["P02-upload-delegated"]',
     )
     [failure] = cases.failing(Engine(cases.bundle.load(folder)), cases.load(folder))
     assert failure.decision.policies == ("P01-upload",)
@@ -67,13 +69,15 @@ def test_a_case_is_about_the_policies_that_decide_too(folder: Path) -> None:
     ],
 )
 def test_cases_are_read_strictly(folder: Path, old: str, new: str, said: str) -> None:
-    rewrite(folder / "cases.toml", old, new)
+    rewrite(folder / "cases" / "02-records.toml", old, new)
     with pytest.raises(BundleError, match=said):
         cases.load(folder)
 
 
 def test_there_must_be_cases(folder: Path) -> None:
-    (folder / "cases.toml").write_text("organisation = []\ncase = []\n")
+    for path in (folder / "cases").iterdir():
+        path.unlink()
+    (folder / "cases" / "01.toml").write_text("organisation = []\ncase = []\n")
     with pytest.raises(BundleError, match="there must be cases"):
         cases.trusted(folder)
 

@@ -1,6 +1,7 @@
 """decide(): default deny, and the five ways in which Cedar alone fails open (reference/exports.md, second study, A)."""
 
 import ast
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,16 +9,19 @@ import cedarpy
 import pytest
 
 from gateway import log
+from gateway.config.exports import load_export_rules
 from gateway.config.policies import shipped
-from gateway.policy import bundle, cases, facts
+from gateway.policy import bundle, cases, facts, ticket_cases
 from gateway.policy import engine as engine_module
 from gateway.policy.bundle import BundleError
 from gateway.policy.engine import DEFAULT_DENY, ERROR, Engine
-from gateway.policy.request import Actor, Context, Request, Resource
+from gateway.policy.request import Actor, Context, Request, Resource, Ticket
+from gateway.policy.ticket_cases import TicketCase
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
     break_glass_service_pb2,
+    export_service_pb2,
     identity_service_pb2,
     options_pb2,
     upload_service_pb2,
@@ -25,11 +29,29 @@ from gateway.v1 import (
 
 CEDAR = shipped("policies") / "cedar"
 SHIPPED = cases.trusted(CEDAR)
+# What the gateway does by itself; and the rpcs of the download, which stand at no door yet.
+OWN_ACTS = {"BuildExport", "KeepExport"} | {
+    "DownloadExport", "ReleaseExport", "AcknowledgeExport", "AttestDestruction",
+}  # fmt: skip
 SCHEMA = (CEDAR / "schema.cedarschema").read_text()
 ACTOR = Actor("140105", ("140105", "140100", "140000"), frozenset({"uploader"}), "proven")
 UPLOAD = Request(
     "UploadBatches", ACTOR, Resource("UnitRecords", ACTOR.chain, "1401050001"), Context(True, False)
 )
+
+COUNTY = {"140000": "", "140100": "140000", "140105": "140100"}
+DOWNLOAD = Request(
+    "DownloadExport",
+    replace(ACTOR, roles=frozenset({"recipient"})),
+    Resource(
+        "ExportTicket", ACTOR.chain, ticket=ticket_cases.ticket(TicketCase(), "140000", COUNTY)
+    ),
+    Context(True, False, calling=ticket_cases.calling(TicketCase())),
+)
+
+
+def about(ticket: Ticket | None) -> Request:
+    return replace(DOWNLOAD, resource=replace(DOWNLOAD.resource, ticket=ticket))
 
 
 def policy(name: str, text: str) -> str:
@@ -76,6 +98,7 @@ def test_every_rpc_that_needs_a_token_has_its_action() -> None:
             audit_service_pb2,
             admin_service_pb2,
             break_glass_service_pb2,
+            export_service_pb2,
         )
     ]
     rpcs = {
@@ -92,7 +115,8 @@ def test_every_rpc_that_needs_a_token_has_its_action() -> None:
         denied = SHIPPED.judge(
             Request(action, ACTOR, Resource("Register", ACTOR.chain), Context(True, False))
         )
-        assert ("does not exist in the supplied schema" in denied.error) == (action not in rpcs)
+        known = action in rpcs | OWN_ACTS
+        assert ("does not exist in the supplied schema" in denied.error) != known, action
 
 
 # The five ways.
@@ -209,3 +233,39 @@ def decided_on(engine: Engine, entities: str, *, with_schema: bool):
                 cedarpy.Entities, "from_json_str", staticmethod(lambda text, _schema: build(text))
             )
         return fresh.decide(UPLOAD)
+
+
+# Export tickets.
+
+
+def test_a_decision_on_a_ticket_is_made_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It depends on the moment, and a remembered one would outlive its window."""
+    engine = Engine(SHIPPED.bundle)
+    asked = []
+    of = facts.of
+    monkeypatch.setattr(
+        engine_module.facts, "of", lambda request: asked.append(request) or of(request)
+    )
+    assert engine.decide(DOWNLOAD).policies == engine.decide(DOWNLOAD).policies == ("P25-download",)
+    assert len(asked) == 2
+
+
+def test_what_the_shipped_file_lists_cedar_lists_too() -> None:
+    """A purpose, a basis or a cap of exports.toml that the floor forbids would be refused for ever."""
+    plan = load_export_rules(CEDAR.parent / "exports.toml").plan
+    known = next(one for one in SHIPPED.document()["staticPolicies"].values()
+                 if one["annotations"]["id"] == "F24-purpose")  # fmt: skip
+    listed = json.dumps(known["conditions"])
+    for word in (*plan.purposes, *plan.legal_bases):
+        assert f'"{word}"' in listed, word
+    ticket = DOWNLOAD.resource.ticket
+    largest = replace(ticket, row_cap=plan.row_cap, child_cap=plan.child_cap)
+    assert SHIPPED.judge(about(largest)).allowed
+
+
+def test_a_varied_engine_shares_nothing_that_decides() -> None:
+    document = SHIPPED.document()
+    document["staticPolicies"].clear()
+    bare = SHIPPED.varied(document)
+    assert bare.judge(UPLOAD).policies == (DEFAULT_DENY,)
+    assert SHIPPED.judge(UPLOAD).allowed

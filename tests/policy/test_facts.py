@@ -2,8 +2,9 @@
 
 import json
 
-from gateway.policy import facts
+from gateway.policy import facts, ticket_cases
 from gateway.policy.request import Actor, Context, Request, Resource
+from gateway.policy.ticket_cases import Person, TicketCase
 
 ACTOR = Actor("140105", ("140105", "140100", "140000"), frozenset({"uploader"}), "weak")
 CONTEXT = Context(password_current=True, weak_origin_allowed=False)
@@ -64,3 +65,20 @@ def test_the_request_is_structured_so_that_no_id_breaks_out_of_it() -> None:
         "weakOriginAllowed": False,
         "systemInGrace": False,
     }
+
+
+def test_the_slice_of_a_ticket_holds_every_organisation_that_it_names() -> None:
+    case = TicketCase(recipient=Person("140106/wang", ("recipient",)))
+    ticket = ticket_cases.ticket(case, "140000", {"140000": "", "140105": "140000"})
+    resource = Resource("ExportTicket", ("140105", "140100", "140000"), ticket=ticket)
+    context = Context(True, False, calling=ticket_cases.calling(case))
+    asked = facts.of(Request("GetExport", ACTOR, resource, context))
+    found = {(one["uid"]["type"], one["uid"]["id"]): one for one in json.loads(asked.entities)}
+    assert {("Organisation", "140106"), ("Organisation", "140000")} <= found.keys()
+    assert found["ExportTicket", "EX-00000001"]["parents"] == [
+        {"type": "Organisation", "id": "140105"}
+    ]
+    assert json.loads(str(asked.request["context"]))["person"] == "140105/wang"
+    # Without the circumstances of the call the context is not what the schema asks for.
+    bare = facts.of(Request("GetExport", ACTOR, resource, CONTEXT)).request
+    assert "person" not in json.loads(str(bare["context"]))

@@ -1,7 +1,12 @@
 """Every part of every policy is needed by a case: each mutant is killed."""
 
+from pathlib import Path
+
+import pytest
+
 from gateway.config.policies import shipped
 from gateway.policy import bundle, cases, mutation
+from gateway.policy.bundle import BundleError
 from gateway.policy.cases import Cases
 from gateway.policy.engine import Engine
 
@@ -11,8 +16,11 @@ CASES = cases.load(CEDAR)
 
 
 def test_no_part_of_any_policy_can_go_unnoticed() -> None:
+    """What survives is explained, and what is explained survives."""
     mutants = mutation.run(ENGINE, CASES)
-    assert [(one.policy, one.change) for one in mutants if not one.killed_by] == []
+    survivors = {(one.policy, one.change) for one in mutants if not one.killed_by}
+    assert survivors == mutation.explained(CEDAR)
+    assert len(survivors) < len(mutants) / 50
     assert {one.policy for one in mutants if one.change == "removed"} == {
         one.name for one in ENGINE.policies
     }
@@ -20,12 +28,24 @@ def test_no_part_of_any_policy_can_go_unnoticed() -> None:
 
 
 def test_a_survivor_is_found() -> None:
-    fewer = Cases(
-        CASES.organisation,
-        tuple(case for case in CASES.case if "P02-upload-delegated" not in case.policies),
-    )
+    """Of the records' policies alone, without the cases of one of them."""
+    texts = tuple(each for each in ENGINE.bundle.policies if each[0] == "02-records.cedar")
+    engine = Engine(bundle.of(ENGINE.bundle.schema, texts))
+    own = {one.name for one in engine.policies} | {"default-deny"}
+    judged = [case for case in CASES.case if set(case.policies) <= own]
+    judged = [
+        case for case in judged if cases.failing(engine, Cases(CASES.organisation, (case,))) == []
+    ]
+    assert not [
+        one.change
+        for one in mutation.run(engine, Cases(CASES.organisation, tuple(judged)))
+        if not one.killed_by
+    ]
+    fewer = [case for case in judged if "P02-upload-delegated" not in case.policies]
     survivors = {
-        (one.policy, one.change) for one in mutation.run(ENGINE, fewer) if not one.killed_by
+        (one.policy, one.change)
+        for one in mutation.run(engine, Cases(CASES.organisation, tuple(fewer)))
+        if not one.killed_by
     }
     assert ("P02-upload-delegated", "removed") in survivors
 
@@ -55,15 +75,15 @@ def test_changes_are_told_by_name() -> None:
         "action without go",
         "action without stop",
         "condition 1 removed",
-        "condition 1: left of && alone",
-        "condition 1: right of && alone",
-        "condition 1: left of || alone",
-        "condition 1: right of || alone",
-        "condition 1: set without element 1",
-        "condition 1: set without element 2",
+        "condition 1, part 1: left of && alone",
+        "condition 1, part 2: right of && alone",
+        "condition 1, part 3: left of || alone",
+        "condition 1, part 4: right of || alone",
+        "condition 1, part 5: set without element 1",
+        "condition 1, part 6: set without element 2",
         "condition 2 removed",
-        "condition 2: left of && alone",
-        "condition 2: right of && alone",
+        "condition 2, part 1: left of && alone",
+        "condition 2, part 2: right of && alone",
     ]
 
 
@@ -77,8 +97,19 @@ def test_changes_reach_into_sets() -> None:
     assert [change for _, change, _ in mutation.mutants(document)] == [
         "removed",
         "condition 1 removed",
-        "condition 1: set without element 1",
-        "condition 1: set without element 2",
-        "condition 1: left of && alone",
-        "condition 1: right of && alone",
+        "condition 1, part 1: set without element 1",
+        "condition 1, part 2: set without element 2",
+        "condition 1, part 3: left of && alone",
+        "condition 1, part 4: right of && alone",
     ]
+
+
+def test_who_explains_says_why(tmp_path: Path) -> None:
+    assert mutation.explained(tmp_path) == frozenset()
+    path = tmp_path / "survivors.toml"
+    entry = '[[survivor]]\npolicy = "P1"\nchange = "removed"\nwhy = "%s"\n'
+    path.write_text(entry % "it repeats P2" + entry.replace("P1", "P3") % "")
+    assert mutation.explained(tmp_path) == {("P1", "removed")}
+    path.write_text("[[survivor]]\npolicy = 1\n")
+    with pytest.raises(BundleError, match=r"survivors\.toml: survivor"):
+        mutation.explained(tmp_path)
