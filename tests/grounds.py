@@ -18,6 +18,7 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings
 from gateway.config.home import Home
 from gateway.config.settings import Settings
+from gateway.exports import keys as export_keys
 from gateway.identity import keys
 from gateway.names import DEFAULT_TRUST_DOMAIN
 from gateway.pki import ceremony
@@ -79,6 +80,7 @@ def founded(ground: Ground) -> Iterator[tuple[Home, Settings]]:
         folders.write_public(home.token_keys, token.public_set.encode())
         signer.create(home, loaded.log_origin)
         seal.make_keys(home)
+        export_keys.make(home)
         yield home, loaded
     finally:
         shutil.rmtree(root)

@@ -17,6 +17,7 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
+from gateway.exports import keys as export_keys
 from gateway.identity import accounts, inventory, keys, rules, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
@@ -153,6 +154,7 @@ class Founding:
         folders.write_public(self.home.token_keys, token.public_set.encode())
         signer.create(self.home, self.settings.log_origin)
         seal.make_keys(self.home)
+        export_keys.make(self.home)
         return authority
 
     def _make_database(self) -> Cluster | None:

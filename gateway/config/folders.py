@@ -49,6 +49,7 @@ def folders(home: Home) -> list[Folder]:
         *(Folder(path, "root", "root", _PUBLIC) for path in public),
         _own(home.authority, "identity"),
         _own(home.database, "postgres"),
+        _own(home.exports, "disclosure"),
         *(_own(home.secrets(process), process) for process in PROCESSES),
         *(_socket_folder(home, process) for process in PROCESSES),
     ]

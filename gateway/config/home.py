@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 Door = Literal["identity", "intake", "disclosure", "administration"]
-# The doors that have services so far, in the order in which they start.
-DOORS: tuple[Door, ...] = ("identity", "intake", "administration")
+# The doors, in the order in which they start.
+DOORS: tuple[Door, ...] = ("identity", "intake", "disclosure", "administration")
 # Where the front listens. Enrolment is served by the identity process, on a socket of its own.
 Listener = Literal["identity", "intake", "disclosure", "administration", "enrolment"]
 LISTENERS: tuple[Listener, ...] = (*DOORS, "enrolment")
@@ -83,6 +83,16 @@ class Home:
     def seal_keys(self) -> Path:
         """The sealing recipients' public keys, JSON by key id."""
         return self.public / "seal-keys.json"
+
+    @property
+    def export_keys(self) -> Path:
+        """What checks the signatures in exports, JSON by key id."""
+        return self.public / "export-keys.json"
+
+    @property
+    def exports(self) -> Path:
+        """The payloads of exports, each without its header: noise."""
+        return self.root / "exports"
 
     @property
     def offline(self) -> Path:

@@ -6,7 +6,7 @@ same field never show different parts of it, so that laying them side by side gi
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -35,6 +35,9 @@ _PERSONAL = re.compile(
     r"|1[3-9][0-9]{9})(?![0-9])",
     re.ASCII,
 )
+# A mobile number; shorter values need no search.
+_SHORTEST_PERSONAL = 11
+Mask = Callable[[str], str]
 
 
 class UnknownColumnError(ValueError):
@@ -101,22 +104,49 @@ def classes(dataset: str, paths: Iterable[str]) -> frozenset[str]:
 def mask(column: Column, value: str, *, whole_birth: bool = False) -> str:
     """Return what leaves of a value that is written as text already; "" stays "".
 
-    `whole_birth` where the purpose needs the day (policies/exports.toml). An identifier never comes
-    here: it becomes a token of its ticket (exports.tokens). Raises UnknownColumnError.
+    `whole_birth` where the purpose needs the day (policies/exports.toml). Raises as `masker`.
     """
-    if not value:
-        return ""
+    return masker(column, whole_birth=whole_birth)(value)
+
+
+def masker(column: Column, *, whole_birth: bool = False) -> Mask:
+    """Return the mask of a column, made once for all its rows.
+
+    An identifier has none: it becomes a token of its ticket (exports.tokens). Raises
+    UnknownColumnError.
+    """
     match column.export_class:
         case "NAME":
-            return f"{value[0]}*"
+            return _family_name
         case "BIRTH":
-            return value if whole_birth else value[:_MONTH_LENGTH]
+            return _as_it_is if whole_birth else _month
         case "ADDRESS":
-            return value[:_COUNTY_DIGITS]
+            return _county
         case "HEALTH" | "DEMOGRAPHIC" | "LOGISTIC" | "PLACE":
-            return "" if column.kind == "text" and _PERSONAL.search(value) else value
+            return _impersonal if column.kind == "text" else _as_it_is
         case _:
             raise UnknownColumnError(column.path)
+
+
+def _as_it_is(value: str) -> str:
+    return value
+
+
+def _family_name(value: str) -> str:
+    return f"{value[0]}*" if value else ""
+
+
+def _month(value: str) -> str:
+    return value[:_MONTH_LENGTH]
+
+
+def _county(value: str) -> str:
+    return value[:_COUNTY_DIGITS]
+
+
+def _impersonal(value: str) -> str:
+    """Return a code as it is, or nothing where somebody wrote a person's number into it."""
+    return "" if len(value) >= _SHORTEST_PERSONAL and _PERSONAL.search(value) else value
 
 
 def _collect(message: Descriptor, above: str, each: str, found: dict[str, Column]) -> None:
