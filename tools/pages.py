@@ -12,6 +12,7 @@ from gateway.cli.main import application
 from gateway.demo import command as demo
 from gateway.errors import REASONS
 from gateway.messages import text
+from gateway.policy import fields
 from gateway.records.rulebook import RULES, Rule
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,17 @@ Severities marked * are the province's, in `policies/rules.toml`; the others are
 |---|---|---|---|"""
 
 
+COLUMNS = """\
+# Columns of an export 导出列
+
+{note} What a plan may name; a field that is not here
+never leaves. What each class leaves of a value: [export-file.md](export-file.md).
+本页列出导出方案可选的列；未列出的字段永不导出。
+
+| column 列 | class 类别 | kind 类型 | standard 标准 |
+|---|---|---|---|"""
+
+
 COMMANDS = """\
 # Commands 命令
 
@@ -65,6 +77,17 @@ def errors() -> Iterator[str]:
     yield ERRORS.format(note=NOTE.format("gateway/errors/reasons.py"))
     for reason, meaning in REASONS.items():
         yield f"| `{reason}` | {meaning.family.code} | {meaning.english} | {meaning.chinese} |"
+
+
+def columns() -> Iterator[str]:
+    """Yield the lines of docs/columns.md."""
+    yield COLUMNS.format(note=NOTE.format("proto/gateway/v1"))
+    for dataset, kind in fields.DATASETS.items():
+        each = f", a row for each of `{kind.each}`" if kind.each else ""
+        yield f"| **{dataset}** ({kind.message.name}{each}) | | | |"
+        for one in fields.columns(dataset).values():
+            word, standard = one.export_class or "token 代号", one.std or "–"
+            yield f"| `{one.path}` | {word} | {one.kind} | {standard} |"
 
 
 def rules() -> Iterator[str]:
@@ -108,6 +131,7 @@ def _usages(command: TyperCommand | TyperGroup, path: str) -> Iterator[tuple[str
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "errors.md": errors,
     "rules.md": rules,
+    "columns.md": columns,
     "commands.md": commands,
 }
 
