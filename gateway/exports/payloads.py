@@ -7,16 +7,23 @@ is a whole one or none, whenever the process ends.
 import contextlib
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Self
 
 from gateway.config.folders import PRIVATE_FILE
 
 _PART = ".part"
+_TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
 
 
 def path(folder: Path, ticket_id: str) -> Path:
-    """Return where a ticket's payload lies."""
+    """Return where a ticket's payload lies: named by its number, never by a text of somebody's.
+
+    Raises ValueError for what is no ticket's number.
+    """
+    if not _TICKET.fullmatch(ticket_id):
+        raise ValueError("not a ticket's number")
     return folder / f"{ticket_id}.payload"
 
 

@@ -74,6 +74,14 @@ def test_attack_62_the_header_of_one_export_on_the_payload_of_another():
     assert opened(one, first) == content(100)
 
 
+def test_attack_55_who_copied_the_payload_and_has_the_key_reads_nothing_without_the_header():
+    """The thief has the disk and, worse, the recipient's own key; headers of his own serve him nothing."""
+    _, payload = sealed(content(100), WU)
+    own, _ = sealed(content(100), WU)
+    assert cause(b"", payload) == "header"
+    assert cause(own, payload) == "chunk"
+
+
 def test_another_recipient_opens_nothing():
     header, payload = sealed(content(10), WU)
     assert cause(header, payload, ec.generate_private_key(ec.SECP256R1())) == "recipient"

@@ -41,3 +41,12 @@ def test_a_link_laid_in_its_way_is_not_followed(tmp_path):
     with pytest.raises(OSError, match="exists"), Payload(whole):
         pytest.fail("it was opened")
     assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    "name", ["../EX-00000001", "EX-0000000１", "EX-00000001/..", "EX-1", "", "EX-00000001\n"]
+)
+def test_attack_46_a_file_is_named_by_its_ticket_and_by_nothing_else(tmp_path, name):
+    for act in (payloads.path, payloads.remove):
+        with pytest.raises(ValueError, match="number"):
+            act(tmp_path, name)
