@@ -2,18 +2,25 @@
 
 import re
 
+import pytest
+
 from gateway.errors import Reason
 from tests.house.tree import ROOT
 from tests.pki.forgeries import FORGED_DEFECTS, FORGERIES
 
-ROWS = {
-    int(cells[1]): cells[2:]
-    for cells in (
-        [cell.strip() for cell in line.split("|")]
-        for line in (ROOT / "docs/attacks.md").read_text(encoding="utf-8").splitlines()
-        if re.match(r"\| \d+ \|", line)
-    )
-}
+
+def rows(page):
+    """What a page says of each attack, by its number."""
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    cells = [
+        [cell.strip() for cell in line.split("|")] for line in lines if re.match(r"\| \d+ \|", line)
+    ]
+    assert len({int(one[1]) for one in cells}) == len(cells), "a number twice"
+    return {int(one[1]): one[2:] for one in cells}
+
+
+ROWS = rows("attacks.md")
+EXPORTS = rows("attacks-exports.md")
 TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 # 42 and 115 are no attack's number.
 NUMBERS = {*range(1, 121)} - {42, 115}
@@ -25,8 +32,9 @@ def test_every_attack_has_its_row():
     assert set(ROWS) == NUMBERS
 
 
-def test_every_row_names_tests_that_exist():
-    for number, (_, _, tests, *_) in ROWS.items():
+@pytest.mark.parametrize("page", [ROWS, EXPORTS], ids=["identity", "exports"])
+def test_every_row_names_tests_that_exist(page):
+    for number, (_, _, tests, *_) in page.items():
         ids = TEST_ID.findall(tests)
         assert ids, number
         for file, function in ids:
@@ -34,8 +42,9 @@ def test_every_row_names_tests_that_exist():
             assert re.search(rf"^def {function}\b", text, re.MULTILINE), f"{number}: {function}"
 
 
-def test_every_reason_is_one_of_ours():
-    for number, (_, answer, *_) in ROWS.items():
+@pytest.mark.parametrize("page", [ROWS, EXPORTS], ids=["identity", "exports"])
+def test_every_reason_is_one_of_ours(page):
+    for number, (_, answer, *_) in page.items():
         assert set(re.findall(r"`([A-Z0-9_]+)`", answer)) <= set(Reason), number
 
 
