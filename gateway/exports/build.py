@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.x509 import Certificate
+from google.protobuf.message import DecodeError
 
 from gateway.clock import Clock
 from gateway.exports import manifest, parquet, payloads, recipient
@@ -38,8 +39,8 @@ class BuildError(Exception):
     """The export cannot be made; `cause` is a word for the leaf.
 
     rows, children: over a cap; body: one does not open; recipient: the certificate is not one to
-    encrypt to; column: one may not leave; filter: its dataset has none such; format: pyarrow is
-    missing; disk: not written.
+    encrypt to; column: one may not leave; filter: its dataset has none such; value: one cannot be
+    written; format: pyarrow is missing; disk: not written.
     """
 
     def __init__(self, cause: str) -> None:
@@ -118,7 +119,10 @@ class _Export:
         plan = ticket.plan
         tokens = TicketTokens(sources.keys.tokens, ticket.ticket_id)
         self._ticket, self._plan, self._sources = ticket, plan, sources
-        self._wanted = wanted(plan, tokens)
+        try:
+            self._wanted = wanted(plan, tokens)
+        except ValueError as error:
+            raise BuildError("filter") from error
         self._table = Table(plan.dataset, plan.columns, tokens, whole_birth=whole_birth)
         self._writer: Writer
         if plan.format == "parquet":
@@ -191,7 +195,7 @@ def _told() -> Iterator[None]:
     """Tell every reason for which there is no export as a word of BuildError."""
     try:
         yield
-    except SealError as error:
+    except (SealError, DecodeError) as error:
         raise BuildError("body") from error
     except recipient.RecipientError as error:
         raise BuildError("recipient") from error
@@ -199,7 +203,7 @@ def _told() -> Iterator[None]:
         raise BuildError("column") from error
     except ImportError as error:
         raise BuildError("format") from error
-    except ValueError as error:
-        raise BuildError("filter") from error
+    except (ValueError, OverflowError) as error:
+        raise BuildError("value") from error
     except OSError as error:
         raise BuildError("disk") from error

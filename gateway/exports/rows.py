@@ -24,12 +24,15 @@ from gateway.policy.fields import (
     columns,
     masker,
 )
+from gateway.records.form import to_day
 from gateway.records.query import Row, elements
 from gateway.v1.types_pb2 import Date
 
 BOM = b"\xef\xbb\xbf"
 # OWASP, "CSV Injection"; full-width signs are read as their half-width ones in a Chinese Excel.
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
+# The years 1 to 9999 in UTC: what a record may hold beyond them is no time, and stops no export.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 # Any: a field's value, of the type that its kind says.
 Text = Callable[[Any], str]
 Cell = Callable[[Row, Message], str]
@@ -145,13 +148,16 @@ def _truth(value: bool) -> str:  # noqa: FBT001 # a field's value
 
 
 def _day(value: Date) -> str:
-    """Return 2026-03-01; "" where the day is absent (all zeros)."""
-    return f"{value.year:04d}-{value.month:02d}-{value.day:02d}" if value.year else ""
+    """Return 2026-03-01; "" where the day is absent (all zeros) or no day."""
+    found = to_day(value) if value.year else None
+    return "" if found is None else found.isoformat()
 
 
 def _time(value: Timestamp) -> str:
-    """Return RFC 3339 in UTC, to the second; "" where the time is absent."""
-    return value.ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ") if value.seconds else ""
+    """Return RFC 3339 in UTC, to the second; "" where the time is absent or no time."""
+    if not _FIRST_SECOND <= value.seconds <= _LAST_SECOND or not value.seconds:
+        return ""
+    return value.ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _word(codes: Mapping[int, str]) -> Text:

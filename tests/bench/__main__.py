@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
-from tests.bench import crl, guard, handshake, ingest, login, memory, origin, revoke
+from tests.bench import crl, exports, guard, handshake, ingest, login, memory, origin, revoke
 from tests.bench.figures import Figure, publish, shown
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "origin": origin.run,
     "guard": guard.run,
     "login": login.run,
+    "export": exports.run,
 }
 
 
