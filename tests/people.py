@@ -7,12 +7,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.clock import SYSTEM
+from gateway.config.policies import shipped
 from gateway.identity.passwords import Passwords
 from gateway.identity.rules import DAY_US
 from gateway.names import DEFAULT_TRUST_DOMAIN, Subject, SubjectKind
 from gateway.pki import issue, register
 from gateway.pki.issue import Authority
 from gateway.pki.verify import verified
+from gateway.policy import activation, bundle
 from gateway.store.database import Database, Transaction
 
 PASSWORD = "Grey-Kettle-Opens-48"
@@ -70,6 +72,8 @@ async def populate(conninfo: str, authority: Authority) -> dict[tuple[str, str],
     people = {}
     async with database.transaction() as tx:
         await _register(tx)
+        files = bundle.files(shipped("policies") / "cedar")
+        await activation.found(tx, files, SYSTEM.now_us())
         for organisation, kind, account, role in _everybody():
             person = issued(
                 authority, Subject(DEFAULT_TRUST_DOMAIN, organisation, kind, account), role

@@ -25,6 +25,7 @@ from gateway.names import Subject
 from gateway.pki import ceremony, issue
 from gateway.pki import register as certificates
 from gateway.pki.issue import Authority
+from gateway.policy import activation, bundle
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
@@ -203,10 +204,12 @@ class Founding:
         )
         limits = rules.load(self.home.policies / "passwords.toml").active
         account = accounts.NewAccount(self.province, self.account, (ADMINISTRATOR,), self.account)
+        cedar = bundle.files(self.home.policies / "cedar")
         event = Event(
             kind="log.start",
             organisation=self.province,
             subject=str(subject),
+            bundle=bundle.of_files(cedar).sha256,
             detail={"policies_sha256": policies.digest(self.home.policies)},
         )
         try:
@@ -217,6 +220,7 @@ class Founding:
                 await certificates.insert(tx, certificate, subject)
                 lying = inventory.compare(inventory.found(self.home), [])
                 await secret_rows.enter_all(tx, lying.unknown)
+                await activation.found(tx, cedar, now_us)
                 await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
         finally:
             await database.close()

@@ -4,6 +4,7 @@ Compiling it is `engine`'s.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,22 @@ def load(folder: Path) -> Bundle:
     if not names:
         msg = f"{folder}: no *.cedar file"
         raise BundleError(msg)
-    schema = _read(folder / SCHEMA_FILE)
-    policies = tuple((name, _read(folder / name)) for name in names)
-    return of(schema, policies)
+    return of_files({name: _read(folder / name) for name in (SCHEMA_FILE, *names)})
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Return all texts of a folder by relative name, cases too; raises BundleError."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
+
+
+def of_files(files: Mapping[str, str]) -> Bundle:
+    """Return the bundle among these files; raises BundleError where there is none."""
+    names = sorted(name for name in files if name.endswith(".cedar") and "/" not in name)
+    if not names or SCHEMA_FILE not in files:
+        msg = f"{SCHEMA_FILE} and *.cedar files are needed"
+        raise BundleError(msg)
+    return of(files[SCHEMA_FILE], tuple((name, files[name]) for name in names))
 
 
 def of(schema: str, policies: tuple[tuple[str, str], ...]) -> Bundle:

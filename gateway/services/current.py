@@ -1,4 +1,4 @@
-"""What this process knows of certificates, register and sessions.
+"""What this process knows of certificates, register, sessions and the policies in force.
 
 At most 250 ms behind the database.
 
@@ -13,10 +13,14 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gateway import log
 from gateway.clock import Clock
 from gateway.errors import Reason, refuse
 from gateway.identity.principal import Standing, read_standing
 from gateway.pki.defect import Life
+from gateway.policy import activation
+from gateway.policy.bundle import BundleError
+from gateway.policy.engine import Engine
 from gateway.registry import snapshot
 from gateway.registry.snapshot import Registry
 from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
@@ -40,6 +44,7 @@ _CERTIFICATE = (
     " FROM gateway.certificate AS c JOIN gateway.lineage AS l ON l.id = c.lineage"
     " WHERE c.serial = %s"
 )
+_LOG = log.get("current")
 Found = TypeVar("Found")
 Key = TypeVar("Key")
 
@@ -62,6 +67,7 @@ class Current:
         self._epochs: dict[str, int] = {}
         self._read_at = float("-inf")
         self._registry: Registry | None = None
+        self._engine: Engine | None = None
         self._certificates: dict[str, Certificate] = {}
         self._standings: dict[bytes, Standing] = {}
         self._polling = asyncio.Lock()
@@ -102,6 +108,16 @@ class Current:
         if self._registry is None:
             raise refuse(Reason.STORE_AWAY)
         return self._registry
+
+    @property
+    def engine(self) -> Engine:
+        """The policies in force as last read, within such a call; raises POLICIES_UNUSABLE.
+
+        A bundle that does not verify decides nothing, and neither does the one before it.
+        """
+        if self._engine is None:
+            raise refuse(Reason.POLICIES_UNUSABLE)
+        return self._engine
 
     async def registry(self) -> Registry:
         """Return the register; raises STORE_AWAY."""
@@ -165,6 +181,8 @@ class Current:
             epochs: dict[str, int] = dict(await tx.fetch(_EPOCHS))
             if self._registry is None or epochs["registry"] != self._epochs.get("registry"):
                 self._registry = await snapshot.load(tx)
+            if epochs["policies"] != self._epochs.get("policies"):
+                self._engine = await _in_force(tx)
         if epochs["revocation"] != self._epochs.get("revocation"):
             self._certificates.clear()
         if epochs["session"] != self._epochs.get("session"):
@@ -188,6 +206,16 @@ class Current:
                 await self._poll()
         except StoreAwayError:
             await asyncio.sleep(RETRY_S)
+
+
+async def _in_force(tx: Transaction) -> Engine | None:
+    """Return the engine of the policies in force, None where there are none that verify."""
+    try:
+        found = await activation.active(tx)
+        return None if found is None else Engine(found.bundle)
+    except BundleError as error:
+        _LOG.error("policies.unusable", why=str(error))
+        return None
 
 
 async def _read_certificate(tx: Transaction, serial: str) -> Certificate | None:

@@ -37,8 +37,8 @@ class _Named(Protocol):
 class Permits:
     """Asks the policy engine on behalf of calls; one per process."""
 
-    def __init__(self, engine: Engine, *, weak_origin_allowed: bool) -> None:
-        """Ask this engine; the settings say whether a weak origin is taken."""
+    def __init__(self, engine: Callable[[], Engine], *, weak_origin_allowed: bool) -> None:
+        """Ask the engine in force at each call; the settings say if a weak origin is taken."""
         self._engine = engine
         self._weak_origin_allowed = weak_origin_allowed
 
@@ -62,16 +62,17 @@ class Permits:
         )
         current = not caller.password_state.restricted
         context = Context(current, self._weak_origin_allowed, caller.system_in_grace)
+        engine = self._engine()
         named: dict[str, None] = {}
         allowed = True
         for resource in resources:
-            decision = self._engine.decide(Request(call.action, actor, resource, context))
+            decision = engine.decide(Request(call.action, actor, resource, context))
             named.update(dict.fromkeys(decision.policies))
             allowed = decision.allowed
             if not allowed:
                 named = dict.fromkeys(decision.policies)
                 break
-        call.note(policies=tuple(name.lower() for name in named), bundle=self._engine.bundle.sha256)
+        call.note(policies=tuple(name.lower() for name in named), bundle=engine.bundle.sha256)
         if not allowed or not named:
             raise refuse(Reason.POLICY_DENIED)
         call.permitted = True

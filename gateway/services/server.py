@@ -21,8 +21,7 @@ from gateway.errors import UnavailableError
 from gateway.identity import age, rules
 from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
-from gateway.policy import bundle
-from gateway.policy.engine import Engine
+from gateway.policy import disk
 from gateway.services import doors
 from gateway.services.access import Rpc
 from gateway.services.checks import Checks
@@ -80,6 +79,14 @@ class Running:
     serving: Sequence[Serving]
     recorder: Recorder
     opened: AsyncExitStack
+    base: Event
+    chores: Sequence[Chore] = ()
+    lasting: Sequence[Chore] = ()
+
+    def begin(self) -> None:
+        """Do what lasts as long as the door serves; `stop` ends it."""
+        for each in self.lasting:
+            self.opened.push_async_callback(_end, asyncio.create_task(_last(each, self.base)))
 
     @property
     def guard(self) -> Guard:
@@ -100,29 +107,30 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
     listeners: tuple[Listener, ...] = (door, *BESIDE.get(door, ()))
     for each in listeners:
         doors.rpcs(each)  # an rpc without access stops the start before anything is opened
-    engine = Engine(bundle.load(home.policies / "cedar"))
     base = Event(door=door)
     async with AsyncExitStack() as opened:
-        parts = await _parts(home, door, engine, clock, opened)
+        parts = await _parts(home, door, clock, opened)
         control = ControlClient(home.control_socket)
         opened.push_async_callback(control.close)
         furnished = {each: doors.furnish(each, parts) for each in listeners}
         digests = {"policies_sha256": parts.policies.sha256}
-        told = base.with_(kind="policies.load", bundle=engine.bundle.sha256, detail=digests)
+        in_force = parts.current.engine.bundle.sha256
+        told = base.with_(kind="policies.load", bundle=in_force, detail=digests)
         await _tell(parts.recorder, told)
         serving = [
             await _listen(parts, each, _guard(parts, each, found.methods, control))
             for each, found in furnished.items()
         ]
         chores = [chore for found in furnished.values() for chore in found.chores]
-        doing = asyncio.create_task(_do_chores(chores, base))
-        opened.push_async_callback(_end, doing)
-        return Running(serving, parts.recorder, opened.pop_all())
+        # Each for itself: one that takes long holds up no other.
+        for chore in chores:
+            doing = asyncio.create_task(_do_chores([chore], base))
+            opened.push_async_callback(_end, doing)
+        lasting = [each for found in furnished.values() for each in found.lasting]
+        return Running(serving, parts.recorder, opened.pop_all(), base, chores, lasting)
 
 
-async def _parts(
-    home: Home, door: Door, engine: Engine, clock: Clock, opened: AsyncExitStack
-) -> Parts:
+async def _parts(home: Home, door: Door, clock: Clock, opened: AsyncExitStack) -> Parts:
     """Open what the door's services share; `opened` closes it."""
     own = settings.load(home.settings)
     conninfo = roles.conninfo(home, own, door)
@@ -131,6 +139,7 @@ async def _parts(
     loaded = rules.load(home.policies / "passwords.toml")
     async with database.transaction() as tx:
         loaded = await age.in_force(tx, loaded, clock.now_us())
+        await disk.require(tx, home)
     current = await Current.open(database, clock)
     opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
@@ -144,7 +153,7 @@ async def _parts(
         database=database,
         recorder=recorder,
         current=current,
-        permits=Permits(engine, weak_origin_allowed=own.origin.allow_weak_origin),
+        permits=Permits(lambda: current.engine, weak_origin_allowed=own.origin.allow_weak_origin),
         pages=Pages(clock),
         clock=clock,
     )
@@ -180,6 +189,7 @@ async def _run(home: Home, door: Door) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     running = await open_door(home, door)
+    running.begin()
     # What is loaded now stays: without this a full collection stops every call for some 80 ms.
     gc.collect()
     gc.freeze()
@@ -227,6 +237,10 @@ async def _tell(recorder: Recorder, event: Event) -> None:
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def _last(lasting: Chore, base: Event) -> None:
+    await lasting(base)
 
 
 async def _do_chores(chores: Sequence[Chore], base: Event) -> None:

@@ -1,6 +1,7 @@
 """Serves one gateway: database, signer, front and doors in this order, drained in the other.
 
-Start: 1 database, schema to this code's version, revocation list, 2 signer, 3 front and doors.
+Start: 1 database, schema to this code's version, policies, revocation list, 2 signer, 3 front and
+doors.
 Drain: 1 front and doors together (the front takes nobody in, the doors finish their calls and the
 front relays until they have), 2 the supervisor's last leaf, 3 signer, 4 database.
 """
@@ -19,6 +20,7 @@ from gateway.config.policies import load_policies
 from gateway.config.settings import Settings
 from gateway.store import roles, versions
 from gateway.store.embedded import Cluster
+from gateway.supervise import policies as in_force
 from gateway.supervise import state
 from gateway.supervise.child import Child
 from gateway.supervise.journal import Journal
@@ -77,12 +79,14 @@ class Supervisor:
             cluster = Cluster(self._home)
             await self._up({"postgres": lambda: PostgresRun.start(cluster)})
         await self._update_schema()
+        await self._settle_policies()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
         self._tasks["journal"] = asyncio.create_task(self._journal.run())
         self._journal.note("process.started", {"process": "supervisor", "policies_sha256": digest})
         self._tasks["rotation"] = asyncio.create_task(keep_rotating(self._home, self._settings))
+        self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
         if window.needed(self._home, self._settings.origin):
             kept = window.keep(self._home, self._settings.origin)
             self._tasks["tunnels"] = asyncio.create_task(kept)
@@ -101,6 +105,11 @@ class Supervisor:
             migrate = importlib.import_module("gateway.store.migrate").migrate
             await asyncio.to_thread(migrate, owner)
             self._journal.note("schema.updated", {"version": versions.newest()})
+
+    async def _settle_policies(self) -> None:
+        adopted = await in_force.settle(self._home, self._settings)
+        if adopted:
+            self._journal.note("policies.activated", {"digest": adopted})
 
     async def _keep_revocations(self) -> None:
         current = asyncio.Event()
@@ -135,7 +144,7 @@ class Supervisor:
         signer = self._keepers.get("signer")
         if signer and signer.serving.is_set() and not await self._journal.flush(_FLUSH_S):
             self._tell("unwritten", {})
-        await self._end("rotation", "journal", "revocations", "tunnels")
+        await self._end("policies", "rotation", "journal", "revocations", "tunnels")
         await self._down("signer")
         await self._down("postgres")
         self._tell("ended", {})

@@ -5,12 +5,17 @@ import pytest
 
 from gateway.clock import TurnedClock
 from gateway.errors import UnavailableError
+from gateway.policy import activation, bundle
+from gateway.policy.activation import Change
 from gateway.services import current as module
 from gateway.services.current import Current
 from gateway.store import roles
 from gateway.store.database import Database
 from tests.coverage.rpcs import eventually
 from tests.people import newcomer
+from tests.policies import changed
+from tests.policy.test_activation import RULES, Hand, signed_by
+from tests.sealed import officer
 from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
 
 
@@ -137,3 +142,34 @@ async def told(current, person, reason):
 async def opened(world):
     conninfo = roles.conninfo(world.home, world.settings, "identity")
     return await Database.open(conninfo, application="test")
+
+
+def test_policies_in_force_are_taken_and_unusable_ones_decide_nothing(cluster):
+    """Neither do those of before: somebody meant them to end."""
+
+    async def scenario(ground):
+        async with World.open(ground, ()) as world:
+            database = await opened(world)
+            current = await Current.open(database, world.clock)
+            before = current.engine
+            first, second = await officer(world, "a-one"), await officer(world, "b-two")
+            hand, sha256 = Hand(world), bundle.of_files(changed()).sha256
+            found = await hand(activation.propose, changed(), Change(), 0)
+            for at_us, person in enumerate((first, second)):
+                mine = signed_by(person, 2, sha256, 200_000_000 * at_us)
+                await hand(activation.sign, sha256, mine, RULES)
+            await current.renew()
+            assert current.engine is not before
+            assert current.engine.bundle.sha256 == found.bundle.sha256
+            # As a thief with the administration's role: a bundle that nobody signed.
+            world.sql(
+                "INSERT INTO gateway.policy_activation SELECT 3, sha256, 0 FROM gateway.policy_activation WHERE number = 1"
+            )
+            await current.renew()
+            with pytest.raises(UnavailableError, match="POLICIES_UNUSABLE"):
+                _ = current.engine
+            await current.close()
+            await database.close()
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(scenario(ground))

@@ -96,5 +96,5 @@ def test_nothing_asked_is_nothing_allowed():
     )
     engine = SimpleNamespace(bundle=SimpleNamespace(sha256="00" * 32))
     with pytest.raises(Exception, match="POLICY_DENIED"):
-        Permits(engine, weak_origin_allowed=True).require(call, [], REGISTRY)
+        Permits(lambda: engine, weak_origin_allowed=True).require(call, [], REGISTRY)
     assert not call.permitted

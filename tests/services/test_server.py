@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from gateway.audit.event import Event
 from gateway.config import policies
 from gateway.config.readiness import READY_VARIABLE
 from gateway.errors import Reason, refuse
+from gateway.policy import disk
+from gateway.policy.bundle import BundleError
 from gateway.services import server
 from gateway.services.access import MissingAccessError
 from gateway.services.server import open_door
@@ -49,6 +52,28 @@ def test_a_door_does_not_serve_before_its_leaf_is_signed(cluster):
         await world.start_signer()
         running = await asyncio.wait_for(opening, 10)
         assert world.home.door_socket("intake").exists()
+        await running.stop()
+
+    in_a_world(cluster, work)
+
+
+def test_a_door_that_finds_other_policies_on_the_disk_does_not_start(
+    cluster, monkeypatch, tmp_path
+):
+    """Nobody's files count but those in force; who changed them alone is told so."""
+
+    async def work(world):
+        shutil.copytree(disk.folder(world.home), tmp_path / "cedar")
+        floor = tmp_path / "cedar" / "01-floor.cedar"
+        good = floor.read_text()
+        floor.write_text(good.replace('"admin"', '"ghost"'))
+        monkeypatch.setattr(disk, "folder", lambda _: tmp_path / "cedar")
+        with pytest.raises(BundleError, match=r"never was.*policy propose.*从未生效"):
+            await open_door(world.home, "intake", world.clock)
+        assert not world.home.door_socket("intake").exists()
+        assert world.leaves() == []
+        floor.write_text(good)
+        running = await open_door(world.home, "intake", world.clock)
         await running.stop()
 
     in_a_world(cluster, work)

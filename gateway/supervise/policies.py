@@ -1,0 +1,73 @@
+"""Keeps HOME/policies/cedar what is in force: the doors decide by the database, people read files.
+
+The supervisor does it because it alone may write there.
+"""
+
+import asyncio
+
+from gateway import log
+from gateway.clock import SYSTEM
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.policy import activation, bundle, disk
+from gateway.policy.bundle import BundleError
+from gateway.store import roles
+from gateway.store.database import Database, StoreError
+from gateway.supervise.keeper import StartError
+
+# An activation is rare, and doors that start meanwhile know the files as those of before.
+POLL_S = 5.0
+_LOG = log.get("policies")
+
+
+async def settle(home: Home, settings: Settings) -> str:
+    """Make the files what is in force; return the digest of a bundle that this activated, else "".
+
+    A HOME of before there were activations adopts what it was served with, once. Raises StartError
+    for files that were never in force and for what does not verify, StoreError, OSError.
+    """
+    database = await _open(home, settings, "owner")
+    try:
+        disk.mend(home)
+        async with database.transaction() as tx:
+            current = await activation.active(tx)
+            if current is None:
+                files = bundle.files(disk.folder(home))
+                return (await activation.found(tx, files, SYSTEM.now_us())).sha256
+            await disk.require(tx, home)
+        disk.exchange(home, current)
+    except BundleError as error:
+        raise StartError(str(error)) from error
+    finally:
+        await database.close()
+    return ""
+
+
+async def keep(home: Home, settings: Settings) -> None:
+    """Follow every activation until cancelled."""
+    while True:
+        await asyncio.sleep(POLL_S)
+        try:
+            await look(home, settings)
+        except (StoreError, BundleError, OSError) as error:
+            _LOG.error("policies not exchanged", why=str(error))
+
+
+async def look(home: Home, settings: Settings) -> bool:
+    """Exchange the files where others are in force; return whether it was done.
+
+    Raises BundleError for files that were never in force, StoreError, OSError.
+    """
+    database = await _open(home, settings, "front")
+    try:
+        async with database.transaction() as tx:
+            current = await activation.active(tx)
+            await disk.require(tx, home)
+    finally:
+        await database.close()
+    return current is not None and disk.exchange(home, current)
+
+
+async def _open(home: Home, settings: Settings, role: str) -> Database:
+    conninfo = roles.conninfo(home, settings, role)
+    return await Database.open(conninfo, application="gateway-policies", size=1)

@@ -1,0 +1,72 @@
+"""Hands for policies in tests: changed files, a proposal in a world, an officer's signature."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from gateway.config.policies import shipped
+from gateway.policy import activation, bundle
+from gateway.policy.activation import Change, Proposal
+from gateway.store import roles
+from gateway.store.database import Database
+from gateway.v1 import admin_service_pb2 as admin
+from tests.coverage.rpcs import kept_token, new_id
+from tests.world import Person, World
+
+SERVICE = "/gateway.v1.AdminService/"
+CEDAR = shipped("policies") / "cedar"
+SHIPPED = bundle.files(CEDAR)
+# Nobody uploads any more: a tightening. And everybody lists organisations: a loosening.
+TIGHTER = '\n@id("F90-quiet") @says("x") @says_zh("y") forbid (principal, action == Action::"WhoAmI", resource);\n'
+LOOSER = '\n@id("P90-open") @says("x") @says_zh("y") permit (principal, action == Action::"ListOrganisations", resource);\n'
+
+
+def changed(addition: str = TIGHTER) -> dict[str, str]:
+    """The shipped files with something added to the floor."""
+    return {**SHIPPED, "01-floor.cedar": SHIPPED["01-floor.cedar"] + addition}
+
+
+async def proposed(
+    world: World, files: Mapping[str, str], change: Change | None = None
+) -> Proposal:
+    """Propose files as the host's command does, past its checks."""
+    conninfo = roles.conninfo(world.home, world.settings, "administration")
+    database = await Database.open(conninfo, application="propose", size=1)
+    try:
+        async with database.transaction() as tx:
+            return await activation.propose(tx, files, change or Change(), world.clock.now_us())
+    finally:
+        await database.close()
+
+
+def signature(person: Person, number: int, sha256: str) -> bytes:
+    """Sign as an officer's client does."""
+    return person.key.sign(activation.statement(number, sha256), ec.ECDSA(SHA256()))
+
+
+async def approve(
+    world: World, person: Person, proposal: Proposal, signed: bytes | None = None, **given: Any
+) -> bool:
+    """Approve as this officer; return whether it is in force."""
+    sha256 = proposal.bundle.sha256
+    request = admin.ApprovePoliciesRequest(
+        request_id=given.get("request_id") or new_id(),
+        sha256=given.get("sha256", sha256),
+        signature=signature(person, proposal.number, sha256) if signed is None else signed,
+    )
+    token = await kept_token(world, person)
+    reply = await world.call(person, SERVICE + "ApprovePolicies", request, token=token)
+    return admin.ApprovePoliciesResponse.FromString(reply).active
+
+
+async def in_force(
+    world: World, first: Person, second: Person, files: Mapping[str, str]
+) -> Proposal:
+    """Put files in force by two officers' signatures."""
+    found = await proposed(world, files)
+    await approve(world, first, found)
+    world.clock.turn(seconds=121)
+    assert await approve(world, second, found)
+    return found
