@@ -29,7 +29,9 @@ TOKENS = (CHILD_TOKEN, RECORD_TOKEN)
 _DATE, _TIMESTAMP = "gateway.v1.Date", "google.protobuf.Timestamp"
 _COUNTY_DIGITS = 6
 _MONTH_LENGTH = len("2026-03")
-# An identity number or a mobile number within a value of another kind (exports.md, attack 44).
+# Every text of these classes is a code: anything else in it is a free text, which never leaves
+# (exports.md, attack 44). Within a code, an identity or a mobile number is nobody's code either.
+_CODE = re.compile(r"[A-Za-z0-9(][A-Za-z0-9()./_-]{0,63}", re.ASCII)
 _PERSONAL = re.compile(
     r"(?<![0-9])(?:[1-9][0-9]{5}(?:19|20)[0-9]{2}[01][0-9][0-3][0-9][0-9]{3}[0-9Xx]"
     r"|1[3-9][0-9]{9})(?![0-9])",
@@ -123,7 +125,7 @@ def masker(column: Column, *, whole_birth: bool = False) -> Mask:
         case "ADDRESS":
             return _county
         case "HEALTH" | "DEMOGRAPHIC" | "LOGISTIC" | "PLACE":
-            return _impersonal if column.kind == "text" else _as_it_is
+            return _code_alone if column.kind == "text" else _as_it_is
         case _:
             raise UnknownColumnError(column.path)
 
@@ -144,8 +146,10 @@ def _county(value: str) -> str:
     return value[:_COUNTY_DIGITS]
 
 
-def _impersonal(value: str) -> str:
-    """Return a code as it is, or nothing where somebody wrote a person's number into it."""
+def _code_alone(value: str) -> str:
+    """Return a code as it is; nothing where somebody wrote a text or a person's number into it."""
+    if not _CODE.fullmatch(value):
+        return ""
     return "" if len(value) >= _SHORTEST_PERSONAL and _PERSONAL.search(value) else value
 
 

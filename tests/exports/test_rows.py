@@ -13,7 +13,6 @@ from gateway.policy.fields import UnknownColumnError, columns
 from gateway.records.query import Row
 from gateway.v1.aefi_pb2 import AefiReport
 from gateway.v1.stock_pb2 import StockMovement
-from gateway.v1.vaccination_pb2 import Vaccination
 from tests.records.test_query import a_lot
 from tests.uploads.county import a_child, a_dose
 
@@ -103,7 +102,7 @@ def test_attack_40_and_44_a_column_that_may_not_leave_makes_no_table(path):
 
 def test_attack_44_a_number_written_into_a_code_does_not_leave():
     made = table("vaccinations", "lot.lot_number", "dose_number")
-    for lot in ("11010519491231002X", "13812345678", "A11010519491231002X"):
+    for lot in ("11010519491231002X", "13812345678", "王小明"):
         assert rows(made, a_dose("1" * 18, lot__lot_number=lot)) == [["", "1"]]
     assert made.withheld == 3
     assert rows(made, a_dose("1" * 18)) == [["202401A(1)", "1"]]
@@ -121,13 +120,17 @@ def test_attack_43_two_exports_show_the_same_part_of_a_field():
         assert (mine == theirs) == (not is_keyed or mine == "")
 
 
-@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+SIGNS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
 def test_attack_45_a_formula_is_a_text(sign):
-    lot = f'{sign}cmd|" /C calc"!A1'
+    """Twice: it is no code, so its cell is empty; and what came to the file all the same is a text."""
+    formula = f'{sign}cmd|" /C calc"!A1'
     made = table("vaccinations", "lot.lot_number", "dose_number")
-    writer = Csv(made)
-    content = writer.begin() + writer.write(rows(made, a_dose("1" * 18, lot__lot_number=lot)))
-    assert read(content)[1] == [f"'{lot}", "1"]
+    assert rows(made, a_dose("1" * 18, lot__lot_number=formula)) == [["", "1"]]
+    content = Csv(made).begin() + Csv(made).write([[formula, "1"]])
+    assert read(content)[1] == [f"'{formula}", "1"]
 
 
 def test_a_number_below_zero_is_no_formula():
@@ -140,13 +143,10 @@ def test_a_number_below_zero_is_no_formula():
 def test_attack_45_whatever_a_text_holds_the_file_keeps_its_cells(text):
     """A line's end, a quote or a comma inside a cell makes no new row and no new column."""
     made = table("vaccinations", "lot.lot_number", "lot.manufacturer_code")
-    dose = Vaccination()
-    dose.lot.lot_number, dose.lot.manufacturer_code = text, "05"
-    content = Csv(made).write(rows(made, dose))
-    [[first, second]] = read(content)
+    [[first, second]] = read(Csv(made).write([[text, "05"]]))
     assert second == "05"
-    assert first.removeprefix("'") in {text, text.removeprefix("'"), ""}
-    assert first[:1] not in tuple("=+-@\t\r\n＝＋－＠")
+    assert first == (f"'{text}" if text[:1] in SIGNS else text)
+    assert first[:1] not in SIGNS
 
 
 def test_the_header_are_the_paths_and_a_mark_stands_before_it_on_request():

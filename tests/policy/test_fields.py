@@ -108,6 +108,11 @@ def test_every_class_of_the_contract_has_a_mask_or_never_leaves():
         ("vaccinations", "lot.lot_number", "11010519491231002X", ""),
         ("vaccinations", "lot.lot_number", "tel13812345678", ""),
         ("vaccinations", "lot.lot_number", "20250313812345678901", "20250313812345678901"),
+        ("vaccinations", "lot.lot_number", "王小明之母", ""),
+        ("vaccinations", "lot.lot_number", "lot of Wang", ""),
+        ("vaccinations", "lot.lot_number", "=1+1", ""),
+        ("vaccinations", "lot.lot_number", "１２３", ""),
+        ("vaccinations", "lot.lot_number", "A" * 65, ""),
         ("vaccinations", "unit_code", "1401050001", "1401050001"),
     ],
 )
