@@ -21,6 +21,7 @@ from gateway.policy.fields import (
     RECORD_TOKEN,
     Column,
     UnknownColumnError,
+    as_it_is,
     columns,
     masker,
 )
@@ -95,7 +96,7 @@ class Table:
         if column.kind == "text":
             return lambda value: self._counted(value, mask(value))
         write = _WRITTEN.get(column.kind) or _word(column.codes)
-        return lambda value: mask(write(value))
+        return write if mask is as_it_is else lambda value: mask(write(value))
 
     def _counted(self, value: str, left: str) -> str:
         if value and not left:

@@ -6,7 +6,6 @@ section 8, attack 42), and without the key a token says nothing. The order of th
 the same key.
 """
 
-import base64
 import hmac
 
 MASTER_BYTES = 32
@@ -27,18 +26,22 @@ class TicketTokens:
         self.order_key = hmac.digest(self._key, b"order", "sha256")
 
     def child(self, child_tag: bytes) -> str:
-        """Return the token of a child, 16 characters of a-z2-7; "" of none."""
-        return self._token(b"child", child_tag) if child_tag else ""
+        """Return the token of a child, "c" and 20 hex digits; "" of none."""
+        return f"c{self._token(b'child', child_tag)}" if child_tag else ""
 
     def record(self, record_key: bytes) -> str:
-        """Return the token of a record."""
-        return self._token(b"record", record_key)
+        """Return the token of a record, "r" and 20 hex digits."""
+        return f"r{self._token(b'record', record_key)}"
 
     def value(self, name: str, value: str) -> str:
-        """Return the token of an identifier, the same for the same value of fields of one name."""
-        return self._token(b"value|" + name.encode(), value.encode()) if value else ""
+        """Return the token of an identifier, "v" and 20 hex digits; "" of none.
+
+        The same for the same value of fields of one name.
+        """
+        domain = b"value|" + name.encode()
+        return f"v{self._token(domain, value.encode())}" if value else ""
 
     def _token(self, domain: bytes, content: bytes) -> str:
-        # The domain has no NUL, so that no two inputs are the same.
-        found = hmac.digest(self._key, domain + b"\0" + content, "sha256")[:TOKEN_BYTES]
-        return base64.b32encode(found).decode().lower()
+        # The domain has no NUL, so that no two inputs are the same. The letter before it keeps a
+        # spreadsheet from reading a number.
+        return hmac.digest(self._key, domain + b"\0" + content, "sha256")[:TOKEN_BYTES].hex()

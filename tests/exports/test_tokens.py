@@ -36,7 +36,7 @@ def test_a_child_a_record_and_an_identifier_are_told_apart():
         tokens.value("record_id", TAG.decode("latin-1")),
     }
     assert len(found) == 4
-    assert all(re.fullmatch("[a-z2-7]{16}", one) for one in found)
+    assert all(re.fullmatch("[crv][0-9a-f]{20}", one) for one in found)
 
 
 def test_nothing_has_no_token():
