@@ -1,4 +1,4 @@
-"""A province to test against: one database, a signer, three doors and their people, in one event loop.
+"""A province to test against: one database, a signer, four doors and their people, in one event loop.
 
 Everything is real but the way in: `World.channel` reaches a door through a plain relay that says of each connection
 what the front would have found out (certificate, organisation, tunnel), so that a test need not handshake. With
@@ -95,6 +95,7 @@ _SERVICE_OF_DOOR: dict[str, Listener] = {
     "gateway.v1.EnrolmentService": "enrolment",
     "gateway.v1.IdentityService": "identity",
     "gateway.v1.UploadService": "intake",
+    "gateway.v1.ExportService": "disclosure",
     "gateway.v1.AdminService": "administration",
     "gateway.v1.AuditService": "administration",
 }
@@ -164,6 +165,8 @@ class World:
         self.tokens: dict[str, str] = {}
         self.tokens_us: dict[str, int] = {}
         self.receipt_id = ""
+        # Who takes part in exports: tests.exports.cast.Cast, where a test opened one.
+        self.cast: Any = None
         self._superuser = superuser
         self._owner: psycopg.Connection | None = None
         self._channels: dict[tuple[str, str, Listener], Any] = {}

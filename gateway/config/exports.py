@@ -30,11 +30,10 @@ class PlanRules:
 
 @dataclass(frozen=True, slots=True)
 class CountRules:
-    """How a dry-run count is told, how often, and from how many children on."""
+    """How a dry-run count is told, and how often a person has one."""
 
     round_to: int
     every_minutes: int
-    fewest_children: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +49,26 @@ class ApprovalRules:
 class UnusualRules:
     """What counts as unusual of a requester, and what follows from how many signs of it."""
 
-    three_persons_from: int
-    blocked_from: int
     memory_days: int
     size_factor: float
-    odd_from_hour: int
-    odd_until_hour: int
-    utc_offset_hours: int
+    hours_apart: int
+    three_persons_from: int
+    blocked_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRules:
+    """Distinct children at most, released to a recipient's organisation, and asked for by a person.
+
+    In the last day, month (30 days) and year (365 days).
+    """
+
+    organisation_day: int
+    organisation_month: int
+    organisation_year: int
+    person_day: int
+    person_month: int
+    person_year: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class ExportRules:
     count: CountRules
     approvals: ApprovalRules
     unusual: UnusualRules
+    quota: QuotaRules
 
 
 def load_export_rules(path: Path) -> ExportRules:
@@ -93,19 +106,24 @@ def _plan_faults(rules: PlanRules) -> list[tuple[str, bool, str]]:
 
 def _faults(rules: ExportRules) -> list[tuple[str, bool, str]]:
     count, approvals, unusual = rules.count, rules.approvals, rules.unusual
-    hours = (unusual.odd_from_hour, unusual.odd_until_hour)
     return [
+        *_quota_faults(rules.quota),
         ("count.round_to", count.round_to > 0, "above 0"),
         ("count.every_minutes", count.every_minutes > 0, "above 0"),
-        ("count.fewest_children", count.fewest_children > 0, "above 0"),
         # One person never starts anything, whatever the file says.
         ("approvals.needed", approvals.needed in (2, 3), "2 or 3"),
         ("approvals.apart_s", approvals.apart_s > 0, "above 0"),
         ("approvals.within_hours", approvals.within_hours > 0, "above 0"),
-        ("unusual.three_persons_from", unusual.three_persons_from > 0, "above 0"),
+        ("unusual.three_persons_from", unusual.three_persons_from >= 0, "not negative"),
         ("unusual.blocked_from", unusual.blocked_from >= 0, "not negative"),
         ("unusual.memory_days", unusual.memory_days > 0, "above 0"),
         ("unusual.size_factor", unusual.size_factor >= 1, "1 or more"),
-        ("unusual.odd_from_hour", all(0 <= one < _HOURS for one in hours), "hours of a day"),
-        ("unusual.utc_offset_hours", -_HOURS < unusual.utc_offset_hours < _HOURS, "a time zone"),
+        ("unusual.hours_apart", 0 <= unusual.hours_apart < _HOURS, "hours of a day"),
+    ]
+
+
+def _quota_faults(rules: QuotaRules) -> list[tuple[str, bool, str]]:
+    return [
+        (f"quota.{one.name}", 0 <= getattr(rules, one.name) <= _LARGEST, f"0 to {_LARGEST}")
+        for one in fields(rules)
     ]

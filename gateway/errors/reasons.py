@@ -96,7 +96,6 @@ class Reason(StrEnum):
     TICKET_UNUSUAL = "TICKET_UNUSUAL"
     PLAN_CHANGED = "PLAN_CHANGED"
     COUNT_TOO_LARGE = "COUNT_TOO_LARGE"
-    COUNT_TOO_SMALL = "COUNT_TOO_SMALL"
     COUNT_TOO_SOON = "COUNT_TOO_SOON"
     APPROVAL_SAME_PERSON = "APPROVAL_SAME_PERSON"
     APPROVAL_TOO_SOON = "APPROVAL_TOO_SOON"
@@ -219,7 +218,6 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.TICKET_UNUSUAL: Meaning(_D, "The request is too unlike what this requester has had before: the province's policy stops it.", "该申请与申请人以往申请差异过大，省级策略予以阻止。"),
     Reason.PLAN_CHANGED: Meaning(_D, "What was signed is not this ticket's plan. Read it anew, then decide.", "所签内容不是该申请单的方案。请重新查看后再决定。"),
     Reason.COUNT_TOO_LARGE: Meaning(_P, "The plan finds more rows or children than its caps allow. Ask for less.", "方案涉及的行数或儿童数超过上限。请缩小范围。"),
-    Reason.COUNT_TOO_SMALL: Meaning(_D, "The plan is so narrow that its count would tell of single children. Ask for more.", "方案范围过窄，计数会暴露个别儿童。请扩大范围。"),
     Reason.COUNT_TOO_SOON: Meaning(_E, "A count was made for you a few minutes ago. Wait, then submit.", "数分钟前已为您计数一次。请稍后再提交。"),
     Reason.APPROVAL_SAME_PERSON: Meaning(_D, "It takes another person: one who has not signed yet, neither requester nor recipient, whatever the account.", "须由另一人办理：不得是已签名者、申请人或接收人，更换账号亦不允许。"),
     Reason.APPROVAL_TOO_SOON: Meaning(_P, "The other approval is too fresh. Read the plan, and approve in a few minutes.", "前一批准刚刚作出。请阅读方案，数分钟后再批准。"),

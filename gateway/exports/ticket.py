@@ -126,6 +126,9 @@ class Given:
     built: Built | None = None
 
 
+NOTHING = Given()
+
+
 def opened(ticket_id: str, plan: Plan, now_us: int) -> Ticket:
     """Return the draft of a plan."""
     return Ticket(ticket_id, plan, plan.sha256, State.DRAFT, 1, now_us, now_us)
@@ -137,17 +140,18 @@ def moved(
     by: Caller | None,
     now_us: int,
     rules: ApprovalRules,
-    given: Given = Given(),
+    given: Given = NOTHING,
 ) -> Ticket:
     """Return the ticket after an act by somebody, None being the gateway itself.
 
     Raises the refusal that says why not. `now_us` never lies before the ticket's last move.
     """
     rule, now_us = TABLE[act], max(now_us, ticket.moved_us)
-    if ticket.state not in rule.froms:
-        raise _misplaced(ticket, act)
+    # First: where a ticket stands is no stranger's business.
     if not sides(ticket, by) & rule.by:
         raise refuse(Reason.TICKET_NOT_YOURS)
+    if ticket.state not in rule.froms:
+        raise _misplaced(ticket, act)
     if ticket.held and not rule.while_held:
         raise refuse(Reason.TICKET_HELD)
     _require_time(ticket, act, now_us, rules)

@@ -35,6 +35,10 @@ _LOCK = f"{_COLUMNS} WHERE ticket_id = %s FOR UPDATE"
 _PAGE = (
     f"{_COLUMNS} WHERE ticket_id < %s AND (%s = '' OR state = %s) ORDER BY ticket_id DESC LIMIT %s"
 )
+_RELEASED = (
+    f"{_COLUMNS} WHERE requester_organisation = %s AND requester_person = %s"
+    " AND releases > 0 AND submitted_us >= %s ORDER BY ticket_id"
+)
 _OPEN = f"{_COLUMNS} WHERE state = ANY(%s) ORDER BY ticket_id"
 _APPROVALS = (
     "SELECT ticket_id, organisation, person, account, encode(certificate_sha256, 'hex'),"
@@ -60,6 +64,7 @@ _MOVE = (
 _KEEP_HEADER = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
 _HEADER = "SELECT header FROM gateway.export_header WHERE ticket_id = %s"
 _FORGET_HEADER = "DELETE FROM gateway.export_header WHERE ticket_id = %s"
+_FORGET_CHILDREN = "DELETE FROM gateway.export_child WHERE ticket_id = %s"
 # Where a list begins that goes from the newest to the oldest.
 NEWEST = "EX-99999999~"
 
@@ -132,12 +137,18 @@ async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
         await tx.execute(_APPROVE, (after.ticket_id, place + 1, *who, *signed))
     if after.state in ENDED:
         await tx.execute(_FORGET_HEADER, (after.ticket_id,))
+        await tx.execute(_FORGET_CHILDREN, (after.ticket_id,))
     return after
 
 
 async def page(tx: Transaction, before: str, state: str, limit: int) -> list[Ticket]:
     """Return the next tickets with a lower number, newest first, of one state ("": of any)."""
     return await _tickets(tx, await tx.fetch(_PAGE, (before, state, state, limit)))
+
+
+async def released(tx: Transaction, organisation: str, person: str, since_us: int) -> list[Ticket]:
+    """Return what a requester submitted since then and had released, oldest first."""
+    return await _tickets(tx, await tx.fetch(_RELEASED, (organisation, person, since_us)))
 
 
 async def in_states(tx: Transaction, states: Sequence[State]) -> list[Ticket]:

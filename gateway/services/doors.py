@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
+from gateway.exports.moving import Mover
 from gateway.identity import keys
 from gateway.identity.keyring import CurrentMinter
 from gateway.identity.login import Desk
@@ -19,6 +20,7 @@ from gateway.identity.rules import Rules
 from gateway.identity.unused import UnusedAccounts
 from gateway.pki import authorities
 from gateway.pki.issuer import Issuer
+from gateway.records.query import Bodies
 from gateway.records.tables import Tables
 from gateway.services import access
 from gateway.services.access import Rpc
@@ -29,6 +31,9 @@ from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
 from gateway.services.current import Current
 from gateway.services.enrolment_service import EnrolmentService
+from gateway.services.export_drafts import Drafts
+from gateway.services.export_service import ExportService
+from gateway.services.export_tickets import Ground, Tickets
 from gateway.services.guard import Method
 from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
@@ -40,17 +45,19 @@ from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
 from gateway.store.database import Database
-from gateway.store.seal import BlindIndex, ContentKeys, SealRecipients
+from gateway.store.seal import BlindIndex, ContentKeys, Opener, SealRecipients
 from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
     audit_service_pb2,
     break_glass_service_pb2,
     enrolment_service_pb2,
+    export_service_pb2,
     identity_service_pb2,
     upload_service_pb2,
 )
 from gateway.vpn.duties import TunnelDuties
+from gateway.vpn.static import StaticTunnels
 
 SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
     "identity": (
@@ -60,7 +67,7 @@ SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
     # In the identity process, on a socket of its own that leads to nothing else: no health check.
     "enrolment": (enrolment_service_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],),
     "intake": (upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],),
-    "disclosure": (),
+    "disclosure": (export_service_pb2.DESCRIPTOR.services_by_name["ExportService"],),
     "administration": (
         admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
         audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
@@ -89,10 +96,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Furnished:
-    """A door's methods by wire name, and its chores."""
+    """A door's methods by wire name, its chores, and what it does as long as it is served."""
 
     methods: Mapping[str, tuple[Rpc, Method]]
     chores: Sequence[Chore]
+    lasting: Sequence[Chore]
 
 
 def rpcs(door: Listener) -> Mapping[str, Rpc]:
@@ -103,11 +111,11 @@ def rpcs(door: Listener) -> Mapping[str, Rpc]:
 
 def furnish(door: Listener, parts: Parts) -> Furnished:
     """Return what stands at a door; raises what its keys and tables raise, MissingAccessError."""
-    services, chores = _FURNISHERS[door](parts)
+    services, chores, *lasting = _FURNISHERS[door](parts)
     if CHECK.method in rpcs(door):
         services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
     found = {method: (rpc, _method(rpc, services)) for method, rpc in rpcs(door).items()}
-    return Furnished(found, chores)
+    return Furnished(found, chores, [each for some in lasting for each in some])
 
 
 def _method(rpc: Rpc, services: Sequence[object]) -> Method:
@@ -181,11 +189,22 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     return services, [duties.look, unused.look]
 
 
-def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:
-    return [], []
+def _disclosure(parts: Parts) -> tuple[list[object], list[Chore]]:
+    tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
+    rules, origin = parts.policies.exports, parts.settings.origin
+    named = origin.proves_nothing and origin.allow_weak_origin
+    static = StaticTunnels(origin).peers() if named else {}
+    ground = Ground(rules, tables.divisions, parts.settings.trust_domain, static)
+    tickets = Tickets(parts.database, parts.current, parts.permits, ground, parts.clock)
+    bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
+    drafts = Drafts(tickets, bodies, tables)
+    mover = Mover(parts.database, parts.recorder, rules.approvals, parts.clock)
+    return [ExportService(tickets, drafts, parts.current, parts.pages)], [mover.expire]
 
 
-_FURNISHERS: Mapping[Listener, Callable[[Parts], tuple[list[object], list[Chore]]]] = {
+# Services, chores and, where there is such, what lasts.
+_Standing = tuple[list[object], list[Chore]] | tuple[list[object], list[Chore], list[Chore]]
+_FURNISHERS: Mapping[Listener, Callable[[Parts], _Standing]] = {
     "identity": _identity,
     "enrolment": _enrolment,
     "intake": _intake,

@@ -2,7 +2,8 @@
 
 What a resource is follows from the request and the register alone. Some rpcs learn it later and ask
 then: UploadBatches for the unit of each batch, GetLeaf for the organisation that the leaf names,
-ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or certificate are of.
+ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or certificate are of,
+all that act on an export for its ticket.
 A call that never asked is not served (`guard`).
 """
 
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from gateway.errors import Reason, refuse
 from gateway.identity.principal import Principal
 from gateway.policy.engine import Engine
-from gateway.policy.request import Actor, Context, Request, Resource, ResourceKind
+from gateway.policy.request import Actor, Calling, Context, Request, Resource, ResourceKind
 from gateway.registry.organisations import Kind
 from gateway.registry.snapshot import Registry
 from gateway.services.call import Call
@@ -53,6 +54,23 @@ class Permits:
 
         Raises POLICY_DENIED at the first it may not.
         """
+        if not self.ask(call, call.action, resources, registry):
+            raise refuse(Reason.POLICY_DENIED)
+        call.permitted = True
+
+    def ask(
+        self,
+        call: Call,
+        action: str,
+        resources: Iterable[Resource],
+        registry: Registry,
+        calling: Calling | None = None,
+    ) -> bool:
+        """Return whether the caller may do this to all of these; the leaf names who decided.
+
+        `calling` are the circumstances where they are tickets. Whoever asks says that it is
+        permitted (`call.permitted`), and otherwise refuses.
+        """
         caller = call.caller
         actor = Actor(
             caller.organisation,
@@ -61,21 +79,19 @@ class Permits:
             caller.origin.strength,
         )
         current = not caller.password_state.restricted
-        context = Context(current, self._weak_origin_allowed, caller.system_in_grace)
+        context = Context(current, self._weak_origin_allowed, caller.system_in_grace, calling)
         engine = self._engine()
         named: dict[str, None] = {}
         allowed = True
         for resource in resources:
-            decision = engine.decide(Request(call.action, actor, resource, context))
+            decision = engine.decide(Request(action, actor, resource, context))
             named.update(dict.fromkeys(decision.policies))
             allowed = decision.allowed
             if not allowed:
                 named = dict.fromkeys(decision.policies)
                 break
         call.note(policies=tuple(name.lower() for name in named), bundle=engine.bundle.sha256)
-        if not allowed or not named:
-            raise refuse(Reason.POLICY_DENIED)
-        call.permitted = True
+        return allowed and bool(named)
 
 
 def unit_records(unit_code: str, registry: Registry) -> Resource:
@@ -213,6 +229,7 @@ ABOUT: Mapping[str, About] = {
     "RegisterBreakGlassCode": _whole,
     "CloseBreakGlass": _whole,
     "GetBreakGlass": _whole,
+    "ListExports": _own("ExportTickets"),
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,

@@ -5,6 +5,7 @@ organisations. Refused at start unless the settings say `allow_weak_origin = tru
 """
 
 import ipaddress
+from collections.abc import Mapping
 
 from gateway.config.settings import OriginSettings
 from gateway.config.strict import SettingsError
@@ -52,6 +53,11 @@ class StaticTunnels:
             peer = f"source/{network[0]}"
             return Sighting(peer, KIND, "weak", ingress, organisation=network[1])
         raise refuse(Reason.ORIGIN_NOT_TUNNEL)
+
+    def peers(self) -> Mapping[str, str]:
+        """Return the organisation of each tunnel, by the name that leaves give it."""
+        listening = {f"listen/{at}": owner for at, owner in self._by_listener.items()}
+        return listening | {f"source/{network}": owner for network, owner in self._by_source}
 
     def _listen(self, address: Address, organisation: str) -> None:
         if self._by_listener.setdefault(address, organisation) != organisation:

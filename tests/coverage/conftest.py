@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.exports.cast import Cast
 from tests.world import held
 
 
@@ -9,4 +10,5 @@ from tests.world import held
 def province(cluster):
     with held(cluster) as stands:
         stands.run(stands.world.keep_lists())
+        stands.world.cast = stands.run(Cast.open(stands.world))
         yield stands

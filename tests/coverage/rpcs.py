@@ -25,10 +25,13 @@ from gateway.v1 import audit_service_pb2 as audit
 from gateway.v1 import break_glass_service_pb2 as glass
 from gateway.v1 import certificate_pb2 as certificate
 from gateway.v1 import enrolment_service_pb2 as enrolment
+from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
 from tests import sealed_rows
+from tests.exports.cast import Cast, about
+from tests.exports.planted import plant
 from tests.papers import fingerprint, invite, new_key, request_for, system
 from tests.world import (
     CITY,
@@ -131,6 +134,17 @@ def _evidence(message: Callable[[World], Message]) -> Case:
 
 def _own(message: Callable[[], Message]) -> Case:
     return Case(lambda w: w.county, lambda _: message())
+
+
+def _export(caller: str, message: Callable[[Cast], Message]) -> Case:
+    return Case(lambda w: w.cast[caller], lambda w: message(w.cast), lambda w: w.auditor)
+
+
+def _submission(cast: Cast) -> Message:
+    """The submission of a draft, its requester having had no plan counted of late."""
+    cast.world.sql("DELETE FROM gateway.export_count")
+    ticket = plant(cast, 0)
+    return about(export.SubmitExportRequest, ticket, plan_sha256=ticket.plan_sha256)
 
 
 def _leaving(message: Callable[[], Message]) -> Case:
@@ -376,6 +390,21 @@ CASES: dict[str, Case] = {
         )
     ),
     "ListAccounts": _admin(admin.ListAccountsRequest),
+    "DraftExport": _export("lian", lambda cast: cast.plan()),
+    "SubmitExport": _export("lian", _submission),
+    "WithdrawExport": _export("lian", lambda c: about(export.WithdrawExportRequest, plant(c, 0))),
+    "ApproveExport": _export("zhao", lambda c: c.signed(plant(c, 1), c["zhao"])),
+    "DenyExport": _export("zhao", lambda c: about(export.DenyExportRequest, plant(c, 1))),
+    "RevokeExport": _export("suny", lambda c: about(export.RevokeExportRequest, plant(c, 3))),
+    "HoldExport": _export("song", lambda c: about(export.HoldExportRequest, plant(c, 3))),
+    "UnholdExport": _export(
+        "zhao", lambda c: about(export.UnholdExportRequest, plant(c, 3, held=True))
+    ),
+    "RecallExport": _export("song", lambda c: about(export.RecallExportRequest, plant(c, 8))),
+    "GetExport": _export(
+        "lian", lambda c: export.GetExportRequest(ticket_id=plant(c, 0).ticket_id)
+    ),
+    "ListExports": _export("wang", lambda _: export.ListExportsRequest()),
     "SearchLeaves": _audit(audit.SearchLeavesRequest),
     "GetLeaf": _audit(lambda: audit.GetLeafRequest(index=0)),
     "GetCheckpoint": _own(audit.GetCheckpointRequest),

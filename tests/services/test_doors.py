@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.config.home import DOORS, LISTENERS
+from gateway.config.home import LISTENERS
 from gateway.services import doors
 from gateway.services.guard import Guard
 
@@ -20,11 +20,6 @@ def test_health_is_at_every_door():
 
 def test_where_anybody_may_knock_there_is_one_rpc():
     assert list(doors.rpcs("enrolment")) == ["/gateway.v1.EnrolmentService/Enrol"]
-
-
-def test_disclosure_has_no_service_yet():
-    assert "disclosure" not in DOORS
-    assert doors._disclosure(None) == ([], [])
 
 
 def test_administration_knows_no_individual():

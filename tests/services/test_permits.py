@@ -21,6 +21,11 @@ REGISTRY = Registry.of(
         Organisation(COUNTY, "k", 3, CITY),
     ]
 )
+# What is asked about the ticket, once it is read.
+EXPORTS = (
+    *("Draft", "Submit", "Withdraw", "Approve", "Deny", "Revoke", "Hold", "Unhold", "Recall"),
+    "Get",
+)
 CALLER = SimpleNamespace(organisation=CITY)
 CITY_CHAIN = (CITY, PROVINCE)
 
@@ -39,7 +44,7 @@ def test_every_rpc_with_a_token_is_about_something():
         "ApproveEnrolment",
         "CancelInvitation",
         "RevokeCertificates",
-    }
+    } | {f"{word}Export" for word in EXPORTS}
     assert ABOUT.keys() == named - later
 
 

@@ -89,17 +89,16 @@ CREATE TABLE gateway.export_child (
     CONSTRAINT export_child_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES gateway.ticket (ticket_id)
 );
 
--- Which children were disclosed to whom, by a keyed tag of the true child: the budget counts distinct ones over all tickets.
+-- Which children were disclosed, by the keyed tag of the true child; the ticket tells to whom. The budgets count distinct ones over
+-- all tickets.
 CREATE TABLE gateway.export_debit (
-    organisation text   NOT NULL,
-    person       text   NOT NULL,
-    child_tag    bytea  NOT NULL,
-    ticket_id    text   NOT NULL,
-    released_us  bigint NOT NULL,
+    ticket_id   text   NOT NULL,
+    child_tag   bytea  NOT NULL,
+    released_us bigint NOT NULL,
     CONSTRAINT export_debit_pkey PRIMARY KEY (ticket_id, child_tag),
     CONSTRAINT export_debit_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES gateway.ticket (ticket_id)
 );
-CREATE INDEX export_debit_organisation ON gateway.export_debit (organisation, released_us);
+CREATE INDEX export_debit_released ON gateway.export_debit (released_us);
 
 -- What the recipient signed: that the payload came (kind "receipt"), that the file was destroyed (kind "destroyed").
 CREATE TABLE gateway.export_receipt (
@@ -116,6 +115,16 @@ CREATE TABLE gateway.export_receipt (
     CONSTRAINT export_receipt_day CHECK ((kind = 'destroyed') = (destroyed_on IS NOT NULL)),
     CONSTRAINT export_receipt_certificate CHECK (octet_length(certificate_sha256) = 32)
 );
+
+-- When a person last had a plan counted: the next count waits.
+CREATE TABLE gateway.export_count (
+    organisation text   NOT NULL,
+    person       text   NOT NULL,
+    counted_us   bigint NOT NULL,
+    CONSTRAINT export_count_pkey PRIMARY KEY (organisation, person)
+);
+REVOKE ALL ON gateway.export_count FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON gateway.export_count TO gateway_disclosure;
 
 INSERT INTO gateway.epoch (name) VALUES ('ticket');
 CREATE TRIGGER ticket_epoch AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gateway.ticket
@@ -136,6 +145,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_catalog, pg_t
     WHERE e.kind LIKE 'export.%' AND e.decision = 'allow' AND gateway.moved_ticket(e.leaf) = wanted
     ORDER BY e.idx DESC LIMIT 1
 $$;
+
+-- What was done under a request id before: disclosure reads no other leaf.
+CREATE FUNCTION gateway.export_leaf(wanted_request text, wanted_kind text) RETURNS bytea
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_catalog, pg_temp AS $$
+    SELECT e.leaf FROM gateway.audit_entry AS e
+    WHERE e.request_id = wanted_request AND e.kind = wanted_kind AND e.kind LIKE 'export.%' AND e.decision = 'allow'
+    ORDER BY e.idx LIMIT 1
+$$;
+REVOKE ALL ON FUNCTION gateway.export_leaf(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION gateway.export_leaf(text, text) TO gateway_disclosure;
 
 REVOKE ALL ON gateway.ticket, gateway.ticket_approval, gateway.export_header, gateway.export_child, gateway.export_debit,
               gateway.export_receipt

@@ -1,0 +1,112 @@
+"""What the gateway does to tickets by itself, each move with its leaf; and what the clock ends."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.audit.event import Event
+from gateway.audit.recorder import Recorder
+from gateway.clock import Clock
+from gateway.config.exports import ApprovalRules
+from gateway.errors import Reason, Refusal, refuse
+from gateway.exports import ticket_rows
+from gateway.exports.ticket import (
+    NOTHING,
+    PENDING,
+    UNRELEASED,
+    Act,
+    Given,
+    Ticket,
+    ends_us,
+    moved,
+)
+from gateway.store.database import Database, Transaction
+
+# What else a move writes.
+Also = Callable[[Transaction], Awaitable[None]]
+# The gateway's own acts, as leaves call them: none of them is an rpc.
+KINDS = {
+    Act.EXPIRE: "export.expire",
+    Act.BUILD: "export.build.begin",
+    Act.SEAL: "export.build.end",
+    Act.FAIL: "export.build.fail",
+    Act.REVOKE: "export.stop",
+    Act.LAPSE: "export.overdue",
+}
+
+
+def leaf_of(after: Ticket, event: Event) -> Event:
+    """Return the leaf of a move: where to, and the digest of the whole ticket after it."""
+    moved_to = {
+        "ticket": after.ticket_id,
+        "plan_sha256": after.plan_sha256,
+        "to_state": after.state.value,
+        "ticket_version": after.version,
+        "ticket_sha256": after.sha256,
+    }
+    return event.with_(detail={**(event.detail or {}), **moved_to})
+
+
+class Mover:
+    """Moves tickets for the gateway itself."""
+
+    def __init__(
+        self, database: Database, recorder: Recorder, rules: ApprovalRules, clock: Clock
+    ) -> None:
+        """Move tickets of this database, telling this log."""
+        self.database = database
+        self._recorder = recorder
+        self._rules = rules
+        self._clock = clock
+
+    async def move(
+        self,
+        ticket: Ticket,
+        act: Act,
+        base: Event,
+        given: Given = NOTHING,
+        also: Also | None = None,
+    ) -> Ticket:
+        """Return the ticket after an act of the gateway's own, `also` done with it or not at all.
+
+        Raises as `ticket.moved` and `ticket_rows.lock`; each refusal has its leaf. REVISION_STALE
+        where it was moved since it was read.
+        """
+        found = {"ticket": ticket.ticket_id, "from_state": ticket.state.value}
+        event = base.with_(kind=KINDS[act], detail={**(base.detail or {}), **found})
+        after: list[Ticket] = []
+
+        async def work(tx: Transaction) -> Event:
+            before = await ticket_rows.lock(tx, ticket.ticket_id)
+            if before.version != ticket.version:
+                raise refuse(Reason.REVISION_STALE)
+            now_us = await ticket_rows.now_us(tx, self._clock)
+            done = moved(before, act, None, now_us, self._rules, given)
+            after.append(await ticket_rows.move(tx, before, done))
+            if also is not None:
+                await also(tx)
+            return leaf_of(done, event)
+
+        await self._recorder.append(event, work)
+        return after[-1]
+
+    async def expire(self, base: Event) -> int:
+        """End what waited too long, or whose window is over; return how many that were.
+
+        Nobody waits for it: every act asks the clock itself. Raises StoreError, what the recorder
+        raises.
+        """
+        async with self.database.transaction() as tx:
+            now_us = await ticket_rows.now_us(tx, self._clock)
+            found = await ticket_rows.in_states(tx, sorted(PENDING | UNRELEASED))
+        done = 0
+        for one in found:
+            if now_us < ends_us(one, self._rules):
+                continue
+            try:
+                await self.move(one, Act.EXPIRE, base)
+            except Refusal as refusal:
+                # Its leaf says why: somebody moved it a moment before, or it is not what it was.
+                if refusal.leaf_index is None:
+                    raise
+                continue
+            done += 1
+        return done

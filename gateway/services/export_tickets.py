@@ -1,0 +1,183 @@
+"""What every rpc about a ticket goes through: found, judged, moved with its leaf.
+
+    1 the ticket as the log knows it        3 the policy, named in the leaf
+    2 who is in it now, from the register   4 the move, in one transaction with its leaf
+
+What the machine and the policy both refuse is told with the machine's reason, which says more; the
+leaf names the policies all the same.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+
+from gateway.clock import US_PER_S, Clock
+from gateway.config.exports import ExportRules
+from gateway.errors import Reason, Refusal, refuse
+from gateway.exports import facts, ticket_rows
+from gateway.exports.facts import Around
+from gateway.exports.moving import leaf_of
+from gateway.exports.plan import Party
+from gateway.exports.ticket import NOTHING, Act, Caller, Given, Ticket, moved
+from gateway.policy import request as policy
+from gateway.policy.request import Calling, Resource
+from gateway.registry.snapshot import Registry
+from gateway.services.call import Call
+from gateway.services.current import Current
+from gateway.services.permits import Permits
+from gateway.services.repeats import earlier
+from gateway.services.requests import invalid
+from gateway.store.database import Database, Transaction
+
+TAMPERED_ALERT = "ticket-tampered"
+_TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
+# What brings an export about: not for who owes the proof of a destruction.
+_STARTING = frozenset({"DraftExport", "SubmitExport", "ApproveExport"})
+_EARLIER = "SELECT gateway.export_leaf(%s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What tickets are judged by that does not change while the door serves."""
+
+    rules: ExportRules
+    divisions: Container[str]
+    trust_domain: str
+    static: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A ticket as the log knows it, who is in it now, and when that was."""
+
+    ticket: Ticket
+    facts: policy.Ticket
+    around: Around
+
+
+class Tickets:
+    """The tickets of a disclosure door; one per process."""
+
+    def __init__(
+        self, database: Database, current: Current, permits: Permits, ground: Ground, clock: Clock
+    ) -> None:
+        """Keep tickets in this database and judge them by this ground."""
+        self.database = database
+        self.ground = ground
+        self.clock = clock
+        self._current = current
+        self._permits = permits
+
+    async def around(self, tx: Transaction) -> Around:
+        """Return the register, and the time, which never lies before the log."""
+        registry = await self._current.registry()
+        now_us = await self.now_us(tx)
+        ground = self.ground
+        return Around(registry, ground.divisions, ground.trust_domain, ground.static, now_us)
+
+    async def now_us(self, tx: Transaction) -> int:
+        """Return the time, which never lies before the log."""
+        return await ticket_rows.now_us(tx, self.clock)
+
+    async def find(self, call: Call, ticket_id: str, column: str = "ticket_id") -> Found:
+        """Return a ticket; the leaf names it from here on.
+
+        Raises FIELD_INVALID, NOT_FOUND, TICKET_TAMPERED.
+        """
+        if not _TICKET.fullmatch(ticket_id):
+            raise invalid(column, "TICKET", "EX- and eight digits.", "格式为 EX- 加八位数字。")
+        call.note(detail={"ticket": ticket_id})
+        try:
+            async with self.database.transaction() as tx:
+                ticket = await ticket_rows.lock(tx, ticket_id)
+                around = await self.around(tx)
+                known = await facts.of(tx, ticket, around)
+        except Refusal as refusal:
+            if refusal.reason is Reason.TICKET_TAMPERED:
+                call.note(detail={"alert": TAMPERED_ALERT})
+            raise
+        call.note(detail={"plan_sha256": ticket.plan_sha256, "from_state": ticket.state.value})
+        return Found(ticket, known, around)
+
+    async def repeated(self, call: Call) -> str | None:
+        """Return the ticket of this very request where it was made before.
+
+        Raises REQUEST_ID_REUSED. Notes the message's digest: it covers what stays out of the log.
+        """
+        async with self.database.transaction() as tx:
+            leaf = await earlier(tx, call, _EARLIER)
+        detail = None if leaf is None else leaf.get("detail")
+        ticket_id = detail.get("ticket") if isinstance(detail, dict) else None
+        return ticket_id if isinstance(ticket_id, str) else None
+
+    async def again(self, call: Call, ticket_id: str) -> Ticket:
+        """Return the ticket of a repeated request as it stands; raises as `look`."""
+        found = await self.find(call, ticket_id)
+        return self.look(call, found)
+
+    def look(self, call: Call, found: Found) -> Ticket:
+        """Return a ticket to whoever may see it; raises POLICY_DENIED."""
+        self._require(call, "GetExport", found)
+        return found.ticket
+
+    def judge(
+        self, call: Call, found: Found, act: Act | None = None, given: Given = NOTHING
+    ) -> None:
+        """Pass a call that policy and machine allow.
+
+        Raises the machine's reason, RECIPIENT_OVERDUE, POLICY_DENIED.
+        """
+        allowed = self._ask(call, call.action, found)
+        if act is not None:
+            by, rules = self.caller(call, found.around.registry), self.ground.rules.approvals
+            moved(found.ticket, act, by, found.around.now_us, rules, given)
+        if found.facts.overdue and call.action in _STARTING:
+            raise refuse(Reason.RECIPIENT_OVERDUE)
+        if not allowed:
+            raise refuse(Reason.POLICY_DENIED)
+        call.permitted = True
+
+    async def move(self, call: Call, found: Found, act: Act, given: Given = NOTHING) -> Ticket:
+        """Move what was found, with its leaf; call `judge` before.
+
+        Raises as `moved`, REVISION_STALE where somebody moved it meanwhile, TICKET_TAMPERED.
+        """
+        by = self.caller(call, found.around.registry)
+
+        async def work(tx: Transaction) -> Ticket:
+            before = await ticket_rows.lock(tx, found.ticket.ticket_id)
+            if before.version != found.ticket.version:
+                raise refuse(Reason.REVISION_STALE)
+            now_us = await self.now_us(tx)
+            after = moved(before, act, by, now_us, self.ground.rules.approvals, given)
+            return await ticket_rows.move(tx, before, after)
+
+        return await call.effect(work, leaf_of)
+
+    def caller(self, call: Call, registry: Registry) -> Caller:
+        """Return who calls, as the machine knows people."""
+        who = call.caller
+        party = Party(who.organisation, who.subject.name, who.account)
+        officer = who.subject.kind == "officer"
+        provincial = officer and who.organisation == facts.province(registry)
+        return Caller(party, who.roles if officer else frozenset(), provincial)
+
+    def _require(self, call: Call, action: str, found: Found) -> None:
+        if not self._ask(call, action, found):
+            raise refuse(Reason.POLICY_DENIED)
+        call.permitted = True
+
+    def _ask(self, call: Call, action: str, found: Found) -> bool:
+        registry = found.around.registry
+        chain = registry.chain(found.ticket.plan.requester.organisation)
+        resource = Resource("ExportTicket", chain, ticket=found.facts)
+        circumstances = calling(call, found.around.now_us)
+        return self._permits.ask(call, action, [resource], registry, circumstances)
+
+
+def calling(call: Call, now_us: int) -> Calling:
+    """Return the circumstances of a call; a confirmation counts where the rpc asks for one."""
+    who, within_s = call.caller, call.known.access.confirmed_within_s
+    confirmed = 0 <= now_us - who.confirmed_us <= within_s * US_PER_S
+    certificate = call.link.certificate_sha256
+    return Calling(str(who.subject), certificate, who.origin.tunnel, confirmed, now_us)

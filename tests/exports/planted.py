@@ -1,0 +1,102 @@
+"""Tickets put into a world's store as they stand after so many steps, for tests of what comes then."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from gateway.audit.event import Event
+from gateway.exports import approval, ticket_rows
+from gateway.exports.moving import leaf_of
+from gateway.exports.plan import Party, Plan
+from gateway.exports.ticket import Act, Approval, Caller, Given, Ticket
+from gateway.services import export_wire
+from gateway.store import roles
+from gateway.store.database import Database, Transaction
+from gateway.v1 import export_service_pb2 as pb
+from tests.exports.cast import Cast, digest
+from tests.exports.tickets import WAY, S, officer, step
+from tests.world import PROVINCE
+
+_APPEND = "SELECT size FROM gateway.audit_append(%s, (SELECT size FROM gateway.audit_head))"
+# A wait between two steps: the approvals keep their distance.
+APART_US = 121 * S
+
+
+def plan_of(cast: Cast, **changes: Any) -> Plan:
+    """The plan that a request of `Cast.plan` makes."""
+    lian, wang = cast["lian"], cast["wang"]
+    requester = Party(lian.organisation, "lian", "lian")
+    return export_wire.plan(
+        cast.plan(**changes), requester, Party(wang.organisation, "wang", "wang")
+    )
+
+
+def plant(cast: Cast, steps: int, *, held: bool = False, **changes: Any) -> pb.ExportTicket:
+    """Put a ticket that has gone so many steps of WAY into the store, each with its leaf."""
+    with ThreadPoolExecutor(1) as apart:
+        ticket = apart.submit(asyncio.run, _planted(cast, steps, held, changes)).result()
+    return export_wire.message(ticket)
+
+
+async def _planted(cast: Cast, steps: int, held: bool, changes: dict[str, Any]) -> Ticket:
+    world = cast.world
+    owner = roles.conninfo(world.home, world.settings, "owner")
+    database = await Database.open(owner, application="plant", size=1)
+    begun_us = world.clock.now_us() - (steps + 2) * APART_US
+    early = changes.pop("not_before_us", begun_us - S)
+    plan = replace(plan_of(cast, **changes), not_before_us=early)
+    try:
+        async with database.transaction() as tx:
+            ticket = await ticket_rows.create(tx, plan, begun_us)
+            await _tell(tx, ticket)
+        for number, (act, by) in enumerate(WAY[:steps], 1):
+            given, who = _hands(cast, ticket, act, by)
+            at_us = begun_us + number * APART_US
+            ticket = await _move(
+                database, ticket, lambda t, a=act, w=who, u=at_us, g=given: step(t, a, w, u, g)
+            )
+        if held:
+            at_us = begun_us + (steps + 1) * APART_US
+            ticket = await _move(
+                database, ticket, lambda t: step(t, Act.HOLD, officer("song"), at_us)
+            )
+    finally:
+        await database.close()
+    return ticket
+
+
+async def _move(database: Database, ticket: Ticket, change: Callable[[Ticket], Ticket]) -> Ticket:
+    async with database.transaction() as tx:
+        before = await ticket_rows.lock(tx, ticket.ticket_id)
+        after = await ticket_rows.move(tx, before, change(before))
+        await _tell(tx, after)
+    return after
+
+
+def _hands(
+    cast: Cast, ticket: Ticket, act: Act, by: Caller | None
+) -> tuple[Given | None, Caller | None]:
+    """Who does a step in this world, and what comes with it: real signatures."""
+    plan = ticket.plan
+    if by is not None and "requester" in by.roles:
+        return None, replace(by, party=plan.requester)
+    if by is not None and "recipient" in by.roles:
+        return None, replace(by, party=plan.recipient)
+    if act is not Act.APPROVE or by is None:
+        return None, by
+    person = cast[by.party.name]
+    told = approval.statement(ticket.ticket_id, ticket.plan_sha256)
+    signature = person.key.sign(told, ec.ECDSA(SHA256()))
+    who = replace(by, party=Party(PROVINCE, person.subject.name, person.account))
+    given = Approval(*who.party.person, who.party.account, digest(person), signature, 0)
+    return Given(approval=given), who
+
+
+async def _tell(tx: Transaction, ticket: Ticket) -> None:
+    leaf = leaf_of(ticket, Event(kind="export.planted")).to_leaf(ticket.moved_us)
+    await tx.fetch(_APPEND, ([leaf],))

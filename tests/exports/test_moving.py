@@ -1,0 +1,104 @@
+"""What the gateway does to tickets by itself leaves a leaf each, and the clock ends what is over."""
+
+import pytest
+
+from gateway.exports.moving import KINDS, leaf_of
+from gateway.exports.ticket import TABLE, Act, Given, State
+from tests.coverage.rpcs import Watch
+from tests.exports.cast import Cast
+from tests.exports.planted import plant
+from tests.exports.tickets import BUILT, along
+from tests.world import held
+
+HOUR = 3600
+
+
+@pytest.fixture(scope="module")
+def province(cluster):
+    with held(cluster, doors=("identity", "disclosure")) as stands:
+        cast = stands.run(Cast.open(stands.world))
+        yield lambda work: stands.run(work(cast))
+
+
+def test_every_act_of_the_gateways_own_has_its_kind():
+    own = {act for act, rule in TABLE.items() if "gateway" in rule.by}
+    assert set(KINDS) == own
+    assert len(set(KINDS.values())) == len(KINDS)
+    assert all(kind.startswith("export.") for kind in KINDS.values())
+
+
+def test_a_leaf_tells_where_to_and_the_digest_of_the_whole(province):
+    async def work(cast):
+        after = along(3)
+        event = leaf_of(after, cast.base().with_(detail={"cause": "clock"}))
+        assert event.detail == {
+            "cause": "clock",
+            "ticket": after.ticket_id,
+            "plan_sha256": after.plan_sha256,
+            "to_state": "approved",
+            "ticket_version": 4,
+            "ticket_sha256": after.sha256,
+        }
+
+    province(work)
+
+
+def test_the_clock_ends_what_waits_too_long_and_what_is_past_its_window(province):
+    async def work(cast):
+        mover, clock = cast.mover(), cast.world.clock
+        waiting, approved, draft = plant(cast, 2), plant(cast, 3), plant(cast, 0)
+        assert await mover.expire(cast.base()) == 0
+        clock.turn(seconds=73 * HOUR)
+        watch = Watch(cast.world)
+        assert await mover.expire(cast.base()) == 1
+        leaf = await watch.only_leaf()
+        assert (leaf["kind"], leaf["decision"]) == ("export.expire", "allow")
+        assert leaf["detail"]["ticket"] == waiting.ticket_id
+        assert (leaf["detail"]["from_state"], leaf["detail"]["to_state"]) == (
+            "once_approved",
+            "expired",
+        )
+        clock.turn(seconds=3 * 24 * HOUR)
+        assert await mover.expire(cast.base()) == 1
+        states = [cast.state(one) for one in (waiting, approved, draft)]
+        assert states == ["expired", "expired", "draft"]
+        assert await mover.expire(cast.base()) == 0
+
+    province(work)
+
+
+def test_what_is_built_is_moved_with_what_belongs_to_it_or_not_at_all(province):
+    async def work(cast):
+        mover = cast.mover()
+        ticket = await cast.value(plant(cast, 3))
+        building = await mover.move(ticket, Act.BUILD, cast.base())
+        assert building.state is State.BUILDING
+
+        async def fails(_tx):
+            raise OSError
+
+        refusal = await cast.refusal(
+            mover.move(building, Act.SEAL, cast.base(), Given(built=BUILT.built), fails)
+        )
+        assert refusal.reason.value == "INTERNAL"
+        stale = await cast.refusal(mover.move(ticket, Act.FAIL, cast.base()))
+        assert stale.reason.value == "REVISION_STALE"
+        sealed = await mover.move(building, Act.SEAL, cast.base(), BUILT)
+        assert sealed.built == BUILT.built
+
+    province(work)
+
+
+def test_a_row_that_is_not_what_the_log_says_stops_nobody_elses_expiry(province):
+    async def work(cast):
+        forged, good = plant(cast, 2), plant(cast, 2)
+        sql = "UPDATE gateway.ticket SET releases = 1 WHERE ticket_id = %s"
+        cast.world.sql(sql, forged.ticket_id)
+        cast.world.clock.turn(seconds=73 * HOUR)
+        watch = Watch(cast.world)
+        assert await cast.mover().expire(cast.base()) == 1
+        told = {leaf["detail"]["ticket"]: leaf.get("reason") for leaf in await watch.leaves()}
+        assert told == {forged.ticket_id: "TICKET_TAMPERED", good.ticket_id: None}
+        cast.world.sql("UPDATE gateway.ticket SET releases = 0")
+
+    province(work)

@@ -1,0 +1,105 @@
+"""How a ticket begins: once per request id, counted seldom, and with three persons where it is unusual."""
+
+import pytest
+
+from gateway.v1 import export_service_pb2 as pb
+from tests.coverage.rpcs import Watch, refused
+from tests.exports.cast import Cast, about
+from tests.exports.planted import plant
+from tests.world import SECOND_COUNTY, held
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def province(cluster):
+    with held(cluster, doors=("identity", "disclosure")) as stands:
+        cast = stands.run(Cast.open(stands.world))
+        yield lambda work: stands.run(work(cast))
+
+
+def test_a_draft_sent_again_is_one_ticket_and_under_another_plan_refused(province):
+    async def work(cast):
+        request = cast.plan()
+        first = await cast.ask(cast["lian"], "DraftExport", request)
+        again = await cast.ask(cast["lian"], "DraftExport", request)
+        assert again.ticket.ticket_id == first.ticket.ticket_id
+        request.row_cap_count = 999
+        error = await refused(cast.ask(cast["lian"], "DraftExport", request))
+        assert error.reason == "REQUEST_ID_REUSED"
+
+    province(work)
+
+
+def test_a_submission_sent_again_counts_once(province):
+    async def work(cast):
+        ticket = plant(cast, 0)
+        cast.world.sql("DELETE FROM gateway.export_count")
+        request = about(pb.SubmitExportRequest, ticket, plan_sha256=ticket.plan_sha256)
+        first = await cast.ask(cast["lian"], "SubmitExport", request)
+        watch = Watch(cast.world)
+        again = await cast.ask(cast["lian"], "SubmitExport", request)
+        leaf = await watch.only_leaf()
+        assert again.ticket == first.ticket
+        assert "to_state" not in leaf["detail"]
+        assert first.ticket.state == pb.EXPORT_STATE_SUBMITTED
+
+    province(work)
+
+
+def test_the_leaf_of_a_submission_counts_in_hundreds(province):
+    async def work(cast):
+        watch = Watch(cast.world)
+        await cast.submitted()
+        leaf = (await watch.leaves())[-1]
+        assert leaf["counts"] == {"rows": 100, "children": 100, "confirmations": 2}
+
+    province(work)
+
+
+def test_what_is_new_of_a_requester_takes_three_persons_or_is_refused(province):
+    async def work(cast):
+        plant(cast, 8)
+        usual = await cast.submitted()
+        assert usual.needed_count == 2
+        other = await cast.submitted(purpose="programme-review")
+        assert other.needed_count == 3
+        for name in ("zhao", "qian"):
+            other = await cast.approve(other, name)
+            assert other.state == pb.EXPORT_STATE_ONCE_APPROVED
+        assert (await cast.approve(other, "suny")).state == pb.EXPORT_STATE_APPROVED
+        cast.world.clock.turn(seconds=DAY / 2)
+        strange = await cast.draft(purpose="programme-review", division_codes=[SECOND_COUNTY])
+        shown = await cast.submit(strange)
+        assert shown.needed_count == 3
+        cast.world.sql("UPDATE gateway.ticket SET counted_rows = 10 WHERE releases > 0")
+        last = await cast.draft(purpose="outbreak", division_codes=[SECOND_COUNTY])
+        watch = Watch(cast.world)
+        error = await refused(cast.submit(last))
+        assert error.reason == "TICKET_UNUSUAL"
+        assert [leaf.get("reason") for leaf in await watch.leaves()] == ["TICKET_UNUSUAL"]
+
+    province(work)
+
+
+def test_who_owes_a_destruction_gets_nothing_new(province):
+    async def work(cast):
+        plant(cast, 8)
+        waiting = plant(cast, 1)
+        cast.world.sql(
+            "UPDATE gateway.ticket SET destroy_by = '2020-01-01' WHERE state = 'released'"
+        )
+        try:
+            error = await refused(cast.draft())
+            assert error.reason == "RECIPIENT_OVERDUE"
+            cast.world.clock.turn(seconds=121)
+            request = cast.signed(waiting, cast["zhao"])
+            watch = Watch(cast.world)
+            error = await refused(cast.ask(cast["zhao"], "ApproveExport", request))
+            assert error.reason == "RECIPIENT_OVERDUE"
+            assert "f41-overdue" in (await watch.leaves())[-1]["policies"]
+        finally:
+            cast.world.sql("UPDATE gateway.ticket SET destroy_by = '2099-01-01'")
+        assert (await cast.draft()).ticket_id
+
+    province(work)
