@@ -97,6 +97,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "state": WORD,
         "step": WORD,
         "target_account": re.compile(rf"(?!.*[0-9]{{15}}){ACCOUNT_NAME.pattern}", re.ASCII),
+        "target_bundle": SHA256,
         "target_certificate": SHA256,
         "target_organisation": ORGANISATION_CODE,
         "target_serial": re.compile(r"[0-9a-f]{1,40}", re.ASCII),

@@ -63,7 +63,7 @@ def export(
         raise typer.Exit(REFUSED)
 
 
-async def _export(home: Home, signed: str, folder: Path, bar: "_Bar") -> archive.Exported:
+async def _export(home: Home, signed: str, folder: Path, bar: "Bar") -> archive.Exported:
     conninfo = roles.conninfo(home, settings.load(home.settings), "administration")
     database = await Database.open(conninfo, application="gateway-host", size=1)
     try:
@@ -153,10 +153,11 @@ def _human(output: Output, report: Report, verifier: Verifier, source: str) -> s
     return "\n\n".join(parts)
 
 
-class _Bar:
+class Bar:
     """A progress bar on standard error."""
 
     def __init__(self, output: Output, msgid: str) -> None:
+        """Say what goes on with this text."""
         self._progress = Progress(
             TextColumn(output.text(msgid)),
             BarColumn(),
@@ -172,12 +173,14 @@ class _Bar:
         self._progress.update(self._task, completed=done, total=total)
 
     def __enter__(self) -> Self:
+        """Show it."""
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Take it away."""
         self._progress.stop()
 
 
-def _bar(output: Output, msgid: str) -> _Bar:
-    return _Bar(output, msgid)
+def _bar(output: Output, msgid: str) -> Bar:
+    return Bar(output, msgid)

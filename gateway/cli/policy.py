@@ -1,4 +1,4 @@
-"""`gateway policy`: checks and shows the policies, and tests that their cases guard them.
+"""`gateway policy check|show|test`: checks and shows the policies, and tests their cases.
 
 FOLDER is a HOME, its policies folder, or a folder of Cedar files; without it, what ships.
 """
@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli import policy_change, policy_sign
 from gateway.cli.output import REFUSED, CommandError, JsonOption, LangOption, Output
+from gateway.cli.policy_folder import INVALID, cedar_of, opened
 from gateway.cli.tables import table
-from gateway.config.policies import load_policies, shipped
+from gateway.config.policies import load_policies
 from gateway.identity import rules
-from gateway.policy import bundle, cases, mutation
+from gateway.policy import cases, mutation
 from gateway.policy.bundle import CASES_FOLDER, BundleError
-from gateway.policy.engine import Engine
 
-INVALID = "POLICY_INVALID"
 CASES_FAIL = "POLICY_CASES_FAIL"
 FolderArgument = Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="policy.folder")]
 
@@ -27,14 +27,16 @@ def register(app: typer.Typer) -> None:
     noun.command("check", help="policy.check.help")(check)
     noun.command("show", help="policy.show.help")(show)
     noun.command("test", help="policy.test.help")(prove)
+    policy_change.add(noun)
+    policy_sign.add(noun)
     app.add_typer(noun)
 
 
 def check(folder: FolderArgument = None, json: JsonOption = False, lang: LangOption = "") -> None:
     """Compile the policies and run their cases; of a whole policies folder, read the rest too."""
     output = Output.of(json, lang)
-    cedar = _cedar(folder)
-    engine, found = _open(cedar)
+    cedar = cedar_of(folder)
+    engine, found = opened(cedar)
     failures = cases.failing(engine, found)
     if failures:
         told = [
@@ -64,7 +66,7 @@ def check(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
 def show(folder: FolderArgument = None, json: JsonOption = False, lang: LangOption = "") -> None:
     """Show each policy with what it says."""
     output = Output.of(json, lang)
-    engine, _ = _open(_cedar(folder))
+    engine, _ = opened(cedar_of(folder))
     shown = [
         {
             "policy": one.name,
@@ -84,10 +86,10 @@ def show(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpti
 def prove(folder: FolderArgument = None, json: JsonOption = False, lang: LangOption = "") -> None:
     """Take away each part of each policy in turn; a case must fail every time."""
     output = Output.of(json, lang)
-    engine, found = _open(_cedar(folder))
+    engine, found = opened(cedar_of(folder))
     mutants = mutation.run(engine, found)
     try:
-        explained = mutation.explained(_cedar(folder))
+        explained = mutation.explained(cedar_of(folder))
     except BundleError as error:
         raise CommandError(INVALID, str(error)) from error
     survived = [one for one in mutants if not one.killed_by]
@@ -106,18 +108,3 @@ def prove(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
     output.result(document, "\n".join([*lines, output.text("policy.tested", **counts)]))
     if survivors:
         raise typer.Exit(REFUSED)
-
-
-def _cedar(folder: Path | None) -> Path:
-    """Return the folder of Cedar files that was meant."""
-    if folder is None:
-        return shipped("policies") / "cedar"
-    inside = [folder / "policies" / "cedar", folder / "cedar"]
-    return next((one for one in inside if one.is_dir()), folder)
-
-
-def _open(cedar: Path) -> tuple[Engine, cases.Cases]:
-    try:
-        return Engine(bundle.load(cedar)), cases.load(cedar)
-    except BundleError as error:
-        raise CommandError(INVALID, str(error)) from error

@@ -51,6 +51,11 @@ def request(key: bytes) -> bytes:
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.DER)
 
 
+def signed(key: bytes, content: bytes) -> bytes:
+    """Return our signature over this: ECDSA with SHA-256, DER; raises PapersError."""
+    return _private(key).sign(content, ec.ECDSA(hashes.SHA256()))
+
+
 def fingerprint(key: bytes) -> str:
     """Return SHA-256 of a private key's SubjectPublicKeyInfo, lower hex."""
     return _spki(_private(key).public_key())

@@ -100,9 +100,14 @@ def failing(engine: Engine, cases: Cases) -> list[Failure]:
 
 
 def prepared(engine: Engine, cases: Cases) -> list[tuple[Case, Prepared]]:
+    """Return each case with what it asks, as this engine takes it."""
+    return [(case, engine.prepare(question)) for case, question in asked(cases)]
+
+
+def asked(cases: Cases) -> list[tuple[Case, Request]]:
     """Return each case with what it asks."""
     parents = {one.code: one.parent for one in cases.organisation}
-    return [(case, engine.prepare(request(case, parents))) for case in cases.case]
+    return [(case, request(case, parents)) for case in cases.case]
 
 
 def failures(engine: Engine, asked: Iterable[tuple[Case, Prepared]]) -> Iterator[Failure]:

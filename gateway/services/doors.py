@@ -8,6 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
+from gateway.config.activation import load_activation_rules
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
@@ -40,6 +41,7 @@ from gateway.services.identity_service import IdentityService
 from gateway.services.invitation_service import InvitationService
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
+from gateway.services.policy_service import PolicyService
 from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
@@ -185,7 +187,9 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
     unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
     report = BreakGlassReport(parts.database, parts.rules.break_glass, parts.clock)
-    services = [register, accounts, audit, invitations, certificates, tunnels, report]
+    signing = load_activation_rules(parts.policies.folder / "activation.toml")
+    signed = PolicyService(parts.database, parts.current, signing, parts.clock)
+    services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
     return services, [duties.look, unused.look]
 
 

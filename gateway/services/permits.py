@@ -229,6 +229,8 @@ ABOUT: Mapping[str, About] = {
     "RegisterBreakGlassCode": _whole,
     "CloseBreakGlass": _whole,
     "GetBreakGlass": _whole,
+    "GetPolicies": _whole,
+    "ApprovePolicies": _whole,
     "ListExports": _own("ExportTickets"),
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,

@@ -1968,3 +1968,231 @@ class GetBreakGlassResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetBreakGlassResponse: _TypeAlias = GetBreakGlassResponse  # noqa: Y015
+
+@_typing.final
+class PolicyBundle(_message.Message):
+    """Cedar policies: a schema, policies and their cases, by file name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class File(_message.Message):
+        """One file."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        TEXT_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        text: _builtins.str
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            text: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.str
+    """Over schema and policies, lower hex; see docs/operations.md."""
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyBundle.File]: ...
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.str = ...,
+        files: _abc.Iterable[Global___PolicyBundle.File] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyBundle: _TypeAlias = PolicyBundle  # noqa: Y015
+
+@_typing.final
+class PolicyProposal(_message.Message):
+    """A bundle that waits for signatures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Signature(_message.Message):
+        """Who has signed."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OFFICER_NAME_FIELD_NUMBER: _builtins.int
+        SIGN_TIME_FIELD_NUMBER: _builtins.int
+        officer_name: _builtins.str
+        """The subject of the certificate: the person, whatever the account."""
+        @_builtins.property
+        def sign_time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            officer_name: _builtins.str = ...,
+            sign_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["sign_time", b"sign_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["officer_name", b"officer_name", "sign_time", b"sign_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    PROPOSE_TIME_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    NEWLY_ALLOWED_FIELD_NUMBER: _builtins.int
+    NEWLY_DENIED_FIELD_NUMBER: _builtins.int
+    REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
+    NOT_REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Of the activation that it would become; it stands in what is signed."""
+    replayed_count: _builtins.int
+    """Decisions of the log that were asked again, and those that could not be."""
+    not_replayed_count: _builtins.int
+    @_builtins.property
+    def bundle(self) -> Global___PolicyBundle: ...
+    @_builtins.property
+    def propose_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def open_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on the second signature is taken."""
+
+    @_builtins.property
+    def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyProposal.Signature]: ...
+    @_builtins.property
+    def newly_allowed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the log's decisions and the cases come to otherwise, a line each."""
+
+    @_builtins.property
+    def newly_denied(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        bundle: Global___PolicyBundle | None = ...,
+        propose_time: _timestamp_pb2.Timestamp | None = ...,
+        open_time: _timestamp_pb2.Timestamp | None = ...,
+        signatures: _abc.Iterable[Global___PolicyProposal.Signature] | None = ...,
+        newly_allowed: _abc.Iterable[_builtins.str] | None = ...,
+        newly_denied: _abc.Iterable[_builtins.str] | None = ...,
+        replayed_count: _builtins.int = ...,
+        not_replayed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "open_time", b"open_time", "propose_time", b"propose_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "newly_allowed", b"newly_allowed", "newly_denied", b"newly_denied", "not_replayed_count", b"not_replayed_count", "number", b"number", "open_time", b"open_time", "propose_time", b"propose_time", "replayed_count", b"replayed_count", "signatures", b"signatures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyProposal: _TypeAlias = PolicyProposal  # noqa: Y015
+
+@_typing.final
+class GetPoliciesRequest(_message.Message):
+    """Empty: the province's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPoliciesRequest: _TypeAlias = GetPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class GetPoliciesResponse(_message.Message):
+    """What is in force, and what waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    @_builtins.property
+    def active(self) -> Global___PolicyBundle: ...
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyProposal]: ...
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        active: Global___PolicyBundle | None = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
+        proposals: _abc.Iterable[Global___PolicyProposal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "active", b"active"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "active", b"active", "number", b"number", "proposals", b"proposals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPoliciesResponse: _TypeAlias = GetPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class ApprovePoliciesRequest(_message.Message):
+    """The digest that the officer read, and the signature under it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    sha256: _builtins.str
+    signature: _builtins.bytes
+    """ECDSA with SHA-256, DER, over "sxgw-policies-v1\\n<number>\\n<sha256>\\n"."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "sha256", b"sha256", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovePoliciesRequest: _TypeAlias = ApprovePoliciesRequest  # noqa: Y015
+
+@_typing.final
+class ApprovePoliciesResponse(_message.Message):
+    """Whether it is in force now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    active: _builtins.bool
+    def __init__(
+        self,
+        *,
+        active: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovePoliciesResponse: _TypeAlias = ApprovePoliciesResponse  # noqa: Y015

@@ -150,6 +150,16 @@ class AdminServiceStub:
                 request_serializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.FromString,
                 _registered_method=True)
+        self.GetPolicies = channel.unary_unary(
+                '/gateway.v1.AdminService/GetPolicies',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.GetPoliciesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetPoliciesResponse.FromString,
+                _registered_method=True)
+        self.ApprovePolicies = channel.unary_unary(
+                '/gateway.v1.AdminService/ApprovePolicies',
+                request_serializer=gateway_dot_v1_dot_admin__service__pb2.ApprovePoliciesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_admin__service__pb2.ApprovePoliciesResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -319,6 +329,20 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPolicies(self, request, context):
+        """Shows which policies are in force and what waits for signatures, with all texts and what it would change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApprovePolicies(self, request, context):
+        """Signs a proposed bundle with the key of the certificate that the call comes by; the second officer's puts it in force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -436,6 +460,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetBreakGlass,
                     request_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.SerializeToString,
+            ),
+            'GetPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicies,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.GetPoliciesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.GetPoliciesResponse.SerializeToString,
+            ),
+            'ApprovePolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApprovePolicies,
+                    request_deserializer=gateway_dot_v1_dot_admin__service__pb2.ApprovePoliciesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_admin__service__pb2.ApprovePoliciesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1060,6 +1094,60 @@ class AdminService:
             '/gateway.v1.AdminService/GetBreakGlass',
             gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassRequest.SerializeToString,
             gateway_dot_v1_dot_admin__service__pb2.GetBreakGlassResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/GetPolicies',
+            gateway_dot_v1_dot_admin__service__pb2.GetPoliciesRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.GetPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApprovePolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AdminService/ApprovePolicies',
+            gateway_dot_v1_dot_admin__service__pb2.ApprovePoliciesRequest.SerializeToString,
+            gateway_dot_v1_dot_admin__service__pb2.ApprovePoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,10 @@ class AdminServiceStub:
     """Lets an organisation come in by another's tunnel, or ends that."""
     GetBreakGlass: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetBreakGlassRequest, _admin_service_pb2.GetBreakGlassResponse]
     """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
+    GetPolicies: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetPoliciesRequest, _admin_service_pb2.GetPoliciesResponse]
+    """Shows which policies are in force and what waits for signatures, with all texts and what it would change."""
+    ApprovePolicies: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ApprovePoliciesRequest, _admin_service_pb2.ApprovePoliciesResponse]
+    """Signs a proposed bundle with the key of the certificate that the call comes by; the second officer's puts it in force."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -139,6 +143,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lets an organisation come in by another's tunnel, or ends that."""
     GetBreakGlass: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetBreakGlassRequest, _admin_service_pb2.GetBreakGlassResponse]  # type: ignore[assignment]
     """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
+    GetPolicies: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetPoliciesRequest, _admin_service_pb2.GetPoliciesResponse]  # type: ignore[assignment]
+    """Shows which policies are in force and what waits for signatures, with all texts and what it would change."""
+    ApprovePolicies: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ApprovePoliciesRequest, _admin_service_pb2.ApprovePoliciesResponse]  # type: ignore[assignment]
+    """Signs a proposed bundle with the key of the certificate that the call comes by; the second officer's puts it in force."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organisations, systems, units and accounts. Never individual data."""
@@ -330,5 +338,21 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetBreakGlassResponse, _abc.Awaitable[_admin_service_pb2.GetBreakGlassResponse]]:
         """Tells how break-glass stands: what is sealed, what was opened, and what the last opening touched."""
+
+    @_abc_1.abstractmethod
+    def GetPolicies(
+        self,
+        request: _admin_service_pb2.GetPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetPoliciesResponse, _abc.Awaitable[_admin_service_pb2.GetPoliciesResponse]]:
+        """Shows which policies are in force and what waits for signatures, with all texts and what it would change."""
+
+    @_abc_1.abstractmethod
+    def ApprovePolicies(
+        self,
+        request: _admin_service_pb2.ApprovePoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ApprovePoliciesResponse, _abc.Awaitable[_admin_service_pb2.ApprovePoliciesResponse]]:
+        """Signs a proposed bundle with the key of the certificate that the call comes by; the second officer's puts it in force."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,11 +12,14 @@ from typing import Any
 
 import grpc
 import psycopg
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from google.protobuf.message import Message
 
 from gateway.clock import US_PER_S
 from gateway.config.home import LISTENERS, Listener
+from gateway.config.policies import shipped
+from gateway.policy import activation, bundle
 from gateway.services import doors
 from gateway.services.access import Rpc
 from gateway.services.health import HealthCheckRequest
@@ -38,6 +42,7 @@ from tests.world import (
     COUNTY,
     OTHER_CITY,
     PASSWORD,
+    PROVINCE,
     SECOND_COUNTY,
     UNITS,
     Person,
@@ -256,7 +261,34 @@ def _lock(world: World) -> Message:
     )
 
 
+def _policies(world: World) -> Message:
+    """A bundle that waits for its first signature, another one each time."""
+    files = bundle.files(shipped("policies") / "cedar") | {"99-noted.cedar": f"// {new_id()}\n"}
+    sha256 = bundle.of_files(files).sha256
+    world.sql(
+        "INSERT INTO gateway.policy_bundle (sha256, files) VALUES (%s, %s::text::jsonb)",
+        *(bytes.fromhex(sha256), json.dumps(files)),
+    )
+    world.sql(
+        "INSERT INTO gateway.policy_proposal (number, sha256, proposed_us, newly_allowed,"
+        " newly_denied, replayed, not_replayed)"
+        " SELECT max(number) + 1, %s, %s, '{}', '{}', 0, 0 FROM gateway.policy_activation",
+        *(bytes.fromhex(sha256), world.clock.now_us()),
+    )
+    [[number]] = world.sql("SELECT max(number) + 1 FROM gateway.policy_activation")
+    signed = world.people[PROVINCE, "song"].key.sign(
+        activation.statement(number, sha256), ec.ECDSA(SHA256())
+    )
+    return admin.ApprovePoliciesRequest(request_id=new_id(), sha256=sha256, signature=signed)
+
+
+def _officers(message: Callable[[World], Message]) -> Case:
+    return Case(lambda w: w.people[PROVINCE, "song"], message, lambda w: w.province_admin)
+
+
 CASES: dict[str, Case] = {
+    "GetPolicies": _officers(lambda _: admin.GetPoliciesRequest()),
+    "ApprovePolicies": _officers(_policies),
     "SealBreakGlass": Case(lambda w: w.province_admin, _seal, lambda w: w.auditor),
     "RegisterBreakGlassCode": Case(lambda w: w.province_admin, _code, lambda w: w.auditor),
     "OpenBreakGlass": Case(lambda w: w.province_admin, _break),

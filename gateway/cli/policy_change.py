@@ -1,0 +1,133 @@
+"""`gateway policy simulate` and `propose`: what another bundle would change, and its proposal.
+
+On the gateway's host. Nothing is in force before two security officers signed (`policy approve`).
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.audit.event import Event
+from gateway.cli import host
+from gateway.cli.audit_folder import Bar
+from gateway.cli.output import CommandError, JsonOption, LangOption, Output
+from gateway.cli.policy_folder import INVALID, cedar_of, opened
+from gateway.clock import SYSTEM, iso
+from gateway.config import settings
+from gateway.config.activation import load_activation_rules
+from gateway.config.home import Home
+from gateway.policy import activation, bundle, cases, history, mutation
+from gateway.policy.activation import Proposal
+from gateway.policy.bundle import BundleError
+from gateway.policy.history import Simulated
+from gateway.store import roles
+from gateway.store.database import Database, Transaction
+
+UNGUARDED = "POLICY_UNGUARDED"
+KIND = "policies.propose"
+HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
+NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="policy.new", exists=True)]
+
+
+def add(noun: typer.Typer) -> None:
+    """Add the commands below `policy`."""
+    noun.command("simulate", help="policy.simulate.help")(simulate)
+    noun.command("propose", help="policy.propose.help")(propose)
+
+
+def simulate(
+    home: HomeArgument, new: NewArgument, json: JsonOption = False, lang: LangOption = ""
+) -> None:
+    """Ask the log's decisions again, of a changed bundle."""
+    output, place = Output.of(json, lang), host.place(home)
+    found = _simulated(output, place, cedar_of(new))
+    output.result(_document(found), _text(output, found))
+
+
+def propose(
+    home: HomeArgument, new: NewArgument, json: JsonOption = False, lang: LangOption = ""
+) -> None:
+    """Check a changed bundle in every way there is, and enter it for signatures."""
+    output, place, cedar = Output.of(json, lang), host.place(home), cedar_of(new)
+    _require_guarded(output, cedar)
+    found = _simulated(output, place, cedar)
+    files, proposals = bundle.files(cedar), list[Proposal]()
+
+    async def effect(tx: Transaction) -> Event:
+        one = await activation.propose(tx, files, found.change, SYSTEM.now_us())
+        proposals.append(one)
+        return Event(kind=KIND, door="host", detail={"target_bundle": one.bundle.sha256})
+
+    entry = host.act(place, Event(kind=KIND, door="host"), effect)
+    [*_, made] = proposals
+    rules = load_activation_rules(place.policies / "activation.toml")
+    told = {
+        "sha256": made.bundle.sha256,
+        "number": made.number,
+        "open_time": iso(made.opens_us(rules)),
+    }
+    document = {**_document(found), **told, "leaf": entry.index}
+    output.result(document, f"{_text(output, found)}\n\n{output.text('policy.proposed', **told)}")
+
+
+def _require_guarded(output: Output, cedar: Path) -> None:
+    """Pass a folder that compiles, whose cases are right and guard every part of it."""
+    engine, against = opened(cedar)
+    try:
+        cases.trusted(cedar)
+        explained = mutation.explained(cedar)
+    except BundleError as error:
+        raise CommandError(INVALID, str(error)) from error
+    unnoticed = [
+        output.text("policy.survives", policy=one.policy, change=one.change)
+        for one in mutation.run(engine, against)
+        if not one.killed_by and (one.policy, one.change) not in explained
+    ]
+    if unnoticed:
+        raise CommandError(UNGUARDED, "\n".join(unnoticed))
+
+
+def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
+    engine, new = opened(cedar)
+    _, old = opened(place.policies / "cedar")
+    own = settings.load(place.settings)
+    weak = own.origin.allow_weak_origin
+
+    async def run() -> Simulated:
+        conninfo = roles.conninfo(place, own, "administration")
+        database = await Database.open(conninfo, application="gateway-host", size=1)
+        try:
+            with Bar(output, "policy.replaying") as bar:
+                return await history.simulate(
+                    database, engine, (old, new), weak=weak, tell=bar.update
+                )
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except BundleError as error:
+        raise CommandError(INVALID, str(error)) from error
+
+
+def _document(found: Simulated) -> dict[str, object]:
+    return {
+        "newly_allowed": list(found.change.newly_allowed),
+        "newly_denied": list(found.change.newly_denied),
+        "replayed": found.change.replayed,
+        "not_replayed": dict(found.not_replayed),
+    }
+
+
+def _text(output: Output, found: Simulated) -> str:
+    parts = [output.text("policy.replayed", count=found.change.replayed)]
+    parts += [
+        output.text(f"policy.not-replayed.{why}", count=count)
+        for why, count in sorted(found.not_replayed.items())
+    ]
+    for title in ("newly_allowed", "newly_denied"):
+        lines = getattr(found.change, title)
+        parts += [output.text(f"policy.{title.replace('_', '-')}", count=len(lines)), *lines]
+    return "\n".join(parts)

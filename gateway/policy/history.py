@@ -1,0 +1,112 @@
+"""The decisions that the log holds, and what `replay` rebuilds their requests from: the reading."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.policy import activation, bundle, cases, replay
+from gateway.policy.activation import Change
+from gateway.policy.cases import Cases
+from gateway.policy.engine import Engine
+from gateway.policy.replay import Difference, Recorded, Register, Replay
+from gateway.policy.request import Resource
+from gateway.registry import snapshot
+from gateway.registry.organisations import Kind
+from gateway.store.database import Database, Row, Transaction
+
+# Entries of the log that one query takes together.
+PAGE = 20_000
+# Lines of a proposal that are kept for the officers; the counts are of all.
+LINES_MAX = 500
+_SIZE = "SELECT size FROM gateway.audit_head WHERE id = 1"
+_DECISIONS = (
+    "SELECT rpc, organisation, account, strength, unit, target, allowed, policies, bundle, count(*)"
+    " FROM (SELECT coalesce(split_part(d.leaf ->> 'rpc', '/', 3), '') AS rpc,"
+    " coalesce(d.leaf ->> 'organisation', '') AS organisation,"
+    " coalesce(d.leaf ->> 'account', '') AS account,"
+    " coalesce(d.leaf ->> 'strength', '') AS strength, coalesce(d.leaf ->> 'unit', '') AS unit,"
+    " coalesce(d.leaf -> 'detail' ->> 'target_organisation', '') AS target,"
+    " coalesce(d.leaf ->> 'reason', '') <> 'POLICY_DENIED' AS allowed,"
+    " ARRAY(SELECT jsonb_array_elements_text(d.leaf -> 'policies')) AS policies,"
+    " d.leaf ->> 'bundle' AS bundle"
+    " FROM (SELECT convert_from(e.leaf, 'UTF8')::jsonb AS leaf FROM gateway.audit_entry AS e"
+    " WHERE e.idx >= %s AND e.idx < %s OFFSET 0) AS d WHERE d.leaf ? 'policies') AS found"
+    " GROUP BY rpc, organisation, account, strength, unit, target, allowed, policies, bundle"
+)
+# Only what was in force can have decided.
+_BUNDLES = (
+    "SELECT b.files FROM gateway.policy_bundle AS b WHERE EXISTS"
+    " (SELECT 1 FROM gateway.policy_activation AS a WHERE a.sha256 = b.sha256)"
+)
+_ROLES = "SELECT organisation, name, roles FROM gateway.account"
+Tell = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a bundle would change, and what of the log could not be asked again, by cause."""
+
+    change: Change
+    not_replayed: Mapping[str, int]
+
+
+async def simulate(
+    database: Database, new: Engine, judged: Sequence[Cases], *, weak: bool, tell: Tell
+) -> Simulated:
+    """Return what `new` decides otherwise than what is in force.
+
+    Of the log's decisions and of cases, the old bundle's and the new one's. `weak`: the settings
+    take a weak origin; `tell` is told how far it is. Raises BundleError, StoreError.
+    """
+    async with database.transaction() as tx:
+        old = Engine((await activation.in_force(tx)).bundle)
+        engines = {old.bundle.sha256: old}
+        for files in [row[0] for row in await tx.fetch(_BUNDLES)]:
+            earlier = bundle.of_files(files)
+            engines.setdefault(earlier.sha256, Engine(earlier))
+        asking = Replay(engines, new, await _register(tx, weak=weak))
+        row = await tx.fetch_one(_SIZE)
+    size: int = row[0] if row else 0
+    for start in range(0, size, PAGE):
+        for one in await database.fetch(_DECISIONS, (start, start + PAGE)):
+            asking.take(_recorded(one), one[-1])
+        tell(min(start + PAGE, size), size)
+    asked = {case.name: question for each in judged for case, question in cases.asked(each)}
+    return _simulated(asking.difference, replay.compare(old, new, asked.items()))
+
+
+def _recorded(row: Row) -> Recorded:
+    action, organisation, account, strength, unit, target, allowed, policies, digest, _ = row
+    place = (organisation, account, strength, unit, target)
+    return Recorded(action, *place, allowed, tuple(policies), digest)
+
+
+def _simulated(log: Difference, judged: Difference) -> Simulated:
+    change = Change(
+        (*log.lines(log.newly_allowed), *judged.newly_allowed)[:LINES_MAX],
+        (*log.lines(log.newly_denied), *judged.newly_denied)[:LINES_MAX],
+        log.replayed,
+        sum(log.not_replayed.values()),
+    )
+    return Simulated(change, log.not_replayed)
+
+
+async def _register(tx: Transaction, *, weak: bool) -> Register:
+    """Return what the register says today."""
+    known = await snapshot.load(tx)
+    roles = {(row[0], row[1]): frozenset(row[2]) for row in await tx.fetch(_ROLES)}
+    provinces = (one.code for one in known.organisations.values() if one.kind == Kind.PROVINCE)
+
+    def unit(code: str) -> Resource:
+        found = known.unit(code)
+        if found is None:
+            return Resource("UnitRecords")
+        chain = known.chain(found.organisation)
+        return Resource("UnitRecords", chain, code, known.uploaders_for(found.organisation))
+
+    return Register(
+        chain=known.chain,
+        roles=lambda organisation, name: roles.get((organisation, name), frozenset()),
+        unit=unit,
+        province=next(provinces, ""),
+        weak_origin_allowed=weak,
+    )

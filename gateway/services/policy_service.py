@@ -1,0 +1,100 @@
+"""The part of AdminService by which two security officers of the province put policies in force."""
+# ruff: noqa: N802 -- methods have the names of the contract's rpcs
+
+from gateway.audit.event import Event
+from gateway.clock import Clock
+from gateway.config.activation import ActivationRules
+from gateway.policy import activation
+from gateway.policy.activation import Proposal, Signature
+from gateway.policy.bundle import SCHEMA_FILE, Bundle
+from gateway.services.call import Call, told
+from gateway.services.current import Current
+from gateway.services.repeats import is_repeat
+from gateway.services.requests import invalid
+from gateway.services.times import timestamp
+from gateway.store.database import Database, Transaction
+from gateway.v1 import admin_service_pb2 as pb
+
+_DIGEST_LENGTH = 64
+
+
+class PolicyService:
+    """Serves the policies' rpcs of gateway.v1.AdminService."""
+
+    def __init__(
+        self, database: Database, current: Current, rules: ActivationRules, clock: Clock
+    ) -> None:
+        """Take signatures under these rules."""
+        self._database = database
+        self._current = current
+        self._rules = rules
+        self._clock = clock
+
+    async def GetPolicies(
+        self, _call: Call, _request: pb.GetPoliciesRequest
+    ) -> pb.GetPoliciesResponse:
+        """Show what is in force and what waits."""
+        async with self._database.transaction() as tx:
+            active = await activation.in_force(tx)
+            waiting = await activation.proposals(tx)
+        return pb.GetPoliciesResponse(
+            number=active.number,
+            active=_bundle(active.bundle),
+            activate_time=timestamp(active.activated_us),
+            proposals=[self._proposal(one) for one in waiting],
+        )
+
+    async def ApprovePolicies(
+        self, call: Call, request: pb.ApprovePoliciesRequest
+    ) -> pb.ApprovePoliciesResponse:
+        """Sign a proposal; raises as `activation.sign`, and FIELD_INVALID for what is no digest."""
+        sha256 = request.sha256
+        if len(sha256) != _DIGEST_LENGTH or set(sha256) - set("0123456789abcdef"):
+            raise invalid("sha256", "SHA256", "64 lower-case hex digits.", "64 位小写十六进制。")
+        call.note(detail={"target_bundle": sha256})
+        caller = call.caller
+        mine = Signature(
+            caller.subject.name,
+            caller.account,
+            caller.certificate_sha256,
+            request.signature,
+            self._clock.now_us(),
+        )
+
+        async def work(tx: Transaction) -> bool:
+            if await is_repeat(tx, call):
+                return (await activation.in_force(tx)).bundle.sha256 == sha256
+            return await activation.sign(tx, sha256, mine, self._rules)
+
+        active = await call.effect(work, _told)
+        await self._current.renew()
+        return pb.ApprovePoliciesResponse(active=active)
+
+    def _proposal(self, one: Proposal) -> pb.PolicyProposal:
+        return pb.PolicyProposal(
+            number=one.number,
+            bundle=_bundle(one.bundle),
+            propose_time=timestamp(one.proposed_us),
+            open_time=timestamp(one.opens_us(self._rules)),
+            signatures=[
+                pb.PolicyProposal.Signature(
+                    officer_name=signed.person, sign_time=timestamp(signed.signed_us)
+                )
+                for signed in one.signatures
+            ],
+            newly_allowed=one.change.newly_allowed,
+            newly_denied=one.change.newly_denied,
+            replayed_count=one.change.replayed,
+            not_replayed_count=one.change.not_replayed,
+        )
+
+
+def _bundle(one: Bundle) -> pb.PolicyBundle:
+    """Return what the digest covers: the caller computes it anew."""
+    texts = [(SCHEMA_FILE, one.schema), *one.policies]
+    files = [pb.PolicyBundle.File(name=name, text=text) for name, text in texts]
+    return pb.PolicyBundle(sha256=one.sha256, files=files)
+
+
+def _told(active: bool, event: Event) -> Event:  # noqa: FBT001  what `effect` was told
+    return told(event, detail={"state": "active" if active else "signed"})
