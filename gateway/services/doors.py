@@ -12,6 +12,9 @@ from gateway.config.activation import load_activation_rules
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
+from gateway.exports import keys as export_keys
+from gateway.exports.build import Sources
+from gateway.exports.building import Builder
 from gateway.exports.moving import Mover
 from gateway.identity import keys
 from gateway.identity.keyring import CurrentMinter
@@ -193,7 +196,7 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     return services, [duties.look, unused.look]
 
 
-def _disclosure(parts: Parts) -> tuple[list[object], list[Chore]]:
+def _disclosure(parts: Parts) -> tuple[list[object], list[Chore], list[Chore]]:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
     rules, origin = parts.policies.exports, parts.settings.origin
     named = origin.proves_nothing and origin.allow_weak_origin
@@ -203,7 +206,19 @@ def _disclosure(parts: Parts) -> tuple[list[object], list[Chore]]:
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
     drafts = Drafts(tickets, bodies, tables)
     mover = Mover(parts.database, parts.recorder, rules.approvals, parts.clock)
-    return [ExportService(tickets, drafts, parts.current, parts.pages)], [mover.expire]
+    sources = Sources(
+        parts.database, bodies, export_keys.load(secrets), parts.home.exports, parts.clock
+    )
+    builder = Builder(
+        sources,
+        mover,
+        parts.recorder,
+        lambda: parts.current.engine,
+        tickets.around,
+        rules.plan.whole_birth_for,
+    )
+    service = ExportService(tickets, drafts, parts.current, parts.pages)
+    return [service], [mover.expire, builder.look], [builder.serve]
 
 
 # Services, chores and, where there is such, what lasts.
