@@ -21,12 +21,14 @@ from gateway.v1 import audit_service_pb2 as v1
 from gateway.v1 import identity_service_pb2
 from gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from gateway.v1.audit_service_pb2_grpc import AuditServiceStub
+from gateway.v1.export_service_pb2_grpc import ExportServiceStub
 from gateway.v1.identity_service_pb2_grpc import IdentityServiceStub
 from gateway.v1.upload_service_pb2_grpc import UploadServiceStub
 
 if TYPE_CHECKING:  # these exist in the stubs only
     from gateway.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from gateway.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
+    from gateway.v1.export_service_pb2_grpc import ExportServiceAsyncStub
     from gateway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 Request = TypeVar("Request", bound=Message)
@@ -92,6 +94,11 @@ class Client:
     def audit(self) -> "AuditServiceAsyncStub":
         """The audit service."""
         return AuditServiceStub(self.channels.to("administration"))
+
+    @property
+    def exports(self) -> "ExportServiceAsyncStub":
+        """The service of tickets and what they let out."""
+        return ExportServiceStub(self.channels.to("disclosure"))
 
     async def call(
         self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request

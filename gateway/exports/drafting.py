@@ -6,9 +6,9 @@ that no mistake and no trick widens it.
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from gateway.clock import US_PER_S
+from gateway.clock import US_PER_S, civil_day
 from gateway.config.exports import PlanRules
 from gateway.errors import Violation
 from gateway.exports.plan import Plan, misshapen
@@ -153,6 +153,6 @@ def _timed(plan: Plan, rules: PlanRules, now_us: int) -> Iterator[tuple[str, str
     if not good:
         yield "not_after_us", "EX-WINDOW"
         return
-    last = datetime.fromtimestamp(plan.not_after_us // US_PER_S, UTC).date()
+    last = civil_day(plan.not_after_us)
     if not last < plan.destroy_by <= last + timedelta(days=rules.keep_days):
         yield "destroy_by", "EX-DESTROY"

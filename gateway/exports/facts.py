@@ -6,11 +6,10 @@ good, and denies.
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from gateway.clock import US_PER_S
+from gateway.clock import civil_day
 from gateway.errors import Refusal
 from gateway.exports import approval
 from gateway.exports.plan import Party, Plan
@@ -236,6 +235,5 @@ def _encrypts(certificate: Certificate) -> bool:
 
 
 async def _overdue(tx: Transaction, ticket: Ticket, now_us: int) -> bool:
-    today: date = datetime.fromtimestamp(now_us // US_PER_S, UTC).date()
-    organisation = ticket.plan.recipient.organisation
+    organisation, today = ticket.plan.recipient.organisation, civil_day(now_us)
     return await tx.fetch_one(_OVERDUE, (organisation, ticket.ticket_id, today)) is not None

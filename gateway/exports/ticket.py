@@ -6,10 +6,10 @@ times, the number of approvals. Nothing reads or writes anything.
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import TypeVar
 
-from gateway.clock import US_PER_S
+from gateway.clock import SHANGHAI, US_PER_S, from_datetime
 from gateway.config.exports import ApprovalRules
 from gateway.errors import Reason, Refusal, refuse
 from gateway.exports.plan import Party, Plan
@@ -193,9 +193,9 @@ def sides(ticket: Ticket, by: Caller | None) -> frozenset[str]:
 
 
 def overdue_us(ticket: Ticket) -> int:
-    """Return when its destruction is overdue: after the plan's day, which ends at 24:00 UTC."""
-    after = datetime.combine(ticket.plan.destroy_by + timedelta(days=1), time.min, UTC)
-    return int(after.timestamp()) * US_PER_S
+    """Return when its destruction is overdue: when the plan's day is over in the province."""
+    after = datetime.combine(ticket.plan.destroy_by + timedelta(days=1), time.min, SHANGHAI)
+    return from_datetime(after)
 
 
 def ends_us(ticket: Ticket, rules: ApprovalRules) -> int:

@@ -248,7 +248,7 @@ def test_the_header_is_sent_again_three_times_at_most() -> None:
 def test_what_is_out_is_called_back_and_owed_after_its_day() -> None:
     recalled = step(along(8), Act.RECALL, officer(), LATER)
     due = overdue_us(recalled)
-    assert due == 1_798_761_600 * US_PER_S  # 2027-01-01T00:00:00Z
+    assert due == 1_798_732_800 * US_PER_S  # 2027-01-01T00:00:00+08:00
     assert reason(recalled, Act.LAPSE, None, due - 1) is Reason.TICKET_STATE
     owed = step(recalled, Act.LAPSE, None, due)
     assert owed.state is State.OVERDUE
