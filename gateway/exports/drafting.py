@@ -47,6 +47,7 @@ _RULES = {
         "A certificate of the recipient, of its purpose, valid past the window.",
         "须为接收人本人的、用途相符且有效期超过时间窗的证书。",
     ),
+    "EX-FORMAT": ("A format that this gateway can write.", "须为本网关支持的文件格式。"),
     "EX-TUNNEL": ("A tunnel that the recipient may come by.", "须为接收人可使用的通道。"),
 }
 # Where a field of the plan is called otherwise in the request.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gateway.clock import US_PER_S
 from gateway.errors import Reason, Violation, refuse
-from gateway.exports import drafting, facts, ticket_rows, unusual
+from gateway.exports import drafting, facts, parquet, ticket_rows, unusual
 from gateway.exports.drafting import Known, violation
 from gateway.exports.facts import Around
 from gateway.exports.moving import leaf_of
@@ -118,6 +118,8 @@ class Drafts:
         found = [violation(field, "EX-CERTIFICATE") for field in bad]
         if not await facts.tunnel_active(tx, plan, around):
             found.append(violation("tunnel", "EX-TUNNEL"))
+        if plan.format == "parquet" and not parquet.available():
+            found.append(violation("format", "EX-FORMAT"))
         return found
 
     async def _count(self, plan: Plan, now_us: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.exports import parquet
 from gateway.v1 import export_service_pb2 as pb
 from tests.coverage.rpcs import Watch, refused
 from tests.exports.cast import Cast, about
@@ -53,6 +54,20 @@ def test_the_leaf_of_a_submission_counts_in_hundreds(province):
         await cast.submitted()
         leaf = (await watch.leaves())[-1]
         assert leaf["counts"] == {"rows": 100, "children": 100, "confirmations": 2}
+
+    province(work)
+
+
+def test_a_format_that_the_gateway_cannot_write_is_not_taken(province, monkeypatch):
+    """Told to the requester, not to two approvers' signatures later."""
+
+    async def work(cast):
+        asked = cast.plan(format=pb.EXPORT_FORMAT_PARQUET)
+        with monkeypatch.context() as patch:
+            patch.setattr(parquet, "available", lambda: False)
+            error = await refused(cast.ask(cast["lian"], "DraftExport", asked))
+        assert error.reason == "FIELD_INVALID"
+        assert (await cast.draft(format=pb.EXPORT_FORMAT_PARQUET)).ticket_id
 
     province(work)
 
