@@ -4,7 +4,18 @@ import sys
 from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
-from tests.bench import crl, exports, guard, handshake, ingest, login, memory, origin, revoke
+from tests.bench import (
+    crl,
+    exports,
+    guard,
+    handshake,
+    ingest,
+    login,
+    memory,
+    origin,
+    policy,
+    revoke,
+)
 from tests.bench.figures import Figure, publish, shown
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -17,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "guard": guard.run,
     "login": login.run,
     "export": exports.run,
+    "policy": policy.run,
 }
 
 
