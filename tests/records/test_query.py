@@ -327,12 +327,12 @@ def test_a_body_put_into_another_row_does_not_open(conninfo):
     run(play())
 
 
-def test_without_the_keys_nothing_opens(conninfo):
+def test_without_the_keys_nothing_opens(conninfo, tmp_path):
     async def play():
         async with county(conninfo) as one:
             await taken(one, a_child())
             with pytest.raises(SealError):
-                await found(one, wanted("children"), Bodies(Opener({}), one.index))
+                await found(one, wanted("children"), Bodies(Opener.load(tmp_path), one.index))
             await one.rows("DELETE FROM gateway.content_key RETURNING 1")
             with pytest.raises(SealError, match="gone"):
                 await found(one, wanted("children"))
