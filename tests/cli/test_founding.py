@@ -13,6 +13,7 @@ from gateway.cli.founding import Founding
 from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.settings import Settings
+from gateway.policy import bundle
 from gateway.store import roles
 from gateway.store.embedded import Cluster
 
@@ -49,6 +50,15 @@ def test_a_gateway_on_an_external_database(cluster: Cluster, outside: str) -> No
         assert not Cluster(home).data.exists()
         with psycopg.connect(roles.conninfo(home, own, "administration")) as connection:
             names = connection.execute("SELECT name FROM account").fetchall()
+            activated = connection.execute(
+                "SELECT number, encode(sha256, 'hex') FROM policy_activation"
+            ).fetchall()
+            [(started,)] = connection.execute(
+                "SELECT convert_from(leaf, 'UTF8')::jsonb ->> 'bundle' FROM audit_entry"
+            ).fetchall()
         assert names == [("admin",)]
+        # What ships is in force by itself, and the first leaf says what that is.
+        shipped = bundle.load(home.policies / "cedar").sha256
+        assert (activated, started) == ([(1, shipped)], shipped)
         assert len(password) == 23
     assert said == ["init.folders", "init.keys", "init.database", "init.register"]
