@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from gateway.config.activation import ActivationRules, load_activation_rules
 from gateway.config.exports import ExportRules, load_export_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
@@ -153,6 +154,7 @@ class Policies:
     tunnels: TunnelRules
     rotation: RotationRules
     exports: ExportRules
+    activation: ActivationRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -162,7 +164,9 @@ def load_policies(folder: Path) -> Policies:
     tunnels = load_tunnel_rules(folder / "tunnels.toml")
     rotation = load_rotation_rules(folder / "rotation.toml")
     exports = load_export_rules(folder / "exports.toml")
-    return Policies(folder, digest(folder), limits, certificates, tunnels, rotation, exports)
+    activation = load_activation_rules(folder / "activation.toml")
+    known = (limits, certificates, tunnels, rotation, exports, activation)
+    return Policies(folder, digest(folder), *known)
 
 
 def load_limits(path: Path) -> Limits:

@@ -8,7 +8,6 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
-from gateway.config.activation import load_activation_rules
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
@@ -190,7 +189,7 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
     unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
     report = BreakGlassReport(parts.database, parts.rules.break_glass, parts.clock)
-    signing = load_activation_rules(parts.policies.folder / "activation.toml")
+    signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
     services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
     return services, [duties.look, unused.look]
