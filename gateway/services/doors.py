@@ -14,6 +14,7 @@ from gateway.config.settings import Settings
 from gateway.exports import keys as export_keys
 from gateway.exports.build import Sources
 from gateway.exports.building import Builder
+from gateway.exports.continuity import Continuity
 from gateway.exports.moving import Mover
 from gateway.identity import keys
 from gateway.identity.keyring import CurrentMinter
@@ -100,11 +101,23 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Furnished:
-    """A door's methods by wire name, its chores, and what it does as long as it is served."""
+    """A door's methods by wire name, and what stands behind them."""
 
     methods: Mapping[str, tuple[Rpc, Method]]
-    chores: Sequence[Chore]
-    lasting: Sequence[Chore]
+    standing: "Standing"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A door's services, and what it does by itself.
+
+    `first` before anybody is served, `chores` from time to time, `lasting` as long as it is served.
+    """
+
+    services: Sequence[object]
+    chores: Sequence[Chore] = ()
+    lasting: Sequence[Chore] = ()
+    first: Sequence[Chore] = ()
 
 
 def rpcs(door: Listener) -> Mapping[str, Rpc]:
@@ -115,11 +128,12 @@ def rpcs(door: Listener) -> Mapping[str, Rpc]:
 
 def furnish(door: Listener, parts: Parts) -> Furnished:
     """Return what stands at a door; raises what its keys and tables raise, MissingAccessError."""
-    services, chores, *lasting = _FURNISHERS[door](parts)
+    standing = _FURNISHERS[door](parts)
+    services = standing.services
     if CHECK.method in rpcs(door):
         services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
     found = {method: (rpc, _method(rpc, services)) for method, rpc in rpcs(door).items()}
-    return Furnished(found, chores, [each for some in lasting for each in some])
+    return Furnished(found, standing)
 
 
 def _method(rpc: Rpc, services: Sequence[object]) -> Method:
@@ -129,7 +143,7 @@ def _method(rpc: Rpc, services: Sequence[object]) -> Method:
     return found
 
 
-def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
+def _identity(parts: Parts) -> Standing:
     private = parts.home.secrets("identity") / keys.PRIVATE_FILE
     minter = CurrentMinter(private, parts.settings.trust_domain)
     desk = Desk(parts.database, parts.rules, Passwords(), minter, parts.clock)
@@ -138,18 +152,19 @@ def _identity(parts: Parts) -> tuple[list[object], list[Chore]]:
     identity = IdentityService(desk, parts.current, rules, issuers)
     breaking = BreakGlassService(desk, parts.current)
     running_out = RunningOut(desk, parts.recorder)
-    return [identity, RenewalService(_issuer(parts), desk), breaking], [running_out.look]
+    services = [identity, RenewalService(_issuer(parts), desk), breaking]
+    return Standing(services, [running_out.look])
 
 
-def _enrolment(parts: Parts) -> tuple[list[object], list[Chore]]:
-    return [EnrolmentService(_issuer(parts), parts.home, parts.settings)], []
+def _enrolment(parts: Parts) -> Standing:
+    return Standing([EnrolmentService(_issuer(parts), parts.home, parts.settings)])
 
 
 def _issuer(parts: Parts) -> Issuer:
     return Issuer(parts.home, parts.policies.certificates, parts.settings.trust_domain, parts.clock)
 
 
-def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:
+def _intake(parts: Parts) -> Standing:
     intake = Intake(
         parts.database,
         parts.recorder,
@@ -163,10 +178,10 @@ def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:
     service = UploadService(
         intake, parts.current, parts.permits, parts.pages, warnings, parts.clock
     )
-    return [service], [intake.sweep]
+    return Standing([service], [intake.sweep])
 
 
-def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
+def _administration(parts: Parts) -> Standing:
     divisions = Tables.load(parts.policies.folder).divisions
     register = RegisterService(
         parts.current, parts.pages, divisions, parts.settings.trust_domain, parts.clock
@@ -192,10 +207,10 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
     services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
-    return services, [duties.look, unused.look]
+    return Standing(services, [duties.look, unused.look])
 
 
-def _disclosure(parts: Parts) -> tuple[list[object], list[Chore], list[Chore]]:
+def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
     rules, origin = parts.policies.exports, parts.settings.origin
     named = origin.proves_nothing and origin.allow_weak_origin
@@ -205,6 +220,7 @@ def _disclosure(parts: Parts) -> tuple[list[object], list[Chore], list[Chore]]:
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
     drafts = Drafts(tickets, bodies, tables)
     mover = Mover(parts.database, parts.recorder, rules.approvals, parts.clock)
+    continuity = Continuity(mover, parts.home.exports)
     sources = Sources(
         parts.database, bodies, export_keys.load(secrets), parts.home.exports, parts.clock
     )
@@ -217,12 +233,11 @@ def _disclosure(parts: Parts) -> tuple[list[object], list[Chore], list[Chore]]:
         rules.plan.whole_birth_for,
     )
     service = ExportService(tickets, drafts, parts.current, parts.pages)
-    return [service], [mover.expire, builder.look], [builder.serve]
+    chores = [continuity.look, mover.expire, builder.look]
+    return Standing([service], chores, [builder.serve, continuity.serve], [continuity.look])
 
 
-# Services, chores and, where there is such, what lasts.
-_Standing = tuple[list[object], list[Chore]] | tuple[list[object], list[Chore], list[Chore]]
-_FURNISHERS: Mapping[Listener, Callable[[Parts], _Standing]] = {
+_FURNISHERS: Mapping[Listener, Callable[[Parts], Standing]] = {
     "identity": _identity,
     "enrolment": _enrolment,
     "intake": _intake,

@@ -117,16 +117,19 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
         in_force = parts.current.engine.bundle.sha256
         told = base.with_(kind="policies.load", bundle=in_force, detail=digests)
         await _tell(parts.recorder, told)
+        standing = [found.standing for found in furnished.values()]
+        for first in [each for one in standing for each in one.first]:
+            await _settle(first, base)
         serving = [
             await _listen(parts, each, _guard(parts, each, found.methods, control))
             for each, found in furnished.items()
         ]
-        chores = [chore for found in furnished.values() for chore in found.chores]
+        chores = [chore for one in standing for chore in one.chores]
         # Each for itself: one that takes long holds up no other.
         for chore in chores:
             doing = asyncio.create_task(_do_chores([chore], base))
             opened.push_async_callback(_end, doing)
-        lasting = [each for found in furnished.values() for each in found.lasting]
+        lasting = [each for one in standing for each in one.lasting]
         return Running(serving, parts.recorder, opened.pop_all(), base, chores, lasting)
 
 
@@ -228,6 +231,17 @@ async def _tell(recorder: Recorder, event: Event) -> None:
     while True:
         try:
             await recorder.append(event)
+        except UnavailableError:
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+async def _settle(first: Chore, base: Event) -> None:
+    """Do what comes before anybody is served, however long the log is away."""
+    while True:
+        try:
+            await first(base)
         except UnavailableError:
             await asyncio.sleep(RETRY_S)
         else:

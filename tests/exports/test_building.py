@@ -52,7 +52,7 @@ def builder(cast):
     [look] = [
         one
         for one in cast.world.doors["disclosure"].chores
-        if getattr(one, "__name__", "") == "look"
+        if isinstance(getattr(one, "__self__", None), building.Builder)
     ]
     return look.__self__
 

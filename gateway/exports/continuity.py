@@ -1,0 +1,113 @@
+"""Whether this is the log that the door worked on last, or an older one, put back from a backup.
+
+The door keeps the index and the hash of the newest leaf that it has seen, in HOME/exports, which no
+backup holds. A log without that leaf is not the one: what was stopped since would stand again. So
+every ticket that is past its approvals and was not released is revoked, by a leaf that says why.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from contextlib import aclosing
+from pathlib import Path
+
+from gateway import log
+from gateway.audit.event import Event
+from gateway.config.folders import PRIVATE_FILE
+from gateway.errors import Refusal, UnavailableError
+from gateway.exports import ticket_rows
+from gateway.exports.moving import Mover
+from gateway.exports.ticket import UNRELEASED, Act
+from gateway.store.database import StoreError, Transaction
+
+MARK_FILE = "newest-leaf.json"
+RESTORED_ALERT = "tickets-restored"
+# (index, hash) of a leaf; the hash is lower hex.
+Mark = tuple[int, str]
+_CHANNEL, _EPOCH = "gateway_epoch", "ticket"
+_NEWEST = (
+    "SELECT e.idx, encode(e.leaf_hash, 'hex') FROM gateway.audit_entry AS e"
+    " WHERE e.idx = (SELECT size - 1 FROM gateway.audit_head)"
+)
+_AT = "SELECT encode(leaf_hash, 'hex') FROM gateway.audit_entry WHERE idx = %s"
+_LOG = log.get("exports")
+
+
+class Continuity:
+    """The door's memory of the log, in one file."""
+
+    def __init__(self, mover: Mover, folder: Path) -> None:
+        """Remember in this folder; move tickets by this hand."""
+        self._mover = mover
+        self._file = folder / MARK_FILE
+        self._one_at_a_time = asyncio.Lock()
+
+    async def look(self, base: Event) -> int:
+        """Compare log and mark; return how many tickets were revoked, 0 for the same log.
+
+        Called before the door serves, and from then on. Raises StoreError, what the recorder
+        raises.
+        """
+        async with self._one_at_a_time:
+            async with self._mover.database.transaction() as tx:
+                same = await self._same(tx)
+                found = [] if same else await ticket_rows.in_states(tx, sorted(UNRELEASED))
+            told = base.with_(detail={"alert": RESTORED_ALERT, "cause": "restored"})
+            done = 0
+            for ticket in found:
+                try:
+                    await self._mover.move(ticket, Act.REVOKE, told)
+                except UnavailableError:
+                    raise
+                except Refusal as refusal:
+                    # Its leaf says why; a row that the log does not know moves nowhere anyway.
+                    if refusal.leaf_index is None:
+                        raise
+                    continue
+                done += 1
+            await self._keep()
+        return done
+
+    async def serve(self, base: Event) -> None:
+        """Keep the mark at every move of a ticket, until cancelled."""
+        async with aclosing(self._mover.database.listen(_CHANNEL)) as notices:
+            async for _, name in notices:
+                if name not in ("", _EPOCH):
+                    continue
+                try:
+                    await self.look(base)
+                except (StoreError, UnavailableError) as error:
+                    _LOG.warning("continuity.put_off", error=type(error).__name__)
+
+    async def _same(self, tx: Transaction) -> bool:
+        """Tell whether the log holds the leaf of the mark; no mark is not the same log."""
+        mark = self._read()
+        if mark is None:
+            return False
+        row = await tx.fetch_one(_AT, (mark[0],))
+        return row is not None and row[0] == mark[1]
+
+    async def _keep(self) -> None:
+        async with self._mover.database.transaction() as tx:
+            row = await tx.fetch_one(_NEWEST)
+        if row is not None:
+            _write(self._file, json.dumps({"index": row[0], "leaf_hash": row[1]}).encode())
+
+    def _read(self) -> Mark | None:
+        """Return the mark; None where there is none or it is not readable, which is no mark."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            table = json.loads(self._file.read_bytes())
+            return int(table["index"]), str(table["leaf_hash"])
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put content in place of a file at once: temporary file, fsync, rename."""
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
