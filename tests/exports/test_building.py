@@ -12,6 +12,7 @@ from gateway.errors import UnavailableError
 from gateway.exports import building, keys, payloads
 from gateway.exports.build import BuildError
 from gateway.exports.plan import parse
+from gateway.policy.engine import Decision
 from gateway.services.server import _end, _last
 from gateway.v1 import export_service_pb2 as pb
 from gateway.v1.upload_service_pb2 import Item
@@ -178,6 +179,22 @@ def test_attack_8_an_approver_who_was_suspended_since(province):
         assert cast.state(ticket) == "revoked"
         nothing_left(cast, ticket)
         await good_one(cast)
+
+    province(work)
+
+
+def test_an_engine_that_errs_decides_nothing(province, monkeypatch):
+    """Neither built nor ended: an error is no decision."""
+
+    async def work(cast):
+        ticket, door = plant(cast, 3), builder(cast)
+        engine = door._engine()
+        none = Decision(allowed=False, policies=("policy-error",), bundle="ab" * 32, error="away")
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "decide", lambda _: none)
+            assert await look(cast) == (0, [])
+        assert cast.state(ticket) == "approved"
+        assert (await look(cast))[0] == 1
 
     province(work)
 

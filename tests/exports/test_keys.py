@@ -5,7 +5,12 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_public_key,
+)
 
 from gateway.exports import keys
 from gateway.exports.keys import ExportKeyError
@@ -48,6 +53,16 @@ def test_a_wrong_file_is_no_key(name, content):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ExportKeyError):
+            keys.load(path.parent)
+
+
+def test_a_key_of_another_curve_is_none():
+    with export_home() as home:
+        path = home.secrets("disclosure") / keys.SIGNING_FILE
+        other = ec.generate_private_key(ec.SECP384R1())
+        form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path.write_bytes(other.private_bytes(*form))
+        with pytest.raises(ExportKeyError, match="P-256"):
             keys.load(path.parent)
 
 
