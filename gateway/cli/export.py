@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import export_page, export_request
+from gateway.cli import export_page, export_receive, export_request
 from gateway.cli.connected import ProfileOption, connected, load
 from gateway.cli.export_request import Ticket, read, tell
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
@@ -39,6 +39,9 @@ def register(app: typer.Typer) -> None:
     noun.command("hold", help="export.hold.help")(hold)
     noun.command("unhold", help="export.unhold.help")(unhold)
     noun.command("recall", help="export.recall.help")(recall)
+    noun.command("download", help="export.download.help")(export_receive.download)
+    noun.command("acknowledge", help="export.acknowledge.help")(export_receive.acknowledge)
+    noun.command("destroyed", help="export.destroyed.help")(export_receive.destroyed)
     app.add_typer(noun, name="export")
 
 

@@ -20,6 +20,10 @@ class Line:
         """Return what makes unary calls of a method."""
         return self._late("unary_unary", how, more)
 
+    def unary_stream(self, *how: object, **more: object) -> Callable[..., object]:
+        """Return what opens streams of answers to one request of a method."""
+        return self._late("unary_stream", how, more)
+
     def stream_stream(self, *how: object, **more: object) -> Callable[..., object]:
         """Return what opens streams of a method."""
         return self._late("stream_stream", how, more)

@@ -347,7 +347,9 @@ class _Handler(grpc.GenericRpcHandler):
                     method, kind = self.unary[name]
                     async for raw in messages:
                         self.gateway.admit(name, context)
-                        yield method(kind.FromString(raw), token).SerializeToString()
+                        answer = method(kind.FromString(raw), token)
+                        for one in [answer] if isinstance(answer, Message) else answer:
+                            yield one.SerializeToString()
                 else:
                     self.gateway.streams += 1
                     async for raw in messages:
