@@ -464,7 +464,9 @@ def held(cluster: Cluster, doors: tuple[Door, ...] = DOORS) -> Iterator[Held]:
     """Hold a world open for the synchronous tests of a module."""
     # Between two tests nobody answers a ping: the loop stands still.
     unhurried = mock.patch.object(server, "KEEPALIVE_S", 3600)
-    with unhurried, fresh_ground(cluster) as ground, asyncio.Runner() as runner:
+    # What a door does by itself every minute falls into some test of a module that takes longer.
+    idle = mock.patch.object(server, "CHORES_EVERY_S", 3600)
+    with unhurried, idle, fresh_ground(cluster) as ground, asyncio.Runner() as runner:
         opened = World.open(ground, doors)
         world = runner.run(opened.__aenter__())
         try:

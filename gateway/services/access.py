@@ -40,7 +40,7 @@ class Rpc:
     """One rpc.
 
     Its wire name ("/gateway.v1.IdentityService/Login"), parts, types, access and whether it
-    streams.
+    streams: both ways (`streaming`), or only the answer (`sending`).
     """
 
     method: str
@@ -49,6 +49,7 @@ class Rpc:
     request: type[Message]
     access: Access
     streaming: bool
+    sending: bool = False
 
 
 def read(services: Iterable[ServiceDescriptor]) -> Mapping[str, Rpc]:
@@ -74,10 +75,8 @@ def _rpc(method: MethodDescriptor) -> Rpc:
         raise MissingAccessError(f"{full}: audit_kind, max_bytes and every role must be given")
     if (given.roles or given.confirmed_within_s) and not given.needs_token:
         raise MissingAccessError(f"{full}: roles or a confirmation without a token")
-    if method.client_streaming != method.server_streaming:
-        raise MissingAccessError(
-            f"{full}: streams one way only; the guard knows unary and both ways"
-        )
+    if method.client_streaming and not method.server_streaming:
+        raise MissingAccessError(f"{full}: streams only what is asked; the guard knows no such")
     access = Access(
         roles=role_names(given.roles),
         needs_token=given.needs_token,
@@ -96,4 +95,5 @@ def _rpc(method: MethodDescriptor) -> Rpc:
         request=message_factory.GetMessageClass(method.input_type),
         access=access,
         streaming=method.client_streaming,
+        sending=method.server_streaming and not method.client_streaming,
     )

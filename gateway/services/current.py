@@ -8,7 +8,7 @@ nothing is known: every question raises STORE_AWAY.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -101,6 +101,11 @@ class Current:
         with suppress(StoreAwayError):
             async with self._polling:
                 await self._poll()
+
+    @property
+    def epochs(self) -> Mapping[str, int]:
+        """The counters as last read: equal ones, nothing changed in between."""
+        return self._epochs
 
     @property
     def known(self) -> Registry:

@@ -15,6 +15,7 @@ from gateway.exports import keys as export_keys
 from gateway.exports.build import Sources
 from gateway.exports.building import Builder
 from gateway.exports.continuity import Continuity
+from gateway.exports.keeping import Keeper
 from gateway.exports.moving import Mover
 from gateway.identity import keys
 from gateway.identity.keyring import CurrentMinter
@@ -35,7 +36,9 @@ from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
 from gateway.services.current import Current
 from gateway.services.enrolment_service import EnrolmentService
+from gateway.services.export_delivery import DeliveryService
 from gateway.services.export_drafts import Drafts
+from gateway.services.export_release import ReleaseService
 from gateway.services.export_service import ExportService
 from gateway.services.export_tickets import Ground, Tickets
 from gateway.services.guard import Method
@@ -232,9 +235,17 @@ def _disclosure(parts: Parts) -> Standing:
         tickets.around,
         rules.plan.whole_birth_for,
     )
+    keeper = Keeper(
+        mover, parts.recorder, lambda: parts.current.engine, tickets.around, parts.home.exports
+    )
+    published = export_keys.published(parts.home.export_keys)
+    delivery = DeliveryService(
+        tickets, parts.current, parts.recorder, parts.home.exports, published
+    )
     service = ExportService(tickets, drafts, parts.current, parts.pages)
-    chores = [continuity.look, mover.expire, builder.look]
-    return Standing([service], chores, [builder.serve, continuity.serve], [continuity.look])
+    services = [service, delivery, ReleaseService(tickets)]
+    chores = [continuity.look, mover.expire, builder.look, keeper.look]
+    return Standing(services, chores, [builder.serve, continuity.serve], [continuity.look])
 
 
 _FURNISHERS: Mapping[Listener, Callable[[Parts], Standing]] = {

@@ -8,7 +8,7 @@ leaf names the policies all the same.
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 
 from gateway.clock import US_PER_S, Clock
@@ -33,6 +33,8 @@ TAMPERED_ALERT = "ticket-tampered"
 _TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
 # What brings an export about: not for who owes the proof of a destruction.
 _STARTING = frozenset({"DraftExport", "SubmitExport", "ApproveExport"})
+# What only the plan's certificate does, through the plan's tunnel.
+_BOUND = frozenset({"DownloadExport", "ReceiveExport", "ReleaseExport"})
 _EARLIER = "SELECT gateway.export_leaf(%s, %s)"
 
 
@@ -121,24 +123,41 @@ class Tickets:
         return found.ticket
 
     def judge(
-        self, call: Call, found: Found, act: Act | None = None, given: Given = NOTHING
+        self,
+        call: Call,
+        found: Found,
+        act: Act | None = None,
+        given: Given = NOTHING,
+        overspent: frozenset[str] | None = None,
     ) -> None:
         """Pass a call that policy and machine allow.
 
-        Raises the machine's reason, RECIPIENT_OVERDUE, POLICY_DENIED.
+        Raises the machine's reason, RECIPIENT_OVERDUE, RECIPIENT_MISMATCH, CHILD_BUDGET_SPENT,
+        POLICY_DENIED.
         """
-        allowed = self._ask(call, call.action, found)
+        allowed = self._ask(call, call.action, found, overspent)
         if act is not None:
             by, rules = self.caller(call, found.around.registry), self.ground.rules.approvals
             moved(found.ticket, act, by, found.around.now_us, rules, given)
+        if call.action in _BOUND and not _is_bound(call, found.ticket):
+            raise refuse(Reason.RECIPIENT_MISMATCH)
+        if overspent:
+            raise refuse(Reason.CHILD_BUDGET_SPENT)
         if found.facts.overdue and call.action in _STARTING:
             raise refuse(Reason.RECIPIENT_OVERDUE)
         if not allowed:
             raise refuse(Reason.POLICY_DENIED)
         call.permitted = True
 
-    async def move(self, call: Call, found: Found, act: Act, given: Given = NOTHING) -> Ticket:
-        """Move what was found, with its leaf; call `judge` before.
+    async def move(
+        self,
+        call: Call,
+        found: Found,
+        act: Act,
+        given: Given = NOTHING,
+        also: Callable[[Transaction, Ticket], Awaitable[None]] | None = None,
+    ) -> Ticket:
+        """Move what was found, with its leaf, and `also` what belongs to it; `judge` before.
 
         Raises as `moved`, REVISION_STALE where somebody moved it meanwhile, TICKET_TAMPERED.
         """
@@ -150,7 +169,10 @@ class Tickets:
                 raise refuse(Reason.REVISION_STALE)
             now_us = await self.now_us(tx)
             after = moved(before, act, by, now_us, self.ground.rules.approvals, given)
-            return await ticket_rows.move(tx, before, after)
+            await ticket_rows.move(tx, before, after)
+            if also is not None:
+                await also(tx, after)
+            return after
 
         return await call.effect(work, leaf_of)
 
@@ -167,17 +189,26 @@ class Tickets:
             raise refuse(Reason.POLICY_DENIED)
         call.permitted = True
 
-    def _ask(self, call: Call, action: str, found: Found) -> bool:
+    def _ask(
+        self, call: Call, action: str, found: Found, overspent: frozenset[str] | None = None
+    ) -> bool:
         registry = found.around.registry
         chain = registry.chain(found.ticket.plan.requester.organisation)
         resource = Resource("ExportTicket", chain, ticket=found.facts)
-        circumstances = calling(call, found.around.now_us)
+        circumstances = calling(call, found.around.now_us, overspent)
         return self._permits.ask(call, action, [resource], registry, circumstances)
 
 
-def calling(call: Call, now_us: int) -> Calling:
+def calling(call: Call, now_us: int, overspent: frozenset[str] | None = None) -> Calling:
     """Return the circumstances of a call; a confirmation counts where the rpc asks for one."""
     who, within_s = call.caller, call.known.access.confirmed_within_s
     confirmed = 0 <= now_us - who.confirmed_us <= within_s * US_PER_S
     certificate = call.link.certificate_sha256
-    return Calling(str(who.subject), certificate, who.origin.tunnel, confirmed, now_us)
+    return Calling(str(who.subject), certificate, who.origin.tunnel, confirmed, now_us, overspent)
+
+
+def _is_bound(call: Call, ticket: Ticket) -> bool:
+    """Tell whether a call comes by the certificate and the tunnel that the plan names."""
+    plan = ticket.plan
+    came = call.link.certificate_sha256, call.caller.origin.tunnel
+    return came == (plan.connection_certificate_sha256, plan.tunnel)

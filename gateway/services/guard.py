@@ -36,8 +36,8 @@ from gateway.services.stream import Window
 from gateway.store.database import StoreAwayError
 
 # Any: each method takes its own request, and `Rpc.request` says which; a streaming one takes
-# (Call, batch) and gives bytes.
-Method: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
+# (Call, batch) and gives bytes; one that sends takes (Call, request, send).
+Method: TypeAlias = Callable[..., Awaitable[Any]]
 
 UNKNOWN_KIND = "rpc.unknown"
 UNATTRIBUTED_KIND = "unattributed"
@@ -126,6 +126,8 @@ class Guard(grpc.GenericRpcHandler):
             raise refuse(Reason.METHOD_UNKNOWN)
         if rpc.streaming:
             await self._stream(call, rpc, method, context)
+        elif rpc.sending:
+            await self._send(call, rpc, method, context)
         else:
             await wire.send(context, await self._unary(call, rpc, method, context))
 
@@ -140,16 +142,37 @@ class Guard(grpc.GenericRpcHandler):
     async def _unary(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> bytes:
         """Return the reply's bytes, its leaf committed."""
         wire.deadline(context, self._checks.limits.shortest_deadline_ms)  # 4
-        call.raw = await wire.only_message(context, rpc.access.max_bytes)
-        request = requests.parse(rpc.request, call.raw)
-        requests.identify(call, request)
-        await self._checks.caller(call, lambda: wire.token(context), request)  # 5, 6, 7, 8
+        request = await self._ask(call, rpc, context)  # 4, 5, 6, 7, 8
         response: Message = await method(call, request)  # 9
         if rpc.access.needs_token and not call.permitted:
             raise RuntimeError("no policy was asked")
         if not call.recorded:
             await call.record()
         return response.SerializeToString()
+
+    async def _ask(self, call: Call, rpc: Rpc, context: wire.Context) -> Message:
+        """Return the one message of a call whose caller passed the checks."""
+        call.raw = await wire.only_message(context, rpc.access.max_bytes)
+        request = requests.parse(rpc.request, call.raw)
+        requests.identify(call, request)
+        await self._checks.caller(call, lambda: wire.token(context), request)  # 5, 6, 7, 8
+        return request
+
+    async def _send(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> None:
+        """Let the method send many replies to one request; its leaf is its own matter, and first.
+
+        Such a call may have no deadline: it ends when the caller no longer stands as it did.
+        """
+        request = await self._ask(call, rpc, context)  # 4, 5, 6, 7, 8
+
+        async def send(reply: Message) -> None:
+            if not (call.permitted and call.recorded):
+                raise RuntimeError("nothing is sent before it is permitted and on the log")
+            await self._checks.again(call)  # 2, 5, 6
+            await wire.send(context, reply.SerializeToString())
+
+        with self._checks.stream(call):
+            await method(call, request, send)  # 9
 
     async def _stream(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> None:
         """Answer every batch of a stream; a clean end leaves no leaf of its own."""

@@ -867,3 +867,345 @@ class ListExportsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListExportsResponse: _TypeAlias = ListExportsResponse  # noqa: Y015
+
+@_typing.final
+class DownloadExportRequest(_message.Message):
+    """Which file, and from which byte on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_BYTES_FIELD_NUMBER: _builtins.int
+    ticket_id: _builtins.str
+    offset_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        ticket_id: _builtins.str = ...,
+        offset_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset_bytes", b"offset_bytes", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadExportRequest: _TypeAlias = DownloadExportRequest  # noqa: Y015
+
+@_typing.final
+class ExportKey(_message.Message):
+    """A key that signs the manifests of exports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SPKI_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """As the manifest names it."""
+    spki: _builtins.bytes
+    """SubjectPublicKeyInfo, DER (RFC 5480)."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        spki: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "spki", b"spki"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportKey: _TypeAlias = ExportKey  # noqa: Y015
+
+@_typing.final
+class DownloadHead(_message.Message):
+    """What comes: how long the file is and its SHA-256 in lower hex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_BYTES_FIELD_NUMBER: _builtins.int
+    PAYLOAD_SHA256_FIELD_NUMBER: _builtins.int
+    PLAN_SHA256_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_CERTIFICATE_SHA256_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    payload_bytes: _builtins.int
+    payload_sha256: _builtins.str
+    plan_sha256: _builtins.str
+    """What the recipient checks the manifest by, and for which plan."""
+    encryption_certificate_sha256: _builtins.str
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportKey]: ...
+    def __init__(
+        self,
+        *,
+        payload_bytes: _builtins.int = ...,
+        payload_sha256: _builtins.str = ...,
+        plan_sha256: _builtins.str = ...,
+        encryption_certificate_sha256: _builtins.str = ...,
+        keys: _abc.Iterable[Global___ExportKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption_certificate_sha256", b"encryption_certificate_sha256", "keys", b"keys", "payload_bytes", b"payload_bytes", "payload_sha256", b"payload_sha256", "plan_sha256", b"plan_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadHead: _TypeAlias = DownloadHead  # noqa: Y015
+
+@_typing.final
+class DownloadTail(_message.Message):
+    """The end: all bytes from the offset on were sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENT_BYTES_FIELD_NUMBER: _builtins.int
+    sent_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        sent_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent_bytes", b"sent_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadTail: _TypeAlias = DownloadTail  # noqa: Y015
+
+@_typing.final
+class DownloadExportResponse(_message.Message):
+    """A part of a download: one head, chunks, one tail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    TAIL_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    @_builtins.property
+    def head(self) -> Global___DownloadHead: ...
+    @_builtins.property
+    def tail(self) -> Global___DownloadTail: ...
+    def __init__(
+        self,
+        *,
+        head: Global___DownloadHead | None = ...,
+        chunk: _builtins.bytes = ...,
+        tail: Global___DownloadTail | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "head", b"head", "part", b"part", "tail", b"tail"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "head", b"head", "part", b"part", "tail", b"tail"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["head", "chunk", "tail"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___DownloadExportResponse: _TypeAlias = DownloadExportResponse  # noqa: Y015
+
+@_typing.final
+class ReceiveExportRequest(_message.Message):
+    """The receipt: which file came, by its SHA-256 in lower hex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_SHA256_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    ticket_id: _builtins.str
+    payload_sha256: _builtins.str
+    signature: _builtins.bytes
+    """ECDSA over SHA-256 in DER, by the key of this connection's certificate, over "sxgw-receipt-v1\\n", ticket, "\\n", payload_sha256, "\\n"."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        ticket_id: _builtins.str = ...,
+        payload_sha256: _builtins.str = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload_sha256", b"payload_sha256", "request_id", b"request_id", "signature", b"signature", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveExportRequest: _TypeAlias = ReceiveExportRequest  # noqa: Y015
+
+@_typing.final
+class ReceiveExportResponse(_message.Message):
+    """The ticket after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> Global___ExportTicket: ...
+    def __init__(
+        self,
+        *,
+        ticket: Global___ExportTicket | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiveExportResponse: _TypeAlias = ReceiveExportResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseExportRequest(_message.Message):
+    """Which file's header."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    ticket_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        ticket_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseExportRequest: _TypeAlias = ReleaseExportRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseExportResponse(_message.Message):
+    """The header of the age file (C2SP age.md), to be put before its payload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    header: _builtins.bytes
+    @_builtins.property
+    def ticket(self) -> Global___ExportTicket: ...
+    def __init__(
+        self,
+        *,
+        ticket: Global___ExportTicket | None = ...,
+        header: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseExportResponse: _TypeAlias = ReleaseExportResponse  # noqa: Y015
+
+@_typing.final
+class AcknowledgeExportRequest(_message.Message):
+    """Which file was opened, with the SHA-256 of its manifest in lower hex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    MANIFEST_SHA256_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    ticket_id: _builtins.str
+    manifest_sha256: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        ticket_id: _builtins.str = ...,
+        manifest_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest_sha256", b"manifest_sha256", "request_id", b"request_id", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeExportRequest: _TypeAlias = AcknowledgeExportRequest  # noqa: Y015
+
+@_typing.final
+class AcknowledgeExportResponse(_message.Message):
+    """The ticket after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> Global___ExportTicket: ...
+    def __init__(
+        self,
+        *,
+        ticket: Global___ExportTicket | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeExportResponse: _TypeAlias = AcknowledgeExportResponse  # noqa: Y015
+
+@_typing.final
+class AttestDestructionRequest(_message.Message):
+    """What was destroyed, and on which day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    DESTROYED_DATE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    ticket_id: _builtins.str
+    signature: _builtins.bytes
+    """As in ReceiveExportRequest, over "sxgw-destroyed-v1\\n", ticket, "\\n", plan_sha256, "\\n", the day as YYYY-MM-DD, "\\n"."""
+    @_builtins.property
+    def destroyed_date(self) -> _types_pb2.Date: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        ticket_id: _builtins.str = ...,
+        destroyed_date: _types_pb2.Date | None = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destroyed_date", b"destroyed_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destroyed_date", b"destroyed_date", "request_id", b"request_id", "signature", b"signature", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttestDestructionRequest: _TypeAlias = AttestDestructionRequest  # noqa: Y015
+
+@_typing.final
+class AttestDestructionResponse(_message.Message):
+    """The ticket after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticket(self) -> Global___ExportTicket: ...
+    def __init__(
+        self,
+        *,
+        ticket: Global___ExportTicket | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttestDestructionResponse: _TypeAlias = AttestDestructionResponse  # noqa: Y015

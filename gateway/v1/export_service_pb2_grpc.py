@@ -91,6 +91,31 @@ class ExportServiceStub:
                 request_serializer=gateway_dot_v1_dot_export__service__pb2.ListExportsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_export__service__pb2.ListExportsResponse.FromString,
                 _registered_method=True)
+        self.DownloadExport = channel.unary_stream(
+                '/gateway.v1.ExportService/DownloadExport',
+                request_serializer=gateway_dot_v1_dot_export__service__pb2.DownloadExportRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_export__service__pb2.DownloadExportResponse.FromString,
+                _registered_method=True)
+        self.ReceiveExport = channel.unary_unary(
+                '/gateway.v1.ExportService/ReceiveExport',
+                request_serializer=gateway_dot_v1_dot_export__service__pb2.ReceiveExportRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_export__service__pb2.ReceiveExportResponse.FromString,
+                _registered_method=True)
+        self.ReleaseExport = channel.unary_unary(
+                '/gateway.v1.ExportService/ReleaseExport',
+                request_serializer=gateway_dot_v1_dot_export__service__pb2.ReleaseExportRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_export__service__pb2.ReleaseExportResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeExport = channel.unary_unary(
+                '/gateway.v1.ExportService/AcknowledgeExport',
+                request_serializer=gateway_dot_v1_dot_export__service__pb2.AcknowledgeExportRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_export__service__pb2.AcknowledgeExportResponse.FromString,
+                _registered_method=True)
+        self.AttestDestruction = channel.unary_unary(
+                '/gateway.v1.ExportService/AttestDestruction',
+                request_serializer=gateway_dot_v1_dot_export__service__pb2.AttestDestructionRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_export__service__pb2.AttestDestructionResponse.FromString,
+                _registered_method=True)
 
 
 class ExportServiceServicer:
@@ -175,6 +200,41 @@ class ExportServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DownloadExport(self, request, context):
+        """Hands out the sealed file, which nobody can read yet: head, chunks from the offset on, tail. Without the tail it is void.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReceiveExport(self, request, context):
+        """Takes the recipient's signed receipt for the whole file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseExport(self, request, context):
+        """Gives the header with the file's key, last of all: decided, debited and on the log in one transaction before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeExport(self, request, context):
+        """Says that the file was opened and is whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttestDestruction(self, request, context):
+        """Takes the recipient's signed word that the file and its copies are destroyed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExportServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -232,6 +292,31 @@ def add_ExportServiceServicer_to_server(servicer, server):
                     servicer.ListExports,
                     request_deserializer=gateway_dot_v1_dot_export__service__pb2.ListExportsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_export__service__pb2.ListExportsResponse.SerializeToString,
+            ),
+            'DownloadExport': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadExport,
+                    request_deserializer=gateway_dot_v1_dot_export__service__pb2.DownloadExportRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_export__service__pb2.DownloadExportResponse.SerializeToString,
+            ),
+            'ReceiveExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceiveExport,
+                    request_deserializer=gateway_dot_v1_dot_export__service__pb2.ReceiveExportRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_export__service__pb2.ReceiveExportResponse.SerializeToString,
+            ),
+            'ReleaseExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseExport,
+                    request_deserializer=gateway_dot_v1_dot_export__service__pb2.ReleaseExportRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_export__service__pb2.ReleaseExportResponse.SerializeToString,
+            ),
+            'AcknowledgeExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeExport,
+                    request_deserializer=gateway_dot_v1_dot_export__service__pb2.AcknowledgeExportRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_export__service__pb2.AcknowledgeExportResponse.SerializeToString,
+            ),
+            'AttestDestruction': grpc.unary_unary_rpc_method_handler(
+                    servicer.AttestDestruction,
+                    request_deserializer=gateway_dot_v1_dot_export__service__pb2.AttestDestructionRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_export__service__pb2.AttestDestructionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -533,6 +618,141 @@ class ExportService:
             '/gateway.v1.ExportService/ListExports',
             gateway_dot_v1_dot_export__service__pb2.ListExportsRequest.SerializeToString,
             gateway_dot_v1_dot_export__service__pb2.ListExportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.v1.ExportService/DownloadExport',
+            gateway_dot_v1_dot_export__service__pb2.DownloadExportRequest.SerializeToString,
+            gateway_dot_v1_dot_export__service__pb2.DownloadExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReceiveExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExportService/ReceiveExport',
+            gateway_dot_v1_dot_export__service__pb2.ReceiveExportRequest.SerializeToString,
+            gateway_dot_v1_dot_export__service__pb2.ReceiveExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExportService/ReleaseExport',
+            gateway_dot_v1_dot_export__service__pb2.ReleaseExportRequest.SerializeToString,
+            gateway_dot_v1_dot_export__service__pb2.ReleaseExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExportService/AcknowledgeExport',
+            gateway_dot_v1_dot_export__service__pb2.AcknowledgeExportRequest.SerializeToString,
+            gateway_dot_v1_dot_export__service__pb2.AcknowledgeExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AttestDestruction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExportService/AttestDestruction',
+            gateway_dot_v1_dot_export__service__pb2.AttestDestructionRequest.SerializeToString,
+            gateway_dot_v1_dot_export__service__pb2.AttestDestructionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,16 @@ class ExportServiceStub:
     """Shows a ticket with the bytes of its plan to whoever is in it, and to the province's approvers and security officers."""
     ListExports: _grpc.UnaryUnaryMultiCallable[_export_service_pb2.ListExportsRequest, _export_service_pb2.ListExportsResponse]
     """Lists the tickets that the caller may see, newest first."""
+    DownloadExport: _grpc.UnaryStreamMultiCallable[_export_service_pb2.DownloadExportRequest, _export_service_pb2.DownloadExportResponse]
+    """Hands out the sealed file, which nobody can read yet: head, chunks from the offset on, tail. Without the tail it is void."""
+    ReceiveExport: _grpc.UnaryUnaryMultiCallable[_export_service_pb2.ReceiveExportRequest, _export_service_pb2.ReceiveExportResponse]
+    """Takes the recipient's signed receipt for the whole file."""
+    ReleaseExport: _grpc.UnaryUnaryMultiCallable[_export_service_pb2.ReleaseExportRequest, _export_service_pb2.ReleaseExportResponse]
+    """Gives the header with the file's key, last of all: decided, debited and on the log in one transaction before."""
+    AcknowledgeExport: _grpc.UnaryUnaryMultiCallable[_export_service_pb2.AcknowledgeExportRequest, _export_service_pb2.AcknowledgeExportResponse]
+    """Says that the file was opened and is whole."""
+    AttestDestruction: _grpc.UnaryUnaryMultiCallable[_export_service_pb2.AttestDestructionRequest, _export_service_pb2.AttestDestructionResponse]
+    """Takes the recipient's signed word that the file and its copies are destroyed."""
 
 @_typing.type_check_only
 class ExportServiceAsyncStub(ExportServiceStub):
@@ -87,6 +97,16 @@ class ExportServiceAsyncStub(ExportServiceStub):
     """Shows a ticket with the bytes of its plan to whoever is in it, and to the province's approvers and security officers."""
     ListExports: _aio.UnaryUnaryMultiCallable[_export_service_pb2.ListExportsRequest, _export_service_pb2.ListExportsResponse]  # type: ignore[assignment]
     """Lists the tickets that the caller may see, newest first."""
+    DownloadExport: _aio.UnaryStreamMultiCallable[_export_service_pb2.DownloadExportRequest, _export_service_pb2.DownloadExportResponse]  # type: ignore[assignment]
+    """Hands out the sealed file, which nobody can read yet: head, chunks from the offset on, tail. Without the tail it is void."""
+    ReceiveExport: _aio.UnaryUnaryMultiCallable[_export_service_pb2.ReceiveExportRequest, _export_service_pb2.ReceiveExportResponse]  # type: ignore[assignment]
+    """Takes the recipient's signed receipt for the whole file."""
+    ReleaseExport: _aio.UnaryUnaryMultiCallable[_export_service_pb2.ReleaseExportRequest, _export_service_pb2.ReleaseExportResponse]  # type: ignore[assignment]
+    """Gives the header with the file's key, last of all: decided, debited and on the log in one transaction before."""
+    AcknowledgeExport: _aio.UnaryUnaryMultiCallable[_export_service_pb2.AcknowledgeExportRequest, _export_service_pb2.AcknowledgeExportResponse]  # type: ignore[assignment]
+    """Says that the file was opened and is whole."""
+    AttestDestruction: _aio.UnaryUnaryMultiCallable[_export_service_pb2.AttestDestructionRequest, _export_service_pb2.AttestDestructionResponse]  # type: ignore[assignment]
+    """Takes the recipient's signed word that the file and its copies are destroyed."""
 
 class ExportServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tickets: asked for by a person, signed by two others of the province, taken by the one recipient named in it. Anyone of them
@@ -180,5 +200,45 @@ class ExportServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_export_service_pb2.ListExportsResponse, _abc.Awaitable[_export_service_pb2.ListExportsResponse]]:
         """Lists the tickets that the caller may see, newest first."""
+
+    @_abc_1.abstractmethod
+    def DownloadExport(
+        self,
+        request: _export_service_pb2.DownloadExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_export_service_pb2.DownloadExportResponse], _abc.AsyncIterator[_export_service_pb2.DownloadExportResponse]]:
+        """Hands out the sealed file, which nobody can read yet: head, chunks from the offset on, tail. Without the tail it is void."""
+
+    @_abc_1.abstractmethod
+    def ReceiveExport(
+        self,
+        request: _export_service_pb2.ReceiveExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_export_service_pb2.ReceiveExportResponse, _abc.Awaitable[_export_service_pb2.ReceiveExportResponse]]:
+        """Takes the recipient's signed receipt for the whole file."""
+
+    @_abc_1.abstractmethod
+    def ReleaseExport(
+        self,
+        request: _export_service_pb2.ReleaseExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_export_service_pb2.ReleaseExportResponse, _abc.Awaitable[_export_service_pb2.ReleaseExportResponse]]:
+        """Gives the header with the file's key, last of all: decided, debited and on the log in one transaction before."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeExport(
+        self,
+        request: _export_service_pb2.AcknowledgeExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_export_service_pb2.AcknowledgeExportResponse, _abc.Awaitable[_export_service_pb2.AcknowledgeExportResponse]]:
+        """Says that the file was opened and is whole."""
+
+    @_abc_1.abstractmethod
+    def AttestDestruction(
+        self,
+        request: _export_service_pb2.AttestDestructionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_export_service_pb2.AttestDestructionResponse, _abc.Awaitable[_export_service_pb2.AttestDestructionResponse]]:
+        """Takes the recipient's signed word that the file and its copies are destroyed."""
 
 def add_ExportServiceServicer_to_server(servicer: ExportServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -41,14 +41,18 @@ def service(**given):
         ({"roles": [options_pb2.ROLE_UNSPECIFIED]}, "must be given"),
         ({"roles": [options_pb2.ROLE_ADMIN], "needs_token": False}, "without a token"),
         ({"confirmed_within_s": 300, "needs_token": False}, "without a token"),
-        ({"streams": (True, False)}, "streams one way only"),
-        ({"streams": (False, True)}, "streams one way only"),
+        ({"streams": (True, False)}, "streams only what is asked"),
     ],
 )
 def test_an_rpc_without_usable_access_stops_the_start(given, fault):
     with pytest.raises(MissingAccessError, match=fault) as raised:
         access.read([service(**given)])
     assert "/x.S/R" in str(raised.value)
+
+
+def test_what_sends_many_replies_to_one_request_is_no_stream_both_ways():
+    [rpc] = access.read([service(streams=(False, True))]).values()
+    assert (rpc.sending, rpc.streaming) == (True, False)
 
 
 def test_access_is_read_from_the_contract():
@@ -71,7 +75,7 @@ def test_every_rpc_of_the_contract_stands_at_one_door():
         method for door in LISTENERS for method in doors.rpcs(door) if "grpc.health" not in method
     ]
     assert len(methods) == len(set(methods))
-    assert len(methods) == 9 + 6 + 1 + 3 + 11 + 25 + 4
+    assert len(methods) == 9 + 6 + 1 + 3 + 16 + 25 + 4
 
 
 def test_a_hard_limit_four_times_the_largest_message():

@@ -1,0 +1,171 @@
+"""The sealed file goes to the one who may have it, in one stream at a time, and not a second longer than he may."""
+
+import asyncio
+
+import pytest
+
+from gateway.exports import payloads
+from gateway.v1 import export_service_pb2 as pb
+from tests.coverage.rpcs import Watch
+from tests.exports.cast import Cast, about
+from tests.exports.fetching import (
+    DOOR,
+    chore,
+    download,
+    drained,
+    open_download,
+    receipt_for,
+    release,
+    sealed,
+    uploaded,
+)
+from tests.world import held
+
+BIG = 24 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def province(cluster):
+    with held(cluster) as stands:
+        cast = stands.run(Cast.open(stands.world))
+        stands.run(uploaded(cast))
+        yield lambda work: stands.run(work(cast))
+
+
+def enlarge(cast, ticket):
+    """Give a ticket a payload that fills every buffer on its way."""
+    payloads.path(cast.world.home.exports, ticket.ticket_id).write_bytes(b"\xa5" * BIG)
+
+
+async def begun(cast, ticket, **found):
+    """A download that has begun and is not read on."""
+    stream = await open_download(cast, ticket, **found)
+    await stream.read()
+    await stream.read()
+    return stream
+
+
+async def ends(watch, count=1):
+    """The leaves of ends, once there are so many."""
+    while True:
+        found = [one for one in await watch.leaves() if one["kind"] == "export.end"]
+        if len(found) >= count:
+            return found
+        await asyncio.sleep(0.02)
+
+
+def test_a_cut_download_is_resumed_where_it_was_cut(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        whole = await download(cast, ticket)
+        half = len(whole.payload) // 2
+        rest = await download(cast, ticket, offset=half)
+        assert rest.payload == whole.payload[half:]
+        assert rest.tail.sent_bytes == len(rest.payload)
+        beyond = await download(cast, ticket, offset=len(whole.payload) + 1)
+        assert beyond.refused.reason == "FIELD_INVALID"
+        assert beyond.parts == []
+        at_the_end = await download(cast, ticket, offset=len(whole.payload))
+        assert (at_the_end.payload, at_the_end.parts) == (b"", ["head", "tail"])
+
+    province(work)
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_revocation_cuts_the_stream_and_nothing_of_it_opens(province, reading):
+    """Also of one who does not read on: what lies in the buffers on the way is all he gets."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        enlarge(cast, ticket)
+        watch = Watch(cast.world)
+        stream = await begun(cast, ticket)
+        await cast.ask(cast["song"], "RevokeExport", about(pb.RevokeExportRequest, ticket))
+        if reading:
+            fetched = await drained(stream)
+            assert fetched.refused.reason == "TICKET_REVOKED"
+            assert fetched.tail is None
+        [end] = await ends(watch)
+        assert (end["decision"], end["reason"]) == ("deny", "TICKET_REVOKED")
+        assert end["counts"]["bytes"] < BIG
+        stream.cancel()
+        header = "SELECT 1 FROM gateway.export_header WHERE ticket_id = %s"
+        assert cast.world.sql(header, ticket.ticket_id) == []
+        again = await download(cast, ticket)
+        assert again.refused.reason == "TICKET_REVOKED"
+        await chore(cast, "Keeper").look(DOOR)
+        assert not payloads.path(cast.world.home.exports, ticket.ticket_id).exists()
+        assert (await download(cast, await sealed(cast))).tail is not None
+
+    province(work)
+
+
+def test_of_two_downloads_of_one_ticket_the_newer_goes_on(province):
+    """Attack 35: no two parallel fetches."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        enlarge(cast, ticket)
+        watch = Watch(cast.world)
+        first = await begun(cast, ticket)
+        second = await begun(cast, ticket)
+        fetched = await drained(first)
+        assert fetched.refused.reason == "REVISION_STALE"
+        assert (await drained(second)).tail is not None
+        assert [one.get("reason") for one in await ends(watch, 2)] == ["REVISION_STALE", None]
+
+    province(work)
+
+
+def test_a_slow_reader_does_not_outlast_the_window(province):
+    """Attack 59."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        enlarge(cast, ticket)
+        watch = Watch(cast.world)
+        stream = await begun(cast, ticket)
+        cast.world.clock.turn(seconds=6 * 86_400)
+        [end] = await ends(watch)
+        assert end["reason"] in {"TICKET_EXPIRED", "TOKEN_EXPIRED"}
+        stream.cancel()
+
+    province(work)
+
+
+def test_what_is_held_or_not_yet_built_is_not_given(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        await cast.ask(cast["song"], "HoldExport", about(pb.HoldExportRequest, ticket))
+        frozen = await download(cast, ticket)
+        assert (frozen.refused.reason, frozen.parts) == ("TICKET_HELD", [])
+        waiting = await cast.submitted()
+        early = await download(cast, waiting)
+        assert (early.refused.reason, early.parts) == ("TICKET_NOT_APPROVED", [])
+
+    province(work)
+
+
+def test_an_approver_who_falls_stops_what_he_signed(province):
+    """Attack 8: the chore revokes it, and a stream that runs is cut before that."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        enlarge(cast, ticket)
+        watch = Watch(cast.world)
+        stream = await begun(cast, ticket)
+        cast.world.sql("UPDATE gateway.account SET state = 2 WHERE name = 'zhao'")
+        try:
+            fetched = await drained(stream)
+            assert fetched.refused.reason == "POLICY_DENIED"
+            assert (await ends(watch))[0]["reason"] == "POLICY_DENIED"
+            assert await chore(cast, "Keeper").look(DOOR) >= 1
+            assert cast.state(ticket) == "revoked"
+        finally:
+            cast.world.sql("UPDATE gateway.account SET state = 1 WHERE name = 'zhao'")
+        good = await sealed(cast)
+        fetched = await download(cast, good)
+        await cast.ask(cast["wang"], "ReceiveExport", receipt_for(cast, good, fetched.payload))
+        assert (await release(cast, good)).header
+
+    province(work)

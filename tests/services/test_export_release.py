@@ -1,0 +1,117 @@
+"""The key comes last: after the receipt, the final decision, the debit and the leaf; and once more where it was lost."""
+
+import hashlib
+
+import pytest
+
+from gateway.v1 import export_service_pb2 as pb
+from tests.coverage.rpcs import Watch
+from tests.exports.cast import Cast, about
+from tests.exports.fetching import (
+    destroyed,
+    download,
+    opened,
+    receipt_for,
+    received,
+    release,
+    sealed,
+    uploaded,
+)
+from tests.world import RefusedError, held
+
+
+@pytest.fixture(scope="module")
+def province(cluster):
+    with held(cluster) as stands:
+        cast = stands.run(Cast.open(stands.world))
+        stands.run(uploaded(cast))
+        yield lambda work: stands.run(work(cast))
+
+
+def debits(cast, ticket):
+    sql = "SELECT count(*) FROM gateway.export_debit WHERE ticket_id = %s"
+    return cast.world.sql(sql, ticket.ticket_id)[0][0]
+
+
+async def refused(awaitable):
+    with pytest.raises(RefusedError) as raised:
+        await awaitable
+    return raised.value.reason
+
+
+def test_downloaded_signed_for_released_opened_acknowledged_destroyed(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        watch = Watch(cast.world)
+        fetched = await download(cast, ticket)
+        assert fetched.refused is None
+        assert fetched.tail.sent_bytes == fetched.head.payload_bytes == len(fetched.payload)
+        assert hashlib.sha256(fetched.payload).hexdigest() == fetched.head.payload_sha256
+        await cast.ask(cast["wang"], "ReceiveExport", receipt_for(cast, ticket, fetched.payload))
+        assert debits(cast, ticket) == 0
+        answer = await release(cast, ticket)
+        assert debits(cast, ticket) == 2
+        rows, _made = opened(cast, ticket, fetched, answer.header)
+        assert rows.count(b"\r\n") == 3
+        manifest = (await cast.value(ticket)).built.manifest_sha256
+        told = about(pb.AcknowledgeExportRequest, ticket, manifest_sha256=manifest)
+        await cast.ask(cast["wang"], "AcknowledgeExport", told)
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert cast.state(ticket) == "destroyed"
+        leaves = [one for one in await watch.leaves() if one["kind"].startswith("export.")]
+        assert [one["kind"] for one in leaves] == [
+            *("export.begin", "export.end", "export.receipt", "export.release"),
+            *("export.acknowledge", "export.destroyed"),
+        ]
+        assert leaves[0]["policies"] == ["p25-download"]
+        assert leaves[3]["policies"] == ["p26-release"]
+        assert leaves[3]["counts"] == {"children": 2}
+        assert leaves[1]["counts"] == {"bytes": len(fetched.payload)}
+
+    province(work)
+
+
+def test_no_key_without_a_receipt_and_none_for_a_wrong_one(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        assert await refused(release(cast, ticket)) == "TICKET_STATE"
+        fetched = await download(cast, ticket)
+        wrong = receipt_for(cast, ticket, fetched.payload[:-1])
+        assert await refused(cast.ask(cast["wang"], "ReceiveExport", wrong)) == "RECEIPT_SIGNATURE"
+        forged = receipt_for(cast, ticket, fetched.payload, cast["yang"])
+        assert await refused(cast.ask(cast["wang"], "ReceiveExport", forged)) == "RECEIPT_SIGNATURE"
+        assert await refused(release(cast, ticket)) == "TICKET_STATE"
+        good = receipt_for(cast, ticket, fetched.payload)
+        await cast.ask(cast["wang"], "ReceiveExport", good)
+        assert (await release(cast, ticket)).header.startswith(b"age-encryption.org/v1\n")
+
+    province(work)
+
+
+def test_a_lost_answer_is_given_again_three_times_and_charged_once(province):
+    async def work(cast):
+        ticket, _ = await received(cast)
+        headers = {(await release(cast, ticket)).header for _ in range(4)}
+        assert len(headers) == 1
+        assert debits(cast, ticket) == 2
+        assert await refused(release(cast, ticket)) == "TICKET_SPENT"
+
+    province(work)
+
+
+def test_another_certificate_or_tunnel_gets_neither_file_nor_key(province):
+    async def work(cast):
+        ticket, _fetched = await received(cast)
+        watch = Watch(cast.world)
+        county = cast.origin(cast["yang"].organisation)
+        assert await refused(release(cast, ticket, "yang")) == "TICKET_NOT_YOURS"
+        assert await refused(release(cast, ticket, origin=county)) in {
+            "RECIPIENT_MISMATCH",
+            "ORIGIN_MISMATCH",
+        }
+        leaves = [one for one in await watch.leaves() if one["kind"] == "export.release"]
+        assert [one["decision"] for one in leaves] == ["deny", "deny"]
+        assert debits(cast, ticket) == 0
+        assert (await release(cast, ticket)).header
+
+    province(work)
