@@ -1,4 +1,4 @@
-"""Changes what the gateway changes by itself, while it is served: the keys that sign tokens.
+"""Changes what the gateway changes by itself, while it is served: what has a taker (`_takers`).
 
 Each step is opened in the journal together with its leaf, taken on the files, and closed: what
 broke off anywhere is taken again from its beginning, and a token in use is good at every moment.
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -24,14 +25,15 @@ from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.settings import Settings
 from gateway.config.strict import SettingsError
 from gateway.errors import UnavailableError
-from gateway.identity import inventory, lives, secret_rows, token_rotation
+from gateway.identity import inventory, lives, secret_rows
 from gateway.identity.keys import KeyFileError
-from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret, Step, judge
 from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreError, Transaction
+from gateway.supervise.taker import StepError, Taken, Taker
 from gateway.supervise.telling import Teller
+from gateway.supervise.token_taker import TokenTaker
 
 # No door's: only who runs the gateway reads its password, and only it sees these tables.
 _ROLE = "owner"
@@ -40,9 +42,11 @@ POLL_S = 60.0
 # Warnings are a matter of days; reading every account and certificate costs some milliseconds.
 TELL_S = 3600.0
 _RETRY_S = 5.0
-_KIND: Kind = "token-key"
 # A database or signer that is away, a file or policy that is not as it must be: all may pass.
 _PASSING = (StoreError, UnavailableError, SettingsError, KeyFileError, OSError, ValueError)
+# How a SHA-256 is written in a key id: in hexadecimal, or as a JWK thumbprint (RFC 7638).
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _LOG = log.get("rotation")
 
 
@@ -97,6 +101,7 @@ class Engine:
         self._recorder = recorder
         self._clock = clock
         self._rules: RotationRules = load_rotation_rules(home.policies / "rotation.toml")
+        self._takers: Mapping[Kind, Taker] = {one.kind: one for one in _takers(home)}
         self._teller = Teller(home, database, recorder, clock)
         self._told_s = float("-inf")
 
@@ -130,22 +135,26 @@ class Engine:
         return told
 
     async def _due(self) -> tuple[Secret, Step] | None:
-        """Return the next step that is due, and of which key; None while one is still open."""
+        """Return the next step that is due, and of which secret; None while one is still open."""
         now_us = self._clock.now_us()
         async with self._database.transaction() as tx:
             if await secret_rows.open_steps(tx):
                 return None
-            kept = [one for one in await secret_rows.in_force(tx) if one.secret.kind == _KIND]
-            following = await secret_rows.next_generation(tx, _KIND, inventory.TOKENS)
-        for one in kept:
-            others = [other for other in kept if other is not one]
-            found = judge(*lives.of_kept(one, others, self._rules), now_us)
-            waits = one.used_us is None
-            if found.due_us is None or now_us < found.due_us or (found.step == "switch") != waits:
-                continue
-            if found.step == "publish":
-                return Secret(_KIND, inventory.TOKENS, HOST, following), "publish"
-            return one.secret, found.step
+            every = await secret_rows.in_force(tx)
+            for one in (kept for kept in every if kept.secret.kind in self._takers):
+                kind, name = one.secret.kind, one.secret.name
+                others = [
+                    other
+                    for other in every
+                    if other is not one and (other.secret.kind, other.secret.name) == (kind, name)
+                ]
+                found = judge(*lives.of_kept(one, others, self._rules), now_us)
+                if found.due_us is None or now_us < found.due_us:
+                    continue
+                following = await secret_rows.next_generation(tx, kind, name)
+                secret = self._takers[kind].begins(one, found.step, following)
+                if secret is not None:
+                    return secret, found.step
         return None
 
     async def _begin(self, secret: Secret, step: Step) -> None:
@@ -162,40 +171,37 @@ class Engine:
         """Take every open step; one that fails is counted and stays open."""
         async with self._database.transaction() as tx:
             steps = await secret_rows.open_steps(tx)
-        taken = []
+        done = []
         for one in steps:
             try:
-                kid = self._take(one)
-            except (OSError, KeyFileError) as error:
+                taken = await self._takers[one.secret.kind].take(one)
+            except (OSError, KeyFileError, StepError) as error:
                 await self._failed(one, error)
                 continue
-            async with self._database.transaction() as tx:
-                await self._close(tx, one, kid)
+            await self._close(one, taken)
             _LOG.info("secret rotated", kind=one.secret.kind, step=one.step)
-            taken.append(Done(replace(one.secret, key_id=kid), one.step))
-        return taken
+            done.append(Done(replace(one.secret, key_id=taken.key_id), one.step))
+        return done
 
-    def _take(self, open_step: OpenStep) -> str:
-        """Take a step on the files and return the kid that it was of."""
-        if open_step.step == "publish":
-            return token_rotation.publish(self._home)
-        if open_step.step == "switch":
-            return token_rotation.switch(self._home)
-        return token_rotation.retire(self._home, open_step.secret.key_id)
+    async def _close(self, step: OpenStep, taken: Taken) -> None:
+        """Close a step in the journal, together with its leaf where it has one to its name."""
+        now_us, event = self._clock.now_us(), taken.event
 
-    async def _close(self, tx: Transaction, open_step: OpenStep, kid: str) -> None:
-        now_us, secret = self._clock.now_us(), open_step.secret
-        if open_step.step == "publish":
-            await secret_rows.enter(tx, Kept(replace(secret, key_id=kid), now_us))
-        elif open_step.step == "retire":
-            await secret_rows.turn(tx, secret, "ended", now_us)
-        elif kid == secret.key_id:
-            for one in await secret_rows.in_force(tx):
-                if one.secret.kind == _KIND and one.used_us is not None:
-                    await secret_rows.turn(tx, one.secret, "replaced", now_us)
-            await secret_rows.turn(tx, secret, "used", now_us)
-        # Else the files were exchanged meanwhile: what they say is entered, and told.
-        await secret_rows.done(tx, open_step, now_us)
+        async def effect(tx: Transaction) -> None:
+            await self._takers[step.secret.kind].close(tx, step, taken.key_id, now_us)
+            await secret_rows.done(tx, step, now_us)
+
+        if event is None:
+            async with self._database.transaction() as tx:
+                await effect(tx)
+            return
+        told = event.with_(door=self._recorder.door)
+
+        async def recorded(tx: Transaction) -> Event:
+            await effect(tx)
+            return told
+
+        await self._recorder.append(told, recorded)
 
     async def _failed(self, open_step: OpenStep, error: Exception) -> None:
         _LOG.error("secret not rotated", kind=open_step.secret.kind, why=str(error))
@@ -236,6 +242,11 @@ class Engine:
         return Event(kind=kind, door=self._recorder.door, detail=detail)
 
 
+def _takers(home: Home) -> list[Taker]:
+    """Return who takes the steps of which kind: all that the gateway changes by itself."""
+    return [TokenTaker(home)]
+
+
 def _detail(secret: Secret, step: str) -> dict[str, str | int]:
     """Return what a leaf tells of a step: of the key only its public name, as hex."""
     detail: dict[str, str | int] = {
@@ -243,9 +254,16 @@ def _detail(secret: Secret, step: str) -> dict[str, str | int]:
         "step": step,
         "generation": secret.generation,
     }
-    if secret.key_id:
-        detail["digest"] = urlsafe_b64decode(secret.key_id + "=").hex()
+    if digest := _digest(secret.key_id):
+        detail["digest"] = digest
     return detail
+
+
+def _digest(key_id: str) -> str:
+    """Return a key's public name as the log has it, SHA-256 in hex; "" of a key with another."""
+    if _HEX.fullmatch(key_id):
+        return key_id
+    return urlsafe_b64decode(key_id + "=").hex() if _THUMBPRINT.fullmatch(key_id) else ""
 
 
 @contextlib.contextmanager
