@@ -27,7 +27,7 @@ from gateway.pki.issue import Authority
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import external, roles, seal
+from gateway.store import external, roles, seal_keys
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
@@ -152,7 +152,7 @@ class Founding:
         folders.write_private(private, token.private_jwk.encode(), "identity")
         folders.write_public(self.home.token_keys, token.public_set.encode())
         signer.create(self.home, self.settings.log_origin)
-        seal.make_keys(self.home)
+        seal_keys.make_keys(self.home)
         return authority
 
     def _make_database(self) -> Cluster | None:

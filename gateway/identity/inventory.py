@@ -5,7 +5,6 @@ since. When a file was made its time of change tells, where nobody wrote it down
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from gateway.config.home import Home
 from gateway.identity import keys, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
-from gateway.store import roles
+from gateway.store import roles, seal_keys
 
 # What the keys of each kind serve: `name` of their rows.
 TOKENS = "tokens"
@@ -39,7 +38,7 @@ class Difference:
 
 
 def found(home: Home) -> list[Kept]:
-    """Return every secret in the files; raises KeyFileError, OSError, ValueError.
+    """Return every secret in the files; raises KeyFileError, SealError, OSError.
 
     Their generations are all 1: the table counts them.
     """
@@ -94,16 +93,9 @@ def _token_keys(home: Home) -> Iterator[Kept]:
 
 
 def _sealing_keys(home: Home) -> Iterator[Kept]:
-    try:
-        listed = json.loads(home.seal_keys.read_bytes())["recipients"]
-        keys_of_uses = [(str(entry["use"]), str(entry["key_id"])) for entry in listed]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{home.seal_keys}: not a list of sealing recipients") from error
-    newest = dict(keys_of_uses)
-    for use, key_id in keys_of_uses:
-        one = _file("sealing-key", use, home.seal_keys, key_id)
-        followed = newest[use] != key_id
-        yield replace(one, replaced_us=one.made_us) if followed else one
+    for one in seal_keys.listed(home):
+        found = _file("sealing-key", one.use, home.seal_keys, one.key_id)
+        yield found if one.newest else replace(found, replaced_us=found.made_us)
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:

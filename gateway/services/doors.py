@@ -40,7 +40,8 @@ from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
 from gateway.store.database import Database
-from gateway.store.seal import BlindIndex, ContentKeys, SealRecipients
+from gateway.store.seal import BlindIndex, ContentKeys
+from gateway.store.seal_keys import CurrentRecipients
 from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
@@ -141,7 +142,7 @@ def _intake(parts: Parts) -> tuple[list[object], list[Chore]]:
     intake = Intake(
         parts.database,
         parts.recorder,
-        ContentKeys(SealRecipients.load(parts.home.seal_keys), parts.clock),
+        ContentKeys(CurrentRecipients(parts.home.seal_keys), parts.clock),
         BlindIndex.load(parts.home.secrets("intake")),
         Tables.load(parts.policies.folder),
         lambda: parts.current.known,
