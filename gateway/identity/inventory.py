@@ -14,13 +14,12 @@ from gateway.config.home import Home
 from gateway.identity import keys, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
-from gateway.store import roles, seal_keys
+from gateway.store import role_passwords, seal_keys
 
 # What the keys of each kind serve: `name` of their rows.
 TOKENS = "tokens"
 LOG = "log"
 BLIND_INDEX = "blind-index"
-SUPERUSER = "superuser"
 _NS_PER_US = 1_000_000_000 // US_PER_S
 
 
@@ -99,11 +98,8 @@ def _sealing_keys(home: Home) -> Iterator[Kept]:
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:
-    for role in (*roles.ROLES, SUPERUSER):
-        path = home.password_file(role)
-        # The superuser's is here where the database is ours.
-        if path.exists():
-            yield _file("database-password", role, path)
+    for role in role_passwords.changeable(home):
+        yield _file("database-password", role, home.password_file(role))
 
 
 def _file(kind: Kind, name: str, path: Path, key_id: str = "") -> Kept:

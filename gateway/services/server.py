@@ -125,8 +125,8 @@ async def _parts(
 ) -> Parts:
     """Open what the door's services share; `opened` closes it."""
     own = settings.load(home.settings)
-    conninfo = roles.conninfo(home, own, door)
-    database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
+    way = roles.WayIn(home, own, door)
+    database = await Database.open(way, application=f"gateway-{door}", size=POOL_SIZE)
     opened.push_async_callback(database.close)
     loaded = rules.load(home.policies / "passwords.toml")
     async with database.transaction() as tx:

@@ -58,8 +58,8 @@ class Journal:
         return True
 
     async def _write_all(self) -> None:
-        conninfo = roles.conninfo(self._home, self._settings, _ROLE)
-        database = await Database.open(conninfo, application="gateway-supervisor", size=2)
+        way = roles.WayIn(self._home, self._settings, _ROLE)
+        database = await Database.open(way, application="gateway-supervisor", size=2)
         signer = SignerLink(self._home.signer_socket)
         try:
             recorder = await Recorder.open(database, signer, door="supervisor", clock=SYSTEM)

@@ -17,7 +17,7 @@ from gateway.config.confinement import check_runner, harden
 from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import load_policies
 from gateway.config.settings import Settings
-from gateway.store import roles, versions
+from gateway.store import role_passwords, roles, versions
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
 from gateway.supervise.child import Child
@@ -76,6 +76,8 @@ class Supervisor:
         if not self._settings.dsn:
             cluster = Cluster(self._home)
             await self._up({"postgres": lambda: PostgresRun.start(cluster)})
+        # Before anybody comes in: a crash may have left a password half changed.
+        await asyncio.to_thread(role_passwords.settle_all, self._home, self._settings)
         await self._update_schema()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
