@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gateway.audit.words import COUNTS, DETAILS, DOTTED, SHA256, UUID, WORD
 from gateway.names import (
     ACCOUNT_NAME,
     ORGANISATION_CODE,
-    SUBJECT_NAME,
     TUNNEL_PEER,
     UNIT_CODE,
     MalformedNameError,
@@ -27,109 +27,12 @@ Decision = Literal["allow", "deny", "error"]
 # The form of the leaf itself; a reader refuses a version it does not know.
 LEAF_VERSION = 1
 
-_WORD = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
-_DOTTED = re.compile(r"(?=.{1,64}\Z)[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _ADDRESS = re.compile(r"[0-9a-f.:%\[\]]{2,50}:[0-9]{1,5}", re.ASCII)
 # An interface, a tunnel: named in the settings, or an address or network.
 _PLACE = re.compile(r"(?!.*[0-9]{9})[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
 _POLICY = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 # An identity number as an account's name would pass as one.
 _IDENTITY = re.compile(r"[0-9]{15}", re.ASCII)
-
-# What may be counted in a leaf.
-COUNTS = frozenset(
-    {
-        "accepted",
-        "accounts",
-        "bytes",
-        "calls",
-        "certificates",
-        "confirmations",
-        "divisions",
-        "duplicate",
-        "entries",
-        "flagged",
-        "invitations",
-        "items",
-        "leaves",
-        "missing",
-        "organisations",
-        "quarantined",
-        "refused",
-        "rejected",
-        "released",
-        "roles",
-        "rows",
-        "sessions",
-        "superseded",
-        "suppressed",
-        "systems",
-        "tunnels",
-        "units",
-        "unknown",
-    }
-)
-
-# What else a leaf may tell, each word with the grammar of its value; an integer where it is None.
-DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
-    {
-        "alert": _DOTTED,
-        "cause": _DOTTED,
-        "checkpoint_sha256": _SHA256,
-        "clock_from_us": None,
-        "clock_until_us": None,
-        "crl_number": None,
-        "digest": _SHA256,
-        "envelope": None,
-        "exit": None,
-        "first_us": None,
-        "generation": None,
-        "invitation": _UUID,
-        "issuer_sha256": _SHA256,
-        "last_us": None,
-        "level": _DOTTED,
-        "limit": None,
-        "method": _WORD,
-        "not_after_us": None,
-        "offered_tls": re.compile(r"(?:SSLv3|TLSv1(?:\.[0-3])?|none)", re.ASCII),
-        "officers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}(?:\.[a-z0-9-]{1,40}){2}", re.ASCII),
-        "opening": _UUID,
-        "outage_from_us": None,
-        "outage_until_us": None,
-        "page": None,
-        "parent_organisation": ORGANISATION_CODE,
-        "pid": None,
-        "policies_sha256": _SHA256,
-        "process": _WORD,
-        "purpose": _DOTTED,
-        "relation": _WORD,
-        "relative_organisation": ORGANISATION_CODE,
-        "restarts": None,
-        "revision": None,
-        "role": _WORD,
-        "roles": re.compile(r"[a-z_]{1,24}(?:\.[a-z_]{1,24}){0,7}", re.ASCII),
-        "secret": _DOTTED,
-        "signal": None,
-        "size": None,
-        "source": re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}", re.ASCII),
-        "spki_sha256": _SHA256,
-        "state": _WORD,
-        "step": _WORD,
-        "target_account": re.compile(rf"(?!.*[0-9]{{15}}){ACCOUNT_NAME.pattern}", re.ASCII),
-        "target_certificate": _SHA256,
-        "target_organisation": ORGANISATION_CODE,
-        "target_serial": re.compile(r"[0-9a-f]{1,40}", re.ASCII),
-        "target_session": re.compile(r"[0-9a-f]{32}", re.ASCII),
-        "target_subject_kind": re.compile(r"sys|officer", re.ASCII),
-        "target_subject_name": re.compile(rf"(?!.*[0-9]{{15}}){SUBJECT_NAME.pattern}", re.ASCII),
-        "target_tunnel": TUNNEL_PEER,
-        "target_unit": UNIT_CODE,
-        "ticket": re.compile(r"[A-Z]{1,10}-[0-9]{1,8}", re.ASCII),
-        "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
-    }
-)
 
 
 class EventError(ValueError):
@@ -263,17 +166,17 @@ def _detail(value: object) -> bool:
 
 _JUDGE: Mapping[str, Judge] = MappingProxyType(
     {
-        "kind": _text(_DOTTED),
+        "kind": _text(DOTTED),
         "decision": _one_of("allow", "deny", "error"),
         "reason": _text(re.compile(r"[A-Z][A-Z0-9_]{1,39}", re.ASCII)),
-        "door": _text(_WORD),
+        "door": _text(WORD),
         # Only services of this contract; a method that a stranger invented is not named.
         "rpc": _text(re.compile(r"/?(?:gateway|grpc\.health)\.v1\.[A-Za-z]{1,40}/[A-Za-z]{1,40}")),
         "organisation": _text(ORGANISATION_CODE),
         "subject": _subject,
         "account": _account,
         "session": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
-        "certificate": _text(_SHA256),
+        "certificate": _text(SHA256),
         "serial": _text(re.compile(r"[0-9a-f]{1,40}", re.ASCII)),
         "connection": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
         "peer": _text(_ADDRESS),
@@ -281,13 +184,13 @@ _JUDGE: Mapping[str, Judge] = MappingProxyType(
         "ingress": _text(_PLACE),
         "tunnel": lambda value: _text(_PLACE)(value) or _text(TUNNEL_PEER)(value),
         "strength": _one_of("weak", "proven"),
-        "request_id": _text(_UUID),
+        "request_id": _text(UUID),
         "batch_id": _natural,
         "unit": _text(UNIT_CODE),
         "sequence": _natural,
-        "commitment": _text(_SHA256),
+        "commitment": _text(SHA256),
         "policies": _policies,
-        "bundle": _text(_SHA256),
+        "bundle": _text(SHA256),
         "counts": _counts,
         "detail": _detail,
     }

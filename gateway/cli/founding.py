@@ -17,7 +17,7 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
-from gateway.identity import accounts, inventory, keys, rules, secret_rows
+from gateway.identity import accounts, inventory, keys, rule_files, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
@@ -199,7 +199,7 @@ class Founding:
         province = Organisation(
             self.province, names.get(self.province, ""), int(Kind.PROVINCE), None
         )
-        limits = rules.load(self.home.policies / "passwords.toml").active
+        limits = rule_files.load(self.home.policies / "passwords.toml").at(now_us)
         account = accounts.NewAccount(self.province, self.account, (ADMINISTRATOR,), self.account)
         event = Event(
             kind="log.start",

@@ -11,7 +11,7 @@ import typer
 from gateway.cli.output import REFUSED, CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
 from gateway.config.policies import load_policies, shipped
-from gateway.identity import rules
+from gateway.identity import rule_files
 from gateway.policy import bundle, cases, mutation
 from gateway.policy.bundle import CASES_FILE, BundleError
 from gateway.policy.engine import Engine
@@ -57,7 +57,7 @@ def check(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
     if (cedar.parent / "limits.toml").is_file():
         # Their errors are SettingsError, which the program tells.
         document["sha256"] = load_policies(cedar.parent).sha256
-        document["passwords"] = rules.load(cedar.parent / "passwords.toml").profile
+        document["passwords"] = rule_files.load(cedar.parent / "passwords.toml").profile
     output.result(document, output.text("policy.checked", **document))
 
 

@@ -23,7 +23,8 @@ from gateway.config.policies import (
     load_tunnel_rules,
 )
 from gateway.config.settings import Settings
-from gateway.identity import rules
+from gateway.identity import rule_files
+from gateway.identity.rules import Dated, Rules
 from gateway.pki.register import Bearer
 from gateway.store import roles, versions
 from gateway.store.database import Database, StoreAwayError
@@ -84,6 +85,10 @@ class Report:
             "policies_sha256": load_policies(self.home.policies).sha256,
             "offline_keys": "here" if any(self.home.offline.glob("*.key")) else "away",
             "days_left": self._days_left(),
+            "password_profile": _profile(self._passwords.ruling(self.now_us)),
+            "password_profiles_coming": [
+                _profile(one) for one in self._passwords.coming(self.now_us)
+            ],
             **self._list(),
             "database": asyncio.run(self._database()),
             "secrets_late": self._late(),
@@ -108,6 +113,10 @@ class Report:
         if isinstance(days, Mapping):
             for name, left in days.items():
                 age = "soon" if left <= SOON_DAYS else "left"
+        told += [
+            output.text("status.profile-coming", **one)
+            for one in _each(document, "password_profiles_coming")
+        ]
                 told.append(output.text(f"status.days-{age}", what=name, days=left))
         about = {"hours": document["crl_hours_left"], "age": document["crl_age_hours"]}
         told.append(output.text(f"status.crl-{document['crl_state']}", **about))
@@ -137,6 +146,10 @@ class Report:
     @property
     def _rules(self) -> CertificateRules:
         return load_certificate_rules(self.home.policies / "certificates.toml")
+    @property
+    def _passwords(self) -> Rules:
+        return rule_files.load(self.home.policies / "passwords.toml")
+
 
     @property
     def _tunnel_rules(self) -> TunnelRules:
@@ -149,7 +162,7 @@ class Report:
         except StoreAwayError:
             return {"state": "away"}
         soon = self.now_us + SOON_DAYS * DAY_US
-        limits = rules.load(self.home.policies / "passwords.toml").break_glass
+        limits = self._passwords.break_glass
         try:
             async with database.transaction() as tx:
                 log = await tx.fetch_one(_LOG) or (0, 0)
@@ -224,5 +237,9 @@ def _expiring(held: Held, now_us: int) -> dict[str, object]:
         "purpose": standing.PURPOSES[held.purpose],
         "not_after": iso(held.not_after_us),
         "days": (held.not_after_us - now_us) // DAY_US,
+def _profile(one: Dated) -> dict[str, object]:
+    return {"name": one.name, "valid_from": iso(one.valid_from_us), "sha256": one.sha256}
+
+
         "step": held.warning_days,
     }

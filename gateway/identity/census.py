@@ -14,7 +14,15 @@ from cryptography.x509 import Certificate
 from gateway.clock import from_datetime
 from gateway.config.home import Home
 from gateway.config.policies import Policies, load_policies
-from gateway.identity import inventory, listing, lives, rules, secret_rows, service_secrets
+from gateway.identity import (
+    age,
+    inventory,
+    listing,
+    lives,
+    rule_files,
+    secret_rows,
+    service_secrets,
+)
 from gateway.identity.lives import HOST, Kept, Living
 from gateway.identity.rotation import DAY_US, Judgement, Kind, Secret, judge
 from gateway.identity.rules import Rules
@@ -26,7 +34,6 @@ from gateway.store.database import Transaction
 _MISSED_US = 30 * DAY_US
 _ENCRYPTION = "encryption"
 _PAGE = 1000
-_AGE_SINCE = "SELECT since_us FROM gateway.password_age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Census:
     def of(cls, home: Home) -> "Census":
         """Read the policies; raises SettingsError."""
         loaded = load_policies(home.policies)
-        return cls(home, loaded, rules.load(home.policies / "passwords.toml"))
+        return cls(home, loaded, rule_files.load(home.policies / "passwords.toml"))
 
     async def everything(self, tx: Transaction, now_us: int) -> list[Judgement]:
         """Return every secret, judged; raises StoreError, and what `on_disk` raises."""
@@ -68,9 +75,7 @@ class Census:
         return [judge(*one, now_us) for one in [*living, *self._host_certificates()]]
 
     async def _passwords(self, tx: Transaction, now_us: int) -> list[Living]:
-        row = await tx.fetch_one(_AGE_SINCE)
-        # As the doors know it; asking them for it would make it so.
-        profile = (self.rules.tightened(row[0]) if row else self.rules).active
+        profile = (await age.as_stored(tx, self.rules, now_us)).at(now_us)
         two = await service_secrets.overlapping(tx, now_us)
         found: list[Living] = []
         after = ("", "")

@@ -20,7 +20,7 @@ from gateway.clock import Clock, iso
 from gateway.config.home import Listener
 from gateway.errors import Reason, Refusal, refuse
 from gateway.identity import breakglass, principal
-from gateway.identity.rules import Profile
+from gateway.identity.rules import Rules
 from gateway.identity.token import Claims, Verifier
 from gateway.link.connection import Connection
 from gateway.link.control import ControlClient
@@ -43,7 +43,7 @@ class Checks:
     control: ControlClient
     current: Current
     verifier: Verifier
-    profile: Profile
+    rules: Rules
     limits: Limits
     permits: Permits
     clock: Clock
@@ -175,7 +175,7 @@ class Checks:
         """
         standing = await self.current.standing(claims.session)
         now_us = self.clock.now_us()
-        found = principal.establish(claims, standing, call.link, self.profile, now_us)
+        found = principal.establish(claims, standing, call.link, self.rules.at(now_us), now_us)
         call.identify(found, claims)
 
 

@@ -12,6 +12,7 @@ from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
 from gateway.identity import keys
+from gateway.identity.age import Succession
 from gateway.identity.keyring import CurrentMinter
 from gateway.identity.login import Desk
 from gateway.identity.passwords import Passwords
@@ -178,8 +179,9 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
     unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
     report = BreakGlassReport(parts.database, parts.rules.break_glass, parts.clock)
+    succession = Succession(parts.recorder, parts.rules, parts.clock)
     services = [register, accounts, audit, invitations, certificates, tunnels, report]
-    return services, [duties.look, unused.look]
+    return services, [duties.look, unused.look, succession.look]
 
 
 def _disclosure(_parts: Parts) -> tuple[list[object], list[Chore]]:

@@ -5,8 +5,9 @@ So that nobody who is restricted can say that it came without warning, and nobod
 
 from dataclasses import replace
 
-from gateway.audit.event import DETAILS, Event
+from gateway.audit.event import Event
 from gateway.audit.recorder import Effect, Recorder
+from gateway.audit.words import DETAILS
 from gateway.clock import Clock
 from gateway.config.home import Home
 from gateway.identity import secret_rows

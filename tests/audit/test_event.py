@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from gateway.audit.event import COUNTS, DETAILS, Event, EventError
+from gateway.audit.event import Event, EventError
+from gateway.audit.words import COUNTS, DETAILS
 from gateway.errors import Reason
 from gateway.tlog import leaf
 

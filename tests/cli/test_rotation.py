@@ -13,7 +13,7 @@ from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.policies import shipped
 from gateway.demo.province import CITIES, COUNTIES, PROVINCE
-from gateway.identity import inventory, rules, secret_rows, token_rotation
+from gateway.identity import inventory, rule_files, secret_rows, token_rotation
 from gateway.identity.accounts import NewAccount, create
 from gateway.identity.rotation import DAY_US, HOUR_US, KINDS, Secret
 from gateway.messages.texts import catalogue
@@ -35,7 +35,7 @@ from tests.world import World
 NOW_US = 1_781_092_800_000_000
 FOUNDED_US = NOW_US - 92 * DAY_US
 FORGETFUL, AWAY = COUNTIES[2], COUNTIES[1]
-PROFILE = rules.load(shipped("policies") / "passwords.toml").active
+PROFILE = rule_files.load(shipped("policies") / "passwords.toml").at(NOW_US)
 ENGLISH, CHINESE = Output("en"), Output("zh")
 
 

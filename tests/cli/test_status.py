@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -53,6 +54,26 @@ def test_with_its_database_it_tells_the_log_and_the_passwords(founded: Home, cap
     assert english.splitlines()[1].startswith("!! ORIGIN IS WEAK")
     assert chinese.splitlines()[1].startswith("！！来源为弱")
     assert told["tunnels"].keys() == {"active", "overlapping", "due", "unused"}
+
+
+def test_a_profile_that_comes_is_told_before_its_day(founded: Home, capsys) -> None:
+    ruling = json.loads(status(capsys, founded, "--json"))["password_profile"]
+    folder = founded.policies / "passwords"
+    text = (folder / "mlps3-2019-12-01.toml").read_text().replace("2019-12-01T", "2099-01-01T")
+    added = folder / "mlps3-2099-01-01.toml"
+    added.write_text(text)
+    try:
+        told = json.loads(status(capsys, founded, "--json"))
+        english = status(capsys, founded, "--lang", "en")
+        chinese = status(capsys, founded, "--lang", "zh")
+    finally:
+        added.unlink()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    coming = {"name": "mlps3", "valid_from": "2098-12-31T16:00:00.000000Z", "sha256": digest}
+    assert told["password_profiles_coming"] == [coming]
+    assert told["password_profile"] == ruling
+    assert "mlps3 rules from 2098-12-31T16:00:00.000000Z on" in english
+    assert "mlps3 自 2098-12-31T16:00:00.000000Z 起生效" in chinese
 
 
 def test_who_is_late_is_told(founded: Home, capsys) -> None:

@@ -7,19 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.policies import load_policies, shipped
-from gateway.identity import lives, rules
+from gateway.identity import lives, rule_files
 from gateway.identity.accounts import Account
 from gateway.identity.lives import Kept
 from gateway.identity.principal import PasswordState, password_state
 from gateway.identity.rotation import DAY_US, HOUR_US, Secret, judge
+from gateway.identity.rules import NEVER_US
 from gateway.pki import renewal
 from gateway.registry import tunnel_keys
 from gateway.registry.tunnels import ACTIVE, LOCKED, REMOVED, Tunnel
 
 POLICIES = load_policies(shipped("policies"))
-PROFILE = rules.load(shipped("policies") / "passwords.toml").active
 ROTATION = POLICIES.rotation
 NOW = 1_790_000_000_000_000
+PROFILE = rule_files.load(shipped("policies") / "passwords.toml").at(NOW)
 SIGNS_US = round(ROTATION.token_keys.sign_days * DAY_US)
 AHEAD_US = round(ROTATION.token_keys.publish_hours * HOUR_US)
 KEEPS_US = round(ROTATION.token_keys.verify_hours * HOUR_US)
@@ -93,7 +94,7 @@ def test_a_one_time_password_only_serves_to_be_changed_and_then_to_nothing():
 
 def test_where_the_policy_sets_no_age_a_password_stays_issued():
     profile = replace(PROFILE, maximum_age_days=0, warning_days=(), tightened_us=0)
-    held = account(ends_us=rules.NEVER_US)
+    held = account(ends_us=NEVER_US)
     assert stages(lives.of_account(held, profile), [NOW + 40 * 365 * DAY_US]) == ["issued"]
 
 

@@ -1,0 +1,119 @@
+"""The words of audit leaves: what one may count, what else it may tell, each with its grammar.
+
+Append-only: a word keeps its meaning as long as there are leaves that say it.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gateway.names import (
+    ACCOUNT_NAME,
+    ORGANISATION_CODE,
+    SUBJECT_NAME,
+    TUNNEL_PEER,
+    UNIT_CODE,
+)
+
+WORD = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
+DOTTED = re.compile(r"(?=.{1,64}\Z)[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
+SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+# What may be counted in a leaf.
+COUNTS = frozenset(
+    {
+        "accepted",
+        "accounts",
+        "bytes",
+        "calls",
+        "certificates",
+        "confirmations",
+        "divisions",
+        "duplicate",
+        "entries",
+        "flagged",
+        "invitations",
+        "items",
+        "leaves",
+        "missing",
+        "organisations",
+        "packets",
+        "quarantined",
+        "refused",
+        "rejected",
+        "released",
+        "roles",
+        "rows",
+        "sessions",
+        "superseded",
+        "suppressed",
+        "systems",
+        "tunnels",
+        "units",
+        "unknown",
+    }
+)
+
+# What else a leaf may tell, each word with the grammar of its value; an integer where it is None.
+DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
+    {
+        "alert": DOTTED,
+        "cause": DOTTED,
+        "checkpoint_sha256": SHA256,
+        "clock_from_us": None,
+        "clock_until_us": None,
+        "counter": WORD,
+        "crl_number": None,
+        "digest": SHA256,
+        "envelope": None,
+        "exit": None,
+        "first_us": None,
+        "generation": None,
+        "invitation": UUID,
+        "issuer_sha256": SHA256,
+        "last_us": None,
+        "level": DOTTED,
+        "limit": None,
+        "method": WORD,
+        "not_after_us": None,
+        "offered_tls": re.compile(r"(?:SSLv3|TLSv1(?:\.[0-3])?|none)", re.ASCII),
+        "officers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}(?:\.[a-z0-9-]{1,40}){2}", re.ASCII),
+        "opening": UUID,
+        "outage_from_us": None,
+        "outage_until_us": None,
+        "page": None,
+        "parent_organisation": ORGANISATION_CODE,
+        "pid": None,
+        "policies_sha256": SHA256,
+        "process": WORD,
+        "profile": re.compile(r"mlps3|nist", re.ASCII),
+        "purpose": DOTTED,
+        "relation": WORD,
+        "relative_organisation": ORGANISATION_CODE,
+        "restarts": None,
+        "revision": None,
+        "role": WORD,
+        "roles": re.compile(r"[a-z_]{1,24}(?:\.[a-z_]{1,24}){0,7}", re.ASCII),
+        "secret": DOTTED,
+        "signal": None,
+        "size": None,
+        "source": re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}", re.ASCII),
+        "spki_sha256": SHA256,
+        "state": WORD,
+        "step": WORD,
+        "target_account": re.compile(rf"(?!.*[0-9]{{15}}){ACCOUNT_NAME.pattern}", re.ASCII),
+        "target_certificate": SHA256,
+        "target_organisation": ORGANISATION_CODE,
+        "target_serial": re.compile(r"[0-9a-f]{1,40}", re.ASCII),
+        "target_session": re.compile(r"[0-9a-f]{32}", re.ASCII),
+        "target_subject_kind": re.compile(r"sys|officer", re.ASCII),
+        "target_subject_name": re.compile(rf"(?!.*[0-9]{{15}}){SUBJECT_NAME.pattern}", re.ASCII),
+        "target_tunnel": TUNNEL_PEER,
+        "target_unit": UNIT_CODE,
+        "ticket": re.compile(r"[A-Z]{1,10}-[0-9]{1,8}", re.ASCII),
+        "total": None,
+        "valid_from_us": None,
+        "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
+    }
+)
