@@ -6,6 +6,7 @@ that cannot be read is KeyFileError, an error that leaves the caller free to ask
 tell which keys are good takes none.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.config.watched import Watched
@@ -37,11 +38,13 @@ class CurrentVerifier(Verifier):
         self._file = _KeyFile(path)
         super().__init__(self._file.read(keys.read_public), trust_domain)
 
-    def verify(self, token: str, bearer: Bearer, now_us: int) -> Claims:
+    def verify(
+        self, token: str, bearer: Bearer, now_us: int, seen: Callable[[Claims], None] | None = None
+    ) -> Claims:
         """Return what the token says; raises as `Verifier` does, and KeyFileError."""
         if self._file.changed():
             self.trust(self._file.read(keys.read_public))
-        return super().verify(token, bearer, now_us)
+        return super().verify(token, bearer, now_us, seen)
 
 
 class CurrentMinter(Minter):
