@@ -82,13 +82,15 @@ class Report:
             "separation": "strong" if users_separate(self.home) else "weak",
             # The front starts with less than a proven interface only where weak is allowed.
             "origin": "weak" if self.settings.origin.may_be_weak else "proven",
+            # As the supervisor saw it last; null where none is watched.
+            "wall": known.get("wall"),
             "policies_sha256": load_policies(self.home.policies).sha256,
-            "offline_keys": "here" if any(self.home.offline.glob("*.key")) else "away",
-            "days_left": self._days_left(),
             "password_profile": _profile(self._passwords.ruling(self.now_us)),
             "password_profiles_coming": [
                 _profile(one) for one in self._passwords.coming(self.now_us)
             ],
+            "offline_keys": "here" if any(self.home.offline.glob("*.key")) else "away",
+            "days_left": self._days_left(),
             **self._list(),
             "database": asyncio.run(self._database()),
             "secrets_late": self._late(),
@@ -103,6 +105,7 @@ class Report:
             # Before all else: nobody is to overlook that it is weak.
             output.text(f"status.origin-{document['origin']}"),
         ]
+        told += _wall(output, document["wall"])
         if isinstance(processes, Mapping):
             told += [
                 output.text("status.process", process=name, **about)
@@ -110,13 +113,13 @@ class Report:
             ]
         for key in ("separation", "offline_keys"):
             told.append(output.text(f"status.{key}-{document[key]}"))
-        if isinstance(days, Mapping):
-            for name, left in days.items():
-                age = "soon" if left <= SOON_DAYS else "left"
         told += [
             output.text("status.profile-coming", **one)
             for one in _each(document, "password_profiles_coming")
         ]
+        if isinstance(days, Mapping):
+            for name, left in days.items():
+                age = "soon" if left <= SOON_DAYS else "left"
                 told.append(output.text(f"status.days-{age}", what=name, days=left))
         about = {"hours": document["crl_hours_left"], "age": document["crl_age_hours"]}
         told.append(output.text(f"status.crl-{document['crl_state']}", **about))
@@ -144,12 +147,12 @@ class Report:
         }
 
     @property
-    def _rules(self) -> CertificateRules:
-        return load_certificate_rules(self.home.policies / "certificates.toml")
-    @property
     def _passwords(self) -> Rules:
         return rule_files.load(self.home.policies / "passwords.toml")
 
+    @property
+    def _rules(self) -> CertificateRules:
+        return load_certificate_rules(self.home.policies / "certificates.toml")
 
     @property
     def _tunnel_rules(self) -> TunnelRules:
@@ -196,6 +199,13 @@ class Report:
         }
 
 
+def _wall(output: Output, wall: object) -> list[str]:
+    """Return how the packet filter stands, and what it refused since it was loaded."""
+    if not isinstance(wall, Mapping):
+        return []
+    return [output.text(f"status.wall-{wall['state']}", **{**wall, **wall["packets"]})]
+
+
 def _attention(output: Output, database: Mapping[str, object]) -> list[str]:
     """Return what somebody must see to: certificates, locked identities, invitations, tunnels."""
     waiting = database.get("invitations_open")
@@ -227,6 +237,10 @@ def _late(output: Output, one: Mapping[str, object]) -> str:
     return output.text("status.secret-late", owner=one["owner"], name=one["name"], **about)
 
 
+def _profile(one: Dated) -> dict[str, object]:
+    return {"name": one.name, "valid_from": iso(one.valid_from_us), "sha256": one.sha256}
+
+
 def _who(bearer: Bearer) -> str:
     return f"{bearer.organisation} {bearer.kind}/{bearer.name}"
 
@@ -237,9 +251,5 @@ def _expiring(held: Held, now_us: int) -> dict[str, object]:
         "purpose": standing.PURPOSES[held.purpose],
         "not_after": iso(held.not_after_us),
         "days": (held.not_after_us - now_us) // DAY_US,
-def _profile(one: Dated) -> dict[str, object]:
-    return {"name": one.name, "valid_from": iso(one.valid_from_us), "sha256": one.sha256}
-
-
         "step": held.warning_days,
     }

@@ -117,9 +117,11 @@ class Front:
     async def open(self) -> None:
         """Listen at every address and port; raises OSError, SettingsError."""
         await self._control.start(self._home.control_socket)
+        connections, origins = self.connections, self.connections.origins
         self._watches = [
-            asyncio.create_task(self.connections.watch()),
-            asyncio.create_task(self.connections.watch_tunnels()),
+            asyncio.create_task(connections.watch()),
+            asyncio.create_task(connections.watch_tunnels(origins.by_vpn)),
+            asyncio.create_task(connections.watch_tunnels(origins.by_register)),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._tell_late()),
             asyncio.create_task(ingress.stays(self._way)),

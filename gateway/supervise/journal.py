@@ -36,8 +36,12 @@ class Journal:
         self._empty.set()
 
     def note(self, kind: str, detail: Mapping[str, str | int]) -> None:
+        """Put a leaf of ours in line, of this kind and detail."""
+        self.put(Event(kind=kind, detail=detail))
+
+    def put(self, event: Event) -> None:
         """Put a leaf in line; it never fails and never waits."""
-        self._waiting.append(Event(kind=kind, door="supervisor", detail=detail))
+        self._waiting.append(event.with_(door="supervisor"))
         self._empty.clear()
         self._more.set()
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from gateway.config.home import Home
 from gateway.config.users import separate
 from gateway.store import versions
 from gateway.store.embedded import Cluster
+from gateway.supervise import state
 
 
 def status(capsys, home: Home, *words: str) -> str:
@@ -74,6 +76,25 @@ def test_a_profile_that_comes_is_told_before_its_day(founded: Home, capsys) -> N
     assert told["password_profile"] == ruling
     assert "mlps3 rules from 2098-12-31T16:00:00.000000Z on" in english
     assert "mlps3 自 2098-12-31T16:00:00.000000Z 起生效" in chinese
+
+
+def test_the_packet_filter_is_told_as_the_supervisor_saw_it(
+    founded: Home, capsys, monkeypatch
+) -> None:
+    assert json.loads(status(capsys, founded, "--json"))["wall"] is None
+    packets = {"bypass": 4, "outside": 5, "spoofed": 6}
+    wall = {"table": "inet gateway_wall", "state": "standing", "cause": "", "packets": packets}
+    monkeypatch.setattr(state, "is_served", lambda _: True)
+    monkeypatch.setattr(state, "read", lambda _: {"children": {}, "wall": wall})
+    assert json.loads(status(capsys, founded, "--json"))["wall"] == wall
+    told = status(capsys, founded, "--lang", "en")
+    assert "packet filter inet gateway_wall: stands" in told
+    assert re.findall(r"\b[456]\b(?= packets| to the| with)", told) == ["4", "5", "6"]
+    wall |= {"state": "down", "cause": "gone", "packets": {}}
+    assert "!! PACKET FILTER inet gateway_wall DOES NOT STAND (gone)" in status(
+        capsys, founded, "--lang", "en"
+    )
+    assert "！！报文过滤 inet gateway_wall 失效（gone）" in status(capsys, founded, "--lang", "zh")
 
 
 def test_who_is_late_is_told(founded: Home, capsys) -> None:
