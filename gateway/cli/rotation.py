@@ -1,4 +1,4 @@
-"""`gateway rotation status HOME` and `rotation run HOME`: every secret's age, and what is due now.
+"""`gateway rotation status|run|change HOME`: every secret's age, what is due now, another now.
 
 Exit status of `status`: 0, or 1 when somebody is late. On the gateway's own host, without a leaf:
 nothing individual is shown.
@@ -13,7 +13,15 @@ from typing import Annotated
 import typer
 
 from gateway.cli import host
-from gateway.cli.output import REFUSED, JsonOption, LangOption, Output
+from gateway.cli.output import (
+    REFUSED,
+    UNAVAILABLE,
+    USAGE,
+    CommandError,
+    JsonOption,
+    LangOption,
+    Output,
+)
 from gateway.cli.tables import table
 from gateway.clock import SYSTEM, US_PER_S, iso
 from gateway.config import settings
@@ -21,10 +29,12 @@ from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.identity import secret_rows
 from gateway.identity.census import Census
+from gateway.identity.lives import BY_ITSELF
 from gateway.identity.rotation import (
     DAY_US,
     HOUR_US,
     Judgement,
+    Kind,
     needs_somebody,
     sorted_by_urgency,
 )
@@ -34,6 +44,8 @@ from gateway.store.database import Database, StoreAwayError
 from gateway.supervise import rotation
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
+KindArgument = Annotated[str, typer.Argument(help="rotation.kind", metavar="|".join(BY_ITSELF))]
+NameArgument = Annotated[str, typer.Argument(help="rotation.name", metavar="[NAME]")]
 _COLUMNS = ("late", "kind", "owner", "name", "stage", "age", "step", "due")
 # Hours are told of what is younger than this.
 _IN_HOURS_US = 2 * DAY_US
@@ -45,6 +57,7 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(name="rotation", help="rotation.help", no_args_is_help=True)
     noun.command("status", help="rotation.status.help")(status)
     noun.command("run", help="rotation.run.help")(run)
+    noun.command("change", help="rotation.change.help")(change)
     app.add_typer(noun)
 
 
@@ -83,6 +96,31 @@ def run(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> 
     output.result(document, "\n".join(lines or [output.text("rotation.nothing")]))
 
 
+def change(
+    home: HomeArgument,
+    kind: KindArgument,
+    name: NameArgument = "",
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Let other secrets of a kind follow now, whatever their age: one may have leaked."""
+    output, place = Output.of(json, lang), host.place(home)
+    wanted = next((one for one in BY_ITSELF if one == kind), None)
+    if wanted is None:
+        raise CommandError("KIND_UNKNOWN", " | ".join(BY_ITSELF), status=USAGE)
+    done, failing = asyncio.run(_change(place, wanted, name))
+    if not (done or failing):
+        raise CommandError("NAME_UNKNOWN", name, status=USAGE)
+    changed = [{"name": one.secret.name, "generation": one.secret.generation} for one in done]
+    about = output.text(f"rotation.kind.{kind}")
+    lines = [output.text("rotation.changed", kind=about, **one) for one in changed]
+    lines += [_tried(output, one) for one in failing]
+    document: dict[str, object] = {"kind": kind, "done": changed}
+    output.result({**document, "failing": list(map(_failing, failing))}, "\n".join(lines))
+    if failing:
+        raise typer.Exit(UNAVAILABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Every secret, judged at one time; `complete` unless the database was away.
@@ -100,6 +138,11 @@ class Report:
         """Those that missed their time."""
         return [one for one in self.judged if one.late]
 
+    @property
+    def recipients(self) -> int:
+        """How many there are to whom backups are encrypted."""
+        return sum(one.secret.kind == "backup-recipient" for one in self.judged)
+
     def document(self) -> dict[str, object]:
         """Return all of it, as --json prints it."""
         return {
@@ -108,6 +151,7 @@ class Report:
             "late": len(self.late),
             "attention": sum(map(needs_somebody, self.judged)),
             "failing": [_failing(one) for one in self.failing],
+            "backup_recipients": self.recipients,
             "secrets": [document_of(one) for one in self.judged],
         }
 
@@ -121,12 +165,11 @@ class Report:
         }
         lines = [output.text("rotation.summary", time=_minute(self.now_us), **counts)]
         lines += [] if self.complete else [output.text("rotation.away")]
-        for one in self.failing:
-            kind = output.text(f"rotation.kind.{one.secret.kind}")
-            step = output.text(f"rotation.step.{one.step}")
-            about = {"generation": one.secret.generation, "failures": one.failures}
-            lines.append(output.text("rotation.failing", kind=kind, step=step, **about))
-        return "\n".join([*lines, "", table(headers, [_row(output, one) for one in self.judged])])
+        lines += [_tried(output, one) for one in self.failing]
+        lines += ["", table(headers, [_row(output, one) for one in self.judged])]
+        if self.complete and not self.recipients:
+            lines += ["", output.text("rotation.no-recipient")]
+        return "\n".join(lines)
 
 
 async def read(place: Home, now_us: int) -> Report:
@@ -154,6 +197,15 @@ async def _run(place: Home) -> tuple[list[rotation.Done], int]:
         return await engine.look(), await engine.tell()
 
 
+async def _change(place: Home, kind: Kind, name: str) -> tuple[list[rotation.Done], list[OpenStep]]:
+    own = settings.load(place.settings)
+    async with rotation.engine(place, own, "host") as engine:
+        done = await engine.change(kind, name)
+    report = await read(place, SYSTEM.now_us())
+    failing = [one for one in report.failing if one.secret.kind == kind]
+    return [one for one in done if one.secret.kind == kind], failing
+
+
 def document_of(judgement: Judgement) -> dict[str, object]:
     """Return a secret as --json shows it: never its value, of a key its public name."""
     secret = judgement.secret
@@ -178,6 +230,13 @@ def _failing(step: OpenStep) -> dict[str, object]:
         "step": step.step,
         "failures": step.failures,
     }
+
+
+def _tried(output: Output, step: OpenStep) -> str:
+    kind = output.text(f"rotation.kind.{step.secret.kind}")
+    about = {"generation": step.secret.generation, "failures": step.failures}
+    step_name = output.text(f"rotation.step.{step.step}")
+    return output.text("rotation.failing", kind=kind, step=step_name, **about)
 
 
 def _row(output: Output, judgement: Judgement) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate
 
 from gateway.clock import from_datetime
+from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.policies import Policies, load_policies
 from gateway.identity import (
@@ -23,6 +24,7 @@ from gateway.identity import (
     secret_rows,
     service_secrets,
 )
+from gateway.identity.breakglass_rows import glasses
 from gateway.identity.lives import HOST, Kept, Living
 from gateway.identity.rotation import DAY_US, Judgement, Kind, Secret, judge
 from gateway.identity.rules import Rules
@@ -43,12 +45,15 @@ class Census:
     home: Home
     policies: Policies
     rules: Rules
+    # Whether another keeps the database.
+    external: bool
 
     @classmethod
     def of(cls, home: Home) -> "Census":
-        """Read the policies; raises SettingsError."""
+        """Read policies and settings; raises SettingsError."""
         loaded = load_policies(home.policies)
-        return cls(home, loaded, rule_files.load(home.policies / "passwords.toml"))
+        known = rule_files.load(home.policies / "passwords.toml")
+        return cls(home, loaded, known, external=bool(settings.load(home.settings).dsn))
 
     async def everything(self, tx: Transaction, now_us: int) -> list[Judgement]:
         """Return every secret, judged; raises StoreError, and what `on_disk` raises."""
@@ -57,6 +62,7 @@ class Census:
             *await self._passwords(tx, now_us),
             *await self._certificates(tx, now_us),
             *await self._tunnels(tx, now_us),
+            *(lives.of_break_glass(one, self.policies.rotation) for one in await glasses(tx)),
         ]
         judged = [judge(*one, now_us) for one in living]
         return judged + self.on_disk(kept or self.lying(), now_us)
@@ -70,8 +76,8 @@ class Census:
 
         Raises SettingsError, MalformedError or OSError for a file that cannot be read.
         """
-        rotation = self.policies.rotation
-        living = [lives.of_kept(one, _others(one, kept), rotation) for one in kept]
+        rotation, away = self.policies.rotation, self.external
+        living = [lives.of_kept(one, _others(one, kept), rotation, external=away) for one in kept]
         return [judge(*one, now_us) for one in [*living, *self._host_certificates()]]
 
     async def _passwords(self, tx: Transaction, now_us: int) -> list[Living]:

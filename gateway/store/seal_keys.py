@@ -158,6 +158,18 @@ def publish(home: Home, use: Use, key_id: str) -> None:
         _publish(home, [*entries, pair.entry(use)])
 
 
+def follow(home: Home, use: Use, key_id: str) -> str:
+    """Let another key follow this one, once; return the newest key's name.
+
+    Raises SealError, OSError.
+    """
+    [newest] = [one.key_id for one in listed(home) if one.use == use and one.newest]
+    if newest == key_id:
+        newest = prepare(home, use)
+        publish(home, use, newest)
+    return newest
+
+
 @dataclass(frozen=True, slots=True)
 class _Pair:
     """The two halves of a private key: a lattice's and a curve's."""

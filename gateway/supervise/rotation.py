@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import re
-from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -20,6 +18,7 @@ from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
+from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.settings import Settings
@@ -31,7 +30,10 @@ from gateway.identity.rotation import Kind, Secret, Step, judge
 from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreError, Transaction
-from gateway.supervise.taker import StepError, Taken, Taker
+from gateway.store.seal_keys import SealError
+from gateway.supervise.database_taker import DatabaseTaker
+from gateway.supervise.sealing_taker import SealingTaker
+from gateway.supervise.taker import StepError, Taken, Taker, detail
 from gateway.supervise.telling import Teller
 from gateway.supervise.token_taker import TokenTaker
 
@@ -43,10 +45,10 @@ POLL_S = 60.0
 TELL_S = 3600.0
 _RETRY_S = 5.0
 # A database or signer that is away, a file or policy that is not as it must be: all may pass.
-_PASSING = (StoreError, UnavailableError, SettingsError, KeyFileError, OSError, ValueError)
-# How a SHA-256 is written in a key id: in hexadecimal, or as a JWK thumbprint (RFC 7638).
-_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_PASSING = (
+    *(StoreError, UnavailableError, SettingsError, KeyFileError, SealError),
+    *(OSError, ValueError),
+)
 _LOG = log.get("rotation")
 
 
@@ -58,11 +60,11 @@ class Done:
     step: str
 
 
-async def keep_rotating(home: Home, settings: Settings, clock: Clock = SYSTEM) -> None:
+async def keep_rotating(home: Home, own: Settings, clock: Clock = SYSTEM) -> None:
     """Look every minute, for ever; cancel it to end it. What fails is logged and tried again."""
     while True:
         try:
-            async with engine(home, settings, "supervisor", clock) as looking:
+            async with engine(home, own, "supervisor", clock) as looking:
                 while True:
                     await looking.look()
                     await looking.tell()
@@ -74,11 +76,11 @@ async def keep_rotating(home: Home, settings: Settings, clock: Clock = SYSTEM) -
 
 @contextlib.asynccontextmanager
 async def engine(
-    home: Home, settings: Settings, door: str, clock: Clock = SYSTEM
+    home: Home, own: Settings, door: str, clock: Clock = SYSTEM
 ) -> AsyncIterator["Engine"]:
     """Give the engine of a HOME whose database and signer answer; raises StoreError."""
-    conninfo = roles.conninfo(home, settings, _ROLE)
-    database = await Database.open(conninfo, application="gateway-rotation", size=2)
+    way = roles.WayIn(home, own, _ROLE)
+    database = await Database.open(way, application="gateway-rotation", size=2)
     signer = SignerLink(home.signer_socket)
     try:
         recorder = await Recorder.open(database, signer, door=door, clock=clock)
@@ -102,6 +104,7 @@ class Engine:
         self._clock = clock
         self._rules: RotationRules = load_rotation_rules(home.policies / "rotation.toml")
         self._takers: Mapping[Kind, Taker] = {one.kind: one for one in _takers(home)}
+        self._external = bool(settings.load(home.settings).dsn)
         self._teller = Teller(home, database, recorder, clock)
         self._told_s = float("-inf")
 
@@ -111,16 +114,44 @@ class Engine:
         Returns the steps that were taken. Raises StoreError, UnavailableError; KeyFileError,
         OSError or ValueError for a file that cannot be read.
         """
+        async with self._settled() as taken:
+            due = await self._due()
+            if due is not None:
+                await self._begin(*due)
+                taken.extend(await self._finish_open())
+        return taken
+
+    async def change(self, kind: Kind, name: str = "") -> list[Done]:
+        """Let others follow the secrets of a kind (or the one of a name) now, whatever their age.
+
+        Returns the steps that were taken: what broke off before and is taken now counts. Raises as
+        `look` does.
+        """
+        async with self._settled() as taken:
+            done = {one.secret.name for one in taken if one.secret.kind == kind}
+            async with self._database.transaction() as tx:
+                begun = [
+                    (one, await secret_rows.next_generation(tx, kind, one.secret.name))
+                    for one in await secret_rows.in_force(tx)
+                    if one.secret.kind == kind and one.replaced_us is None
+                ]
+            for one, following in begun:
+                step = lives.BY_ITSELF[kind]
+                secret = self._takers[kind].begins(one, step, following)
+                if secret and one.secret.name not in done and name in ("", one.secret.name):
+                    await self._begin(secret, step)
+                    taken.extend(await self._finish_open())
+        return taken
+
+    @contextlib.asynccontextmanager
+    async def _settled(self) -> AsyncIterator[list[Done]]:
+        """Be the only engine for a while; give what broke off and was finished at its beginning."""
         with contextlib.ExitStack() as held:
             # Another look in this very loop must be able to come to its end meanwhile.
             await asyncio.to_thread(held.enter_context, _alone(self._home))
             taken = await self._finish_open()
             await self._agree()
-            due = await self._due()
-            if due is not None:
-                await self._begin(*due)
-                taken += await self._finish_open()
-        return taken
+            yield taken
 
     async def tell(self) -> int:
         """Tell, at most once an hour, of whose secret nears its end; return of how many.
@@ -135,20 +166,24 @@ class Engine:
         return told
 
     async def _due(self) -> tuple[Secret, Step] | None:
-        """Return the next step that is due, and of which secret; None while one is still open."""
+        """Return the next step that is due, and of which secret.
+
+        None of a kind that still has one open: what fails there holds up no other.
+        """
         now_us = self._clock.now_us()
         async with self._database.transaction() as tx:
-            if await secret_rows.open_steps(tx):
-                return None
+            held_up = {one.secret.kind for one in await secret_rows.open_steps(tx)}
+            free = self._takers.keys() - held_up
             every = await secret_rows.in_force(tx)
-            for one in (kept for kept in every if kept.secret.kind in self._takers):
+            for one in (kept for kept in every if kept.secret.kind in free):
                 kind, name = one.secret.kind, one.secret.name
                 others = [
                     other
                     for other in every
                     if other is not one and (other.secret.kind, other.secret.name) == (kind, name)
                 ]
-                found = judge(*lives.of_kept(one, others, self._rules), now_us)
+                living = lives.of_kept(one, others, self._rules, external=self._external)
+                found = judge(*living, now_us)
                 if found.due_us is None or now_us < found.due_us:
                     continue
                 following = await secret_rows.next_generation(tx, kind, name)
@@ -159,7 +194,7 @@ class Engine:
 
     async def _begin(self, secret: Secret, step: Step) -> None:
         """Open a step in the journal, together with its leaf."""
-        event = self._event("secret.rotate", detail=_detail(secret, step))
+        event = self._event("secret.rotate", detail=detail(secret, step))
 
         async def effect(tx: Transaction) -> Event:
             await secret_rows.begin(tx, secret, step, self._clock.now_us())
@@ -208,8 +243,8 @@ class Engine:
         async with self._database.transaction() as tx:
             failures = await secret_rows.failed(tx, open_step)
         if failures == self._rules.engine.alarm_failures:
-            detail = {**_detail(open_step.secret, open_step.step), "alert": "rotation-failed"}
-            alarm = self._event("secret.failed", detail=detail)
+            about = {**detail(open_step.secret, open_step.step), "alert": "rotation-failed"}
+            alarm = self._event("secret.failed", detail=about)
             await self._recorder.append(alarm.with_(decision="error"))
 
     async def _agree(self) -> None:
@@ -244,26 +279,7 @@ class Engine:
 
 def _takers(home: Home) -> list[Taker]:
     """Return who takes the steps of which kind: all that the gateway changes by itself."""
-    return [TokenTaker(home)]
-
-
-def _detail(secret: Secret, step: str) -> dict[str, str | int]:
-    """Return what a leaf tells of a step: of the key only its public name, as hex."""
-    detail: dict[str, str | int] = {
-        "secret": secret.kind,
-        "step": step,
-        "generation": secret.generation,
-    }
-    if digest := _digest(secret.key_id):
-        detail["digest"] = digest
-    return detail
-
-
-def _digest(key_id: str) -> str:
-    """Return a key's public name as the log has it, SHA-256 in hex; "" of a key with another."""
-    if _HEX.fullmatch(key_id):
-        return key_id
-    return urlsafe_b64decode(key_id + "=").hex() if _THUMBPRINT.fullmatch(key_id) else ""
+    return [TokenTaker(home), SealingTaker(home), DatabaseTaker(home)]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -22,7 +23,7 @@ from gateway.pki import ceremony, crl, issue, register
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import roles
+from gateway.store import roles, seal_keys
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from tests.cli.small_admin import cli
@@ -124,8 +125,14 @@ def test_every_secret_stands_in_it_and_who_is_late_comes_first(demo: Home) -> No
     told = document["secrets"]
     assert isinstance(told, list)
     kinds = [one["kind"] for one in told]
-    # There are no tunnels and no backups in the demo.
-    assert set(kinds) == {*KINDS} - {"tunnel-key", "backup-recipient"}
+    # There are no tunnels and no backups in the demo, and nobody sealed break-glass.
+    assert set(kinds) == {*KINDS} - {"tunnel-key", "backup-recipient", "break-glass"}
+    assert document["backup_recipients"] == 0
+    assert (
+        report(demo)
+        .text(ENGLISH)
+        .endswith("\nno backup recipient yet: backups are encrypted to nobody")
+    )
     assert (document["late"], told[0]["owner"], told[0]["stage"]) == (1, FORGETFUL, "restricted")
     assert (told[1]["kind"], told[1]["owner"], told[1]["stage"]) == (
         "client-certificate",
@@ -242,6 +249,61 @@ def test_run_does_what_is_due_and_says_so(cluster: Cluster, capsys, monkeypatch)
                 *(DAY_US, DAY_US),
             )
             assert "切换" in await in_thread(world.home, "--lang", "zh")
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+def test_change_lets_another_follow_now_and_says_which(
+    cluster: Cluster, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(host.state, "is_served", lambda _home: True)
+
+    async def asked(home: Home, status: int, *words: str) -> str:
+        def command() -> None:
+            assert cli("rotation", "change", str(home.root), *words) == status
+
+        await asyncio.to_thread(command)
+        return capsys.readouterr().out
+
+    async def work(ground) -> None:
+        async with World.open(ground, ("identity",)) as world:
+            place = world.home
+            before = [one.key_id for one in seal_keys.listed(place)]
+            told = json.loads(await asked(place, 0, "sealing-key", "--json"))
+            made = [{"name": name, "generation": 2} for name in ("body", "restricted")]
+            assert told == {"kind": "sealing-key", "done": made, "failing": []}
+            newest = [one.key_id for one in seal_keys.listed(place) if one.newest]
+            assert len(newest) == 2
+            assert not set(newest) & set(before)
+            told = await asked(place, 0, "sealing-key", "body", "--lang", "en")
+            assert told.strip() == "sealing key body: generation 3 is in use"
+            leaves = [leaf for leaf in world.leaves() if leaf["kind"] == "secret.rotate"]
+            assert [leaf["door"] for leaf in leaves] == ["host"] * 3
+            assert "KIND_UNKNOWN" in await asked(place, 2, "index-key", "--json")
+            assert "NAME_UNKNOWN" in await asked(place, 2, "sealing-key", "nobody", "--json")
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+def test_a_change_that_the_server_refuses_says_so(cluster: Cluster, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(host.state, "is_served", lambda _home: True)
+
+    def refused(*_: object) -> None:
+        raise psycopg.errors.InsufficientPrivilege
+
+    async def work(ground) -> None:
+        async with World.open(ground, ("identity",)) as world:
+            known = world.home.password_file("intake").read_text()
+            words = ("rotation", "change", str(world.home.root), "database-password", "intake")
+            monkeypatch.setattr(roles, "set_password", refused)
+            assert await asyncio.to_thread(cli, *words, "--json") == 3
+            told = json.loads(capsys.readouterr().out)
+            assert told["done"] == []
+            [failing] = told["failing"]
+            assert (failing["kind"], failing["failures"]) == ("database-password", 1)
+            assert world.home.password_file("intake").read_text() == known
 
     with fresh_ground(cluster) as ground:
         asyncio.run(work(ground))

@@ -29,6 +29,12 @@ def test_the_shipped_rules_load_and_stand_among_the_policies(path) -> None:
         ("verify_hours = 1.0", "verify_hours = 0.9", "token_keys.verify_hours: an hour"),
         ("verify_hours = 1.0", "verify_hours = 24.0", "token_keys.verify_hours: an hour"),
         ("sealing_key_days = 365.0", "sealing_key_days = -1", "ages.sealing_key_days: not"),
+        (
+            "sealing_key_days = 365.0",
+            "sealing_key_days = 0.9",
+            "ages.sealing_key_days: 0, or a day",
+        ),
+        ("database_password_days = 365.0", "database_password_days = 0.1", "0, or a day or more"),
         ("index_key_days = 0.0", "", "ages.index_key_days: missing"),
         ("[30, 14, 7, 1]", "[]", "engine.warning_days: days above 0"),
         ("[30, 14, 7, 1]", "[30, 0]", "engine.warning_days: days above 0"),
