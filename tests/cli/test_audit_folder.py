@@ -118,8 +118,7 @@ def home(
 
 
 def sign(home: Home, entries: list[bytes]) -> None:
-    key = note.parse_skey((home.secrets("signer") / signer.KEY_FILE).read_text())
-    memory = signer.Memory.load(home.secrets("signer"), key)
+    memory = signer.Memory.load(home)
     hashes = [leaf_hash(each) for each in entries]
     claim = signer.Claim(0, len(entries), root_of(hashes), b"".join(hashes))
     assert memory.answer([claim]) == [{"checkpoint": memory.checkpoint}]
