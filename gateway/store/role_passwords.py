@@ -11,6 +11,8 @@ What broke off between is found out by trying (`settle`). Sessions that stand ar
 pools read the file anew (`database.Way`).
 """
 
+from pathlib import Path
+
 import psycopg
 from psycopg.conninfo import make_conninfo
 
@@ -38,10 +40,10 @@ def change(home: Home, settings: Settings, role: str) -> None:
         return
     waiting = roles.next_file(home, role)
     if not waiting.exists():
-        replace_private(waiting, roles.new_password().encode("ascii"), roles.ROLES.get(role))
+        _write(waiting, role, roles.new_password())
     try:
         with _connect(home, settings, role, _read(home, role)) as connection:
-            roles.set_password(connection, role, waiting.read_text(encoding="ascii"))
+            roles.set_password(connection, role, _waiting(home, role))
     except psycopg.OperationalError:
         raise StoreAwayError(f"the server went away while {role} changed its password") from None
     except psycopg.Error as error:
@@ -62,8 +64,11 @@ def settle(home: Home, settings: Settings, role: str) -> bool:
     waiting = roles.next_file(home, role)
     if not waiting.exists():
         return False
-    if _opens(home, settings, role, waiting.read_text(encoding="ascii")):
-        waiting.replace(home.password_file(role))
+    password = _waiting(home, role)
+    if _opens(home, settings, role, password):
+        # Not renamed: what an operator put there would stay his, and its process could not read it.
+        _write(home.password_file(role), role, password)
+        waiting.unlink()
         return True
     if not _opens(home, settings, role, _read(home, role)):
         raise StoreAwayError(f"neither password of {role} opens")
@@ -82,6 +87,14 @@ def changeable(home: Home) -> list[str]:
 
 def _read(home: Home, role: str) -> str:
     return home.password_file(role).read_text(encoding="ascii")
+
+
+def _waiting(home: Home, role: str) -> str:
+    return roles.next_file(home, role).read_text(encoding="ascii").strip()
+
+
+def _write(path: Path, role: str, password: str) -> None:
+    replace_private(path, password.encode("ascii"), roles.ROLES.get(role))
 
 
 def _opens(home: Home, settings: Settings, role: str, password: str) -> bool:

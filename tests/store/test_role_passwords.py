@@ -143,7 +143,7 @@ def test_who_connects_between_server_and_file_waits_for_the_file(
 
 
 def crash_after(patched: pytest.MonkeyPatch, effects: int) -> None:
-    """Let so many of the three effects of a change happen, then crash in place of the next."""
+    """Let so many of the four effects of a change happen, then crash in place of the next."""
     left = [effects]
 
     def count() -> None:
@@ -151,7 +151,7 @@ def crash_after(patched: pytest.MonkeyPatch, effects: int) -> None:
             raise CrashError
         left[0] -= 1
 
-    write, tell, put = folders.replace_private, roles.set_password, Path.replace
+    write, tell, unlink = folders.replace_private, roles.set_password, Path.unlink
 
     def counted_write(*arguments):
         count()
@@ -161,17 +161,17 @@ def crash_after(patched: pytest.MonkeyPatch, effects: int) -> None:
         count()
         tell(*arguments)
 
-    def counted_put(path, target):
+    def counted_unlink(path, **named):
         if path.name.endswith(".next"):
             count()
-        return put(path, target)
+        unlink(path, **named)
 
     patched.setattr(role_passwords, "replace_private", counted_write)
     patched.setattr(roles, "set_password", counted_tell)
-    patched.setattr(Path, "replace", counted_put)
+    patched.setattr(Path, "unlink", counted_unlink)
 
 
-@pytest.mark.parametrize("after", range(3))
+@pytest.mark.parametrize("after", range(4))
 @pytest.mark.parametrize("role", ["owner", "intake", SUPERUSER])
 def test_a_crash_anywhere_leaves_a_way_in_and_is_finished(
     place: Place, monkeypatch: pytest.MonkeyPatch, role: str, after: int
@@ -182,7 +182,7 @@ def test_a_crash_anywhere_leaves_a_way_in_and_is_finished(
         with pytest.raises(CrashError):
             place.change(role)
     # As at the next start: whichever the server knows opens.
-    assert role_passwords.settle_all(place.home, place.settings) == ([role] if after == 2 else [])
+    assert role_passwords.settle_all(place.home, place.settings) == ([role] if after >= 2 else [])
     assert place.opens(place.read(role), role)
     assert (place.read(role) == old) == (after < 2)
     waits = roles.next_file(place.home, role)
@@ -213,13 +213,17 @@ def test_where_the_server_refuses_all_stays_as_it_was(
 
 def test_a_password_that_somebody_else_set_is_taken_where_it_was_put(place: Place) -> None:
     """The administrator of a server that refuses sets one; the operator puts it beside the other."""
-    folders.replace_private(roles.next_file(place.home, "intake"), b"of-the-dba", "intake")
+    roles.next_file(place.home, "intake").write_text("of-the-dba\n")
     assert not place.settle()
     with psycopg.connect(place.superuser) as connection:
         roles.set_password(connection, "intake", "of-the-dba")
     place.change()
     assert place.read() == "of-the-dba"
     assert place.opens("of-the-dba")
+    path = place.home.password_file("intake")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    if users.separate():
+        assert path.stat().st_uid == users.user_of("intake").uid
 
 
 def test_where_neither_opens_nothing_is_decided(place: Place) -> None:
