@@ -244,6 +244,7 @@ def test_a_server_that_asks_for_no_password_proves_none(
     monkeypatch.setattr(role_passwords, "_connect", lambda *_: contextlib.nullcontext(trusting))
     with pytest.raises(RolePasswordError, match="without a password"):
         place.settle()
+    assert role_passwords.settle_all(place.home, place.settings) == []
 
 
 def test_no_password_is_in_what_is_said(

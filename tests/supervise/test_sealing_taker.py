@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gateway.config import folders
 from gateway.config.home import Home
 from gateway.identity import secret_rows
 from gateway.identity.lives import HOST, Kept
@@ -241,6 +242,26 @@ def test_while_the_list_cannot_be_read_nothing_is_sealed_and_the_next_upload_is(
         [reply] = await world.upload(world.county, token, batch)
         assert UploadBatchesResponse.FromString(reply).receipt.items
         assert await engine.look() == []
+
+    in_a_world(cluster, work)
+
+
+def test_a_list_that_somebody_exchanged_is_told(cluster, tmp_path):
+    """Whoever may write HOME/public could have bodies sealed to a key of his own."""
+
+    async def work(world, engine):
+        foreign = Home(tmp_path)
+        for folder in (foreign.public, *map(foreign.secrets, ("intake", "disclosure"))):
+            folder.mkdir(parents=True)
+        seal_keys.make_keys(foreign)
+        good = world.home.seal_keys.read_bytes()
+        folders.replace_public(world.home.seal_keys, foreign.seal_keys.read_bytes())
+        assert await engine.look() == []
+        [told] = [leaf for leaf in world.leaves() if leaf["kind"] == "secret.differs"]
+        assert told["counts"] == {"unknown": 2, "missing": 2}
+        folders.replace_public(world.home.seal_keys, good)
+        await engine.look()
+        assert len([leaf for leaf in world.leaves() if leaf["kind"] == "secret.differs"]) == 2
 
     in_a_world(cluster, work)
 
