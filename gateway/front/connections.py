@@ -178,14 +178,19 @@ class Connections:
             listening.cancel()
 
     async def watch_tunnels(self, fallen: Fallen) -> None:
-        """Cut for ever whose tunnel falls, by one look of the tunnels' (`origins`)."""
+        """Cut for ever whose tunnel falls, by one look of the tunnels' (`origins`).
+
+        A look that took long, as when the VPN did not answer in time, is followed by the next.
+        """
         while True:
-            await asyncio.sleep(self.origins.watch_s)
+            began = self._clock.monotonic()
             standing_ = [(live.connection, live.whereabouts) for live in self._live.values()]
             for name, reason in (await fallen(standing_)).items():
                 live = self._live.get(name)
                 if live is not None:
                     self._cut(live, reason)
+            took = self._clock.monotonic() - began
+            await asyncio.sleep(max(0.0, self.origins.watch_s - took))
 
     async def drained(self, timeout_s: float) -> None:
         """Return when no connection stands; end those that still do after `timeout_s`."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
-from tests.bench import crl, guard, handshake, ingest, login, memory, origin, revoke
+from tests.bench import crl, cut, guard, handshake, ingest, login, memory, origin, revoke
 from tests.bench.figures import Figure, publish, shown
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "crl": crl.run,
     "memory": memory.run,
     "origin": origin.run,
+    "origin.cut": cut.run,
     "guard": guard.run,
     "login": login.run,
 }
