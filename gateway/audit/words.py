@@ -18,6 +18,8 @@ from gateway.names import (
 WORD = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
 DOTTED = re.compile(r"(?=.{1,64}\Z)[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# The id of a signing key in a note (C2SP signed-note): the first 4 bytes of a hash.
+KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 # What may be counted in a leaf.
@@ -69,6 +71,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "envelope": None,
         "exit": None,
         "first_us": None,
+        "from_size": None,
         "generation": None,
         "invitation": UUID,
         "issuer_sha256": SHA256,
@@ -76,9 +79,11 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "level": DOTTED,
         "limit": None,
         "method": WORD,
+        "new_key": KEY_ID,
         "not_after_us": None,
         "offered_tls": re.compile(r"(?:SSLv3|TLSv1(?:\.[0-3])?|none)", re.ASCII),
         "officers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}(?:\.[a-z0-9-]{1,40}){2}", re.ASCII),
+        "old_key": KEY_ID,
         "opening": UUID,
         "outage_from_us": None,
         "outage_until_us": None,

@@ -29,7 +29,7 @@ from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.identity import secret_rows
 from gateway.identity.census import Census
-from gateway.identity.lives import BY_ITSELF
+from gateway.identity.lives import AT_A_WORD
 from gateway.identity.rotation import (
     DAY_US,
     HOUR_US,
@@ -42,9 +42,10 @@ from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreAwayError
 from gateway.supervise import rotation
+from gateway.supervise.taker import StepError
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
-KindArgument = Annotated[str, typer.Argument(help="rotation.kind", metavar="|".join(BY_ITSELF))]
+KindArgument = Annotated[str, typer.Argument(help="rotation.kind", metavar="|".join(AT_A_WORD))]
 NameArgument = Annotated[str, typer.Argument(help="rotation.name", metavar="[NAME]")]
 _COLUMNS = ("late", "kind", "owner", "name", "stage", "age", "step", "due")
 # Hours are told of what is younger than this.
@@ -75,13 +76,14 @@ def status(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") 
 def run(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> None:
     """Do what is due now, as the supervisor does every minute, and say what was done."""
     output, place = Output.of(json, lang), host.place(home)
-    done, told = asyncio.run(_run(place))
+    done, told, waiting = asyncio.run(_run(place))
     document: dict[str, object] = {
         "done": [
             {"kind": one.secret.kind, "generation": one.secret.generation, "step": one.step}
             for one in done
         ],
         "told": told,
+        "waiting": [one.secret.kind for one in waiting],
     }
     lines = [
         output.text(
@@ -93,6 +95,7 @@ def run(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> 
         for one in done
     ]
     lines += [output.text("rotation.told", count=told)] if told else []
+    lines += [_waits(output, home, one) for one in waiting]
     output.result(document, "\n".join(lines or [output.text("rotation.nothing")]))
 
 
@@ -105,10 +108,13 @@ def change(
 ) -> None:
     """Let other secrets of a kind follow now, whatever their age: one may have leaked."""
     output, place = Output.of(json, lang), host.place(home)
-    wanted = next((one for one in BY_ITSELF if one == kind), None)
+    wanted = next((one for one in AT_A_WORD if one == kind), None)
     if wanted is None:
-        raise CommandError("KIND_UNKNOWN", " | ".join(BY_ITSELF), status=USAGE)
-    done, failing = asyncio.run(_change(place, wanted, name))
+        raise CommandError("KIND_UNKNOWN", " | ".join(AT_A_WORD), status=USAGE)
+    try:
+        done, failing = asyncio.run(_change(place, wanted, name))
+    except StepError as error:
+        raise CommandError("SECRET_OVERLAPS", output.text("rotation.overlaps")) from error
     if not (done or failing):
         raise CommandError("NAME_UNKNOWN", name, status=USAGE)
     changed = [{"name": one.secret.name, "generation": one.secret.generation} for one in done]
@@ -191,10 +197,14 @@ async def read(place: Home, now_us: int) -> Report:
     return Report(now_us, sorted_by_urgency(found), complete=True, failing=failing)
 
 
-async def _run(place: Home) -> tuple[list[rotation.Done], int]:
+async def _run(place: Home) -> tuple[list[rotation.Done], int, list[Judgement]]:
+    """Return what was done, of how many it was told, and what waits for a person's word."""
     own = settings.load(place.settings)
     async with rotation.engine(place, own, "host") as engine:
-        return await engine.look(), await engine.tell()
+        done, told = await engine.look(), await engine.tell()
+    judged = (await read(place, SYSTEM.now_us())).judged
+    words = [one for one in judged if one.step == "replace" and one.secret.kind in AT_A_WORD]
+    return done, told, [one for one in words if needs_somebody(one)]
 
 
 async def _change(place: Home, kind: Kind, name: str) -> tuple[list[rotation.Done], list[OpenStep]]:
@@ -237,6 +247,12 @@ def _tried(output: Output, step: OpenStep) -> str:
     about = {"generation": step.secret.generation, "failures": step.failures}
     step_name = output.text(f"rotation.step.{step.step}")
     return output.text("rotation.failing", kind=kind, step=step_name, **about)
+
+
+def _waits(output: Output, home: Path, judgement: Judgement) -> str:
+    kind, due_us = judgement.secret.kind, judgement.due_us or 0
+    about = {"kind": output.text(f"rotation.kind.{kind}"), "due": _minute(due_us)}
+    return output.text("rotation.waits", command=f"gateway rotation change {home} {kind}", **about)
 
 
 def _row(output: Output, judgement: Judgement) -> tuple[str, ...]:

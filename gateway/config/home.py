@@ -87,6 +87,11 @@ class Home:
         return self.secrets("signer") / "log.skey"
 
     @property
+    def succession(self) -> Path:
+        """The note by which the newest signing key follows, as the signer left it."""
+        return self.secrets("signer") / "succession"
+
+    @property
     def token_keys(self) -> Path:
         """The token verification keys, a JWK set with kid."""
         return self.public / "token-keys.json"

@@ -1,6 +1,6 @@
 """policies/rotation.toml as frozen values: how old the secrets of the gateway's host may grow."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from gateway.config.strict import SettingsError, build, read
@@ -19,6 +19,13 @@ class TokenKeyRules:
     sign_days: float
     publish_hours: float
     verify_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignerKeyRules:
+    """How long the log is signed with the key before too, once another follows it."""
+
+    overlap_days: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class RotationRules:
     token_keys: TokenKeyRules
     ages: AgeRules
     engine: EngineRules
+    # A file of an older version lacks it.
+    signer_key: SignerKeyRules = field(default_factory=SignerKeyRules)
 
 
 def load_rotation_rules(path: Path) -> RotationRules:
@@ -69,6 +78,11 @@ def _faults(rules: RotationRules) -> list[tuple[str, bool, str]]:
         ("token_keys.sign_days", keys.sign_days <= _LONGEST_DAYS, "a century at most"),
         ("token_keys.publish_hours", ahead, "a day or more, and less than sign_days"),
         ("token_keys.verify_hours", 1 <= keys.verify_hours < _DAY_HOURS, "an hour to a day"),
+        (
+            "signer_key.overlap_days",
+            1 <= rules.signer_key.overlap_days <= _LONGEST_DAYS,
+            "a day to a century",
+        ),
         *(_age(one.name, getattr(ages, one.name)) for one in fields(ages)),
         *(_apart(name, getattr(ages, name)) for name in _BY_ITSELF),
         ("engine.warning_days", bool(days) and min(days) > 0, "days above 0"),

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from gateway.clock import US_PER_S
 from gateway.config.home import Home
-from gateway.identity import keys, token_rotation
+from gateway.identity import keys, signer_rotation, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
 from gateway.store import role_passwords, seal_keys
+from gateway.tlog.note import parse_vkey
 
 # What the keys of each kind serve: `name` of their rows.
 TOKENS = "tokens"
@@ -45,7 +46,7 @@ def found(home: Home) -> list[Kept]:
     """
     return [
         *_token_keys(home),
-        _file("signer-key", LOG, home.log_key, _digest(home.log_key.read_bytes())),
+        *_signer_keys(home),
         *_sealing_keys(home),
         _file("index-key", BLIND_INDEX, home.secrets("intake") / "blind-index.key"),
         *_database_passwords(home),
@@ -92,6 +93,20 @@ def _token_keys(home: Home) -> Iterator[Kept]:
     yield replace(current, used_us=since_us)
     if files.waiting in files.published:
         yield _file("token-key", TOKENS, home.token_keys, files.waiting or "")
+
+
+def _signer_keys(home: Home) -> Iterator[Kept]:
+    """Return the key that signs the log, and the one before while it signs too.
+
+    A key that is not published yet is none: its step is not at its end.
+    """
+    newest = parse_vkey(home.log_key.read_text(encoding="utf-8").strip())
+    signing = signer_rotation.verifiers(home)
+    for one in signing[signing.index(newest) + 1 :] if newest in signing else ():
+        before = _file("signer-key", LOG, home.log_key, signer_rotation.key_id(one))
+        # The file of the one that follows is as old as its use.
+        yield replace(before, replaced_us=before.made_us)
+    yield _file("signer-key", LOG, home.log_key, signer_rotation.key_id(newest))
 
 
 def _sealing_keys(home: Home) -> Iterator[Kept]:

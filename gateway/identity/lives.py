@@ -25,6 +25,8 @@ Living = tuple[Secret, Life]
 BY_ITSELF: Mapping[Kind, Step] = MappingProxyType(
     {"sealing-key": "publish", "database-password": "switch"}
 )
+# What follows at a person's word, whatever its age: those, and what nothing else changes.
+AT_A_WORD: Mapping[Kind, Step] = MappingProxyType({**BY_ITSELF, "signer-key": "switch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ def of_kept(
     """
     if kept.secret.kind == "token-key":
         return kept.secret, _token_key(kept, others, rules)
+    if kept.secret.kind == "signer-key":
+        return kept.secret, _signer_key(kept, others, rules)
     days = _days(kept.secret.kind, rules.ages)
     if kept.replaced_us is not None or not days:
         return kept.secret, Life(kept.made_us, overlapping=kept.replaced_us is not None)
@@ -231,6 +235,20 @@ def _token_key(kept: Kept, others: Iterable[Kept], rules: RotationRules) -> Life
             step, due_us = "switch", max(min(waiting) + ahead_us, until_us)
     late_us = due_us + round(rules.engine.late_hours * HOUR_US)
     return Life(kept.made_us, step, due_us, late_us, (late_us,), overlapping)
+
+
+def _signer_key(kept: Kept, others: Iterable[Kept], rules: RotationRules) -> Life:
+    """Return the life of the log's key: a person lets another follow, and both sign for a while."""
+    if kept.replaced_us is not None:
+        due_us = kept.replaced_us + round(rules.signer_key.overlap_days * DAY_US)
+        late_us = due_us + round(rules.engine.late_hours * HOUR_US)
+        return Life(kept.made_us, "retire", due_us, late_us, (late_us,), overlapping=True)
+    overlapping = any(one.replaced_us is not None for one in others)
+    if not rules.ages.signer_key_days:
+        return Life(kept.made_us, overlapping=overlapping)
+    end_us = kept.made_us + round(rules.ages.signer_key_days * DAY_US)
+    warned_us = _warnings(kept.made_us, end_us, rules.engine.warning_days)
+    return Life(kept.made_us, "replace", end_us, end_us, warned_us, overlapping)
 
 
 def _signs(kept: Kept) -> bool:

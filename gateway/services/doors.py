@@ -169,7 +169,14 @@ def _administration(parts: Parts) -> tuple[list[object], list[Chore]]:
         parts.rules,
         parts.clock,
     )
-    audit = AuditService(parts.database, parts.recorder, parts.current, parts.permits, parts.pages)
+    audit = AuditService(
+        parts.database,
+        parts.recorder,
+        parts.current,
+        parts.permits,
+        parts.pages,
+        parts.home.log_keys,
+    )
     rules = parts.policies.certificates
     shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
     invitations = InvitationService(*shared, rules.enrolment, parts.clock)

@@ -1,15 +1,13 @@
 """The signer's private keys: one, or two while one follows the other; the newest first.
 
 Whoever runs the gateway puts a new key's line above the old one's, and later takes the old one
-away (`add`, `retire`); only the signer's user reads the file, and looks at it before it signs. When
-it finds a second key it vouches for it first: a note that both keys sign (`tlog.keys`), which says
-from which size on the new one proves. That size is the signer's own at that moment, so the old key
-never signed a larger one alone.
+away (`identity.signer_rotation`); only the signer's user reads the file, and looks at it before it
+signs. When it finds a second key it vouches for it first: a note that both keys sign (`tlog.keys`),
+which says from which size on the new one proves. That size is the signer's own at that moment, so
+the old key never signed a larger one alone.
 """
 
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,8 +17,6 @@ from gateway.config.home import Home
 from gateway.tlog import note
 from gateway.tlog.keys import Succession, read_succession
 
-# The newest succession, until it is published: in the signer's own folder.
-NOTE_FILE = "succession"
 # One, and the one before it.
 _MOST = 2
 Mark = tuple[int, int, int]
@@ -87,53 +83,14 @@ def vouch(home: Home, keys: SigningKeys, size: int) -> None:
         return
     new, old = keys.signers
     made = Succession(old.verifier, new.verifier, size).signed(new, old)
-    replace_private(home.secrets("signer") / NOTE_FILE, made.encode())
-
-
-def add(home: Home) -> None:
-    """Put a new key above the one that signs; where there are two, it was done.
-
-    Raises as `read`.
-    """
-    found = read(home)
-    if len(found.signers) < _MOST:
-        new = note.Signer(found.origin, secrets.token_bytes(note.KEY_LENGTH))
-        _write(home, new, *found.signers)
-
-
-def retire(home: Home) -> None:
-    """Take the older of two keys away and overwrite it; where there is one, it was done.
-
-    Raises as `read`.
-    """
-    found = read(home)
-    if len(found.signers) < _MOST:
-        return
-    descriptor = os.open(home.signing_keys, os.O_WRONLY)
-    try:
-        _write(home, found.signers[0])
-        # The file is out of every path now. Copies elsewhere, in backups, are not reached.
-        os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def vouched(home: Home) -> str:
-    """Return the newest succession, as the signer left it; raises OSError."""
-    return (home.secrets("signer") / NOTE_FILE).read_text(encoding="utf-8")
-
-
-def _write(home: Home, *signers: note.Signer) -> None:
-    lines = "".join(f"{one.secret_line()}\n" for one in signers)
-    replace_private(home.signing_keys, lines.encode(), "signer")
+    replace_private(home.succession, made.encode())
 
 
 def _successions(home: Home, origin: str) -> Iterator[Succession]:
     """Yield every succession of the log that is known here; what is none says nothing."""
     notes = log_keys.read(home.log_keys)
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
-        notes.append(vouched(home))
+        notes.append(home.succession.read_text(encoding="utf-8"))
     for raw in notes:
         with contextlib.suppress(note.NoteError):
             yield read_succession(raw, origin)

@@ -33,6 +33,7 @@ from gateway.store.database import Database, StoreError, Transaction
 from gateway.store.seal_keys import SealError
 from gateway.supervise.database_taker import DatabaseTaker
 from gateway.supervise.sealing_taker import SealingTaker
+from gateway.supervise.signer_taker import SignerTaker
 from gateway.supervise.taker import StepError, Taken, Taker, detail
 from gateway.supervise.telling import Teller
 from gateway.supervise.token_taker import TokenTaker
@@ -125,7 +126,7 @@ class Engine:
         """Let others follow the secrets of a kind (or the one of a name) now, whatever their age.
 
         Returns the steps that were taken: what broke off before and is taken now counts. Raises as
-        `look` does.
+        `look` does, and StepError where none can follow yet.
         """
         async with self._settled() as taken:
             done = {one.secret.name for one in taken if one.secret.kind == kind}
@@ -136,7 +137,7 @@ class Engine:
                     if one.secret.kind == kind and one.replaced_us is None
                 ]
             for one, following in begun:
-                step = lives.BY_ITSELF[kind]
+                step = lives.AT_A_WORD[kind]
                 secret = self._takers[kind].begins(one, step, following)
                 if secret and one.secret.name not in done and name in ("", one.secret.name):
                     await self._begin(secret, step)
@@ -279,7 +280,7 @@ class Engine:
 
 def _takers(home: Home) -> list[Taker]:
     """Return who takes the steps of which kind: all that the gateway changes by itself."""
-    return [TokenTaker(home), SealingTaker(home), DatabaseTaker(home)]
+    return [TokenTaker(home), SignerTaker(home), SealingTaker(home), DatabaseTaker(home)]
 
 
 @contextlib.contextmanager

@@ -57,6 +57,11 @@ class Ranged:
     from_size: int = 0
     until_size: int | None = None
 
+    @property
+    def key_id(self) -> str:
+        """The key's id in notes, hex."""
+        return self.verifier.key_id.hex()
+
     def covers(self, size: int) -> bool:
         """Return whether the key proves a log of this size."""
         return self.from_size <= size and (self.until_size is None or size <= self.until_size)
@@ -170,7 +175,10 @@ def read_succession(raw: str, origin: str) -> Succession:
     match = _FORM.fullmatch(split(raw)[0])
     if match is None or int(match[4]) > SIZE_MAX:
         raise NoteError("KEY_NOTE_FORM", "not a note by which one key follows another")
-    found = Succession(parse_vkey(match[2]), parse_vkey(match[3]), int(match[4]))
+    try:
+        found = Succession(parse_vkey(match[2]), parse_vkey(match[3]), int(match[4]))
+    except NoteError as error:
+        raise NoteError("KEY_NOTE_FORM", str(error)) from error
     if {match[1], found.old.name, found.new.name} != {origin}:
         raise NoteError("KEY_NOTE_ORIGIN", f"the note is of the log {match[1]!r}")
     for key, code in ((found.old, "KEY_NOTE_OLD"), (found.new, "KEY_NOTE_NEW")):

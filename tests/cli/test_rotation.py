@@ -236,7 +236,11 @@ def test_run_does_what_is_due_and_says_so(cluster: Cluster, capsys, monkeypatch)
     async def work(ground) -> None:
         async with World.open(ground, ("identity",)) as world:
             monkeypatch.setattr(host.state, "is_served", lambda _home: True)
-            assert json.loads(await in_thread(world.home, "--json")) == {"done": [], "told": 0}
+            assert json.loads(await in_thread(world.home, "--json")) == {
+                "done": [],
+                "told": 0,
+                "waiting": [],
+            }
             world.sql("UPDATE gateway.secret SET used_us = used_us - %s", 29 * DAY_US + HOUR_US)
             told = json.loads(await in_thread(world.home, "--json"))
             assert told["done"] == [{"kind": "token-key", "generation": 2, "step": "publish"}]
@@ -282,6 +286,46 @@ def test_change_lets_another_follow_now_and_says_which(
             assert [leaf["door"] for leaf in leaves] == ["host"] * 3
             assert "KIND_UNKNOWN" in await asked(place, 2, "index-key", "--json")
             assert "NAME_UNKNOWN" in await asked(place, 2, "sealing-key", "nobody", "--json")
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+def test_the_logs_key_follows_at_a_word_and_run_says_when_it_waits_for_one(
+    cluster: Cluster, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(host.state, "is_served", lambda _home: True)
+
+    async def said(status: int, *words: str) -> str:
+        def command() -> None:
+            assert cli("rotation", *words) == status
+
+        await asyncio.to_thread(command)
+        return capsys.readouterr().out
+
+    async def work(ground) -> None:
+        async with World.open(ground, ("identity",)) as world:
+            place, before = str(world.home.root), world.home.log_key.read_text()
+            assert json.loads(await said(0, "run", place, "--json"))["waiting"] == []
+            world.sql(
+                "UPDATE gateway.secret SET made_us = made_us - %s WHERE kind = 'signer-key'",
+                336 * DAY_US,
+            )
+            assert json.loads(await said(0, "run", place, "--json"))["waiting"] == ["signer-key"]
+            waits = await said(0, "run", place, "--lang", "en")
+            assert f"gateway rotation change {place} signer-key" in waits
+            told = await said(0, "change", place, "signer-key", "--lang", "en")
+            assert told.strip() == "log signer's key log: generation 2 is in use"
+            assert world.home.log_key.read_text() != before
+            assert json.loads(await said(0, "run", place, "--json"))["waiting"] == []
+            refused = json.loads(await said(1, "change", place, "signer-key", "--json"))
+            assert refused["refused"] == "SECRET_OVERLAPS"
+            stages = {
+                one["generation"]: (one["stage"], one["step"])
+                for one in json.loads(await said(0, "status", place, "--json"))["secrets"]
+                if one["kind"] == "signer-key"
+            }
+            assert stages == {1: ("overlapping", "retire"), 2: ("overlapping", "replace")}
 
     with fresh_ground(cluster) as ground:
         asyncio.run(work(ground))

@@ -101,7 +101,7 @@ def test_who_is_late_is_told(founded: Home, capsys) -> None:
     path = founded.policies / "rotation.toml"
     before = path.read_text()
     # Whatever its age, a key of a millionth of a day is late.
-    path.write_text(before.replace("signer_key_days = 1095.0", "signer_key_days = 0.000001"))
+    path.write_text(before.replace("signer_key_days = 365.0", "signer_key_days = 0.000001"))
     try:
         told = json.loads(status(capsys, founded, "--json"))["secrets_late"]
         english = status(capsys, founded, "--lang", "en")

@@ -239,6 +239,25 @@ def test_what_a_person_changes_is_told_before_and_late_after_its_days(kind):
     assert judge(*living, end_us).step == "replace"
 
 
+def test_the_key_before_signs_beside_the_logs_key_for_its_days():
+    first = Kept(Secret("signer-key", "log", "host", 1), NOW, replaced_us=NOW + 5 * DAY_US)
+    second = Kept(Secret("signer-key", "log", "host", 2), NOW + 5 * DAY_US)
+    living = lives.of_kept(first, [second], ROTATION)
+    due_us = NOW + 5 * DAY_US + round(ROTATION.signer_key.overlap_days * DAY_US)
+    found = judge(*living, due_us)
+    assert (found.stage, found.step, found.due_us) == ("overlapping", "retire", due_us)
+    assert [judge(*living, at).late for at in around(due_us + LATE_US)] == [False, True, True]
+    assert judge(*lives.of_kept(second, [first], ROTATION), NOW).stage == "overlapping"
+    assert judge(*lives.of_kept(second, [], ROTATION), NOW).stage == "issued"
+
+
+def test_the_logs_key_whose_age_asks_for_nothing_is_never_late():
+    ages = replace(ROTATION.ages, signer_key_days=0.0)
+    kept = Kept(Secret("signer-key", "log", "host"), NOW)
+    found = judge(*lives.of_kept(kept, [], replace(ROTATION, ages=ages)), NOW + 36_000 * DAY_US)
+    assert (found.stage, found.step, found.late) == ("issued", "none", False)
+
+
 @pytest.mark.parametrize(
     ("kind", "step", "external"),
     [

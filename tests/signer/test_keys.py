@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config import folders, log_keys
 from gateway.config.home import Home
+from gateway.identity import signer_rotation
 from gateway.signer import keys as signing
 from gateway.signer.keys import KeysError
 from gateway.signer.memory import STATE_FILE, Memory, StateError
@@ -21,7 +22,7 @@ from tests.signer.test_serving import served
 def publish(home: Home) -> None:
     """As the host does once the signer has vouched."""
     home.log_keys.mkdir(exist_ok=True)
-    log_keys.following(home.log_keys).write_text(signing.vouched(home))
+    log_keys.following(home.log_keys).write_text(home.succession.read_text())
 
 
 def followed(home: Home, size: int = 5) -> tuple[Memory, note.Verifier, note.Verifier]:
@@ -29,43 +30,43 @@ def followed(home: Home, size: int = 5) -> tuple[Memory, note.Verifier, note.Ver
     memory = Memory.load(home)
     ask(memory, line(0, size))
     old = memory.keys.verifiers[0]
-    signing.add(home)
+    signer_rotation.add(home)
     memory.renew()
     return memory, old, memory.keys.verifiers[0]
 
 
 def test_a_key_follows_from_where_the_signer_stands(home: Home) -> None:
     memory, old, new = followed(home)
-    found = read_succession(signing.vouched(home), ORIGIN)
+    found = read_succession(home.succession.read_text(), ORIGIN)
     assert found == Succession(old, new, 5)
     # At once, without any growth: both lines over the same head.
     assert signs(memory.checkpoint, old)
     assert signs(memory.checkpoint, new)
     assert ask(memory, line(5, 9)) == [9]
     assert signs(memory.checkpoint, old)
-    keys = LogKeys.of(old, [signing.vouched(home)])
+    keys = LogKeys.of(old, [home.succession.read_text()])
     assert keys.open(memory.checkpoint).size == 9
 
 
 def test_the_newest_is_asked_for_and_signed_by_the_keys_that_are_there_now(home: Home) -> None:
     memory = Memory.load(home)
     old = memory.keys.verifiers[0]
-    signing.add(home)
+    signer_rotation.add(home)
     [[answer]] = served(home, memory, [b'{"newest": true}\n'])
     assert signs(str(answer["checkpoint"]), old)
     assert signs(str(answer["checkpoint"]), memory.keys.verifiers[0])
     assert memory.keys.verifiers[0] != old
-    signing.retire(home)
+    signer_rotation.retire(home)
     [[answer]] = served(home, memory, [b'{"newest": true}\n'])
     assert not signs(str(answer["checkpoint"]), old)
 
 
 def test_adding_and_retiring_again_changes_nothing_more(home: Home) -> None:
     _, old, new = followed(home)
-    signing.add(home)
+    signer_rotation.add(home)
     assert signing.read(home).verifiers == [new, old]
-    signing.retire(home)
-    signing.retire(home)
+    signer_rotation.retire(home)
+    signer_rotation.retire(home)
     assert signing.read(home).verifiers == [new]
     assert home.signing_keys.stat().st_mode & 0o777 == 0o600
 
@@ -74,7 +75,7 @@ def test_the_old_key_is_overwritten_where_it_lay(home: Home, tmp_path: Path) -> 
     memory, old, _ = followed(home)
     kept = tmp_path / "inode"
     os.link(home.signing_keys, kept)
-    signing.retire(home)
+    signer_rotation.retire(home)
     assert set(kept.read_bytes()) == {0}
     memory.renew()
     assert not signs(memory.checkpoint, old)
@@ -83,20 +84,20 @@ def test_the_old_key_is_overwritten_where_it_lay(home: Home, tmp_path: Path) -> 
 
 def test_a_restart_in_the_overlap_goes_on_with_both_and_vouches_once(home: Home) -> None:
     _, old, new = followed(home)
-    vouched = signing.vouched(home)
+    vouched = home.succession.read_text()
     again = Memory.load(home)
     assert ask(again, line(5, 9)) == [9]
     assert again.keys.verifiers == [new, old]
-    assert signing.vouched(home) == vouched
+    assert home.succession.read_text() == vouched
     assert Memory.load(home).growth.size == 9
 
 
 def test_a_signer_that_was_down_meanwhile_vouches_as_it_starts(home: Home) -> None:
     memory = Memory.load(home)
     ask(memory, line(0, 5))
-    signing.add(home)
+    signer_rotation.add(home)
     again = Memory.load(home)
-    assert read_succession(signing.vouched(home), ORIGIN).from_size == 5
+    assert read_succession(home.succession.read_text(), ORIGIN).from_size == 5
     assert signs(again.checkpoint, memory.keys.verifiers[0])
 
 
@@ -107,7 +108,7 @@ def test_nothing_is_signed_while_note_or_state_cannot_be_stored(
     """A disk full in the middle: not one checkpoint of the old key alone after the note that ends it."""
     memory = Memory.load(home)
     ask(memory, line(0, 5))
-    signing.add(home)
+    signer_rotation.add(home)
     with monkeypatch.context() as patched:
 
         def full(*_: object) -> None:
@@ -123,7 +124,7 @@ def test_nothing_is_signed_while_note_or_state_cannot_be_stored(
         answer = [{"refused": "state"}]
         assert served(home, memory, [b'{"newest": true}\n']) == [answer]
     assert ask(memory, line(5, 9)) == [9]
-    assert read_succession(signing.vouched(home), ORIGIN).from_size == 5
+    assert read_succession(home.succession.read_text(), ORIGIN).from_size == 5
     assert all(signs(memory.checkpoint, one) for one in memory.keys.verifiers)
 
 
@@ -167,7 +168,7 @@ def test_a_signer_restored_with_the_old_key_signs_nothing(home: Home) -> None:
     backup = {path: path.read_bytes() for path in folder.iterdir()}
     memory, _, _ = followed(home, 9)
     publish(home)
-    signing.retire(home)
+    signer_rotation.retire(home)
     memory.renew()
     for path in folder.iterdir():
         path.unlink()

@@ -136,7 +136,7 @@ FORGED = {
     "no note": ("nonsense", "NOTE_FORM"),
     "no key": (
         sign(GOOD.text().replace(str(SECOND.verifier), "no-key"), SECOND, FIRST),
-        "KEY_FORM",
+        "KEY_NOTE_FORM",
     ),
     "of no key trusted here": (succession(THIEF, SECOND), "KEY_NOTE_STRANGE"),
     "its own successor": (succession(FIRST, FIRST), "KEY_RANGE"),
