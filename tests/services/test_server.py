@@ -1,6 +1,6 @@
 import asyncio
-import hashlib
 import base64
+import hashlib
 import os
 import signal
 import subprocess
