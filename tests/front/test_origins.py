@@ -17,6 +17,7 @@ from gateway.config.settings import Settings
 from gateway.errors import Reason, refuse
 from gateway.front.origins import Origins
 from gateway.vpn.origin import Sighting, Strength
+from gateway.vpn.peers import Peers
 from tests.audit.stage import until
 from tests.front.stage import CITY, CITY_AT, HELLO, OTHER, OTHER_AT, Stage, stage
 
@@ -248,6 +249,28 @@ def test_who_is_locked_while_the_vpn_is_away_is_cut_for_that(
             await _ended(reader)
             writer.close()
             assert (await at.leaf())["reason"] == "ORIGIN_LOCKED"
+
+    asyncio.run(run())
+
+
+def test_whose_peer_is_gone_is_cut_while_the_register_does_not_answer(
+    cluster: Any, database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that hangs delays nobody's end: the two looks do not wait for each other."""
+
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Peers, "fallen", hang)
+
+    async def run() -> None:
+        async with tunnels(cluster, database_settings, monkeypatch) as (at, vpn):
+            reader, writer = await _open(at, at.good())
+            vpn.said.pop(CITY_AT)
+            await _ended(reader)
+            writer.close()
+            leaf = await at.leaf()
+            assert (leaf["kind"], leaf["reason"]) == ("connection.cut", "ORIGIN_NOT_TUNNEL")
 
     asyncio.run(run())
 
