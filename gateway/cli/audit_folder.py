@@ -90,7 +90,7 @@ def verify(
         older.append(load(profile).checkpoint.read_text(encoding="utf-8"))
     with _bar(output, "audit.verifying") as bar:
         report = verify_folder(folder, trusted, older=older, progress=bar.update)
-    output.result(_document(report, source), _human(output, report, source))
+    output.result(_document(report, source), _human(output, report, trusted, source))
     if report.failures:
         raise typer.Exit(REFUSED)
 
@@ -133,12 +133,12 @@ def _failure(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "where": failure.where, "message": failure.message}
 
 
-def _human(output: Output, report: Report, source: str) -> str:
+def _human(output: Output, report: Report, trusted: LogKeys, source: str) -> str:
     """Return the table of what was proven, the failures, and the notices."""
     document = _document(report, source)
     decisions = ", ".join(f"{name} {count}" for name, count in report.judging.decisions.items())
     rows: list[tuple[object, object]] = [
-        *_signers(output, report.keys, source),
+        *_signers(output, report.keys, trusted, source),
         (output.text("audit.row.size"), document["size"]),
         (output.text("audit.row.root"), document["root"]),
         (output.text("audit.row.older"), ", ".join(map(str, report.older)) or "-"),
@@ -157,14 +157,19 @@ def _human(output: Output, report: Report, source: str) -> str:
     return "\n\n".join(parts)
 
 
-def _signers(output: Output, keys: LogKeys, source: str) -> list[tuple[object, object]]:
+def _signers(
+    output: Output, keys: LogKeys, trusted: LogKeys, source: str
+) -> list[tuple[object, object]]:
     """Return a row per key, the newest first, with the sizes that each proves."""
     rows: list[tuple[object, object]] = []
     for one in reversed(keys.ranges):
-        sizes = f" {one.from_size}–{'' if one.until_size is None else one.until_size}"
-        about = f"{one.verifier}{sizes if len(keys.ranges) > 1 else ''}"
+        about = [str(one.verifier)]
+        if len(keys.ranges) > 1:
+            about.append(f"{one.from_size}–{'' if one.until_size is None else one.until_size}")
+        if one.verifier in trusted.verifiers:
+            about.append(f"({output.text(f'audit.key.{source}')})")
         label = output.text("audit.row.followed" if rows else "audit.row.signed")
-        rows.append((label, about if rows else f"{about} ({output.text(f'audit.key.{source}')})"))
+        rows.append((label, " ".join(about)))
     return rows
 
 

@@ -3,18 +3,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.client import profile as profiles
 from gateway.client.batches import Envelope, portions
-from gateway.client.checkpoints import LogError
+from gateway.client.checkpoints import Checkpoints, LogError
 from gateway.client.client import Client
 from gateway.client.secret import Secret
 from gateway.client.upload import Upload
-from gateway.client.verify import ReceiptError
+from gateway.client.verify import ReceiptError, inspect
 from gateway.clock import TurnedClock
 from gateway.errors import Reason, Refusal, refuse
 from gateway.tlog import note
 from gateway.v1 import upload_service_pb2 as up
 from gateway.v1 import vaccination_pb2 as v
-from tests.client.small_gateway import PASSWORD, Log, SmallGateway
+from tests.client.small_gateway import ORGANISATION, PASSWORD, Log, SmallGateway
 
 UNIT = "1401050003"
 
@@ -225,6 +226,10 @@ def test_the_logs_key_changes_in_the_middle_of_an_upload(tmp_path, overlap):
     assert [receipt.sequence for receipt in kept.receipts] == list(range(1, 11))
     assert (tmp_path / "p" / "checkpoint").read_text() == gateway.log.checkpoint()
     assert (tmp_path / "p" / "log-keys" / "1").read_text() == gateway.log.notes[0]
+    # Years later, offline, by what the profile keeps: receipts of both keys.
+    again = Checkpoints(profiles.load(tmp_path / "p"))
+    for receipt in kept.receipts:
+        assert inspect(receipt, ORGANISATION, again).counts
     assert gateway.streams == 1
 
 

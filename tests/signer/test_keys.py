@@ -101,6 +101,19 @@ def test_a_signer_that_was_down_meanwhile_vouches_as_it_starts(home: Home) -> No
     assert signs(again.checkpoint, memory.keys.verifiers[0])
 
 
+def test_killed_after_the_note_and_before_the_state_it_goes_on_from_there(home: Home) -> None:
+    memory = Memory.load(home)
+    ask(memory, line(0, 5))
+    signer_rotation.add(home)
+    signing.vouch(home, signing.read(home), 5)
+    vouched = home.succession.read_text()
+    again = Memory.load(home)
+    assert home.succession.read_text() == vouched
+    assert ask(again, line(5, 9)) == [9]
+    keys = LogKeys.of(memory.keys.verifiers[0], [vouched])
+    assert keys.open(again.checkpoint).size == 9
+
+
 @pytest.mark.parametrize("broken", ["note", "state"])
 def test_nothing_is_signed_while_note_or_state_cannot_be_stored(
     home: Home, monkeypatch: pytest.MonkeyPatch, broken: str
