@@ -22,7 +22,7 @@ from gateway.exports import keys as export_keys
 from gateway.identity import keys
 from gateway.names import DEFAULT_TRUST_DOMAIN
 from gateway.pki import ceremony
-from gateway.store import roles, seal
+from gateway.store import roles, seal_keys
 from gateway.store.embedded import Cluster
 from tests.people import ORGANISATIONS
 
@@ -79,7 +79,7 @@ def founded(ground: Ground) -> Iterator[tuple[Home, Settings]]:
         )
         folders.write_public(home.token_keys, token.public_set.encode())
         signer.create(home, loaded.log_origin)
-        seal.make_keys(home)
+        seal_keys.make_keys(home)
         export_keys.make(home)
         yield home, loaded
     finally:

@@ -43,7 +43,6 @@ from gateway.services.server import Running, open_door
 from gateway.store import roles
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
-from gateway.tlog import note
 from gateway.v1 import identity_service_pb2
 from tests.entrance import Entrance, relay
 from tests.grounds import Ground, founded, fresh_ground, ground_of
@@ -383,9 +382,7 @@ class World:
 
     async def start_signer(self) -> None:
         """Start the signer, or start it again."""
-        folder = self.home.secrets("signer")
-        key = note.parse_skey((folder / signer.KEY_FILE).read_text())
-        serving = signer.Signer(signer.Memory.load(folder, key))
+        serving = signer.Signer(signer.Memory.load(self.home))
         self._stop_signer.clear()
         self.home.signer_socket.unlink(missing_ok=True)
         self._signing = asyncio.create_task(

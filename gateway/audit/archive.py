@@ -2,6 +2,7 @@
 
     DIR/checkpoint      the signed note: everything below is of its size
     DIR/log.vkey        the key that signs the log; get it also from somewhere else
+    DIR/log-keys/N      the notes by which it followed the keys before, signed by both
     DIR/tile/L/N        hashes, complete and partial
     DIR/tile/entries/N  the leaves
 
@@ -12,11 +13,12 @@ The folder appears whole or not at all. What the database no longer holds is mis
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.log import LogError, fetch_tile, head
+from gateway.config import log_keys
 from gateway.store.database import Database, Transaction
 from gateway.tlog import checkpoint, note, tiles
 from gateway.tlog.checkpoint import Checkpoint
@@ -56,17 +58,24 @@ class Exported:
 
 
 async def export(
-    database: Database, signed: str, key: str, folder: Path, progress: Progress = lambda *_: None
+    database: Database,
+    signed: str,
+    key: str,
+    folder: Path,
+    progress: Progress = lambda *_: None,
+    *,
+    notes: Sequence[str] = (),
 ) -> Exported:
     """Write the log up to the checkpoint `signed` into `folder`, replacing an earlier export.
 
-    `key` is the vkey line. Raises ArchiveError, StoreAwayError, OSError.
+    `key` is the vkey line, `notes` those by which it followed the keys before. Raises
+    ArchiveError, StoreAwayError, OSError.
     """
     try:
         newest = checkpoint.parse(note.split(signed)[0])
     except note.NoteError as error:
         raise ArchiveError("CHECKPOINT_FORM", str(error)) from error
-    fresh = _begin(folder, signed, key)
+    fresh = _begin(folder, signed, key, notes)
     try:
         exported = await _write(database, newest, fresh, progress)
         _replace(fresh, folder)
@@ -75,14 +84,18 @@ async def export(
     return exported
 
 
-def _begin(folder: Path, signed: str, key: str) -> Path:
-    """Return a new folder beside `folder`, with checkpoint and key in it."""
+def _begin(folder: Path, signed: str, key: str, notes: Sequence[str]) -> Path:
+    """Return a new folder beside `folder`, with checkpoint and keys in it."""
     if folder.exists() and not (folder / CHECKPOINT_FILE).is_file():
         raise ArchiveError("FOLDER_EXISTS", f"{folder} exists and is no export")
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     fresh.mkdir(parents=True)
     (fresh / CHECKPOINT_FILE).write_text(signed, encoding="utf-8")
     (fresh / KEY_FILE).write_text(f"{key}\n", encoding="utf-8")
+    for number, note_of_both in enumerate(notes, 1):
+        path = fresh / log_keys.FOLDER / str(number)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(note_of_both, encoding="utf-8")
     return fresh
 
 

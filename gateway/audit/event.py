@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gateway.audit import words
+from gateway.audit.words import DOTTED, SHA256, UUID, WORD
 from gateway.names import (
     ACCOUNT_NAME,
     ORGANISATION_CODE,
@@ -149,16 +149,16 @@ def _policies(value: object) -> bool:
 def _counts(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
-    return all(name in words.COUNTS and _natural(count) for name, count in value.items())
+    return all(name in COUNTS and _natural(count) for name, count in value.items())
 
 
 def _detail(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
     for name, each in value.items():
-        if name not in words.DETAILS:
+        if name not in DETAILS:
             return False
-        pattern = words.DETAILS[name]
+        pattern = DETAILS[name]
         if not (_natural(each) if pattern is None else _text(pattern)(each)):
             return False
     return True
@@ -166,17 +166,17 @@ def _detail(value: object) -> bool:
 
 _JUDGE: Mapping[str, Judge] = MappingProxyType(
     {
-        "kind": _text(words.DOTTED),
+        "kind": _text(DOTTED),
         "decision": _one_of("allow", "deny", "error"),
         "reason": _text(re.compile(r"[A-Z][A-Z0-9_]{1,39}", re.ASCII)),
-        "door": _text(words.WORD),
+        "door": _text(WORD),
         # Only services of this contract; a method that a stranger invented is not named.
         "rpc": _text(re.compile(r"/?(?:gateway|grpc\.health)\.v1\.[A-Za-z]{1,40}/[A-Za-z]{1,40}")),
         "organisation": _text(ORGANISATION_CODE),
         "subject": _subject,
         "account": _account,
         "session": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
-        "certificate": _text(words.SHA256),
+        "certificate": _text(SHA256),
         "serial": _text(re.compile(r"[0-9a-f]{1,40}", re.ASCII)),
         "connection": _text(re.compile(r"[0-9a-f]{32}", re.ASCII)),
         "peer": _text(_ADDRESS),
@@ -184,13 +184,13 @@ _JUDGE: Mapping[str, Judge] = MappingProxyType(
         "ingress": _text(_PLACE),
         "tunnel": lambda value: _text(_PLACE)(value) or _text(TUNNEL_PEER)(value),
         "strength": _one_of("weak", "proven"),
-        "request_id": _text(words.UUID),
+        "request_id": _text(UUID),
         "batch_id": _natural,
         "unit": _text(UNIT_CODE),
         "sequence": _natural,
-        "commitment": _text(words.SHA256),
+        "commitment": _text(SHA256),
         "policies": _policies,
-        "bundle": _text(words.SHA256),
+        "bundle": _text(SHA256),
         "counts": _counts,
         "detail": _detail,
     }

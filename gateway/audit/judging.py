@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from gateway.clock import US_PER_S
 from gateway.tlog import leaf
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.leaf import LeafError
 
 # How far a leaf's time may lie behind the latest so far: groups wait at most for a lock's timeout.
@@ -45,6 +46,8 @@ class Judging:
     _indexes: "array[int]" = field(default_factory=lambda: array("Q"))
     _begun: dict[tuple[str, str], int] = field(default_factory=dict)
     _noticed: Counter[str] = field(default_factory=Counter)
+    # What each log.key leaf tells, by its index.
+    _keys: dict[int, object] = field(default_factory=dict)
 
     def read(self, index: int, entry: bytes, entry_hash: bytes) -> None:
         """Judge the next leaf."""
@@ -67,13 +70,16 @@ class Judging:
         self.decisions[str(decision)] += 1
         self.kinds[kind] += 1
         self._time(index, kind, time_us)
+        if kind == "log.key":
+            self._keys[index] = document.get("detail")
         self._prefixes.append(int.from_bytes(entry_hash[:8], "big"))
         self._indexes.append(index)
         self._pair(index, kind, str(document.get("request_id", "")))
 
-    def finish(self) -> None:
-        """Say what only the whole log shows."""
+    def finish(self, keys: LogKeys) -> None:
+        """Say what only the whole log shows; `keys` are those that its notes make known."""
         self._repeats()
+        self._successions(keys)
         for (kind, _), index in self._begun.items():
             self._notice("BEGIN_WITHOUT_END", index, f"{kind}.begin has no {kind}.end")
         for code, count in self._noticed.items():
@@ -100,6 +106,18 @@ class Judging:
         for prefix, index in zip(self._prefixes, self._indexes, strict=True):
             if prefix in twice and first.setdefault(prefix, index) != index:
                 self._notice("LEAF_REPEATED", index, f"the same bytes as entry {first[prefix]}")
+
+    def _successions(self, keys: LogKeys) -> None:
+        """Fail where the log tells of a key whose note is not there: the list was rolled back."""
+        known = [
+            {"old_key": old.key_id, "new_key": new.key_id, "from_size": new.from_size}
+            for old, new in pairwise(keys.ranges)
+        ]
+        for index, told in self._keys.items():
+            said = told if isinstance(told, dict) else {}
+            if not any(said.items() >= one.items() for one in known):
+                text = "the log tells of a key whose note is missing"
+                self.failures.append(Failure("KEY_LIST_SHORT", f"entry {index}", text))
 
     def _pair(self, index: int, kind: str, request_id: str) -> None:
         base, _, last = kind.rpartition(".")

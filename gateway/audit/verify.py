@@ -1,11 +1,13 @@
 """Verifies an exported log from its files alone: no database, no server, no network.
 
-    1 checkpoint    signed by a key that is trusted here, of the log named by that key
+    0 keys          each note in log-keys signed by both its keys, none contradicting another
+    1 checkpoint    signed by a key that proves its size, of the log named by that key
     2 entries       each bundle exact, each leaf's hash the one in its tile
     3 tiles         every tile, complete and partial, what the level below makes it
     4 root          the entries' tree has the checkpoint's root
     5 older         each older checkpoint one brings along is a prefix of this log
     6 leaves        canonical, with time, kind and decision; clock steps, repeats, open pairs told
+    7 successions   each key that the log says followed another has its note
 
 Every failure has a code; verifying goes on after one, to tell the rest.
 """
@@ -15,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.judging import Failure, Judging
-from gateway.tlog import checkpoint, tiles
+from gateway.config import log_keys
+from gateway.tlog import tiles
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.frontier import Frontier
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash, root_of
 from gateway.tlog.note import NoteError, Verifier
 from gateway.tlog.tiles import TILE_WIDTH, Tile, TileError
@@ -34,25 +38,30 @@ class Report:
     notices: tuple[Failure, ...]
     older: tuple[int, ...]
     judging: Judging
+    keys: LogKeys
 
 
 def verify_folder(
     folder: Path,
-    verifier: Verifier,
+    trusted: Verifier | LogKeys,
     *,
     older: Iterable[str] = (),
     progress: Progress = lambda *_: None,
 ) -> Report:
-    """Verify an export; `older` are signed checkpoints kept from before, whoever kept them."""
-    return _Verification(folder, verifier, progress).report(older)
+    """Verify an export by the key, or keys, that are trusted and those that it shows to follow.
+
+    `older` are signed checkpoints kept from before, whoever kept them.
+    """
+    keys = LogKeys.of(trusted) if isinstance(trusted, Verifier) else trusted
+    return _Verification(folder, keys, progress).report(older)
 
 
 class _Verification:
     """One pass over a folder."""
 
-    def __init__(self, folder: Path, verifier: Verifier, progress: Progress) -> None:
+    def __init__(self, folder: Path, keys: LogKeys, progress: Progress) -> None:
         self._folder = folder
-        self._verifier = verifier
+        self._keys = keys
         self._progress = progress
         self._judging = Judging()
         self._fail = self._judging.failures
@@ -61,17 +70,26 @@ class _Verification:
         self._rows: list[list[bytes]] = []
 
     def report(self, older: Iterable[str]) -> Report:
+        self._follow()
         newest = self._newest()
         if newest is not None:
             self._tree(newest, self._older(older, newest))
-        self._judging.finish()
+        self._judging.finish(self._keys)
         return Report(
             newest,
             tuple(self._judging.failures),
             tuple(self._judging.notices),
             tuple(sorted(self._proven)),
             self._judging,
+            self._keys,
         )
+
+    def _follow(self) -> None:
+        """0: take up what the folder's notes add to the keys that are trusted."""
+        try:
+            self._keys = self._keys.followed(log_keys.read(self._folder / log_keys.FOLDER))
+        except NoteError as error:
+            self._fail.append(Failure(error.code, log_keys.FOLDER, str(error)))
 
     def _newest(self) -> Checkpoint | None:
         """1: return the checkpoint of the folder."""
@@ -85,7 +103,7 @@ class _Verification:
     def _open(self, raw: str, where: str) -> Checkpoint | None:
         """Return a signed checkpoint, None after telling why it is none."""
         try:
-            return checkpoint.open_checkpoint(raw, [self._verifier], self._verifier.name)
+            return self._keys.open(raw)
         except NoteError as error:
             self._fail.append(Failure(error.code, where, str(error)))
             return None

@@ -1,17 +1,25 @@
-"""What a leaf may count, and what else it may tell: each word with the grammar of its value.
+"""The words of audit leaves: what one may count, what else it may tell, each with its grammar.
 
-Append-only: a word once on the log keeps its meaning.
+Append-only: a word keeps its meaning as long as there are leaves that say it.
 """
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gateway.names import ACCOUNT_NAME, ORGANISATION_CODE, SUBJECT_NAME, TUNNEL_PEER, UNIT_CODE
+from gateway.names import (
+    ACCOUNT_NAME,
+    ORGANISATION_CODE,
+    SUBJECT_NAME,
+    TUNNEL_PEER,
+    UNIT_CODE,
+)
 
 WORD = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
 DOTTED = re.compile(r"(?=.{1,64}\Z)[a-z]+(?:[._-][a-z]+){0,7}", re.ASCII)
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# The id of a signing key in a note (C2SP signed-note): the first 4 bytes of a hash.
+KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 # What may be counted in a leaf.
@@ -33,6 +41,7 @@ COUNTS = frozenset(
         "leaves",
         "missing",
         "organisations",
+        "packets",
         "quarantined",
         "refused",
         "rejected",
@@ -57,11 +66,13 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "checkpoint_sha256": SHA256,
         "clock_from_us": None,
         "clock_until_us": None,
+        "counter": WORD,
         "crl_number": None,
         "digest": SHA256,
         "envelope": None,
         "exit": None,
         "first_us": None,
+        "from_size": None,
         "from_state": WORD,
         "generation": None,
         "invitation": UUID,
@@ -71,9 +82,11 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "limit": None,
         "manifest_sha256": SHA256,
         "method": WORD,
+        "new_key": KEY_ID,
         "not_after_us": None,
         "offered_tls": re.compile(r"(?:SSLv3|TLSv1(?:\.[0-3])?|none)", re.ASCII),
         "officers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}(?:\.[a-z0-9-]{1,40}){2}", re.ASCII),
+        "old_key": KEY_ID,
         "opening": UUID,
         "outage_from_us": None,
         "outage_until_us": None,
@@ -84,6 +97,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "plan_sha256": SHA256,
         "policies_sha256": SHA256,
         "process": WORD,
+        "profile": re.compile(r"mlps3|nist", re.ASCII),
         "purpose": DOTTED,
         "relation": WORD,
         "relative_organisation": ORGANISATION_CODE,
@@ -112,6 +126,8 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "ticket_sha256": SHA256,
         "ticket_version": None,
         "to_state": WORD,
+        "total": None,
+        "valid_from_us": None,
         "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
     }
 )

@@ -4,7 +4,8 @@ A one-time password is shown once. Where the gateway asks for the password again
 the terminal; without one, `gateway login` within five minutes before does.
 """
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +14,7 @@ from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Outp
 from gateway.cli.paging import PAGE, documents, every, new_id
 from gateway.cli.tables import table
 from gateway.client.client import Client
-from gateway.client.profile import DEFAULT_NAME, Profile
+from gateway.client.profile import DEFAULT_NAME
 from gateway.v1 import admin_service_pb2 as v1
 from gateway.v1 import options_pb2
 
@@ -42,8 +43,8 @@ def register(app: typer.Typer) -> None:
     noun.command("list", help="account.list.help")(list_)
     noun.command("reset", help="account.reset.help")(reset)
     noun.command("roles", help="account.roles.help")(roles)
-    noun.command("suspend", help="account.suspend.help")(suspend)
-    noun.command("resume", help="account.resume.help")(resume)
+    noun.command("suspend", help="account.suspend.help")(_setting("suspended"))
+    noun.command("resume", help="account.resume.help")(_setting("active"))
     noun.command("unlock", help="account.unlock.help")(unlock)
     app.add_typer(noun, name="account")
 
@@ -120,34 +121,6 @@ def roles(
     _tell_account(output, "account.roles.done", connected(output, found, work).account)
 
 
-def suspend(
-    organisation: Organisation,
-    name: Name,
-    reason: Reason,
-    profile: ProfileOption = DEFAULT_NAME,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Let nobody use an account; its sessions end."""
-    output, whose = Output.of(json, lang), (organisation, name, reason)
-    found = _set_state(output, load(profile), whose, v1.Account.STATE_SUSPENDED)
-    _tell_account(output, "account.suspend.done", found)
-
-
-def resume(
-    organisation: Organisation,
-    name: Name,
-    reason: Reason,
-    profile: ProfileOption = DEFAULT_NAME,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Let a suspended or disabled account be used again."""
-    output, whose = Output.of(json, lang), (organisation, name, reason)
-    found = _set_state(output, load(profile), whose, v1.Account.STATE_ACTIVE)
-    _tell_account(output, "account.resume.done", found)
-
-
 def unlock(
     organisation: Organisation,
     name: Name,
@@ -210,25 +183,32 @@ def _tell(
     output.result(shown, output.text("account.one-time", **shown))
 
 
-def _set_state(
-    output: Output,
-    found: Profile,
-    whose: tuple[str, str, str],
-    state: v1.Account.State.ValueType,
-) -> v1.Account:
-    organisation, name, reason = whose
+def _setting(state: Literal["suspended", "active"]) -> Callable[..., None]:
+    """Return the command that suspends an account, which ends its sessions, or lets it in again."""
 
-    async def work(client: Client) -> v1.SetAccountStateResponse:
-        request = v1.SetAccountStateRequest(
-            request_id=new_id(),
-            organisation_code=organisation,
-            account_name=name,
-            state=state,
-            reason=reason,
-        )
-        return await client.call(client.admin.SetAccountState, request)
+    def command(
+        organisation: Organisation,
+        name: Name,
+        reason: Reason,
+        profile: ProfileOption = DEFAULT_NAME,
+        json: JsonOption = False,
+        lang: LangOption = "",
+    ) -> None:
+        output, found = Output.of(json, lang), load(profile)
 
-    return connected(output, found, work).account
+        async def work(client: Client) -> v1.SetAccountStateResponse:
+            request = v1.SetAccountStateRequest(
+                request_id=new_id(),
+                organisation_code=organisation,
+                account_name=name,
+                state=v1.Account.State.Value(f"STATE_{state.upper()}"),
+                reason=reason,
+            )
+            return await client.call(client.admin.SetAccountState, request)
+
+        _tell_account(output, f"account.now.{state}", connected(output, found, work).account)
+
+    return command
 
 
 def _tell_account(output: Output, msgid: str, account: v1.Account) -> None:

@@ -15,6 +15,7 @@ from gateway.cli import audit_folder
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, password_of
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
+from gateway.client.checkpoints import Checkpoints, LogError
 from gateway.client.client import Client
 from gateway.client.profile import DEFAULT_NAME
 from gateway.clock import SHANGHAI, from_datetime, iso
@@ -139,12 +140,13 @@ def show(
 
     password = password_of(output, found, password_file)
     answer = connected(output, found, work, password=password)
-    verifier = note.parse_vkey(found.remote.log_key)
     try:
+        # `work` followed whichever keys the log has by now: they stand in the profile.
+        keys = Checkpoints(found).keys
         given = proof.parse(answer.proof)
-        size = given.verify(answer.leaf.leaf, [verifier], verifier.name).size
+        size = given.verify(answer.leaf.leaf, keys).size
         told = _told(answer.leaf)
-    except (proof.ProofFormError, note.NoteError, MerkleError, leaf.LeafError) as error:
+    except (LogError, proof.ProofFormError, note.NoteError, MerkleError, leaf.LeafError) as error:
         raise CommandError(error.code, output.text("audit.unproven", why=error)) from error
     if not given.index == answer.leaf.index == index:
         raise CommandError("PROOF_FORM", output.text("audit.unproven", why="index"))

@@ -15,12 +15,13 @@ from gateway.cli.connected import load
 from gateway.cli.output import REFUSED, USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
 from gateway.clock import iso
-from gateway.config import settings
+from gateway.config import log_keys, settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.store import roles
 from gateway.store.database import Database
-from gateway.tlog.note import NoteError, Verifier, parse_vkey
+from gateway.tlog.keys import LogKeys, told
+from gateway.tlog.note import NoteError, parse_vkey
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="audit.folder")]
@@ -67,8 +68,8 @@ async def _export(home: Home, signed: str, folder: Path, bar: "Bar") -> archive.
     conninfo = roles.conninfo(home, settings.load(home.settings), "administration")
     database = await Database.open(conninfo, application="gateway-host", size=1)
     try:
-        key = home.log_key.read_text(encoding="utf-8").strip()
-        return await archive.export(database, signed, key, folder, bar.update)
+        key, notes = home.log_key.read_text(encoding="utf-8").strip(), log_keys.read(home.log_keys)
+        return await archive.export(database, signed, key, folder, bar.update, notes=notes)
     finally:
         await database.close()
 
@@ -83,35 +84,38 @@ def verify(
 ) -> None:
     """Verify an exported log from its files alone, and tell what is proven."""
     output = Output.of(json, lang)
-    verifier, source = _verifier(output, folder, key, profile)
+    trusted, source = _trusted(output, folder, key, profile)
     older = [path.read_text(encoding="utf-8") for path in checkpoint or []]
     if profile and load(profile).checkpoint.is_file():
         older.append(load(profile).checkpoint.read_text(encoding="utf-8"))
     with _bar(output, "audit.verifying") as bar:
-        report = verify_folder(folder, verifier, older=older, progress=bar.update)
-    output.result(_document(report, verifier, source), _human(output, report, verifier, source))
+        report = verify_folder(folder, trusted, older=older, progress=bar.update)
+    output.result(_document(report, source), _human(output, report, trusted, source))
     if report.failures:
         raise typer.Exit(REFUSED)
 
 
-def _verifier(output: Output, folder: Path, key: Path | None, profile: str) -> tuple[Verifier, str]:
-    """Return the key to trust, and where it is from: option, profile or the folder itself."""
+def _trusted(output: Output, folder: Path, key: Path | None, profile: str) -> tuple[LogKeys, str]:
+    """Return the keys to trust, and where they are from: option, profile or the folder itself."""
     try:
-        if key is not None:
-            return parse_vkey(key.read_text(encoding="utf-8").strip()), "option"
-        if profile:
-            return parse_vkey(load(profile).remote.log_key), "profile"
-        return parse_vkey((folder / archive.KEY_FILE).read_text(encoding="utf-8").strip()), "folder"
+        if profile and key is None:
+            kept = load(profile)
+            notes = log_keys.read(kept.folder / log_keys.FOLDER)
+            return LogKeys.of(parse_vkey(kept.remote.log_key), notes), "profile"
+        file = folder / archive.KEY_FILE if key is None else key
+        trusted = LogKeys.of(parse_vkey(file.read_text(encoding="utf-8").strip()))
+        return trusted, "folder" if key is None else "option"
     except (OSError, UnicodeDecodeError, NoteError) as error:
         raise CommandError("KEY_INVALID", output.text("audit.no-key"), status=USAGE) from error
 
 
-def _document(report: Report, verifier: Verifier, source: str) -> dict[str, object]:
+def _document(report: Report, source: str) -> dict[str, object]:
     judging = report.judging
     return {
         "verified": not report.failures,
-        "origin": verifier.name,
-        "key": str(verifier),
+        "origin": report.keys.origin,
+        "key": str(report.keys.newest),
+        "keys": told(report.keys.ranges),
         "key_from": source,
         "size": report.checkpoint.size if report.checkpoint else None,
         "root": report.checkpoint.root.hex() if report.checkpoint else None,
@@ -129,12 +133,12 @@ def _failure(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "where": failure.where, "message": failure.message}
 
 
-def _human(output: Output, report: Report, verifier: Verifier, source: str) -> str:
+def _human(output: Output, report: Report, trusted: LogKeys, source: str) -> str:
     """Return the table of what was proven, the failures, and the notices."""
-    document = _document(report, verifier, source)
+    document = _document(report, source)
     decisions = ", ".join(f"{name} {count}" for name, count in report.judging.decisions.items())
     rows: list[tuple[object, object]] = [
-        (output.text("audit.row.signed"), f"{verifier} ({output.text(f'audit.key.{source}')})"),
+        *_signers(output, report.keys, trusted, source),
         (output.text("audit.row.size"), document["size"]),
         (output.text("audit.row.root"), document["root"]),
         (output.text("audit.row.older"), ", ".join(map(str, report.older)) or "-"),
@@ -144,13 +148,29 @@ def _human(output: Output, report: Report, verifier: Verifier, source: str) -> s
     parts = [table(("", ""), rows)]
     for title, found in (("audit.failures", report.failures), ("audit.notices", report.notices)):
         if found:
-            told = [
+            lines = [
                 (each.code, each.where, output.text(f"audit.code.{each.code}"), each.message)
                 for each in found[:_SHOWN]
             ]
-            parts += [output.text(title, count=len(found)), table(("", "", "", ""), told)]
+            parts += [output.text(title, count=len(found)), table(("", "", "", ""), lines)]
     parts.append(output.text("audit.not-verified" if report.failures else "audit.verified"))
     return "\n\n".join(parts)
+
+
+def _signers(
+    output: Output, keys: LogKeys, trusted: LogKeys, source: str
+) -> list[tuple[object, object]]:
+    """Return a row per key, the newest first, with the sizes that each proves."""
+    rows: list[tuple[object, object]] = []
+    for one in reversed(keys.ranges):
+        about = [str(one.verifier)]
+        if len(keys.ranges) > 1:
+            about.append(f"{one.from_size}–{'' if one.until_size is None else one.until_size}")
+        if one.verifier in trusted.verifiers:
+            about.append(f"({output.text(f'audit.key.{source}')})")
+        label = output.text("audit.row.followed" if rows else "audit.row.signed")
+        rows.append((label, " ".join(about)))
+    return rows
 
 
 class Bar:

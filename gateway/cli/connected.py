@@ -68,13 +68,17 @@ def connected(
         password = password_of(output, profile, None)
 
     async def run() -> Result:
-        async with Client(profile, password=password) as client:
-            try:
-                return await work(client)
-            except Refusal as refusal:
-                raise await explained(output, client, refusal) from refusal
-            finally:
-                await warn(output, client)
+        client = Client(profile, password=password)
+        try:
+            async with client:
+                try:
+                    return await work(client)
+                except Refusal as refusal:
+                    raise await explained(output, client, refusal) from refusal
+                finally:
+                    await warn(output, client)
+        finally:
+            tell_keys(output, client)
 
     try:
         return asyncio.run(run())
@@ -89,6 +93,13 @@ def connected(
         raise CommandError("RECEIPTS_INVALID", str(error), status=USAGE) from error
     except ReadingError as error:
         raise unreadable(output, error) from error
+
+
+def tell_keys(output: Output, client: Client) -> None:
+    """Tell which keys of the log were followed, once the client has ended."""
+    for one in client.checkpoints.news:
+        about = {"old": one.old.key_id.hex(), "new": one.new.key_id.hex(), "size": one.from_size}
+        output.say("client.log-key", **about)
 
 
 async def explained(output: Output, client: Client, refusal: Refusal) -> Exception:

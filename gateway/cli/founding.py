@@ -18,7 +18,7 @@ from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
 from gateway.exports import keys as export_keys
-from gateway.identity import accounts, inventory, keys, rules, secret_rows
+from gateway.identity import accounts, inventory, keys, rule_files, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
@@ -29,7 +29,7 @@ from gateway.policy import activation, bundle
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import external, roles, seal
+from gateway.store import external, roles, seal_keys
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
@@ -154,7 +154,7 @@ class Founding:
         folders.write_private(private, token.private_jwk.encode(), "identity")
         folders.write_public(self.home.token_keys, token.public_set.encode())
         signer.create(self.home, self.settings.log_origin)
-        seal.make_keys(self.home)
+        seal_keys.make_keys(self.home)
         export_keys.make(self.home)
         return authority
 
@@ -202,7 +202,7 @@ class Founding:
         province = Organisation(
             self.province, names.get(self.province, ""), int(Kind.PROVINCE), None
         )
-        limits = rules.load(self.home.policies / "passwords.toml").active
+        limits = rule_files.load(self.home.policies / "passwords.toml").at(now_us)
         account = accounts.NewAccount(self.province, self.account, (ADMINISTRATOR,), self.account)
         cedar = bundle.files(self.home.policies / "cedar")
         event = Event(

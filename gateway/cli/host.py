@@ -47,5 +47,5 @@ async def acted(home: Home, event: Event, effect: Effect, role: str = "administr
 
 
 async def _database(home: Home, role: str) -> Database:
-    conninfo = roles.conninfo(home, settings.load(home.settings), role)
-    return await Database.open(conninfo, application="gateway-host", size=2)
+    way = roles.WayIn(home, settings.load(home.settings), role)
+    return await Database.open(way, application="gateway-host", size=2)

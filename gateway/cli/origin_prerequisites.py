@@ -13,21 +13,23 @@ from gateway.clock import SYSTEM
 from gateway.config import policies, settings
 from gateway.config.home import LISTENERS, Home
 from gateway.config.policies import TunnelRules
-from gateway.config.settings import Settings, SettingsError
+from gateway.config.settings import Settings, SettingsError, WallSettings
 from gateway.errors import Refusal
 from gateway.registry import tunnels
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
 from gateway.supervise import state
-from gateway.vpn import ingress, listening, providers, window, wireguard
+from gateway.vpn import ingress, listening, providers, wall, window, wireguard
 from gateway.vpn.ingress import Way
+from gateway.vpn.wall import WallError
 
 _PAGE = 1_000
 
 
 def of_origin(home: Home) -> Iterator[Finding]:
-    """Check the origin in use: device, listeners, VPN, register; stops at what ends the rest.
+    """Check the origin in use: device, listeners, packet filter, VPN, register.
 
+    Stops at what ends the rest.
     Nothing where the settings cannot be read: `prerequisites.of_home` tells that.
     """
     try:
@@ -55,6 +57,7 @@ def of_origin(home: Home) -> Iterator[Finding]:
     if not way.device:
         return
     yield from _of_listeners(home, own, way)
+    yield from _of_wall(origin.wall)
     if not origin.proves_nothing:
         yield from _of_vpn(home, own, way, rules)
 
@@ -80,6 +83,18 @@ def _of_listeners(home: Home, own: Settings, way: Way) -> Iterator[Finding]:
     astray = sorted(port for port in ports if found.get(port) != {index})
     about["ports"] = ", ".join(map(str, astray))
     yield Finding("origin-bound", "bad" if astray else "good", about)
+
+
+def _of_wall(named: WallSettings) -> Iterator[Finding]:
+    """Ask the packet filter itself, as the supervisor does."""
+    if not named.table:
+        return
+    try:
+        asyncio.run(wall.ask(named))
+    except WallError as error:
+        yield Finding("origin-wall", "bad", {"table": named.table, "cause": error.cause})
+    else:
+        yield Finding("origin-wall", "good", {"table": named.table})
 
 
 def _of_vpn(home: Home, own: Settings, way: Way, rules: TunnelRules) -> Iterator[Finding]:

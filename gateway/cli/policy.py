@@ -13,7 +13,7 @@ from gateway.cli.output import REFUSED, CommandError, JsonOption, LangOption, Ou
 from gateway.cli.policy_folder import INVALID, cedar_of, opened
 from gateway.cli.tables import table
 from gateway.config.policies import load_policies
-from gateway.identity import rules
+from gateway.identity import rule_files
 from gateway.policy import cases, mutation
 from gateway.policy.bundle import CASES_FOLDER, BundleError
 
@@ -59,7 +59,7 @@ def check(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
     if (cedar.parent / "limits.toml").is_file():
         # Their errors are SettingsError, which the program tells.
         document["sha256"] = load_policies(cedar.parent).sha256
-        document["passwords"] = rules.load(cedar.parent / "passwords.toml").profile
+        document["passwords"] = rule_files.load(cedar.parent / "passwords.toml").profile
     output.result(document, output.text("policy.checked", **document))
 
 

@@ -1,4 +1,4 @@
-"""`gateway rotation status HOME` and `rotation run HOME`: every secret's age, and what is due now.
+"""`gateway rotation status|run|change HOME`: every secret's age, what is due now, another now.
 
 Exit status of `status`: 0, or 1 when somebody is late. On the gateway's own host, without a leaf:
 nothing individual is shown.
@@ -13,7 +13,15 @@ from typing import Annotated
 import typer
 
 from gateway.cli import host
-from gateway.cli.output import REFUSED, JsonOption, LangOption, Output
+from gateway.cli.output import (
+    REFUSED,
+    UNAVAILABLE,
+    USAGE,
+    CommandError,
+    JsonOption,
+    LangOption,
+    Output,
+)
 from gateway.cli.tables import table
 from gateway.clock import SYSTEM, US_PER_S, iso
 from gateway.config import settings
@@ -21,10 +29,12 @@ from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.identity import secret_rows
 from gateway.identity.census import Census
+from gateway.identity.lives import AT_A_WORD
 from gateway.identity.rotation import (
     DAY_US,
     HOUR_US,
     Judgement,
+    Kind,
     needs_somebody,
     sorted_by_urgency,
 )
@@ -32,8 +42,11 @@ from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreAwayError
 from gateway.supervise import rotation
+from gateway.supervise.taker import StepError
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
+KindArgument = Annotated[str, typer.Argument(help="rotation.kind", metavar="|".join(AT_A_WORD))]
+NameArgument = Annotated[str, typer.Argument(help="rotation.name", metavar="[NAME]")]
 _COLUMNS = ("late", "kind", "owner", "name", "stage", "age", "step", "due")
 # Hours are told of what is younger than this.
 _IN_HOURS_US = 2 * DAY_US
@@ -45,6 +58,7 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(name="rotation", help="rotation.help", no_args_is_help=True)
     noun.command("status", help="rotation.status.help")(status)
     noun.command("run", help="rotation.run.help")(run)
+    noun.command("change", help="rotation.change.help")(change)
     app.add_typer(noun)
 
 
@@ -62,13 +76,14 @@ def status(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") 
 def run(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> None:
     """Do what is due now, as the supervisor does every minute, and say what was done."""
     output, place = Output.of(json, lang), host.place(home)
-    done, told = asyncio.run(_run(place))
+    done, told, waiting = asyncio.run(_run(place))
     document: dict[str, object] = {
         "done": [
             {"kind": one.secret.kind, "generation": one.secret.generation, "step": one.step}
             for one in done
         ],
         "told": told,
+        "waiting": [one.secret.kind for one in waiting],
     }
     lines = [
         output.text(
@@ -80,7 +95,36 @@ def run(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") -> 
         for one in done
     ]
     lines += [output.text("rotation.told", count=told)] if told else []
+    lines += [_waits(output, home, one) for one in waiting]
     output.result(document, "\n".join(lines or [output.text("rotation.nothing")]))
+
+
+def change(
+    home: HomeArgument,
+    kind: KindArgument,
+    name: NameArgument = "",
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Let other secrets of a kind follow now, whatever their age: one may have leaked."""
+    output, place = Output.of(json, lang), host.place(home)
+    wanted = next((one for one in AT_A_WORD if one == kind), None)
+    if wanted is None:
+        raise CommandError("KIND_UNKNOWN", " | ".join(AT_A_WORD), status=USAGE)
+    try:
+        done, failing = asyncio.run(_change(place, wanted, name))
+    except StepError as error:
+        raise CommandError("SECRET_OVERLAPS", output.text("rotation.overlaps")) from error
+    if not (done or failing):
+        raise CommandError("NAME_UNKNOWN", name, status=USAGE)
+    changed = [{"name": one.secret.name, "generation": one.secret.generation} for one in done]
+    about = output.text(f"rotation.kind.{kind}")
+    lines = [output.text("rotation.changed", kind=about, **one) for one in changed]
+    lines += [_tried(output, one) for one in failing]
+    document: dict[str, object] = {"kind": kind, "done": changed}
+    output.result({**document, "failing": list(map(_failing, failing))}, "\n".join(lines))
+    if failing:
+        raise typer.Exit(UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +144,11 @@ class Report:
         """Those that missed their time."""
         return [one for one in self.judged if one.late]
 
+    @property
+    def recipients(self) -> int:
+        """How many there are to whom backups are encrypted."""
+        return sum(one.secret.kind == "backup-recipient" for one in self.judged)
+
     def document(self) -> dict[str, object]:
         """Return all of it, as --json prints it."""
         return {
@@ -108,6 +157,7 @@ class Report:
             "late": len(self.late),
             "attention": sum(map(needs_somebody, self.judged)),
             "failing": [_failing(one) for one in self.failing],
+            "backup_recipients": self.recipients,
             "secrets": [document_of(one) for one in self.judged],
         }
 
@@ -121,12 +171,11 @@ class Report:
         }
         lines = [output.text("rotation.summary", time=_minute(self.now_us), **counts)]
         lines += [] if self.complete else [output.text("rotation.away")]
-        for one in self.failing:
-            kind = output.text(f"rotation.kind.{one.secret.kind}")
-            step = output.text(f"rotation.step.{one.step}")
-            about = {"generation": one.secret.generation, "failures": one.failures}
-            lines.append(output.text("rotation.failing", kind=kind, step=step, **about))
-        return "\n".join([*lines, "", table(headers, [_row(output, one) for one in self.judged])])
+        lines += [_tried(output, one) for one in self.failing]
+        lines += ["", table(headers, [_row(output, one) for one in self.judged])]
+        if self.complete and not self.recipients:
+            lines += ["", output.text("rotation.no-recipient")]
+        return "\n".join(lines)
 
 
 async def read(place: Home, now_us: int) -> Report:
@@ -148,10 +197,23 @@ async def read(place: Home, now_us: int) -> Report:
     return Report(now_us, sorted_by_urgency(found), complete=True, failing=failing)
 
 
-async def _run(place: Home) -> tuple[list[rotation.Done], int]:
+async def _run(place: Home) -> tuple[list[rotation.Done], int, list[Judgement]]:
+    """Return what was done, of how many it was told, and what waits for a person's word."""
     own = settings.load(place.settings)
     async with rotation.engine(place, own, "host") as engine:
-        return await engine.look(), await engine.tell()
+        done, told = await engine.look(), await engine.tell()
+    judged = (await read(place, SYSTEM.now_us())).judged
+    words = [one for one in judged if one.step == "replace" and one.secret.kind in AT_A_WORD]
+    return done, told, [one for one in words if needs_somebody(one)]
+
+
+async def _change(place: Home, kind: Kind, name: str) -> tuple[list[rotation.Done], list[OpenStep]]:
+    own = settings.load(place.settings)
+    async with rotation.engine(place, own, "host") as engine:
+        done = await engine.change(kind, name)
+    report = await read(place, SYSTEM.now_us())
+    failing = [one for one in report.failing if one.secret.kind == kind]
+    return [one for one in done if one.secret.kind == kind], failing
 
 
 def document_of(judgement: Judgement) -> dict[str, object]:
@@ -178,6 +240,19 @@ def _failing(step: OpenStep) -> dict[str, object]:
         "step": step.step,
         "failures": step.failures,
     }
+
+
+def _tried(output: Output, step: OpenStep) -> str:
+    kind = output.text(f"rotation.kind.{step.secret.kind}")
+    about = {"generation": step.secret.generation, "failures": step.failures}
+    step_name = output.text(f"rotation.step.{step.step}")
+    return output.text("rotation.failing", kind=kind, step=step_name, **about)
+
+
+def _waits(output: Output, home: Path, judgement: Judgement) -> str:
+    kind, due_us = judgement.secret.kind, judgement.due_us or 0
+    about = {"kind": output.text(f"rotation.kind.{kind}"), "due": _minute(due_us)}
+    return output.text("rotation.waits", command=f"gateway rotation change {home} {kind}", **about)
 
 
 def _row(output: Output, judgement: Judgement) -> tuple[str, ...]:

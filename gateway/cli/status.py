@@ -23,7 +23,8 @@ from gateway.config.policies import (
     load_tunnel_rules,
 )
 from gateway.config.settings import Settings
-from gateway.identity import rules
+from gateway.identity import rule_files
+from gateway.identity.rules import Dated, Rules
 from gateway.pki.register import Bearer
 from gateway.store import roles, versions
 from gateway.store.database import Database, StoreAwayError
@@ -81,7 +82,13 @@ class Report:
             "separation": "strong" if users_separate(self.home) else "weak",
             # The front starts with less than a proven interface only where weak is allowed.
             "origin": "weak" if self.settings.origin.may_be_weak else "proven",
+            # As the supervisor saw it last; null where none is watched.
+            "wall": known.get("wall"),
             "policies_sha256": load_policies(self.home.policies).sha256,
+            "password_profile": _profile(self._passwords.ruling(self.now_us)),
+            "password_profiles_coming": [
+                _profile(one) for one in self._passwords.coming(self.now_us)
+            ],
             "offline_keys": "here" if any(self.home.offline.glob("*.key")) else "away",
             "days_left": self._days_left(),
             **self._list(),
@@ -98,6 +105,7 @@ class Report:
             # Before all else: nobody is to overlook that it is weak.
             output.text(f"status.origin-{document['origin']}"),
         ]
+        told += _wall(output, document["wall"])
         if isinstance(processes, Mapping):
             told += [
                 output.text("status.process", process=name, **about)
@@ -105,6 +113,10 @@ class Report:
             ]
         for key in ("separation", "offline_keys"):
             told.append(output.text(f"status.{key}-{document[key]}"))
+        told += [
+            output.text("status.profile-coming", **one)
+            for one in _each(document, "password_profiles_coming")
+        ]
         if isinstance(days, Mapping):
             for name, left in days.items():
                 age = "soon" if left <= SOON_DAYS else "left"
@@ -135,6 +147,10 @@ class Report:
         }
 
     @property
+    def _passwords(self) -> Rules:
+        return rule_files.load(self.home.policies / "passwords.toml")
+
+    @property
     def _rules(self) -> CertificateRules:
         return load_certificate_rules(self.home.policies / "certificates.toml")
 
@@ -149,7 +165,7 @@ class Report:
         except StoreAwayError:
             return {"state": "away"}
         soon = self.now_us + SOON_DAYS * DAY_US
-        limits = rules.load(self.home.policies / "passwords.toml").break_glass
+        limits = self._passwords.break_glass
         try:
             async with database.transaction() as tx:
                 log = await tx.fetch_one(_LOG) or (0, 0)
@@ -183,6 +199,13 @@ class Report:
         }
 
 
+def _wall(output: Output, wall: object) -> list[str]:
+    """Return how the packet filter stands, and what it refused since it was loaded."""
+    if not isinstance(wall, Mapping):
+        return []
+    return [output.text(f"status.wall-{wall['state']}", **{**wall, **wall["packets"]})]
+
+
 def _attention(output: Output, database: Mapping[str, object]) -> list[str]:
     """Return what somebody must see to: certificates, locked identities, invitations, tunnels."""
     waiting = database.get("invitations_open")
@@ -212,6 +235,10 @@ def _each(database: Mapping[str, object], key: str) -> list[Any]:  # Any: JSON o
 def _late(output: Output, one: Mapping[str, object]) -> str:
     about = {word: output.text(f"rotation.{word}.{one[word]}") for word in ("kind", "step")}
     return output.text("status.secret-late", owner=one["owner"], name=one["name"], **about)
+
+
+def _profile(one: Dated) -> dict[str, object]:
+    return {"name": one.name, "valid_from": iso(one.valid_from_us), "sha256": one.sha256}
 
 
 def _who(bearer: Bearer) -> str:

@@ -1,6 +1,7 @@
 """`gateway tunnel add|list|show|lock|unlock|remove|relate|invite|rotate`: whose tunnel is whose."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import typer
 
@@ -8,7 +9,7 @@ from gateway.cli import tunnel_invite, tunnel_list, tunnel_rotate
 from gateway.cli.connected import ProfileOption, connected, load
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.cli.paging import document, new_id
-from gateway.cli.tunnel_list import Peer, listed, word
+from gateway.cli.tunnel_list import Peer, listed
 from gateway.client.client import Client
 from gateway.client.profile import DEFAULT_NAME
 from gateway.errors import Reason, refuse
@@ -31,9 +32,9 @@ def register(app: typer.Typer) -> None:
     noun.command("add", help="tunnel.add.help")(add)
     noun.command("list", help="tunnel.list.help")(list_)
     noun.command("show", help="tunnel.show.help")(show)
-    noun.command("lock", help="tunnel.lock.help")(lock)
-    noun.command("unlock", help="tunnel.unlock.help")(unlock)
-    noun.command("remove", help="tunnel.remove.help")(remove)
+    noun.command("lock", help="tunnel.lock.help")(_setting("locked"))
+    noun.command("unlock", help="tunnel.unlock.help")(_setting("active"))
+    noun.command("remove", help="tunnel.remove.help")(_setting("removed"))
     noun.command("relate", help="tunnel.relate.help")(relate)
     noun.command("invite", help="tunnel.invite.help")(tunnel_invite.invite)
     noun.command("rotate", help="tunnel.rotate.help")(tunnel_rotate.rotate)
@@ -93,48 +94,6 @@ def show(
     tunnel_list.tell_each(output, found)
 
 
-def lock(
-    organisation: Organisation,
-    peer: Peer,
-    reason: Reasoned,
-    kind: Kind = "wireguard",
-    profile: ProfileOption = DEFAULT_NAME,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Lock a tunnel: its connections are cut."""
-    request = _state(organisation, kind, peer, v1.Tunnel.STATE_LOCKED, reason)
-    _set(Output.of(json, lang), profile, request)
-
-
-def unlock(
-    organisation: Organisation,
-    peer: Peer,
-    reason: Reasoned,
-    kind: Kind = "wireguard",
-    profile: ProfileOption = DEFAULT_NAME,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Unlock a tunnel."""
-    request = _state(organisation, kind, peer, v1.Tunnel.STATE_ACTIVE, reason)
-    _set(Output.of(json, lang), profile, request)
-
-
-def remove(
-    organisation: Organisation,
-    peer: Peer,
-    reason: Reasoned,
-    kind: Kind = "wireguard",
-    profile: ProfileOption = DEFAULT_NAME,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Remove a tunnel for ever: its connections are cut."""
-    request = _state(organisation, kind, peer, v1.Tunnel.STATE_REMOVED, reason)
-    _set(Output.of(json, lang), profile, request)
-
-
 def relate(
     organisation: Organisation,
     owner: Relative,
@@ -169,23 +128,32 @@ def _kind(word: str) -> v1.Tunnel.Kind.ValueType:
     return v1.Tunnel.Kind.Value(f"KIND_{word.upper()}")
 
 
-def _state(
-    organisation: str, kind: str, peer: str, state: v1.Tunnel.State.ValueType, reason: str
-) -> v1.SetTunnelStateRequest:
-    return v1.SetTunnelStateRequest(
-        request_id=new_id(),
-        organisation_code=organisation,
-        kind=_kind(kind),
-        peer=peer,
-        state=state,
-        reason=reason,
-    )
+def _setting(state: Literal["locked", "active", "removed"]) -> Callable[..., None]:
+    """Return the command that gives a tunnel a state; unless it is active, connections are cut."""
 
+    def command(
+        organisation: Organisation,
+        peer: Peer,
+        reason: Reasoned,
+        kind: Kind = "wireguard",
+        profile: ProfileOption = DEFAULT_NAME,
+        json: JsonOption = False,
+        lang: LangOption = "",
+    ) -> None:
+        output, found = Output.of(json, lang), load(profile)
+        request = v1.SetTunnelStateRequest(
+            request_id=new_id(),
+            organisation_code=organisation,
+            kind=_kind(kind),
+            peer=peer,
+            state=v1.Tunnel.State.Value(f"STATE_{state.upper()}"),
+            reason=reason,
+        )
 
-def _set(output: Output, profile: str, request: v1.SetTunnelStateRequest) -> None:
-    async def work(client: Client) -> v1.SetTunnelStateResponse:
-        return await client.call(client.admin.SetTunnelState, request)
+        async def work(client: Client) -> v1.SetTunnelStateResponse:
+            return await client.call(client.admin.SetTunnelState, request)
 
-    answer = connected(output, load(profile), work)
-    said = output.text(f"tunnel.now.{word(request.state)}", peer=request.peer)
-    output.result(document(answer), said)
+        answer = connected(output, found, work)
+        output.result(document(answer), output.text(f"tunnel.now.{state}", peer=peer))
+
+    return command

@@ -1,6 +1,7 @@
 """The client as a witness: which checkpoints it saw, and that all belong to one log.
 
-1. A checkpoint counts only with the signature of the profile's key and the log's origin.
+1. A checkpoint counts only with the log's origin and the signature of a key that proves its size:
+   the profile's, or one that followed it by notes that both signed (`follow`), kept in `log-keys/`.
 2. Two checkpoints of one size with different roots are a fork: nothing is believed after that.
 3. Now and then, and at the end of an upload, the newest checkpoint is proven to continue the one
    kept before, and a few of those in between, drawn by lot, to be of the same tree: a gateway that
@@ -14,11 +15,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from gateway.client.files import write_private
+from gateway.client.files import make_private, write_private
 from gateway.client.profile import Profile
-from gateway.tlog.checkpoint import Checkpoint, open_checkpoint
+from gateway.config import log_keys
+from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.keys import LogKeys, Succession, read_succession
 from gateway.tlog.merkle import MerkleError, verify_consistency
-from gateway.tlog.note import NoteError, Verifier, parse_vkey
+from gateway.tlog.note import NoteError, parse_vkey
 
 # Fetches the hashes that prove size `old` to be a prefix of size `new`.
 Fetch = Callable[[int, int], Awaitable[Sequence[bytes]]]
@@ -29,6 +32,8 @@ DRAWN = 3
 _REMEMBERED = 256
 _UNPROVEN_MAX = 64
 _NOTE_BREAK = b"\x00"
+# No key that is trusted here signed: one may have followed ours, and can be asked for.
+KEY_UNKNOWN = "SIGNATURE_MISSING"
 
 
 class LogError(Exception):
@@ -45,7 +50,10 @@ class Checkpoints:
 
     def __init__(self, profile: Profile) -> None:
         """Take up what the profile kept; raises LogError when its files were tampered with."""
-        self._verifier = _verifier(profile.remote.log_key)
+        self._followed = profile.folder / log_keys.FOLDER
+        self.keys = _keys(profile.remote.log_key, log_keys.read(self._followed))
+        # The successions that were followed since, for the user to be told of.
+        self.news: list[Succession] = []
         self._kept_file = profile.checkpoint
         self._unproven_file = profile.checkpoint.with_name("checkpoints-unproven")
         self._opened: OrderedDict[str, Checkpoint] = OrderedDict()
@@ -73,6 +81,26 @@ class Checkpoints:
         if len(self._opened) > _REMEMBERED:
             self._opened.popitem(last=False)
         return found
+
+    def follow(self, notes: Sequence[str]) -> None:
+        """Trust the keys that followed ours, or that ours followed, by these notes, from now on.
+
+        Each is kept in the profile before it counts. Raises LogError: nothing is taken then.
+        """
+        try:
+            keys = self.keys.followed(notes)
+            fresh = {raw: read_succession(raw, keys.origin) for raw in notes}
+            fresh = {raw: one for raw, one in fresh.items() if not self.keys.knows(one)}
+        except NoteError as error:
+            raise LogError(error.code, str(error)) from error
+        for raw in fresh:
+            make_private(self._followed)
+            write_private(log_keys.following(self._followed), raw.encode())
+        if fresh:
+            self.keys = keys
+            self.news += fresh.values()
+            # What the old key signed alone is judged anew: it may be beyond its range.
+            self._opened.clear()
 
     @property
     def unproven(self) -> int:
@@ -113,7 +141,7 @@ class Checkpoints:
 
     def _open(self, note: str) -> Checkpoint:
         try:
-            return open_checkpoint(note, [self._verifier], self._verifier.name)
+            return self.keys.open(note)
         except NoteError as error:
             raise LogError(error.code, str(error)) from error
 
@@ -138,11 +166,12 @@ def _root(checkpoint: Checkpoint) -> str:
     return base64.b64encode(checkpoint.root).decode()
 
 
-def _verifier(vkey: str) -> Verifier:
+def _keys(vkey: str, notes: Sequence[str]) -> LogKeys:
     try:
-        return parse_vkey(vkey)
+        return LogKeys.of(parse_vkey(vkey), notes)
     except NoteError as error:
-        raise LogError(error.code, f"profile.toml: log_key: {error}") from error
+        where = f"profile.toml: log_key, or {log_keys.FOLDER}"
+        raise LogError(error.code, f"{where}: {error}") from error
 
 
 def _notes(file: Path) -> list[str]:

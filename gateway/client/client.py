@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -9,7 +10,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from gateway.client.channel import Channels
-from gateway.client.checkpoints import Checkpoints
+from gateway.client.checkpoints import KEY_UNKNOWN, Checkpoints, LogError
 from gateway.client.own_secret import OwnSecret
 from gateway.client.profile import Profile
 from gateway.client.rotate import Rotation
@@ -60,6 +61,8 @@ class Client:
         self.rotation = Rotation(self.channels, self.session, clock=clock)
         self.own_secret = OwnSecret(self.channels, self.session, clock=clock)
         self.channels.mend = self.rotation.mend
+        # A reply's checkpoint of a key that is unknown here; "" for none.
+        self._strange = ""
         self._looking: asyncio.TimerHandle | None = None
         self._settling = asyncio.Lock()
         self._settle_at = clock.monotonic() + SETTLE_EVERY_S
@@ -77,8 +80,12 @@ class Client:
         if self._looking is not None:
             self._looking.cancel()
         await self.settled()
-        self.checkpoints.save()
-        await self.channels.close()
+        try:
+            if kind is None:
+                await self._learn_at_the_end()
+        finally:
+            self.checkpoints.save()
+            await self.channels.close()
 
     @property
     def uploads(self) -> "UploadServiceAsyncStub":
@@ -103,10 +110,17 @@ class Client:
     async def call(
         self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request
     ) -> Response:
-        """Return the answer to a call with our token.
+        """Return the answer to a call with our token; raises LogError as `learn_keys` does.
 
         A session that ended is renewed once; a password that is asked for again is given once.
         """
+        response = await self._answer(rpc, request)
+        await self.learn_keys()
+        return response
+
+    async def _answer(
+        self, rpc: aio.UnaryUnaryMultiCallable[Request, Response], request: Request
+    ) -> Response:
         self.look()
         token = await self.session.token()
         try:
@@ -134,12 +148,25 @@ class Client:
         """Prove that the log goes on as it was kept; raises LogError, or the refusal of a call."""
         async with self._settling:
             self._settle_at = self.clock.monotonic() + SETTLE_EVERY_S
-            if not self.checkpoints.unproven:
+            if not self.checkpoints.unproven and not self._strange:
                 return
             # The audit service stands at another door: what both show must be one log.
-            answer = await self.call(self.audit.GetCheckpoint, v1.GetCheckpointRequest())
+            answer = await self._answer(self.audit.GetCheckpoint, v1.GetCheckpointRequest())
+            self._follow(answer)
             self.checkpoints.see(answer.checkpoint)
             await self.checkpoints.settle(self._consistency)
+
+    async def learn_keys(self, error: LogError | None = None) -> None:
+        """Ask which key followed ours, where a reply was signed by one that is unknown here.
+
+        `error` is what it was found by, else whatever came in before. Raises it again, or the
+        LogError of a note or checkpoint that proves nothing.
+        """
+        if error is not None and error.code != KEY_UNKNOWN:
+            raise error
+        if error is not None or self._strange:
+            request = v1.GetCheckpointRequest()
+            self._follow(await self._answer(self.audit.GetCheckpoint, request))
 
     async def settle_when_due(self) -> None:
         """Settle once a minute; an administration door that is away now is asked again later."""
@@ -167,5 +194,25 @@ class Client:
         request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)
         return (await self.call(self.audit.GetConsistencyProof, request)).hashes
 
+    def _follow(self, answer: v1.GetCheckpointResponse) -> None:
+        """Follow the keys that an answer tells of; then what was strange must be good."""
+        self.checkpoints.follow(answer.log_keys)
+        if self._strange:
+            self.checkpoints.see(self._strange)
+            self._strange = ""
+
+    async def _learn_at_the_end(self) -> None:
+        """Leave nothing strange behind: where nobody can be asked, it is told as what it is."""
+        if self._strange and self.session.alive():
+            with suppress(Refusal):
+                await self.learn_keys()
+        if self._strange:
+            self.checkpoints.see(self._strange)
+
     def _seen(self, note: str) -> None:
-        self.checkpoints.see(note)
+        try:
+            self.checkpoints.see(note)
+        except LogError as error:
+            if error.code != KEY_UNKNOWN:
+                raise
+            self._strange = note

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 
 from gateway.client.channel import bearer
+from gateway.client.checkpoints import LogError
 from gateway.client.client import Client
 from gateway.client.ending import Call, Ending
 from gateway.client.refusals import outcome_unknown
@@ -96,6 +97,7 @@ class Upload:
                 self._client.look()
                 async with self._client.channels.in_use():
                     token = await self._client.session.token()
+                    await self._client.learn_keys()
                     await self._stream(token)
             except Refusal as refusal:
                 await self._go_on(refusal, token)
@@ -169,7 +171,11 @@ class Upload:
                 return  # the call tells its status
             if not isinstance(answer, bytes):
                 return
-            self._take(answer)
+            try:
+                self._take(answer)
+            except LogError as error:
+                await self._client.learn_keys(error)
+                self._take(answer)
             room.release()
             await self._client.settle_when_due()
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.config import log_keys
+
 Door = Literal["identity", "intake", "disclosure", "administration"]
 # The doors, in the order in which they start.
 DOORS: tuple[Door, ...] = ("identity", "intake", "disclosure", "administration")
@@ -73,6 +75,21 @@ class Home:
     def log_key(self) -> Path:
         """The audit signer's verification key, one vkey line (C2SP signed-note)."""
         return self.public / "log.vkey"
+
+    @property
+    def log_keys(self) -> Path:
+        """The notes by which the log's keys followed one another (`config.log_keys`)."""
+        return self.public / log_keys.FOLDER
+
+    @property
+    def signing_keys(self) -> Path:
+        """The audit signer's private keys, a line each, the newest first: for it alone."""
+        return self.secrets("signer") / "log.skey"
+
+    @property
+    def succession(self) -> Path:
+        """The note by which the newest signing key follows, as the signer left it."""
+        return self.secrets("signer") / "succession"
 
     @property
     def token_keys(self) -> Path:

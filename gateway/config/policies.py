@@ -138,6 +138,8 @@ class TunnelRules:
     watch_s: float
     cache_s: float
     away_s: float
+    wall_look_s: float
+    wall_longest_s: float
     unused_days: float
     key_days: float
     overlap_hours: float

@@ -1,6 +1,6 @@
 """policies/rotation.toml as frozen values: how old the secrets of the gateway's host may grow."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from gateway.config.strict import SettingsError, build, read
@@ -8,6 +8,8 @@ from gateway.config.strict import SettingsError, build, read
 _DAY_HOURS = 24.0
 # A century: what is longer is a slip of the pen, and no clock reaches it.
 _LONGEST_DAYS = 36_525.0
+# What the gateway changes by itself: two generations are never less than a day apart.
+_BY_ITSELF = ("sealing_key_days", "database_password_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +22,22 @@ class TokenKeyRules:
 
 
 @dataclass(frozen=True, slots=True)
+class SignerKeyRules:
+    """How long the log is signed with the key before too, once another follows it."""
+
+    overlap_days: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class AgeRules:
-    """After how many days a person changes a secret of the host; 0: age asks for no change."""
+    """After how many days a secret of the host is changed; 0: age asks for no change."""
 
     signer_key_days: float
     sealing_key_days: float
     index_key_days: float
     database_password_days: float
     backup_recipient_days: float
+    break_glass_days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ class RotationRules:
     token_keys: TokenKeyRules
     ages: AgeRules
     engine: EngineRules
+    # A file of an older version lacks it.
+    signer_key: SignerKeyRules = field(default_factory=SignerKeyRules)
 
 
 def load_rotation_rules(path: Path) -> RotationRules:
@@ -66,7 +78,13 @@ def _faults(rules: RotationRules) -> list[tuple[str, bool, str]]:
         ("token_keys.sign_days", keys.sign_days <= _LONGEST_DAYS, "a century at most"),
         ("token_keys.publish_hours", ahead, "a day or more, and less than sign_days"),
         ("token_keys.verify_hours", 1 <= keys.verify_hours < _DAY_HOURS, "an hour to a day"),
+        (
+            "signer_key.overlap_days",
+            1 <= rules.signer_key.overlap_days <= _LONGEST_DAYS,
+            "a day to a century",
+        ),
         *(_age(one.name, getattr(ages, one.name)) for one in fields(ages)),
+        *(_apart(name, getattr(ages, name)) for name in _BY_ITSELF),
         ("engine.warning_days", bool(days) and min(days) > 0, "days above 0"),
         (
             "engine.warning_days",
@@ -80,3 +98,7 @@ def _faults(rules: RotationRules) -> list[tuple[str, bool, str]]:
 
 def _age(name: str, days: float) -> tuple[str, bool, str]:
     return f"ages.{name}", 0 <= days <= _LONGEST_DAYS, "not negative, a century at most"
+
+
+def _apart(name: str, days: float) -> tuple[str, bool, str]:
+    return f"ages.{name}", days == 0 or days >= 1, "0, or a day or more"

@@ -21,6 +21,8 @@ _CREDENTIAL = re.compile(r"\b(user|password|passfile)\s*=|://[^/]*@", re.IGNOREC
 _HIGHEST_PORT = 65_535
 # A device's name has 15 bytes (linux/if.h, IFNAMSIZ); ours are spelled plainly.
 _DEVICE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,14})?", re.ASCII)
+# Family and name of an nftables table whose chains see what comes in (nft(8)).
+_TABLE = re.compile(r"((inet|ip|ip6) [A-Za-z_][A-Za-z0-9_]{0,63})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,18 @@ class ProxySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WallSettings:
+    """The nftables table that refuses and counts what comes by another way ("": none), and where.
+
+    `namespace` is the path of the network namespace that it stands in ("": the gateway's own).
+    """
+
+    table: str = ""
+    namespace: str = ""
+    tool: str = "/usr/sbin/nft"
+
+
+@dataclass(frozen=True, slots=True)
 class OriginSettings:
     """How the front learns whose tunnel a connection came through, and by which device alone."""
 
@@ -89,6 +103,7 @@ class OriginSettings:
     wireguard: WireguardSettings = field(default_factory=WireguardSettings)
     strongswan: StrongswanSettings = field(default_factory=StrongswanSettings)
     proxy: ProxySettings = field(default_factory=ProxySettings)
+    wall: WallSettings = field(default_factory=WallSettings)
 
     @property
     def proves_nothing(self) -> bool:
@@ -192,6 +207,10 @@ def _origin_faults(origin: OriginSettings) -> list[tuple[str, str]]:
         ("strongswan.socket", sockets[1].startswith("/"), "an absolute path"),
         ("proxy.sources", all(map(_is_network, origin.proxy.sources)), "networks"),
         ("proxy.sources", bool(origin.proxy.sources) == proxied, "for proxy-v2, and only for it"),
+        ("wall.table", _TABLE.fullmatch(origin.wall.table), 'a table such as "inet gateway"'),
+        ("wall.namespace", (origin.wall.namespace or "/").startswith("/"), "an absolute path"),
+        ("wall.namespace", origin.wall.table or not origin.wall.namespace, "only with a table"),
+        ("wall.tool", origin.wall.tool.startswith("/"), "an absolute path"),
     ]
     return [(f"origin.{key}", text) for key, good, text in rules if not good]
 

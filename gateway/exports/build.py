@@ -29,7 +29,7 @@ from gateway.policy.fields import UnknownColumnError
 from gateway.records.query import Bodies, snapshot
 from gateway.records.wanted import Wanted
 from gateway.store.database import Database
-from gateway.store.seal import SealError
+from gateway.store.seal_keys import SealError
 
 # So many rows are made into text at a time: some ten milliseconds in which nobody else is served.
 ROWS_AT_A_TIME = 500

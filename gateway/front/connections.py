@@ -10,7 +10,7 @@ within two seconds (`origins`).
 
 import asyncio
 import socket
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -37,6 +37,8 @@ CHANNEL = "gateway_epoch"
 ENROLMENT_LONGEST_S = 600.0
 _SECONDS_PER_HOUR = 3_600
 _LOG = log.get("front")
+# Which of the connections that stand must be cut, and why.
+Fallen = Callable[[Collection[tuple[Connection, Whereabouts]]], Awaitable[Mapping[str, Reason]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Connections:
         self._recorder = recorder
         self._clock = clock
         self._patience = patience
-        self._origins = origins
+        self.origins = origins
         self._issuers = issuers
         self._gone = gone
         self._live: dict[str, _Live] = {}
@@ -154,7 +156,7 @@ class Connections:
         relay = Relay(relayed.tls, relayed.sock, relayed.door, ended)
         now = self._clock.monotonic()
         self._live[connection.name] = _Live(connection, issuer_sha256, whereabouts, relay, now, now)
-        self._origins.met(whereabouts)
+        self.origins.met(whereabouts)
         if connection.serial:
             self._new.add(connection.serial)
         self._empty.clear()
@@ -175,15 +177,20 @@ class Connections:
         finally:
             listening.cancel()
 
-    async def watch_tunnels(self) -> None:
-        """Cut for ever whose tunnel falls."""
+    async def watch_tunnels(self, fallen: Fallen) -> None:
+        """Cut for ever whose tunnel falls, by one look of the tunnels' (`origins`).
+
+        A look that took long, as when the VPN did not answer in time, is followed by the next.
+        """
         while True:
-            await asyncio.sleep(self._origins.watch_s)
+            began = self._clock.monotonic()
             standing_ = [(live.connection, live.whereabouts) for live in self._live.values()]
-            for name, reason in (await self._origins.fallen(standing_)).items():
+            for name, reason in (await fallen(standing_)).items():
                 live = self._live.get(name)
                 if live is not None:
                     self._cut(live, reason)
+            took = self._clock.monotonic() - began
+            await asyncio.sleep(max(0.0, self.origins.watch_s - took))
 
     async def drained(self, timeout_s: float) -> None:
         """Return when no connection stands; end those that still do after `timeout_s`."""

@@ -117,9 +117,11 @@ class Front:
     async def open(self) -> None:
         """Listen at every address and port; raises OSError, SettingsError."""
         await self._control.start(self._home.control_socket)
+        connections, origins = self.connections, self.connections.origins
         self._watches = [
-            asyncio.create_task(self.connections.watch()),
-            asyncio.create_task(self.connections.watch_tunnels()),
+            asyncio.create_task(connections.watch()),
+            asyncio.create_task(connections.watch_tunnels(origins.by_vpn)),
+            asyncio.create_task(connections.watch_tunnels(origins.by_register)),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._tell_late()),
             asyncio.create_task(ingress.stays(self._way)),
@@ -271,8 +273,8 @@ async def _serve(home: Home, clock: Clock) -> None:
     configured = settings.load(home.settings)
     policies = load_policies(home.policies)
     _raise_descriptors(policies.limits.connections.total)
-    conninfo = roles.conninfo(home, configured, "front")
-    database = await Database.open(conninfo, application="gateway front")
+    way = roles.WayIn(home, configured, "front")
+    database = await Database.open(way, application="gateway front")
     signer = SignerLink(home.signer_socket)
     recorder = await Recorder.open(database, signer, door="front", clock=clock)
     front = Front(home, configured, policies, database, recorder, clock)

@@ -2,11 +2,12 @@
 
 A peer that the VPN or the register does not have any more, a handshake that is too old, an endpoint
 that is another one, a relation that was ended: each is a reason to cut (decision 0012). Where the
-VPN itself is away nothing is known of anybody: its restart is waited for, not longer.
+VPN itself is away nothing is known of anybody: its restart is waited for, not longer. Neither look
+waits for the other: a database that is slow delays nobody whose peer is gone.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway import log
@@ -63,16 +64,8 @@ class Origins:
         if not place.sighting.organisation:
             self._met.add(_key(place))
 
-    async def fallen(
-        self, live: Collection[tuple[Connection, Whereabouts]]
-    ) -> Mapping[str, Reason]:
-        """Return by name which connections must be cut, and why."""
-        found = await self._by_register(live)
-        for name, reason in (await self._by_vpn(live)).items():
-            found.setdefault(name, reason)
-        return found
-
-    async def _by_vpn(self, live: Collection[tuple[Connection, Whereabouts]]) -> dict[str, Reason]:
+    async def by_vpn(self, live: Collection[tuple[Connection, Whereabouts]]) -> dict[str, Reason]:
+        """Return by name which connections the VPN does not bear any more, and why."""
         found: dict[str, Reason] = {}
         said: dict[tuple[str, str, str], Sighting | Reason] = {}
         for number, (connection, place) in enumerate(live):
@@ -110,10 +103,10 @@ class Origins:
             return {}
         return {connection.name: Reason.ORIGIN_AWAY for connection, _ in live}
 
-    async def _by_register(
+    async def by_register(
         self, live: Collection[tuple[Connection, Whereabouts]]
     ) -> dict[str, Reason]:
-        """Return who fell in the register.
+        """Return by name which connections fell in the register, and why.
 
         Nobody while the store is away: the doors refuse every call then.
         """

@@ -77,6 +77,10 @@ _CONFIRMED = (
 )
 _OPEN = "UPDATE gateway.break_glass_opening SET opened_us = %s WHERE id = %s AND opened_us IS NULL"
 _END = "UPDATE gateway.break_glass_opening SET ended_us = %s WHERE id = %s AND ended_us IS NULL"
+_SEALINGS = (
+    "SELECT organisation, count(*) FROM gateway.break_glass_sealing"
+    " GROUP BY organisation ORDER BY organisation"
+)
 _LAST_DRILL = (
     "SELECT max(opened_us) FROM gateway.break_glass_opening AS o"
     " JOIN gateway.break_glass_sealing AS s ON s.id = o.sealing"
@@ -93,6 +97,22 @@ class Sealing:
     sealed_by: str
     sealed_us: int
     ended_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Glass:
+    """How the newest sealing of an organisation stands; times in microseconds, None for never.
+
+    `coded`: all its officers made their codes. `shown_us` is since when an envelope is open,
+    `void_us` since when it opens nothing any more and everything must be sealed anew.
+    """
+
+    organisation: str
+    generation: int
+    sealed_us: int
+    coded: bool
+    shown_us: int | None = None
+    void_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +255,22 @@ async def open_(tx: Transaction, id_: str, now_us: int) -> None:
 async def end(tx: Transaction, id_: str, now_us: int) -> bool:
     """Note an opening's end; return False where it was noted."""
     return await tx.execute(_END, (now_us, id_)) > 0
+
+
+async def glasses(tx: Transaction) -> list[Glass]:
+    """Return how the newest sealing stands of every organisation that ever sealed one."""
+    found = []
+    for organisation, count in await tx.fetch(_SEALINGS):
+        sealing = await newest(tx, organisation)
+        if sealing is not None:
+            opened = await openings(tx, sealing.id)
+            ends = [one.opened_us for one in opened if one.opened_us is not None]
+            ends += [] if sealing.ended_us is None else [sealing.ended_us]
+            coded = all(has for _, has in await officers(tx, sealing.id))
+            shown_us = min((one.asked_us for one in opened), default=None)
+            made = (organisation, int(count), sealing.sealed_us, coded)
+            found.append(Glass(*made, shown_us, min(ends, default=None)))
+    return found
 
 
 async def last_drill_us(tx: Transaction, organisation: str) -> int | None:

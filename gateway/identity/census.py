@@ -12,9 +12,19 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate
 
 from gateway.clock import from_datetime
+from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.policies import Policies, load_policies
-from gateway.identity import inventory, listing, lives, rules, secret_rows, service_secrets
+from gateway.identity import (
+    age,
+    inventory,
+    listing,
+    lives,
+    rule_files,
+    secret_rows,
+    service_secrets,
+)
+from gateway.identity.breakglass_rows import glasses
 from gateway.identity.lives import HOST, Kept, Living
 from gateway.identity.rotation import DAY_US, Judgement, Kind, Secret, judge
 from gateway.identity.rules import Rules
@@ -26,7 +36,6 @@ from gateway.store.database import Transaction
 _MISSED_US = 30 * DAY_US
 _ENCRYPTION = "encryption"
 _PAGE = 1000
-_AGE_SINCE = "SELECT since_us FROM gateway.password_age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +45,15 @@ class Census:
     home: Home
     policies: Policies
     rules: Rules
+    # Whether another keeps the database.
+    external: bool
 
     @classmethod
     def of(cls, home: Home) -> "Census":
-        """Read the policies; raises SettingsError."""
+        """Read policies and settings; raises SettingsError."""
         loaded = load_policies(home.policies)
-        return cls(home, loaded, rules.load(home.policies / "passwords.toml"))
+        known = rule_files.load(home.policies / "passwords.toml")
+        return cls(home, loaded, known, external=bool(settings.load(home.settings).dsn))
 
     async def everything(self, tx: Transaction, now_us: int) -> list[Judgement]:
         """Return every secret, judged; raises StoreError, and what `on_disk` raises."""
@@ -50,6 +62,7 @@ class Census:
             *await self._passwords(tx, now_us),
             *await self._certificates(tx, now_us),
             *await self._tunnels(tx, now_us),
+            *(lives.of_break_glass(one, self.policies.rotation) for one in await glasses(tx)),
         ]
         judged = [judge(*one, now_us) for one in living]
         return judged + self.on_disk(kept or self.lying(), now_us)
@@ -63,14 +76,12 @@ class Census:
 
         Raises SettingsError, MalformedError or OSError for a file that cannot be read.
         """
-        rotation = self.policies.rotation
-        living = [lives.of_kept(one, _others(one, kept), rotation) for one in kept]
+        rotation, away = self.policies.rotation, self.external
+        living = [lives.of_kept(one, _others(one, kept), rotation, external=away) for one in kept]
         return [judge(*one, now_us) for one in [*living, *self._host_certificates()]]
 
     async def _passwords(self, tx: Transaction, now_us: int) -> list[Living]:
-        row = await tx.fetch_one(_AGE_SINCE)
-        # As the doors know it; asking them for it would make it so.
-        profile = (self.rules.tightened(row[0]) if row else self.rules).active
+        profile = (await age.as_stored(tx, self.rules, now_us)).at(now_us)
         two = await service_secrets.overlapping(tx, now_us)
         found: list[Living] = []
         after = ("", "")

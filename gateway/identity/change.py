@@ -36,7 +36,7 @@ async def prepare(desk: Desk, who: Principal, organisation_name: str, old: str, 
     proof = await prove(desk, caller, old)
     credential = proof.credential
     names = Names(who.account, organisation_name, who.organisation, desk.rules.blocklist.words)
-    wrong = list(await desk.passwords.run(strength.judge, new, old, names, desk.rules.active))
+    wrong = list(await desk.passwords.run(strength.judge, new, old, names, desk.profile))
     wrong += _too_soon(desk, credential)
     if not wrong:
         wrong += await _used_before(desk, credential, new)
@@ -51,7 +51,7 @@ async def apply(desk: Desk, tx: Transaction, change: Change) -> Grant:
     The second half. Raises REVISION_STALE when the password was replaced meanwhile.
     """
     now_us = desk.clock.now_us()
-    held, profile = change.credential, desk.rules.active
+    held, profile = change.credential, desk.profile
     account = await accounts.set_password(tx, held, change.new_hash, profile, now_us)
     await session.end_all(tx, account.organisation, account.name, now_us)
     return await begin(desk, tx, account, change.caller)
@@ -62,7 +62,7 @@ def _too_soon(desk: Desk, held: Credential) -> list[Violation]:
 
     Not after a reset.
     """
-    hours = desk.rules.active.minimum_age_hours
+    hours = desk.profile.minimum_age_hours
     age_us = desk.clock.now_us() - held.account.password_set_us
     if held.account.must_change or age_us >= hours * HOUR_US:
         return []
@@ -70,7 +70,7 @@ def _too_soon(desk: Desk, held: Credential) -> list[Violation]:
 
 
 async def _used_before(desk: Desk, held: Credential, new: str) -> list[Violation]:
-    for former in held.history[-desk.rules.active.history_count :]:
+    for former in held.history[-desk.profile.history_count :]:
         try:
             await desk.passwords.verify(former, new)
         except WrongPasswordError:

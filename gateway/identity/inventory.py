@@ -5,23 +5,24 @@ since. When a file was made its time of change tells, where nobody wrote it down
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.clock import US_PER_S
 from gateway.config.home import Home
-from gateway.identity import keys, token_rotation
+from gateway.identity import keys, signer_rotation, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
-from gateway.store import roles
+from gateway.store import role_passwords, seal_keys
+from gateway.tlog.note import parse_vkey
 
 # What the keys of each kind serve: `name` of their rows.
 TOKENS = "tokens"
 LOG = "log"
 BLIND_INDEX = "blind-index"
-SUPERUSER = "superuser"
+# Whose private keys lie elsewhere: only the table knows of them.
+_ELSEWHERE = frozenset({"backup-recipient"})
 _NS_PER_US = 1_000_000_000 // US_PER_S
 
 
@@ -39,13 +40,13 @@ class Difference:
 
 
 def found(home: Home) -> list[Kept]:
-    """Return every secret in the files; raises KeyFileError, OSError, ValueError.
+    """Return every secret in the files; raises KeyFileError, SealError, OSError.
 
     Their generations are all 1: the table counts them.
     """
     return [
         *_token_keys(home),
-        _file("signer-key", LOG, home.log_key, _digest(home.log_key.read_bytes())),
+        *_signer_keys(home),
         *_sealing_keys(home),
         _file("index-key", BLIND_INDEX, home.secrets("intake") / "blind-index.key"),
         *_database_passwords(home),
@@ -67,7 +68,8 @@ def compare(lying: Sequence[Kept], known: Sequence[Kept]) -> Difference:
             unknown.append(entered)
             if _place(one) in {_place(other) for other in known}:
                 surprising.append(entered)
-    missing = tuple(one for one in known if _which(one) not in there)
+    here = [one for one in known if one.secret.kind not in _ELSEWHERE]
+    missing = tuple(one for one in here if _which(one) not in there)
     return Difference(tuple(unknown), tuple(surprising), missing)
 
 
@@ -93,25 +95,29 @@ def _token_keys(home: Home) -> Iterator[Kept]:
         yield _file("token-key", TOKENS, home.token_keys, files.waiting or "")
 
 
+def _signer_keys(home: Home) -> Iterator[Kept]:
+    """Return the key that signs the log, and the one before while it signs too.
+
+    A key that is not published yet is none: its step is not at its end.
+    """
+    newest = parse_vkey(home.log_key.read_text(encoding="utf-8").strip())
+    signing = signer_rotation.verifiers(home)
+    for one in signing[signing.index(newest) + 1 :] if newest in signing else ():
+        before = _file("signer-key", LOG, home.log_key, signer_rotation.key_id(one))
+        # The file of the one that follows is as old as its use.
+        yield replace(before, replaced_us=before.made_us)
+    yield _file("signer-key", LOG, home.log_key, signer_rotation.key_id(newest))
+
+
 def _sealing_keys(home: Home) -> Iterator[Kept]:
-    try:
-        listed = json.loads(home.seal_keys.read_bytes())["recipients"]
-        keys_of_uses = [(str(entry["use"]), str(entry["key_id"])) for entry in listed]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{home.seal_keys}: not a list of sealing recipients") from error
-    newest = dict(keys_of_uses)
-    for use, key_id in keys_of_uses:
-        one = _file("sealing-key", use, home.seal_keys, key_id)
-        followed = newest[use] != key_id
-        yield replace(one, replaced_us=one.made_us) if followed else one
+    for one in seal_keys.listed(home):
+        found = _file("sealing-key", one.use, home.seal_keys, one.key_id)
+        yield found if one.newest else replace(found, replaced_us=found.made_us)
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:
-    for role in (*roles.ROLES, SUPERUSER):
-        path = home.password_file(role)
-        # The superuser's is here where the database is ours.
-        if path.exists():
-            yield _file("database-password", role, path)
+    for role in role_passwords.changeable(home):
+        yield _file("database-password", role, home.password_file(role))
 
 
 def _file(kind: Kind, name: str, path: Path, key_id: str = "") -> Kept:

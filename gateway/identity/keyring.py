@@ -8,42 +8,24 @@ tell which keys are good takes none.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
+from gateway.config.watched import Watched
 from gateway.identity import keys
 from gateway.identity.keys import KeyFileError
 from gateway.identity.token import Bearer, Claims, Minter, Verifier
 
-Read = TypeVar("Read")
 
+class _KeyFile(Watched):
+    """A key file: one that is away is a KeyFileError."""
 
-class _Watched:
-    """A file, and which one it was when it was last read."""
+    __slots__ = ()
 
-    __slots__ = ("_path", "_seen")
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-
-    def changed(self) -> bool:
-        """Return whether it is another than was read; raises KeyFileError."""
-        return self._state() != self._seen
-
-    def read(self, read: Callable[[Path], Read]) -> Read:
-        """Read it, and know it from then on; raises KeyFileError."""
-        # Before the content: a change meanwhile shows itself at the next look.
-        state = self._state()
-        content = read(self._path)
-        self._seen = state
-        return content
-
-    def _state(self) -> tuple[int, int, int]:
+    def state(self) -> tuple[int, int, int]:
+        """Return which file it is; raises KeyFileError."""
         try:
-            found = self._path.stat()
+            return super().state()
         except OSError as error:
             raise KeyFileError(f"{self._path}: cannot be read: {error.strerror}") from None
-        return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class CurrentVerifier(Verifier):
@@ -53,14 +35,16 @@ class CurrentVerifier(Verifier):
 
     def __init__(self, path: Path, trust_domain: str) -> None:
         """Read the keys; raises KeyFileError."""
-        self._file = _Watched(path)
+        self._file = _KeyFile(path)
         super().__init__(self._file.read(keys.read_public), trust_domain)
 
-    def verify(self, token: str, bearer: Bearer, now_us: int) -> Claims:
+    def verify(
+        self, token: str, bearer: Bearer, now_us: int, seen: Callable[[Claims], None] | None = None
+    ) -> Claims:
         """Return what the token says; raises as `Verifier` does, and KeyFileError."""
         if self._file.changed():
             self.trust(self._file.read(keys.read_public))
-        return super().verify(token, bearer, now_us)
+        return super().verify(token, bearer, now_us, seen)
 
 
 class CurrentMinter(Minter):
@@ -70,7 +54,7 @@ class CurrentMinter(Minter):
 
     def __init__(self, path: Path, trust_domain: str) -> None:
         """Read the key; raises KeyFileError."""
-        self._file = _Watched(path)
+        self._file = _KeyFile(path)
         super().__init__(self._file.read(keys.read_private), trust_domain)
 
     def mint(self, claims: Claims) -> str:

@@ -4,12 +4,14 @@ Pure. Each number comes from the policy that already has it, and each end from t
 it is enforced: tests/identity/test_lives.py holds both against each other at every moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gateway.config.policies import CertificateRules, TunnelRules
 from gateway.config.rotation import AgeRules, RotationRules
 from gateway.identity.accounts import Account
+from gateway.identity.breakglass_rows import Glass
 from gateway.identity.rotation import DAY_US, HOUR_US, Kind, Life, Secret, Step
 from gateway.identity.rules import NEVER_US, Profile
 from gateway.pki import renewal
@@ -19,6 +21,12 @@ from gateway.registry.tunnels import ACTIVE, Tunnel
 # Whose the secrets of the gateway's own machine are.
 HOST = "host"
 Living = tuple[Secret, Life]
+# What of the host the gateway changes by itself once it is old enough, by which step.
+BY_ITSELF: Mapping[Kind, Step] = MappingProxyType(
+    {"sealing-key": "publish", "database-password": "switch"}
+)
+# What follows at a person's word, whatever its age: those, and what nothing else changes.
+AT_A_WORD: Mapping[Kind, Step] = MappingProxyType({**BY_ITSELF, "signer-key": "switch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +156,61 @@ def of_tunnel(tunnel: Tunnel, rules: TunnelRules, now_us: int) -> Living:
     )
 
 
-def of_kept(kept: Kept, others: Iterable[Kept], rules: RotationRules) -> Living:
-    """Return the life of a secret of the host; `others` are the rest of its kind and owner."""
+def of_kept(
+    kept: Kept, others: Iterable[Kept], rules: RotationRules, *, external: bool = False
+) -> Living:
+    """Return the life of a secret of the host; `others` are the rest of its kind and owner.
+
+    `external`: another keeps the database, and whoever comes to it by other ways with our
+    passwords (a pool before it, say) is told by a person.
+    """
     if kept.secret.kind == "token-key":
         return kept.secret, _token_key(kept, others, rules)
+    if kept.secret.kind == "signer-key":
+        return kept.secret, _signer_key(kept, others, rules)
     days = _days(kept.secret.kind, rules.ages)
     if kept.replaced_us is not None or not days:
         return kept.secret, Life(kept.made_us, overlapping=kept.replaced_us is not None)
     end_us = kept.made_us + round(days * DAY_US)
+    step = BY_ITSELF.get(kept.secret.kind)
+    if step is not None and not (external and kept.secret.kind == "database-password"):
+        late_us = end_us + round(rules.engine.late_hours * HOUR_US)
+        return kept.secret, Life(kept.made_us, step, end_us, late_us, (late_us,))
     return kept.secret, Life(
         kept.made_us,
         step="replace",
         due_us=end_us,
         late_us=end_us,
         warned_us=_warnings(kept.made_us, end_us, rules.engine.warning_days),
+    )
+
+
+def of_break_glass(glass: Glass, rules: RotationRules) -> Living:
+    """Return the life of a sealing: its two credentials and three officers' codes."""
+    secret = Secret("break-glass", "envelopes", glass.organisation, glass.generation)
+    if glass.void_us is not None:
+        return secret, Life(
+            glass.sealed_us,
+            due_us=glass.void_us,
+            late_us=glass.void_us,
+            blocked_us=glass.void_us,
+            step_after="seal",
+        )
+    end_us = glass.sealed_us + round(rules.ages.break_glass_days * DAY_US)
+    aged = rules.ages.break_glass_days > 0
+    warned_us = _warnings(glass.sealed_us, end_us, rules.engine.warning_days) if aged else ()
+    due_us = end_us if aged else None
+    if glass.shown_us is not None:
+        # One envelope is left: it opens, and nobody has a second one.
+        warned_us, due_us = (glass.shown_us, *warned_us), glass.shown_us
+    return secret, Life(
+        glass.sealed_us,
+        step="seal" if glass.coded else "change",
+        due_us=due_us,
+        late_us=end_us if aged else None,
+        warned_us=warned_us,
+        # Without its officers' codes nothing is opened by it yet.
+        restricted_us=None if glass.coded else glass.sealed_us,
     )
 
 
@@ -186,6 +235,20 @@ def _token_key(kept: Kept, others: Iterable[Kept], rules: RotationRules) -> Life
             step, due_us = "switch", max(min(waiting) + ahead_us, until_us)
     late_us = due_us + round(rules.engine.late_hours * HOUR_US)
     return Life(kept.made_us, step, due_us, late_us, (late_us,), overlapping)
+
+
+def _signer_key(kept: Kept, others: Iterable[Kept], rules: RotationRules) -> Life:
+    """Return the life of the log's key: a person lets another follow, and both sign for a while."""
+    if kept.replaced_us is not None:
+        due_us = kept.replaced_us + round(rules.signer_key.overlap_days * DAY_US)
+        late_us = due_us + round(rules.engine.late_hours * HOUR_US)
+        return Life(kept.made_us, "retire", due_us, late_us, (late_us,), overlapping=True)
+    overlapping = any(one.replaced_us is not None for one in others)
+    if not rules.ages.signer_key_days:
+        return Life(kept.made_us, overlapping=overlapping)
+    end_us = kept.made_us + round(rules.ages.signer_key_days * DAY_US)
+    warned_us = _warnings(kept.made_us, end_us, rules.engine.warning_days)
+    return Life(kept.made_us, "replace", end_us, end_us, warned_us, overlapping)
 
 
 def _signs(kept: Kept) -> bool:

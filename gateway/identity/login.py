@@ -6,7 +6,6 @@ returns is redeemed inside the group's transaction, where everything that may ha
 is asked again. Certificate first, password second: two factors (GB/T 22239 8.1.4.1 d).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,7 +15,7 @@ from gateway.identity import accounts, last_admin, principal, service_secrets, s
 from gateway.identity.accounts import Account, Credential
 from gateway.identity.passwords import Passwords
 from gateway.identity.principal import PasswordState, Principal, Standing
-from gateway.identity.rules import MINUTE_US, NEVER_US, Rules
+from gateway.identity.rules import MINUTE_US, NEVER_US, Profile, Rules
 from gateway.identity.service_secrets import Other
 from gateway.identity.throttle import Attempt, Queue
 from gateway.identity.token import Claims, Minter
@@ -38,6 +37,11 @@ class Desk:
     minter: Minter
     clock: Clock
     queue: Queue = field(default_factory=Queue)
+
+    @property
+    def profile(self) -> Profile:
+        """What a password must be now."""
+        return self.rules.at(self.clock.now_us())
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ async def open_session(desk: Desk, tx: Transaction, proof: Proof) -> Grant:
     changed since it was proven.
     """
     account, until_us = await service_secrets.redeem(
-        tx, (proof.credential, proof.other), desk.rules.active, desk.clock.now_us()
+        tx, (proof.credential, proof.other), desk.profile, desk.clock.now_us()
     )
     await throttle.clear(tx, proof.caller.attempt)
     await accounts.note_login(tx, account, desk.clock.now_us())
@@ -244,7 +248,7 @@ async def _require_open(desk: Desk, proof: Proof) -> None:
         return
     if other is not None and not other.opens(now_us):
         raise refuse(Reason.SECRET_REPLACED)
-    if not account.blocked(desk.rules.active, now_us):
+    if not account.blocked(desk.profile, now_us):
         return
     async with desk.database.transaction() as tx:
         if not await _is_last(desk, tx, account):
@@ -252,7 +256,7 @@ async def _require_open(desk: Desk, proof: Proof) -> None:
 
 
 async def _is_last(desk: Desk, tx: Transaction, account: Account) -> bool:
-    return await last_admin.is_last(tx, account, desk.rules.active, desk.clock.now_us())
+    return await last_admin.is_last(tx, account, desk.profile, desk.clock.now_us())
 
 
 def _bound(account: Account, subject: Subject) -> bool:
@@ -269,7 +273,7 @@ def _usable(account: Account, desk: Desk) -> bool:
 
 def grant(desk: Desk, account: Account, subject: str, held: session.Session, now_us: int) -> Grant:
     """Return a fresh token of a session that stands."""
-    profile = desk.rules.active
+    profile = desk.profile
     issued_s = now_us // US_PER_S
     life_s = desk.rules.session.token_minutes * MINUTE_US // US_PER_S
     claims = Claims(
@@ -277,7 +281,7 @@ def grant(desk: Desk, account: Account, subject: str, held: session.Session, now
         account=account.name,
         subject=subject,
         session=held.sid,
-        roles=_sorted(principal.roles_of(Standing(held, account))),
+        roles=tuple(sorted(principal.roles_of(Standing(held, account)))),
         password_epoch=account.password_epoch,
         role_epoch=account.role_epoch,
         certificate_sha256=held.certificate_sha256,
@@ -291,7 +295,3 @@ def grant(desk: Desk, account: Account, subject: str, held: session.Session, now
     return Grant(
         desk.minter.mint(claims), claims.expires_us, account, held.sid, state, ends_us, warning
     )
-
-
-def _sorted(roles: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(roles))

@@ -6,6 +6,7 @@ the same time as one that is wrong.
 """
 
 import asyncio
+import os
 import secrets
 import unicodedata
 from collections.abc import Callable
@@ -31,9 +32,13 @@ ACCEPTED = (
         parallelism=1,
     ),
 )
-# Four computations of 19 MiB at once; beyond 64 waiting (1.5 s of work) the caller is sent away.
-PARALLEL = 4
+# Half of the cores compute, four at most (19 MiB each): a flood of logins leaves the other half to
+# everything else. Beyond 64 waiting (1.6 s of work where one computes) the caller is sent away.
+MOST_PARALLEL = 4
 WAITING = 64
+# Below the event loop of the same process, which holds the log's head while a leaf is committed;
+# no further below, for a thread that holds the interpreter must soon go on.
+NICE = 5
 RETRY_S = 2.0
 # Anything longer is no password (after NFKC, whose expansion is bounded by 18); not worth
 # normalising.
@@ -70,6 +75,11 @@ def normalised(password: str) -> str | None:
     return unicodedata.normalize("NFKC", password)
 
 
+def parallel() -> int:
+    """Return how many computations run at once on the cores that this process has."""
+    return max(1, min(MOST_PARALLEL, len(os.sched_getaffinity(0)) // 2))
+
+
 class Passwords:
     """The hashing of one process: a few threads, a bounded queue.
 
@@ -80,7 +90,10 @@ class Passwords:
         """Start no thread yet; one hash is computed, for those who do not exist."""
         self._accepted = accepted
         self._hasher = argon2.PasswordHasher.from_parameters(accepted[0])
-        self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="argon2")
+        self._parallel = parallel()
+        self._threads = ThreadPoolExecutor(
+            self._parallel, thread_name_prefix="argon2", initializer=_step_back
+        )
         self._waiting = 0
         self._nobody = self._hasher.hash(secrets.token_hex())
 
@@ -135,7 +148,7 @@ class Passwords:
         **kwargs: _Arguments.kwargs,
     ) -> _Result:
         """Run costly work in one of the threads; raises RATE_LIMITED when too many wait."""
-        if self._waiting >= PARALLEL + WAITING:
+        if self._waiting >= self._parallel + WAITING:
             raise refuse(Reason.RATE_LIMITED, retry_after_s=RETRY_S)
         self._waiting += 1
         try:
@@ -153,6 +166,11 @@ class Passwords:
             return argon2.extract_parameters(stored) in self._accepted
         except InvalidHashError:
             return False
+
+
+def _step_back() -> None:
+    """Lower this thread's priority: to Linux it is each thread's own (setpriority(2), Bugs)."""
+    os.nice(NICE)
 
 
 def _matches(hasher: argon2.PasswordHasher, stored: str, password: str) -> bool:

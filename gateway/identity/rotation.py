@@ -32,13 +32,14 @@ Kind = Literal[
     "database-password",
     "tunnel-key",
     "backup-recipient",
+    "break-glass",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Stage = Literal["issued", "overlapping", "warned", "restricted", "blocked"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 # What comes next. Done by itself: publish, switch, retire a key, sign a list, renew a certificate
 # (by its client). By a person: change a password, reset it for another, invite anew, replace a key
-# or certificate of the host, install one at the far end.
+# or certificate of the host, install one at the far end, seal envelopes anew.
 Step = Literal[
     "none",
     "publish",
@@ -51,6 +52,7 @@ Step = Literal[
     "invite",
     "replace",
     "install",
+    "seal",
 ]
 STEPS: tuple[Step, ...] = get_args(Step)
 HOUR_US = 3_600 * US_PER_S

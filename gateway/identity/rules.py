@@ -1,39 +1,23 @@
-"""policies/passwords.toml as frozen values: password profile, sessions, failed logins, accounts."""
+"""The password policy as frozen values: dated profiles, sessions, failed logins, accounts.
+
+`rule_files` reads them from policies/.
+"""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from gateway.clock import US_PER_S
-from gateway.config.strict import SettingsError, build, read
+from gateway.config.strict import SettingsError
 
 MINUTE_US = 60 * US_PER_S
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
 # 9999-12-31: what stands where nothing ends; still a valid Timestamp of protobuf.
 NEVER_US = 253_402_214_400 * US_PER_S
-# What the contract allows (design/contract.md, "Tokens live").
-_LONGEST_TOKEN_MINUTES = 10
-# Below these no profile goes: SP 800-63B-4, 3.1.1.2 (8 characters where the password is the second
-# factor).
-_SHORTEST_PASSWORD = 8
-_LONGEST_PASSWORD = 128
-_CLASSES = 4
-_STRONGEST = 4
-# 25 ms of argon2id each at every change.
-_LONGEST_HISTORY = 24
-_LONGEST_ONE_TIME_HOURS = 72
-# What ended restricts for no longer than it was meant to last at least (GB/T 22239 8.1.4.1 a).
-_LONGEST_GRACE_DAYS = 30
-# 160 bits at 6 a character; and how long a secret that was replaced may be taken.
-_SHORTEST_SECRET = 27
-_LONGEST_OVERLAP_HOURS = 168
-# A lock that takes more guesses than this protects no password.
-_MOST_LOCK_FAILURES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a password must be; each key is explained in policies/passwords.toml.
+    """What a password must be; each key is explained in policies/passwords/.
 
     `tightened_us` is no key of the file: since when passwords of this gateway may be no older than
     `maximum_age_days` (`Rules.tightened`), 0 where that is not known.
@@ -52,6 +36,10 @@ class Profile:
     one_time_hours: int
     grace_days: int
     tightened_us: int = 0
+
+    def stricter_than(self, days: int) -> bool:
+        """Tell whether passwords may be less old than that many days (0: of any age)."""
+        return self.maximum_age_days > 0 and (days == 0 or self.maximum_age_days < days)
 
     def expires_us(self, set_us: int) -> int:
         """Return when a password set at that time ends."""
@@ -78,11 +66,13 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Profiles:
-    """The profiles there are to choose from."""
+class Dated:
+    """A profile, from when on it rules (microseconds), and the SHA-256 (hex) of its file."""
 
-    mlps3: Profile
-    nist: Profile
+    name: str
+    valid_from_us: int
+    sha256: str
+    profile: Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,114 +164,48 @@ class ServiceRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All of policies/passwords.toml."""
+    """All of policies/passwords.toml, and as `dated` the profiles of policies/passwords/."""
 
     profile: str
-    profiles: Profiles
     blocklist: Blocklist
     session: SessionLimits
     throttle: ThrottleLimits
     accounts: AccountLimits
     break_glass: BreakGlassLimits
     service: ServiceRules
+    dated: tuple[Dated, ...] = ()
+
+    def at(self, now_us: int) -> Profile:
+        """Return the profile in force at a moment; raises SettingsError where none is valid yet."""
+        return self.ruling(now_us).profile
+
+    def ruling(self, now_us: int) -> Dated:
+        """Return the newest of the chosen name that is valid at a moment; raises as `at` does."""
+        valid = [one for one in self._chosen if one.valid_from_us <= now_us]
+        if not valid:
+            raise SettingsError(f"passwords: no profile {self.profile} is valid yet")
+        return valid[-1]
+
+    def coming(self, now_us: int) -> tuple[Dated, ...]:
+        """Return those of the chosen name that will follow, the next one first."""
+        return tuple(one for one in self._chosen if now_us < one.valid_from_us)
+
+    def tightened(self, since_us: int, now_us: int) -> "Rules":
+        """Return these rules knowing since when passwords may be no older than they may be now.
+
+        What follows and is stricter than what it follows counts from its own day on.
+        """
+        known, before = [], self.ruling(now_us)
+        for one in (before, *self.coming(now_us)):
+            if one.profile.stricter_than(before.profile.maximum_age_days):
+                since_us = one.valid_from_us
+            known.append(replace(one, profile=replace(one.profile, tightened_us=since_us)))
+            before = one
+        since = known[0].valid_from_us
+        rest = [one for one in self.dated if one.name != self.profile or one.valid_from_us < since]
+        return replace(self, dated=(*rest, *known))
 
     @property
-    def active(self) -> Profile:
-        """The profile in force."""
-        return self.profiles.mlps3 if self.profile == "mlps3" else self.profiles.nist
-
-    def tightened(self, since_us: int) -> "Rules":
-        """Return these rules knowing since when passwords may be no older."""
-        active = replace(self.active, tightened_us=since_us)
-        return replace(self, profiles=replace(self.profiles, **{self.profile: active}))
-
-
-def load(path: Path) -> Rules:
-    """Return the rules of a file.
-
-    Raises SettingsError naming the key that is unknown, missing or out of range.
-    """
-    rules = build(Rules, read(path), f"{path.name}: ")
-    for key, holds in _ranges(rules):
-        if not holds:
-            msg = f"{path.name}: {key}: out of range"
-            raise SettingsError(msg)
-    return rules
-
-
-def _ranges(rules: Rules) -> list[tuple[str, bool]]:
-    session, accounts = rules.session, rules.accounts
-    return [
-        ("profile", rules.profile in ("mlps3", "nist")),
-        ("session.token_minutes", 1 <= session.token_minutes <= _LONGEST_TOKEN_MINUTES),
-        ("session.idle_minutes", session.idle_minutes > session.token_minutes),
-        ("session.absolute_hours", 1 <= session.absolute_hours <= 24),  # noqa: PLR2004  a day
-        *_of_throttle(rules.throttle),
-        (
-            "accounts.unused_warning_days",
-            0 < accounts.unused_warning_days < accounts.unused_days,
-        ),
-        *_of_break_glass(rules.break_glass),
-        *_of_service(rules.service),
-        *_of_profile("mlps3", rules.profiles.mlps3),
-        *_of_profile("nist", rules.profiles.nist),
-    ]
-
-
-def _of_throttle(limits: ThrottleLimits) -> list[tuple[str, bool]]:
-    """Judge the limits, by the arithmetic that will be used, for whether they have an effect.
-
-    A count that is forgotten before it is full, or whose blocks take longer than the hours it is
-    counted in, would lock nobody, silently (Keycloak #28821).
-    """
-    in_order = limits.failures < limits.lock_failures <= _MOST_LOCK_FAILURES
-    reached = in_order and limits.fastest_us < limits.lock_hours * HOUR_US
-    return [
-        ("throttle.failures", limits.failures >= 1),
-        ("throttle.longest_block_minutes", limits.longest_block_minutes >= 1),
-        ("throttle.forget_hours", limits.forget_hours * 60 >= limits.longest_block_minutes),
-        ("throttle.lock_hours", 1 <= limits.lock_hours <= limits.forget_hours),
-        ("throttle.lock_failures", reached),
-    ]
-
-
-def _of_break_glass(limits: BreakGlassLimits) -> list[tuple[str, bool]]:
-    # Stricter only: the session of issue 5 lives 60 minutes, its drill is quarterly.
-    return [
-        ("break_glass.confirm_minutes", 1 <= limits.confirm_minutes <= 60),  # noqa: PLR2004  an hour
-        ("break_glass.session_minutes", 1 <= limits.session_minutes <= 60),  # noqa: PLR2004  an hour
-        ("break_glass.drill_days", 1 <= limits.drill_days <= 92),  # noqa: PLR2004  a quarter
-    ]
-
-
-def _of_service(service: ServiceRules) -> list[tuple[str, bool]]:
-    lengths = _SHORTEST_SECRET <= service.minimum_length <= service.maximum_length
-    return [
-        ("service.minimum_hours", 1 <= service.minimum_hours <= service.overlap_hours),
-        ("service.overlap_hours", service.overlap_hours <= _LONGEST_OVERLAP_HOURS),
-        ("service.window_from", 0 < service.window_from <= service.window_until < 1),
-        ("service.minimum_length", lengths),
-        ("service.maximum_length", service.maximum_length <= _LONGEST_PASSWORD),
-        ("service.minimum_distinct", 1 <= service.minimum_distinct <= service.minimum_length // 2),
-    ]
-
-
-def _of_profile(name: str, profile: Profile) -> list[tuple[str, bool]]:
-    in_order = (
-        _SHORTEST_PASSWORD <= profile.minimum_length < profile.maximum_length <= _LONGEST_PASSWORD
-    )
-    one_time = 1 <= profile.one_time_hours <= _LONGEST_ONE_TIME_HOURS
-    found = [
-        ("minimum_length", in_order),
-        ("minimum_classes", 1 <= profile.minimum_classes <= _CLASSES),
-        ("maximum_age_days", profile.maximum_age_days >= 0),
-        ("warning_days", all(days > 0 for days in profile.warning_days)),
-        ("history_count", 1 <= profile.history_count <= _LONGEST_HISTORY),
-        ("minimum_age_hours", profile.minimum_age_hours >= 0),
-        ("minimum_strength", 0 <= profile.minimum_strength <= _STRONGEST),
-        ("minimum_changes", profile.minimum_changes >= 1),
-        ("one_time_hours", one_time),
-        ("grace_days", 0 <= profile.grace_days <= _LONGEST_GRACE_DAYS),
-        ("tightened_us", profile.tightened_us == 0),
-    ]
-    return [(f"profiles.{name}.{key}", holds) for key, holds in found]
+    def _chosen(self) -> list[Dated]:
+        named = [one for one in self.dated if one.name == self.profile]
+        return sorted(named, key=lambda one: one.valid_from_us)

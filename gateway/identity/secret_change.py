@@ -106,7 +106,7 @@ async def _used_before(desk: Desk, held: Credential, other: Other | None, brough
     if brought.new == brought.old:
         return True
     former = [other.hash] if other is not None and other.former else []
-    for one in (*former, *held.history[-desk.rules.active.history_count :]):
+    for one in (*former, *held.history[-desk.profile.history_count :]):
         if await desk.passwords.matches(one, brought.new):
             return True
     return False

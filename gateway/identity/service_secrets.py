@@ -159,9 +159,9 @@ def longest_run(text: str) -> int:
     return longest
 
 
-def window(account: Account, rules: Rules) -> tuple[int, int] | None:
+def window(account: Account, rules: Rules, now_us: int) -> tuple[int, int] | None:
     """Return from when until when its client should rotate it; None where nobody need."""
-    ends_us = account.ends_us(rules.active)
+    ends_us = account.ends_us(rules.at(now_us))
     if account.subject_kind != "sys" or account.must_change or ends_us >= NEVER_US:
         return None
     set_us, life_us = account.password_set_us, ends_us - account.password_set_us

@@ -16,7 +16,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -163,17 +163,22 @@ class Verifier:
         """Accept these keys from now on, and no others."""
         self._keys = MappingProxyType({kid: _construct(key) for kid, key in public_keys.items()})
 
-    def verify(self, token: str, bearer: Bearer, now_us: int) -> Claims:
+    def verify(
+        self, token: str, bearer: Bearer, now_us: int, seen: Callable[[Claims], None] | None = None
+    ) -> Claims:
         """Return what the token says.
 
-        Raises TOKEN_INVALID (its cause names the rule) or TOKEN_EXPIRED.
+        Raises TOKEN_INVALID (its cause names the rule) or TOKEN_EXPIRED. `seen` is told what one of
+        ours says before it is judged whether it is still good, and good here.
         """
         try:
-            return self._judge(token, bearer, now_us)
+            return self._judge(token, bearer, now_us, seen)
         except TokenFaultError as fault:
             raise refuse(Reason.TOKEN_INVALID) from fault
 
-    def _judge(self, token: str, bearer: Bearer, now_us: int) -> Claims:
+    def _judge(
+        self, token: str, bearer: Bearer, now_us: int, seen: Callable[[Claims], None] | None
+    ) -> Claims:
         header, payload, _ = _split(token)  # 1, 2
         key = self._key(parse_object(header, "header"))  # 3, 4, 5
         try:
@@ -184,6 +189,8 @@ class Verifier:
         claims = _claims(document)  # 7, 8
         _hold(document["iss"] == self._issuer, "claims.iss")  # 9
         _hold(document["aud"] == self._audience, "claims.aud")
+        if seen is not None:
+            seen(claims)
         expired = _judge_times(claims, document["nbf"], now_us)  # 10
         same = hmac.compare_digest(claims.certificate_sha256, bearer.certificate_sha256)  # 11
         _hold(same, "connection.certificate")

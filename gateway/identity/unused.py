@@ -89,7 +89,7 @@ class UnusedAccounts:
 
         async def work(tx: Transaction) -> Event:
             now_us = self._clock.now_us()
-            await last_admin.require_another(tx, one.account, self._rules.active, now_us)
+            await last_admin.require_another(tx, one.account, self._rules.at(now_us), now_us)
             again = await listing.listed(tx, *one.key)
             if again is None or not self._is_over(again):
                 raise refuse(Reason.REVISION_STALE)
@@ -103,7 +103,7 @@ class UnusedAccounts:
     async def _is_last(self, one: Listed) -> bool:
         async with self._database.transaction() as tx:
             now_us = self._clock.now_us()
-            return await last_admin.is_last(tx, one.account, self._rules.active, now_us)
+            return await last_admin.is_last(tx, one.account, self._rules.at(now_us), now_us)
 
 
 def _about(one: Listed, base: Event) -> Event:

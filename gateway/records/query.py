@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 from gateway.records.form import to_day
 from gateway.records.wanted import FIELDS, KEPT, Wanted, count, select
 from gateway.store.database import Transaction
-from gateway.store.seal import BlindIndex, OpenedKey, Opener, SealError
+from gateway.store.seal import BlindIndex, OpenedKey, Opener
+from gateway.store.seal_keys import SealError
 from gateway.v1.aefi_pb2 import AefiReport
 from gateway.v1.stock_pb2 import StockMovement
 from gateway.v1.types_pb2 import Date

@@ -15,7 +15,7 @@ from gateway.identity.accounts import ACTIVE, SUSPENDED, Account, NewAccount
 from gateway.identity.listing import Listed
 from gateway.identity.passwords import Passwords
 from gateway.identity.rights import Officer
-from gateway.identity.rules import Rules
+from gateway.identity.rules import Profile, Rules
 from gateway.services import pages
 from gateway.services.access import role_names
 from gateway.services.call import Call, told
@@ -47,8 +47,11 @@ class AccountService:
         self._pages = pages
         self._passwords = passwords
         self._rules = rules
-        self._profile = rules.active
         self._clock = clock
+
+    @property
+    def _profile(self) -> Profile:
+        return self._rules.at(self._clock.now_us())
 
     async def CreateAccount(
         self, call: Call, request: pb.CreateAccountRequest

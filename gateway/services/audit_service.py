@@ -4,9 +4,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from gateway.audit.recorder import Recorder
 from gateway.audit.search import Filters, Found, search
+from gateway.config import log_keys
 from gateway.errors import Reason, refuse
 from gateway.services import pages
 from gateway.services.call import Call
@@ -33,13 +35,15 @@ class AuditService:
         current: Current,
         permits: Permits,
         pages: Pages,
+        log_keys: Path,
     ) -> None:
-        """Read the log that this recorder writes to."""
+        """Read the log that this recorder writes to, and the notes of its keys in `log_keys`."""
         self._database = database
         self._recorder = recorder
         self._current = current
         self._permits = permits
         self._pages = pages
+        self._log_keys = log_keys
 
     async def SearchLeaves(
         self, call: Call, request: pb.SearchLeavesRequest
@@ -80,7 +84,8 @@ class AuditService:
     ) -> pb.GetCheckpointResponse:
         """Answer with the newest checkpoint after this very call was put on the log."""
         entry = await call.record()
-        return pb.GetCheckpointResponse(checkpoint=entry.checkpoint)
+        keys = log_keys.read(self._log_keys)
+        return pb.GetCheckpointResponse(checkpoint=entry.checkpoint, log_keys=keys)
 
     async def GetConsistencyProof(
         self, call: Call, request: pb.GetConsistencyProofRequest

@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.message import Message
 
@@ -20,7 +21,7 @@ from gateway.clock import Clock, iso
 from gateway.config.home import Listener
 from gateway.errors import Reason, Refusal, refuse
 from gateway.identity import breakglass, principal
-from gateway.identity.rules import Profile
+from gateway.identity.rules import Rules
 from gateway.identity.token import Claims, Verifier
 from gateway.link.connection import Connection
 from gateway.link.control import ControlClient
@@ -43,7 +44,7 @@ class Checks:
     control: ControlClient
     current: Current
     verifier: Verifier
-    profile: Profile
+    rules: Rules
     limits: Limits
     permits: Permits
     clock: Clock
@@ -77,10 +78,9 @@ class Checks:
         if presented is None:
             self.limits.connection(call.link.name)  # 7
             return
-        claims = self.verifier.verify(
-            presented, principal.bearer(call.link), self.clock.now_us()
-        )  # 5
-        _mark(call, claims)
+        claims = self.verifier.verify(  # 5
+            presented, principal.bearer(call.link), self.clock.now_us(), partial(_mark, call)
+        )
         await self._establish(call, claims)
         self._require_password(call)  # 6
         self.limits.account(call.caller.organisation, call.caller.account)  # 7
@@ -175,12 +175,12 @@ class Checks:
         """
         standing = await self.current.standing(claims.session)
         now_us = self.clock.now_us()
-        found = principal.establish(claims, standing, call.link, self.profile, now_us)
+        found = principal.establish(claims, standing, call.link, self.rules.at(now_us), now_us)
         call.identify(found, claims)
 
 
 def _mark(call: Call, claims: Claims) -> None:
-    """Mark the leaf of a session of break-glass, of one that ended too: the token says so."""
+    """Mark the leaf of whoever brings a token of break-glass, good or not: critical, always."""
     for role, alert in breakglass.ALERTS.items():
         if role in claims.roles:
             call.note(detail={"alert": alert})

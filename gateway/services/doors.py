@@ -18,6 +18,7 @@ from gateway.exports.continuity import Continuity
 from gateway.exports.keeping import Keeper
 from gateway.exports.moving import Mover
 from gateway.identity import keys
+from gateway.identity.age import Succession
 from gateway.identity.keyring import CurrentMinter
 from gateway.identity.login import Desk
 from gateway.identity.passwords import Passwords
@@ -53,7 +54,8 @@ from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
 from gateway.store.database import Database
-from gateway.store.seal import BlindIndex, ContentKeys, Opener, SealRecipients
+from gateway.store.seal import BlindIndex, ContentKeys, Opener
+from gateway.store.seal_keys import CurrentRecipients
 from gateway.uploads.batch import Intake
 from gateway.v1 import (
     admin_service_pb2,
@@ -171,7 +173,7 @@ def _intake(parts: Parts) -> Standing:
     intake = Intake(
         parts.database,
         parts.recorder,
-        ContentKeys(SealRecipients.load(parts.home.seal_keys), parts.clock),
+        ContentKeys(CurrentRecipients(parts.home.seal_keys), parts.clock),
         BlindIndex.load(parts.home.secrets("intake")),
         Tables.load(parts.policies.folder),
         lambda: parts.current.known,
@@ -197,7 +199,14 @@ def _administration(parts: Parts) -> Standing:
         parts.rules,
         parts.clock,
     )
-    audit = AuditService(parts.database, parts.recorder, parts.current, parts.permits, parts.pages)
+    audit = AuditService(
+        parts.database,
+        parts.recorder,
+        parts.current,
+        parts.permits,
+        parts.pages,
+        parts.home.log_keys,
+    )
     rules = parts.policies.certificates
     shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
     invitations = InvitationService(*shared, rules.enrolment, parts.clock)
@@ -207,10 +216,11 @@ def _administration(parts: Parts) -> Standing:
     duties = TunnelDuties(parts.database, parts.recorder, ages, parts.clock)
     unused = UnusedAccounts(parts.database, parts.recorder, parts.rules, parts.clock)
     report = BreakGlassReport(parts.database, parts.rules.break_glass, parts.clock)
+    succession = Succession(parts.recorder, parts.rules, parts.clock)
     signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
     services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
-    return Standing(services, [duties.look, unused.look])
+    return Standing(services, [duties.look, unused.look, succession.look])
 
 
 def _disclosure(parts: Parts) -> Standing:

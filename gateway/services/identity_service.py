@@ -49,13 +49,14 @@ class IdentityService:
         call.note(account=proof.credential.account.name)
         grant = await call.effect(lambda tx: login.open_session(self._desk, tx, proof), _opened)
         former = grant.shown == "former"
-        window = None if former else service_secrets.window(grant.account, self._desk.rules)
+        now_us = self._desk.clock.now_us()
+        window = service_secrets.window(grant.account, self._desk.rules, now_us)
         return pb.LoginResponse(
             access_token=grant.token,
             expire_time=timestamp(grant.expires_us),
             password_state=_state(grant),
             password_expire_time=timestamp(grant.password_expires_us),
-            secret_window=None if window is None else certificates.window(window),
+            secret_window=None if former or window is None else certificates.window(window),
             break_glass=await self._notice(grant.account),
         )
 

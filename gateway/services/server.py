@@ -18,7 +18,7 @@ from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
-from gateway.identity import age, rules
+from gateway.identity import age, rule_files
 from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
 from gateway.policy import disk
@@ -102,7 +102,7 @@ class Running:
 async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
     """Return the door, serving on its socket; raises what a wrong file of HOME raises, StoreError.
 
-    Before it serves, the digest of the policies it judges by stands on the log.
+    Before it serves, the digests of the policies and of the profile it judges by are on the log.
     """
     listeners: tuple[Listener, ...] = (door, *BESIDE.get(door, ()))
     for each in listeners:
@@ -113,7 +113,8 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
         control = ControlClient(home.control_socket)
         opened.push_async_callback(control.close)
         furnished = {each: doors.furnish(each, parts) for each in listeners}
-        digests = {"policies_sha256": parts.policies.sha256}
+        ruling = age.detail(parts.rules.ruling(clock.now_us()))
+        digests = {"policies_sha256": parts.policies.sha256, **ruling}
         in_force = parts.current.engine.bundle.sha256
         told = base.with_(kind="policies.load", bundle=in_force, detail=digests)
         await _tell(parts.recorder, told)
@@ -136,10 +137,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
 async def _parts(home: Home, door: Door, clock: Clock, opened: AsyncExitStack) -> Parts:
     """Open what the door's services share; `opened` closes it."""
     own = settings.load(home.settings)
-    conninfo = roles.conninfo(home, own, door)
-    database = await Database.open(conninfo, application=f"gateway-{door}", size=POOL_SIZE)
+    way = roles.WayIn(home, own, door)
+    database = await Database.open(way, application=f"gateway-{door}", size=POOL_SIZE)
     opened.push_async_callback(database.close)
-    loaded = rules.load(home.policies / "passwords.toml")
+    loaded = rule_files.load(home.policies / "passwords.toml")
     async with database.transaction() as tx:
         loaded = await age.in_force(tx, loaded, clock.now_us())
         await disk.require(tx, home)
@@ -171,7 +172,7 @@ def _guard(
         control,
         parts.current,
         CurrentVerifier(parts.home.token_keys, parts.settings.trust_domain),
-        parts.rules.active,
+        parts.rules,
         Limits(limits.calls, limits.streams, parts.clock),
         parts.permits,
         parts.clock,

@@ -8,7 +8,7 @@ StoreError, whose text never holds values of rows.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -25,7 +25,23 @@ __all__ = ["Database", "StoreAwayError", "StoreError", "Transaction", "UniqueVio
 CONNECT_TIMEOUT_S = 10
 # Pause before a listener connects again.
 RECONNECT_S = 0.25
+# A password is changed on the server and in its file within milliseconds; who comes between them
+# looks again this often, for no longer than a caller waits anyway.
+_CHANGE_LOOKS = 40
+_CHANGE_S = 0.05
 Row = tuple[Any, ...]  # Any: the column's Python type, known to the reader beside the SQL
+
+
+class Way(Protocol):
+    """How to connect, asked anew for each connection (`roles.WayIn`)."""
+
+    def conninfo(self) -> str:
+        """Return the libpq connection string; raises OSError."""
+        ...
+
+    def changing(self) -> bool:
+        """Return whether the password is being changed at this moment."""
+        ...
 
 
 class Transaction:
@@ -89,18 +105,21 @@ class Transaction:
 class Database:
     """At most `size` connections of one role; made by `open`."""
 
-    def __init__(self, conninfo: str, application: str, size: int) -> None:
+    def __init__(self, way: str | Way, application: str, size: int) -> None:
         """Remember how to connect; `open` is how to make one."""
-        self._conninfo = conninfo
+        self._way = way
         self._application = application
         self._places = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection] = []
         self._closed = False
 
     @classmethod
-    async def open(cls, conninfo: str, *, application: str, size: int = 4) -> "Database":
-        """Return a pool whose first connection stands; `application` shows in pg_stat_activity."""
-        database = cls(conninfo, application, size)
+    async def open(cls, way: str | Way, *, application: str, size: int = 4) -> "Database":
+        """Return a pool whose first connection stands; `application` shows in pg_stat_activity.
+
+        By a `Way` it outlives a change of its role's password.
+        """
+        database = cls(way, application, size)
         database._idle.append(await database._connect())
         return database
 
@@ -162,6 +181,31 @@ class Database:
             await self._idle.pop().close()
 
     async def _connect(self) -> psycopg.AsyncConnection:
+        """Connect; while the password is being changed, by whichever the server knows."""
+        for _ in range(_CHANGE_LOOKS):
+            tried = self._conninfo()
+            try:
+                return await self._connect_by(tried)
+            except StoreAwayError:
+                if isinstance(self._way, str):
+                    raise
+                # Asked before the file is read again: what ended meanwhile shows itself there.
+                changing = self._way.changing()
+                if self._conninfo() == tried:
+                    if not changing:
+                        raise
+                    await asyncio.sleep(_CHANGE_S)
+        return await self._connect_by(self._conninfo())
+
+    def _conninfo(self) -> str:
+        if isinstance(self._way, str):
+            return self._way
+        try:
+            return self._way.conninfo()
+        except OSError as error:
+            raise StoreAwayError(f"the password cannot be read: {error.strerror}") from None
+
+    async def _connect_by(self, conninfo: str) -> psycopg.AsyncConnection:
         """Connect; whoever gives up meanwhile leaves no half login behind.
 
         psycopg lets go of its socket only with its last frame, and a login that the server waits
@@ -169,7 +213,7 @@ class Database:
         """
         connecting = asyncio.ensure_future(
             psycopg.AsyncConnection.connect(
-                self._conninfo,
+                conninfo,
                 autocommit=True,
                 application_name=self._application,
                 connect_timeout=CONNECT_TIMEOUT_S,

@@ -1,6 +1,8 @@
 """The database roles, one per process, their password files (0600) and connection strings."""
 
 import secrets
+from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -26,6 +28,7 @@ DATABASE = "gateway"
 # libpq's name for the port of a unix socket; the number is part of the socket's file name only.
 SOCKET_PORT = 5432
 _PASSWORD_BYTES = 32
+_SCRAM = b"scram-sha-256"
 # A holder of a lock that hangs must not freeze every door: it is thrown out, the others wait no
 # longer than this.
 _TIMEOUTS = {
@@ -37,7 +40,7 @@ _TIMEOUTS = {
 
 def role_name(role: str) -> str:
     """Return a role's name in PostgreSQL."""
-    return f"gateway_{role}"
+    return SUPERUSER if role == "superuser" else f"gateway_{role}"
 
 
 def conninfo(home: Home, settings: Settings, role: str) -> str:
@@ -51,6 +54,29 @@ def conninfo(home: Home, settings: Settings, role: str) -> str:
     return make_conninfo(server(home, settings), user=role_name(role), password=password)
 
 
+def next_file(home: Home, role: str) -> Path:
+    """Return where a role's next password lies while it is being changed (`role_passwords`)."""
+    path = home.password_file(role)
+    return path.with_name(f"{path.name}.next")
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """How a role gets in, asked anew at each connection: its password may have changed since."""
+
+    home: Home
+    settings: Settings
+    role: str
+
+    def conninfo(self) -> str:
+        """Return what `conninfo` does now; raises OSError."""
+        return conninfo(self.home, self.settings, self.role)
+
+    def changing(self) -> bool:
+        """Return whether the password is being changed: for a moment server and file differ."""
+        return next_file(self.home, self.role).exists()
+
+
 def server(home: Home, settings: Settings) -> str:
     """Return the connection string without user and password."""
     if settings.dsn:
@@ -60,7 +86,7 @@ def server(home: Home, settings: Settings) -> str:
 
 def make_passwords(home: Home) -> dict[str, str]:
     """Write a new random password file for every role; return the passwords by role."""
-    passwords = {role: secrets.token_urlsafe(_PASSWORD_BYTES) for role in ROLES}
+    passwords = {role: new_password() for role in ROLES}
     for role, password in passwords.items():
         write_private(home.password_file(role), password.encode("ascii"), ROLES[role])
     return passwords
@@ -73,11 +99,8 @@ def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> N
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role_name(role)])
         if known.fetchone() is None:
             connection.execute(sql.SQL("CREATE ROLE {} NOINHERIT").format(name))
-        verifier = connection.pgconn.encrypt_password(
-            password.encode(), role_name(role).encode(), b"scram-sha-256"
-        )
-        alter = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
-        connection.execute(alter.format(name, sql.Literal(verifier.decode())))
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(name))
+        set_password(connection, role, password)
         for setting, value in _defaults(role).items():
             change = sql.SQL("ALTER ROLE {} SET {} = {}")
             connection.execute(change.format(name, sql.Identifier(setting), sql.Literal(value)))
@@ -85,6 +108,19 @@ def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> N
         connection.execute(path.format(name, sql.Identifier(SCHEMA)))
     backup = sql.Identifier(role_name("backup"))
     connection.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(backup))
+
+
+def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
+    """Give a role a password; the server sees only a SCRAM verifier."""
+    user = role_name(role)
+    verifier = connection.pgconn.encrypt_password(password.encode(), user.encode(), _SCRAM)
+    alter = sql.SQL("ALTER ROLE {} PASSWORD {}")
+    connection.execute(alter.format(sql.Identifier(user), sql.Literal(verifier.decode())))
+
+
+def new_password() -> str:
+    """Return a random password for a role."""
+    return secrets.token_urlsafe(_PASSWORD_BYTES)
 
 
 def _defaults(role: str) -> dict[str, str]:

@@ -3,82 +3,31 @@
 A content key (AES-256) per organisation lives at most a minute in memory and is stored only wrapped
 to a recipient by HPKE (RFC 9180 base mode, MLKEM768_X25519 / HKDF_SHA256 / AES_256_GCM). A body is
 AES-256-GCM under it with a counter nonce, bound by its associated data to table, record id and
-revision, so that no body can be moved to another row. There are two recipients: `body`, and
-`restricted` for what ChildRestricted holds. A blind index is HMAC-SHA-256, cut to 16 bytes, under a
-key of its own.
+revision, so that no body can be moved to another row. There are two recipients (`seal_keys`):
+`body`, and `restricted` for what ChildRestricted holds. A blind index is HMAC-SHA-256, cut to 16
+bytes, under a key of its own.
 """
 
-import base64
-import hashlib
 import hmac
-import json
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hpke import (
-    AEAD,
-    KDF,
-    KEM,
-    MLKEM768X25519PrivateKey,
-    MLKEM768X25519PublicKey,
-    Suite,
-)
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
 
 from gateway.clock import US_PER_S, Clock
-from gateway.config.folders import write_private, write_public
-from gateway.config.home import Home
+from gateway.store import seal_keys
+from gateway.store.seal_keys import INDEX_KEY_BYTES, Recipient, Recipients, SealError, Use
 
-Use = Literal["body", "restricted"]
-USES: tuple[Use, ...] = ("body", "restricted")
-SUITE_NAME = "MLKEM768_X25519/HKDF_SHA256/AES_256_GCM"
 # Small batches of one organisation share a key this long: wrapping costs 90 µs, sealing 2 µs.
 KEY_LIFE_US = 60 * US_PER_S
 # Far below the 2^64 of the counter and the data limits of GCM.
 KEY_SEALS = 2**32
 TAG_BYTES = 16
-_INDEX_KEY_BYTES = 32
 _CONTENT_KEY_BYTES = 32
-_MLKEM_SEED_BYTES = 64
-_X25519_BYTES = 32
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-
-
-class SealError(Exception):
-    """A key file is malformed, or a body does not open: other key, other row, or changed bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """A public key that content keys are wrapped to."""
-
-    key_id: str
-    use: Use
-    public_key: MLKEM768X25519PublicKey
-
-
-@dataclass(frozen=True, slots=True)
-class SealRecipients:
-    """The newest recipient of each use."""
-
-    body: Recipient
-    restricted: Recipient
-
-    @classmethod
-    def load(cls, path: Path) -> "SealRecipients":
-        """Return the recipients in seal-keys.json, the last of each use; raises SealError."""
-        try:
-            listed = [_recipient(entry) for entry in json.loads(path.read_bytes())["recipients"]]
-            newest = {recipient.use: recipient for recipient in listed}
-            return cls(body=newest["body"], restricted=newest["restricted"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SealError(f"{path}: not a list of sealing recipients: {error}") from error
 
 
 class ContentKey:
@@ -116,7 +65,7 @@ class ContentKey:
 class ContentKeys:
     """The content keys in use, one per organisation and use, each for at most a minute."""
 
-    def __init__(self, recipients: SealRecipients, clock: Clock) -> None:
+    def __init__(self, recipients: Recipients, clock: Clock) -> None:
         """Seal to these recipients."""
         self._recipients = recipients
         self._clock = clock
@@ -128,29 +77,35 @@ class ContentKeys:
         key = self._keys.get((organisation, use))
         # A clock that was set back must not prolong a key's life.
         if key is None or key.spent or not key.expires_us - KEY_LIFE_US <= now_us < key.expires_us:
-            recipient = self._recipients.body if use == "body" else self._recipients.restricted
-            key = self._keys[organisation, use] = ContentKey(recipient, organisation, now_us)
+            key = ContentKey(self._recipients.newest(use), organisation, now_us)
+            self._keys[organisation, use] = key
         return key
 
 
 class Opener:
     """The private keys, by key id: disclosure's alone."""
 
-    def __init__(self, keys: Mapping[str, MLKEM768X25519PrivateKey]) -> None:
-        """Open with these keys."""
-        self._keys = dict(keys)
+    def __init__(self, folder: Path) -> None:
+        """Name the folder of secrets; `load` is how to make one."""
+        self._folder = folder
+        self._keys: dict[str, MLKEM768X25519PrivateKey] = {}
 
     @classmethod
     def load(cls, folder: Path) -> "Opener":
         """Return an opener with every seal-*.key in a folder of secrets; raises SealError."""
-        return cls(dict(_read_private(path) for path in sorted(folder.glob("seal-*.key"))))
+        opener = cls(folder)
+        opener._keys = seal_keys.read_private(folder)
+        return opener
 
     def unwrap(self, key_id: uuid.UUID, recipient: str, wrapped: bytes) -> "OpenedKey":
         """Return the content key of a row of content_key; raises SealError."""
+        if recipient not in self._keys:
+            # Made since: a private key lies here before anything is sealed to it.
+            self._keys = seal_keys.read_private(self._folder)
+        if recipient not in self._keys:
+            raise SealError(f"no private key {recipient}")
         try:
             key = _SUITE.decrypt(wrapped, self._keys[recipient], _info(recipient, key_id))
-        except KeyError as error:
-            raise SealError(f"no private key {recipient}") from error
         except (InvalidTag, ValueError) as error:
             raise SealError(f"content key {key_id} does not unwrap") from error
         return OpenedKey(key)
@@ -182,8 +137,8 @@ class BlindIndex:
 
     def __init__(self, key: bytes) -> None:
         """Tag under a key of 32 bytes; raises SealError for another length."""
-        if len(key) != _INDEX_KEY_BYTES:
-            raise SealError(f"a blind index key has {_INDEX_KEY_BYTES} bytes")
+        if len(key) != INDEX_KEY_BYTES:
+            raise SealError(f"a blind index key has {INDEX_KEY_BYTES} bytes")
         self._key = key
 
     @classmethod
@@ -194,55 +149,6 @@ class BlindIndex:
     def tag(self, domain: str, value: str) -> bytes:
         """Return the 16-byte tag of a value in a domain (a word without NUL)."""
         return hmac.digest(self._key, f"{domain}\0{value}".encode(), "sha256")[:TAG_BYTES]
-
-
-def make_keys(home: Home) -> None:
-    """Write fresh keys: private ones for disclosure, the index key also for intake."""
-    entries = [_make_pair(home, use) for use in USES]
-    write_public(home.seal_keys, json.dumps({"recipients": entries}, indent=2).encode() + b"\n")
-    index_key = secrets.token_bytes(_INDEX_KEY_BYTES)
-    write_private(home.secrets("intake") / "blind-index.key", index_key, "intake")
-    write_private(home.secrets("disclosure") / "blind-index.key", index_key, "disclosure")
-
-
-def _make_pair(home: Home, use: Use) -> dict[str, str]:
-    lattice, curve = mlkem.MLKEM768PrivateKey.generate(), x25519.X25519PrivateKey.generate()
-    public = (lattice.public_key().public_bytes_raw(), curve.public_key().public_bytes_raw())
-    path = home.secrets("disclosure") / f"seal-{use}.key"
-    write_private(path, lattice.private_bytes_raw() + curve.private_bytes_raw(), "disclosure")
-    return {
-        "key_id": _key_id(public),
-        "use": use,
-        "suite": SUITE_NAME,
-        "mlkem768": base64.b64encode(public[0]).decode(),
-        "x25519": base64.b64encode(public[1]).decode(),
-    }
-
-
-def _read_private(path: Path) -> tuple[str, MLKEM768X25519PrivateKey]:
-    raw = path.read_bytes()
-    if len(raw) != _MLKEM_SEED_BYTES + _X25519_BYTES:
-        raise SealError(f"{path}: not a sealing key")
-    lattice = mlkem.MLKEM768PrivateKey.from_seed_bytes(raw[:_MLKEM_SEED_BYTES])
-    curve = x25519.X25519PrivateKey.from_private_bytes(raw[_MLKEM_SEED_BYTES:])
-    public = (lattice.public_key().public_bytes_raw(), curve.public_key().public_bytes_raw())
-    return _key_id(public), MLKEM768X25519PrivateKey(lattice, curve)
-
-
-def _recipient(entry: Mapping[str, str]) -> Recipient:
-    if entry["suite"] != SUITE_NAME:
-        raise ValueError(f"unknown suite {entry['suite']}")
-    use: Use = "restricted" if entry["use"] == "restricted" else "body"
-    public = (base64.b64decode(entry["mlkem768"]), base64.b64decode(entry["x25519"]))
-    if entry["use"] != use or entry["key_id"] != _key_id(public):
-        raise ValueError("unknown use, or the key id is not the key's")
-    lattice = mlkem.MLKEM768PublicKey.from_public_bytes(public[0])
-    curve = x25519.X25519PublicKey.from_public_bytes(public[1])
-    return Recipient(entry["key_id"], use, MLKEM768X25519PublicKey(lattice, curve))
-
-
-def _key_id(public: Iterable[bytes]) -> str:
-    return hashlib.sha256(b"".join(public)).hexdigest()[:16]
 
 
 def _info(recipient: str, key_id: uuid.UUID) -> bytes:

@@ -46,7 +46,9 @@ class Child:
                     cwd="/",
                     env=os.environ | way.environment | _told(writing),
                     pass_fds=(writing, *way.descriptors),
-                    start_new_session=True,  # ^C is for the supervisor, which drains
+                    # ^C is for the supervisor, which drains. No session of its own: to Linux
+                    # (autogroup, sched(7)) priorities are worth something within one only.
+                    process_group=0,
                     user=user.uid if apart else None,
                     group=user.gid if apart else None,
                     extra_groups=user.groups if apart else None,

@@ -36,8 +36,12 @@ class Journal:
         self._empty.set()
 
     def note(self, kind: str, detail: Mapping[str, str | int]) -> None:
+        """Put a leaf of ours in line, of this kind and detail."""
+        self.put(Event(kind=kind, detail=detail))
+
+    def put(self, event: Event) -> None:
         """Put a leaf in line; it never fails and never waits."""
-        self._waiting.append(Event(kind=kind, door="supervisor", detail=detail))
+        self._waiting.append(event.with_(door="supervisor"))
         self._empty.clear()
         self._more.set()
 
@@ -58,8 +62,8 @@ class Journal:
         return True
 
     async def _write_all(self) -> None:
-        conninfo = roles.conninfo(self._home, self._settings, _ROLE)
-        database = await Database.open(conninfo, application="gateway-supervisor", size=2)
+        way = roles.WayIn(self._home, self._settings, _ROLE)
+        database = await Database.open(way, application="gateway-supervisor", size=2)
         signer = SignerLink(self._home.signer_socket)
         try:
             recorder = await Recorder.open(database, signer, door="supervisor", clock=SYSTEM)

@@ -26,8 +26,8 @@ async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -
     where the database is older than the list (a restored backup does not know what was revoked
     since), StoreError when it is away now, SettingsError or OSError for the authorities' files.
     """
-    conninfo = roles.conninfo(home, settings, _ROLE)
-    database = await Database.open(conninfo, application="gateway-revocation", size=1)
+    way = roles.WayIn(home, settings, _ROLE)
+    database = await Database.open(way, application="gateway-revocation", size=1)
     try:
         keeper = Keeper(home, database, SYSTEM)
         try:

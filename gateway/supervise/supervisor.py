@@ -16,18 +16,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from gateway.clock import SYSTEM
 from gateway.config.confinement import check_runner, harden
 from gateway.config.home import DOORS, Home, Process
-from gateway.config.policies import load_policies
+from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
-from gateway.store import roles, versions
+from gateway.store import role_passwords, roles, versions
 from gateway.store.embedded import Cluster
 from gateway.supervise import policies as in_force
 from gateway.supervise import state
+from gateway.supervise.aside import aside
 from gateway.supervise.child import Child
 from gateway.supervise.journal import Journal
 from gateway.supervise.keeper import Keeper, Run
 from gateway.supervise.postgres import PostgresRun
 from gateway.supervise.revocation import keep_current
 from gateway.supervise.rotation import keep_rotating
+from gateway.supervise.wall import keep_watched
 from gateway.vpn import window
 
 SERVING: tuple[Process, ...] = ("front", *DOORS)
@@ -51,17 +53,18 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._started_us = SYSTEM.now_us()
+        self._wall: Mapping[str, object] = {}
 
     async def serve(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; raises StartError or AlreadyServedError."""
         check_runner(self._home)
         harden()
-        digest = load_policies(self._home.policies).sha256
+        policies = load_policies(self._home.policies)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         with state.sole(self._home):
-            work = asyncio.create_task(self._work(digest))
+            work = asyncio.create_task(self._work(policies))
             stop = asyncio.create_task(self._stop.wait())
             await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
@@ -74,22 +77,23 @@ class Supervisor:
         """Begin to drain."""
         self._stop.set()
 
-    async def _work(self, digest: str) -> None:
+    async def _work(self, policies: Policies) -> None:
         if not self._settings.dsn:
             cluster = Cluster(self._home)
             await self._up({"postgres": lambda: PostgresRun.start(cluster)})
+        # Before anybody comes in: a crash may have left a password half changed.
+        await asyncio.to_thread(role_passwords.settle_all, self._home, self._settings)
         await self._update_schema()
         await self._settle_policies()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
         self._tasks["journal"] = asyncio.create_task(self._journal.run())
-        self._journal.note("process.started", {"process": "supervisor", "policies_sha256": digest})
+        about = {"process": "supervisor", "policies_sha256": policies.sha256}
+        self._journal.note("process.started", about)
         self._tasks["rotation"] = asyncio.create_task(keep_rotating(self._home, self._settings))
         self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
-        if window.needed(self._home, self._settings.origin):
-            kept = window.keep(self._home, self._settings.origin)
-            self._tasks["tunnels"] = asyncio.create_task(kept)
+        self._watch_origin(policies)
         await self._up({name: self._child(name) for name in SERVING})
         self._tell("serving", {"pid": os.getpid()})
         # Not gather: cancelling this must leave them to `_drain`.
@@ -110,6 +114,16 @@ class Supervisor:
         adopted = await in_force.settle(self._home, self._settings)
         if adopted:
             self._journal.note("policies.activated", {"digest": adopted})
+
+    def _watch_origin(self, policies: Policies) -> None:
+        home, settings = self._home, self._settings
+        if window.needed(home, settings.origin):
+            kept = aside(lambda: window.keep(home, settings.origin))
+            self._tasks["tunnels"] = asyncio.create_task(kept)
+        if settings.origin.wall.table:
+            told = self._journal.put, self._wall_changed
+            watched = keep_watched(home, settings, policies.tunnels, *told)
+            self._tasks["wall"] = asyncio.create_task(watched)
 
     async def _keep_revocations(self) -> None:
         current = asyncio.Event()
@@ -144,7 +158,7 @@ class Supervisor:
         signer = self._keepers.get("signer")
         if signer and signer.serving.is_set() and not await self._journal.flush(_FLUSH_S):
             self._tell("unwritten", {})
-        await self._end("policies", "rotation", "journal", "revocations", "tunnels")
+        await self._end("policies", "rotation", "journal", "revocations", "tunnels", "wall")
         await self._down("signer")
         await self._down("postgres")
         self._tell("ended", {})
@@ -173,6 +187,13 @@ class Supervisor:
             kind = "process.started" if keeper.state == "ready" else "process.stopped"
             self._journal.note(kind, {"process": keeper.name})
         self._tell(keeper.state, {"process": keeper.name, "pid": keeper.pid, "status": status})
+        self._write()
+
+    def _wall_changed(self, wall: Mapping[str, object]) -> None:
+        self._wall = wall
+        self._write()
+
+    def _write(self) -> None:
         state.write(
             self._home,
             {
@@ -182,5 +203,6 @@ class Supervisor:
                     one.name: {"state": one.state, "pid": one.pid, "restarts": one.restarts}
                     for one in self._keepers.values()
                 },
+                **({"wall": self._wall} if self._wall else {}),
             },
         )

@@ -75,6 +75,14 @@ class Verifier:
         """Return the vkey string."""
         return f"{self.name}+{self.key_id.hex()}+{_encoded(bytes([ED25519]) + self.public)}"
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same key of the same name."""
+        return isinstance(other, Verifier) and str(other) == str(self)
+
+    def __hash__(self) -> int:
+        """Return the hash that goes with `==`."""
+        return hash(str(self))
+
     def verify(self, text: str, payload: bytes) -> None:
         """Raise NoteError unless `payload` is this key's signature over the text."""
         try:

@@ -3,12 +3,11 @@
 import base64
 import binascii
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.tlog.checkpoint import Checkpoint, open_checkpoint
+from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import HASH_LENGTH, leaf_hash, verify_inclusion
-from gateway.tlog.note import Verifier
 
 HEADER = "c2sp.org/tlog-proof@v1"
 # A path in a tree of 2^63 leaves.
@@ -40,12 +39,12 @@ class Proof:
         lines += [base64.b64encode(each).decode() for each in self.hashes]
         return "\n".join(lines) + "\n\n" + self.checkpoint
 
-    def verify(self, entry: bytes, verifiers: Sequence[Verifier], origin: str) -> Checkpoint:
+    def verify(self, entry: bytes, keys: LogKeys) -> Checkpoint:
         """Return the checkpoint under which `entry` is proven.
 
         Raises NoteError or MerkleError when it is not.
         """
-        found = open_checkpoint(self.checkpoint, verifiers, origin)
+        found = keys.open(self.checkpoint)
         verify_inclusion(leaf_hash(entry), self.index, found.size, self.hashes, found.root)
         return found
 

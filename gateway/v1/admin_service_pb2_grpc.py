@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Organisations, systems, units and accounts. Never individual data.
+    """Organisations, systems, units and accounts. Never individual data. Whatever changes something opens a way in or takes one away:
+    it weighs, and asks for the password of the last five minutes.
     """
 
     def __init__(self, channel):
@@ -163,7 +164,8 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Organisations, systems, units and accounts. Never individual data.
+    """Organisations, systems, units and accounts. Never individual data. Whatever changes something opens a way in or takes one away:
+    it weighs, and asks for the password of the last five minutes.
     """
 
     def CreateOrganisation(self, request, context):
@@ -480,7 +482,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Organisations, systems, units and accounts. Never individual data.
+    """Organisations, systems, units and accounts. Never individual data. Whatever changes something opens a way in or takes one away:
+    it weighs, and asks for the password of the last five minutes.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Organisations, systems, units and accounts. Never individual data."""
+    """Organisations, systems, units and accounts. Never individual data. Whatever changes something opens a way in or takes one away:
+    it weighs, and asks for the password of the last five minutes.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -90,7 +92,9 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Organisations, systems, units and accounts. Never individual data."""
+    """Organisations, systems, units and accounts. Never individual data. Whatever changes something opens a way in or takes one away:
+    it weighs, and asks for the password of the last five minutes.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateOrganisation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateOrganisationRequest, _admin_service_pb2.CreateOrganisationResponse]  # type: ignore[assignment]
@@ -149,7 +153,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Signs a proposed bundle with the key of the certificate that the call comes by; the second officer's puts it in force."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Organisations, systems, units and accounts. Never individual data."""
+    """Organisations, systems, units and accounts. Never individual data. Whatever changes something opens a way in or takes one away:
+    it weighs, and asks for the password of the last five minutes.
+    """
 
     @_abc_1.abstractmethod
     def CreateOrganisation(

@@ -26,7 +26,7 @@ from gateway.v1 import options_pb2 as gateway_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/v1/audit_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x02\n\x13SearchLeavesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x11organisation_code\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04kind\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08\x64\x65\x63ision\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06reason\x18\x08 \x01(\tB\x04\x88\xb5\x18\x01\x12\x18\n\nrequest_id\x18\t \x01(\tB\x04\x88\xb5\x18\x02\"#\n\x04Leaf\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"W\n\x14SearchLeavesResponse\x12 \n\x06leaves\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Leaf\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\"\x1f\n\x0eGetLeafRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"F\n\x0fGetLeafResponse\x12\x1e\n\x04leaf\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Leaf\x12\x13\n\x05proof\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\"\x16\n\x14GetCheckpointRequest\"1\n\x15GetCheckpointResponse\x12\x18\n\ncheckpoint\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"Y\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x10\n\x08new_size\x18\x02 \x01(\x04\x12\x18\n\ncheckpoint\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x32\xd5\x03\n\x0c\x41uditService\x12m\n\x0cSearchLeaves\x12\x1f.gateway.v1.SearchLeavesRequest\x1a .gateway.v1.SearchLeavesResponse\"\x1a\xd2\xb5\x18\x16\n\x01\x02\x10\x01\x1a\x0c\x61udit.search \x80@\x12\\\n\x07GetLeaf\x12\x1a.gateway.v1.GetLeafRequest\x1a\x1b.gateway.v1.GetLeafResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.leaf \x80 \x12q\n\rGetCheckpoint\x12 .gateway.v1.GetCheckpointRequest\x1a!.gateway.v1.GetCheckpointResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10\x61udit.checkpoint \x80 \x12\x84\x01\n\x13GetConsistencyProof\x12&.gateway.v1.GetConsistencyProofRequest\x1a\'.gateway.v1.GetConsistencyProofResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x11\x61udit.consistency \x80 b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/v1/audit_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x02\n\x13SearchLeavesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x11organisation_code\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04kind\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08\x64\x65\x63ision\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06reason\x18\x08 \x01(\tB\x04\x88\xb5\x18\x01\x12\x18\n\nrequest_id\x18\t \x01(\tB\x04\x88\xb5\x18\x02\"#\n\x04Leaf\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"W\n\x14SearchLeavesResponse\x12 \n\x06leaves\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Leaf\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\"\x1f\n\x0eGetLeafRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"F\n\x0fGetLeafResponse\x12\x1e\n\x04leaf\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Leaf\x12\x13\n\x05proof\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\"\x16\n\x14GetCheckpointRequest\"I\n\x15GetCheckpointResponse\x12\x18\n\ncheckpoint\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08log_keys\x18\x02 \x03(\tB\x04\x88\xb5\x18\x01\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"Y\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x10\n\x08new_size\x18\x02 \x01(\x04\x12\x18\n\ncheckpoint\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x32\xd5\x03\n\x0c\x41uditService\x12m\n\x0cSearchLeaves\x12\x1f.gateway.v1.SearchLeavesRequest\x1a .gateway.v1.SearchLeavesResponse\"\x1a\xd2\xb5\x18\x16\n\x01\x02\x10\x01\x1a\x0c\x61udit.search \x80@\x12\\\n\x07GetLeaf\x12\x1a.gateway.v1.GetLeafRequest\x1a\x1b.gateway.v1.GetLeafResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.leaf \x80 \x12q\n\rGetCheckpoint\x12 .gateway.v1.GetCheckpointRequest\x1a!.gateway.v1.GetCheckpointResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10\x61udit.checkpoint \x80 \x12\x84\x01\n\x13GetConsistencyProof\x12&.gateway.v1.GetConsistencyProofRequest\x1a\'.gateway.v1.GetConsistencyProofResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x11\x61udit.consistency \x80 b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETLEAFRESPONSE'].fields_by_name['proof']._serialized_options = b'\210\265\030\001'
   _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['checkpoint']._loaded_options = None
   _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['checkpoint']._serialized_options = b'\210\265\030\001'
+  _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['log_keys']._loaded_options = None
+  _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['log_keys']._serialized_options = b'\210\265\030\001'
   _globals['_GETCONSISTENCYPROOFRESPONSE'].fields_by_name['checkpoint']._loaded_options = None
   _globals['_GETCONSISTENCYPROOFRESPONSE'].fields_by_name['checkpoint']._serialized_options = b'\210\265\030\001'
   _globals['_AUDITSERVICE'].methods_by_name['SearchLeaves']._loaded_options = None
@@ -74,11 +76,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=625
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=647
   _globals['_GETCHECKPOINTRESPONSE']._serialized_start=649
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=698
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=700
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=764
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=766
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=855
-  _globals['_AUDITSERVICE']._serialized_start=858
-  _globals['_AUDITSERVICE']._serialized_end=1327
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=722
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=724
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=788
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=790
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=879
+  _globals['_AUDITSERVICE']._serialized_start=882
+  _globals['_AUDITSERVICE']._serialized_end=1351
 # @@protoc_insertion_point(module_scope)

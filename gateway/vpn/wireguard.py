@@ -14,6 +14,7 @@ from gateway.clock import US_PER_S, Clock
 from gateway.config.policies import TunnelRules
 from gateway.config.settings import OriginSettings
 from gateway.errors import Reason, refuse
+from gateway.vpn import tool
 from gateway.vpn.ingress import Way
 from gateway.vpn.origin import Sighting, Strength
 from gateway.vpn.table import (
@@ -102,34 +103,12 @@ async def ask_socket(path: str) -> bytes:
     return bytes(said)
 
 
-async def ask_tool(tool: str, device: str) -> bytes:
+async def ask_tool(path: str, device: str) -> bytes:
     """Return what `wg` prints; raises OSError, MalformedAnswerError."""
-    process = await asyncio.create_subprocess_exec(
-        tool,
-        "show",
-        device,
-        "dump",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={},
-    )
-    try:
-        if process.stdout is None:
-            raise MalformedAnswerError("the tool has no output")
-        try:
-            await process.stdout.readexactly(ANSWER_BYTES)
-        except asyncio.IncompleteReadError as end:
-            said = end.partial
-        else:
-            raise MalformedAnswerError("the answer has no end")
-        if await process.wait():
-            raise MalformedAnswerError("the tool failed")
-        return said
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    status, said = await tool.run(path, "show", device, "dump")
+    if status:
+        raise MalformedAnswerError("the tool failed")
+    return said
 
 
 def parse_dump(answer: bytes) -> list[Peer]:

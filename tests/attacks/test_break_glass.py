@@ -477,7 +477,7 @@ def test_118_the_session_ends_after_its_hour(province, process_log):
             (sealed.confirm(opening, OFFICERS[2]), "BREAK_GLASS_OVER"),
             (sealed.open(2), "BREAK_GLASS_SPENT"),
         ):
-            await tried(
+            _, leaf = await tried(
                 world,
                 attack,
                 reason,
@@ -485,6 +485,7 @@ def test_118_the_session_ends_after_its_hour(province, process_log):
                 process_log=process_log,
                 then=lambda: world.login(world.county),
             )
+            critical(leaf)
         again = await seal(world)
         await again.entered()
 
@@ -538,6 +539,37 @@ def test_118_what_was_closed_is_void(province, process_log):
                 process_log=process_log,
                 then=lambda: world.login(world.county),
             )
+
+    run(province, work)
+
+
+def test_118_a_token_that_was_carried_off_is_told_as_break_glass(province, process_log):
+    """On another officer's connection it is nobody's, also past its end; the leaf says what was tried with."""
+
+    async def work(world):
+        sealed = await seal(world)
+        opening, token = await sealed.entered()
+        thief = world.people[PROVINCE, OFFICERS[1]]
+        heard = {"secrets": (*sealed.secrets, token), "process_log": process_log}
+        for late_s in (0, 11 * MINUTE_S):
+            world.clock.turn(seconds=late_s)
+            _, leaf = await tried(
+                world,
+                unlock(world, token, thief),
+                "TOKEN_INVALID",
+                then=lambda: world.login(world.county),
+                **heard,
+            )
+            critical(leaf)
+        _, leaf = await tried(
+            world,
+            unlock(world, token, sealed.opener),
+            "TOKEN_EXPIRED",
+            then=lambda: sealed.enter(opening),
+            **heard,
+        )
+        critical(leaf)
+        await sealed.close(opening, await sealed.enter(opening))
 
     run(province, work)
 

@@ -20,7 +20,7 @@ from gateway.identity.throttle import Attempt
 from tests.identity.office import BETTER, GOOD, RULES, START_US, Office, at_the_office
 
 NAME = "hub-upload"
-BOTH = {"mlps3": RULES.profiles.mlps3, "nist": RULES.profiles.nist}
+BOTH = {name: replace(RULES, profile=name).at(START_US) for name in ("mlps3", "nist")}
 MLPS3 = BOTH["mlps3"]
 each = pytest.mark.parametrize("profile", BOTH.values(), ids=BOTH.keys())
 around = pytest.mark.parametrize("offset", [-1, 0, 1])
@@ -212,7 +212,7 @@ def test_history(conninfo, name, place) -> None:
         hashes = [await office.desk.passwords.hash(one) for one in former]
         async with office.database.transaction() as tx:
             await tx.execute("UPDATE gateway.account SET history = %s", (hashes,))
-        kept = place <= chosen.active.history_count
+        kept = place <= chosen.at(START_US).history_count
         assert await changed(office, BETTER) == ({"PW-HISTORY"} if kept else set())
 
     at_the_office(conninfo, scene, rules_in_force=chosen)

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from gateway.tlog import tiles
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.keys import Succession
 from gateway.tlog.merkle import leaf_hash, root_of
 from gateway.tlog.note import Signer
 
 ORIGIN = "gateway.invalid/audit"
 SIGNER = Signer(ORIGIN, bytes(range(32)))
+# Who follows it, one after the other.
+SECOND, THIRD = (Signer(ORIGIN, bytes([number]) * 32) for number in (2, 3))
 NOW_US = 1_790_000_000_000_000
 
 
@@ -27,10 +30,30 @@ def leaf(index: int, **fields: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def signed(entries: Sequence[bytes], signer: Signer = SIGNER) -> str:
+def signed(entries: Sequence[bytes], *signers: Signer) -> str:
     """Return the checkpoint of these entries."""
     root = root_of([leaf_hash(each) for each in entries])
-    return Checkpoint(ORIGIN, len(entries), root).signed(signer)
+    return Checkpoint(ORIGIN, len(entries), root).signed(*signers or (SIGNER,))
+
+
+def succession(old: Signer, new: Signer, from_size: int) -> str:
+    """Return the note by which one key follows another."""
+    return Succession(old.verifier, new.verifier, from_size).signed(new, old)
+
+
+def key_leaf(index: int, old: Signer, new: Signer, from_size: int) -> bytes:
+    """Return the leaf that tells of it."""
+    told = {"old_key": old.verifier.key_id.hex(), "new_key": new.verifier.key_id.hex()}
+    return leaf(index, kind="log.key", detail={**told, "from_size": from_size, "digest": "0" * 64})
+
+
+def note_keys(folder: Path, *notes: str) -> Path:
+    """Put these notes into a folder, and no others."""
+    shutil.rmtree(folder / "log-keys", ignore_errors=True)
+    (folder / "log-keys").mkdir()
+    for number, note in enumerate(notes, 1):
+        (folder / "log-keys" / str(number)).write_text(note)
+    return folder
 
 
 def write(folder: Path, entries: Sequence[bytes], note: str | None = None) -> Path:

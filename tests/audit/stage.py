@@ -12,9 +12,8 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import TurnedClock
 from gateway.config.home import Home
-from gateway.signer import KEY_FILE, Memory, Signer, create
+from gateway.signer import Memory, Signer, create
 from gateway.store.database import Database
-from gateway.tlog import note
 
 ORIGIN = "gateway.invalid/audit"
 NOW_US = 1_790_000_000_000_000
@@ -42,10 +41,8 @@ class RunningSigner:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        folder = self.home.secrets("signer")
-        key = note.parse_skey((folder / KEY_FILE).read_text())
-        self.memory = Memory.load(folder, key)
-        self.verifier = key.verifier
+        self.memory = Memory.load(self.home)
+        self.verifier = self.memory.keys.verifiers[0]
         self.signer = Signer(self.memory)
         self._stop.clear()
         self._task = asyncio.create_task(self.signer.serve(self.home.signer_socket, self._stop))

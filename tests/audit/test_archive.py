@@ -8,6 +8,7 @@ import pytest
 
 from gateway.audit.archive import ArchiveError, Exported, export
 from gateway.audit.verify import verify_folder
+from gateway.config import log_keys
 from gateway.store.database import Database
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.merkle import leaf_hash, root_of
@@ -24,7 +25,13 @@ def checkpoint(size: int) -> str:
     )
 
 
-def exported(conninfo: Conninfo, folder: Path, size: int, note: str | None = None) -> Exported:
+def exported(
+    conninfo: Conninfo,
+    folder: Path,
+    size: int,
+    note: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> Exported:
     steps: list[tuple[int, int]] = []
 
     async def main() -> Exported:
@@ -32,13 +39,21 @@ def exported(conninfo: Conninfo, folder: Path, size: int, note: str | None = Non
         try:
             signed = checkpoint(size) if note is None else note
             key = str(SIGNER.verifier)
-            return await export(database, signed, key, folder, lambda *step: steps.append(step))
+            return await export(
+                database, signed, key, folder, lambda *step: steps.append(step), notes=notes
+            )
         finally:
             await database.close()
 
     done = asyncio.run(main())
     assert not steps or steps[-1] == (done.size, done.size)
     return done
+
+
+def test_an_export_brings_the_notes_of_the_keys_before(conninfo: Conninfo, tmp_path: Path) -> None:
+    fill(conninfo, 5)
+    exported(conninfo, tmp_path / "log", 5, notes=("one\n", "two\n"))
+    assert log_keys.read(tmp_path / "log" / "log-keys") == ["one\n", "two\n"]
 
 
 def codes(folder: Path) -> set[str]:

@@ -3,15 +3,16 @@
 import pytest
 
 from gateway.audit.judging import NOTICES_MAX, TIME_SLACK_US, Failure, Judging
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash
-from tests.audit.folder import NOW_US, leaf
+from tests.audit.folder import NOW_US, SIGNER, leaf
 
 
 def judged(*entries: bytes) -> Judging:
     judging = Judging()
     for index, entry in enumerate(entries):
         judging.read(index, entry, leaf_hash(entry))
-    judging.finish()
+    judging.finish(LogKeys.of(SIGNER.verifier))
     return judging
 
 

@@ -4,6 +4,7 @@ from gateway.audit.group import Entry
 from gateway.audit.receipt import proof_text
 from gateway.tlog import proof
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash, node_hash
 from tests.tlog.test_proof import ORIGIN, SIGNER
 
@@ -16,5 +17,5 @@ def test_it_proves_the_leaf_and_carries_the_salt() -> None:
     entry = Entry(1, LEAVES[1], 2, note, (left,))
     read = proof.parse(proof_text(entry, b"salt"))
     assert read.extra == b"salt"
-    assert read.verify(entry.leaf, [SIGNER.verifier], ORIGIN).size == 2
+    assert read.verify(entry.leaf, LogKeys.of(SIGNER.verifier)).size == 2
     assert proof.parse(proof_text(entry)).extra is None

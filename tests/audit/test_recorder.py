@@ -15,6 +15,7 @@ from gateway.audit.state import State
 from gateway.errors import Reason, Refusal, refuse
 from gateway.store.database import Database, Transaction
 from gateway.tlog import leaf, proof
+from gateway.tlog.keys import LogKeys
 from tests.audit.stage import NOW_US, ORIGIN, UPLOAD, Stage, signer_home, stage, until
 
 Conninfo = Callable[[str], str]
@@ -48,7 +49,9 @@ async def leaves(s: Stage) -> list[dict[str, leaf.Json]]:
 
 
 def proven(s: Stage, entry: Entry) -> None:
-    found = proof.parse(proof_text(entry, b"salt")).verify(entry.leaf, [s.signer.verifier], ORIGIN)
+    found = proof.parse(proof_text(entry, b"salt")).verify(
+        entry.leaf, LogKeys.of(s.signer.verifier)
+    )
     assert found.size == entry.size > entry.index
 
 
@@ -306,9 +309,9 @@ def test_old_entries_are_proven_to_the_newest_checkpoint(conninfo: Conninfo) -> 
                 text = await recorder.proof(entry.index, b"salt")
                 found = proof.parse(text)
                 assert found.extra == b"salt"
-                assert found.verify(entry.leaf, [s.signer.verifier], ORIGIN).size == 600
+                assert found.verify(entry.leaf, LogKeys.of(s.signer.verifier)).size == 600
         fresh.tree._nodes[0].clear()
-        proof.parse(await fresh.proof(5)).verify(entries[5].leaf, [s.signer.verifier], ORIGIN)
+        proof.parse(await fresh.proof(5)).verify(entries[5].leaf, LogKeys.of(s.signer.verifier))
         await fresh.close()
 
     run(conninfo, play)

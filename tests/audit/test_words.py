@@ -1,12 +1,23 @@
-"""The words of a leaf; that no grammar of theirs fits a person's name or number shows test_event."""
+"""Each word that a leaf may tell is of a form that no name, number of a person or free text has."""
 
-from gateway.audit.words import COUNTS, DETAILS
+import pytest
+
+from gateway.audit.words import COUNTS, DETAILS, WORD
+from tests.audit.test_event import CANARIES
 
 
-def test_words_are_words() -> None:
-    for word in (*COUNTS, *DETAILS):
-        assert word.replace("_", "").isalnum()
-        assert word == word.lower()
+def test_every_word_is_one() -> None:
+    assert all(WORD.fullmatch(word) for word in COUNTS)
+    assert all(WORD.fullmatch(word.replace("sha256", "sha")) for word in DETAILS)
+
+
+@pytest.mark.parametrize("word", [word for word, form in DETAILS.items() if form is not None])
+def test_no_canary_is_of_its_grammar(word) -> None:
+    form = DETAILS[word]
+    assert form is not None
+    # Those of our own codes and serials look like some numbers; who makes them is asked elsewhere.
+    ours = word.startswith(("target_", "parent_", "relative_"))
+    assert not [one for one in CANARIES if form.fullmatch(one) and not (ours and one.isascii())]
 
 
 def test_a_tickets_leaf_names_it_by_number_and_digests() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway.clock import SYSTEM, civil_day
 from tests.bench import (
     crl,
+    cut,
     exports,
     guard,
     handshake,
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "crl": crl.run,
     "memory": memory.run,
     "origin": origin.run,
+    "origin.cut": cut.run,
     "guard": guard.run,
     "login": login.run,
     "export": exports.run,

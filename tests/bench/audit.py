@@ -28,6 +28,7 @@ from gateway.store.database import Database, Transaction
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
 from gateway.tlog import proof
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 from tests.bench.figures import Figure, figure
 
@@ -166,7 +167,7 @@ async def measure(home: Home, lanes: int = 1) -> list[Figure]:
         assert size >= ROUNDS * sum(APPENDS.values())
         last = await recorder.append(EVENT)
         text = await recorder.proof(last.index)
-        assert proof.parse(text).verify(last.leaf, [verifier], verifier.name).size > size
+        assert proof.parse(text).verify(last.leaf, LogKeys.of(verifier)).size > size
     return [
         figure(
             f"audit.append.{callers}",

@@ -38,7 +38,8 @@ from gateway.records.query import Bodies
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.roles import conninfo
-from gateway.store.seal import BlindIndex, ContentKey, Opener, SealRecipients
+from gateway.store.seal import BlindIndex, ContentKey, Opener
+from gateway.store.seal_keys import SealRecipients
 from gateway.v1.upload_service_pb2 import Item
 from tests.bench.figures import Figure, figure
 from tests.exports.shipping import Reader, a_reader

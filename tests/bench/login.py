@@ -27,7 +27,7 @@ import grpc
 from gateway.client.batches import Envelope
 from gateway.demo import uploading
 from gateway.demo.province import CITIES, COUNTIES, Member, Province
-from gateway.identity.passwords import PARALLEL, Passwords
+from gateway.identity.passwords import Passwords, parallel
 from gateway.sample.units import centre_code
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as up
@@ -90,7 +90,7 @@ async def _all(province: Province) -> list[Figure]:
             "logins/s",
             rates,
             {"argon2": bare},
-            conditions=f"{len(_CODES)} systems, one at a time each; the limit: the hash alone, {PARALLEL} at a time",
+            conditions=f"{len(_CODES)} systems, one at a time each; the limit: the hash alone, {parallel()} at a time",
         ),
         figure("login.flood", "ms", flooded, beside, everything, conditions),
     ]
@@ -189,7 +189,7 @@ async def _bare() -> float:
         return count
 
     try:
-        return sum(await asyncio.gather(*(one() for _ in range(PARALLEL)))) / (PHASE_S / 2)
+        return sum(await asyncio.gather(*(one() for _ in range(parallel())))) / (PHASE_S / 2)
     finally:
         passwords.close()
 

@@ -27,6 +27,7 @@ from gateway.clock import SYSTEM
 from gateway.config import policies
 from gateway.config.home import Home
 from gateway.config.settings import OriginSettings, Settings, WireguardSettings
+from gateway.errors import Reason
 from gateway.front.origins import Origins, Whereabouts
 from gateway.link.connection import Connection, new_name
 from gateway.store import roles
@@ -226,7 +227,7 @@ async def _watched(database: Database, peers: Peers, path: str) -> Figure:
         await asyncio.sleep(0.5)
         bare.append(_bare(path))
         used, began = time.process_time(), time.perf_counter()
-        fallen, stall = await _ticking(origins.fallen(live))
+        fallen, stall = await _ticking(_look(origins, live))
         walls.append((time.perf_counter() - began) * 1000)
         cpu.append((time.process_time() - used) * 1000)
         stalls.append(stall)
@@ -259,7 +260,15 @@ async def _standing(
     return connection, Whereabouts(address(number), HOST, sighting)
 
 
-async def _ticking(work: Awaitable[dict]) -> tuple[dict, float]:
+async def _look(
+    origins: Origins, live: list[tuple[Connection, Whereabouts]]
+) -> list[dict[str, Reason]]:
+    """Look both ways at once, as the front does; return who fell."""
+    found = await asyncio.gather(origins.by_vpn(live), origins.by_register(live))
+    return [one for one in found if one]
+
+
+async def _ticking(work: Awaitable[list]) -> tuple[list, float]:
     """Return what the work gives and the loop's longest stall meanwhile, in ms."""
     longest = 0.0
 

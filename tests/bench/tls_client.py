@@ -31,7 +31,7 @@ TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where to connect, whom to expect there, and the files that a client has."""
+    """Where to connect, whom to expect there, the files that a client has, and its own address."""
 
     address: str
     port: int
@@ -39,6 +39,7 @@ class Line:
     root: str
     key: str
     certificate: str
+    source: str = ""
 
     def context(self) -> ssl.SSLContext:
         """Return a client's context."""
@@ -50,7 +51,8 @@ class Line:
 
     def open(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Return a connection whose server has sent its SETTINGS."""
-        plain = socket.create_connection((self.address, self.port), TIMEOUT_S)
+        local = (self.source, 0) if self.source else None
+        plain = socket.create_connection((self.address, self.port), TIMEOUT_S, local)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock = context.wrap_socket(plain, server_hostname=self.name)
         sock.sendall(PREFACE + frame(SETTINGS))

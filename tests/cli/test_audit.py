@@ -150,7 +150,7 @@ def test_show_refuses_what_is_not_proven(small, told):
         small.forged.append(each)
     assert told("audit", "show", "3", status=1)["refused"] == "SIGNATURE_MISSING"
     small.forged = Log()
-    small.forged.signer = small.log.signer
+    small.forged.signers = [small.log.signer]
     for each in LEAVES[::-1]:
         small.forged.append(each)
     assert told("audit", "show", "2", status=1)["refused"] == "ROOT_DIFFERS"

@@ -13,6 +13,7 @@ from gateway.config.settings import Settings
 from gateway.messages.texts import catalogue
 from gateway.tlog import note
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.growth import Claim
 from gateway.tlog.merkle import leaf_hash, root_of
 from tests.audit.folder import SIGNER, leaf, signed, write
 from tests.audit.test_log import damage
@@ -118,10 +119,9 @@ def home(
 
 
 def sign(home: Home, entries: list[bytes]) -> None:
-    key = note.parse_skey((home.secrets("signer") / signer.KEY_FILE).read_text())
-    memory = signer.Memory.load(home.secrets("signer"), key)
+    memory = signer.Memory.load(home)
     hashes = [leaf_hash(each) for each in entries]
-    claim = signer.Claim(0, len(entries), root_of(hashes), b"".join(hashes))
+    claim = Claim(0, len(entries), root_of(hashes), b"".join(hashes))
     assert memory.answer([claim]) == [{"checkpoint": memory.checkpoint}]
 
 

@@ -5,6 +5,7 @@ import shutil
 import socket
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -182,14 +183,31 @@ def test_who_is_not_registered_and_who_is_not_in_the_vpn_are_counted(
         assert (one.state, one.about["absent"]) == ("note", 1)
 
 
+def test_a_packet_filter_that_is_named_must_stand(home, devices, tmp_path):
+    wireguard(home, "/nowhere/s")
+    assert "origin-wall" not in states(home)
+    nft = tmp_path / "nft"
+    said = Path(__file__).parents[1] / "vpn" / "wall.json"
+    for body, state in ((f"exec /bin/cat {said}", "good"), ("exit 1", "bad")):
+        nft.write_text(f"#!/bin/sh\n{body}\n")
+        nft.chmod(0o700)
+        wireguard(home, "/nowhere/s")
+        wall = f'[origin.wall]\ntable = "inet gateway_wall"\ntool = "{nft}"\n'
+        home.settings.write_text(home.settings.read_text() + wall)
+        one = found(home)["origin-wall"]
+        assert (one.state, one.about["table"]) == (state, "inet gateway_wall")
+    assert one.about["cause"] == "unreadable"
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_what_is_wrong_is_said_with_what_to_do(lang):
     about = {"why": "x", "others": "x", "device": "wg0", "ports": "1", "provider": "wireguard"}
-    about |= {"strangers": 2, "absent": 1}
+    about |= {"strangers": 2, "absent": 1, "table": "inet x", "cause": "gone"}
     for check, command in {
         "origin-device-bad": "ip netns exec",
         "origin-others-note": "nftables",
         "origin-bound-bad": "gateway serve",
+        "origin-wall-bad": "nft -f",
         "origin-vpn-bad": "docs/operations.md",
         "origin-strangers-note": "gateway tunnel add",
         "origin-absent-note": "gateway tunnel remove",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -13,7 +14,7 @@ from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.policies import shipped
 from gateway.demo.province import CITIES, COUNTIES, PROVINCE
-from gateway.identity import inventory, rules, secret_rows, token_rotation
+from gateway.identity import inventory, rule_files, secret_rows, token_rotation
 from gateway.identity.accounts import NewAccount, create
 from gateway.identity.rotation import DAY_US, HOUR_US, KINDS, Secret
 from gateway.messages.texts import catalogue
@@ -22,7 +23,7 @@ from gateway.pki import ceremony, crl, issue, register
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import roles
+from gateway.store import roles, seal_keys
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from tests.cli.small_admin import cli
@@ -35,7 +36,7 @@ from tests.world import World
 NOW_US = 1_781_092_800_000_000
 FOUNDED_US = NOW_US - 92 * DAY_US
 FORGETFUL, AWAY = COUNTIES[2], COUNTIES[1]
-PROFILE = rules.load(shipped("policies") / "passwords.toml").active
+PROFILE = rule_files.load(shipped("policies") / "passwords.toml").at(NOW_US)
 ENGLISH, CHINESE = Output("en"), Output("zh")
 
 
@@ -124,8 +125,14 @@ def test_every_secret_stands_in_it_and_who_is_late_comes_first(demo: Home) -> No
     told = document["secrets"]
     assert isinstance(told, list)
     kinds = [one["kind"] for one in told]
-    # There are no tunnels and no backups in the demo.
-    assert set(kinds) == {*KINDS} - {"tunnel-key", "backup-recipient"}
+    # There are no tunnels and no backups in the demo, and nobody sealed break-glass.
+    assert set(kinds) == {*KINDS} - {"tunnel-key", "backup-recipient", "break-glass"}
+    assert document["backup_recipients"] == 0
+    assert (
+        report(demo)
+        .text(ENGLISH)
+        .endswith("\nno backup recipient yet: backups are encrypted to nobody")
+    )
     assert (document["late"], told[0]["owner"], told[0]["stage"]) == (1, FORGETFUL, "restricted")
     assert (told[1]["kind"], told[1]["owner"], told[1]["stage"]) == (
         "client-certificate",
@@ -229,7 +236,11 @@ def test_run_does_what_is_due_and_says_so(cluster: Cluster, capsys, monkeypatch)
     async def work(ground) -> None:
         async with World.open(ground, ("identity",)) as world:
             monkeypatch.setattr(host.state, "is_served", lambda _home: True)
-            assert json.loads(await in_thread(world.home, "--json")) == {"done": [], "told": 0}
+            assert json.loads(await in_thread(world.home, "--json")) == {
+                "done": [],
+                "told": 0,
+                "waiting": [],
+            }
             world.sql("UPDATE gateway.secret SET used_us = used_us - %s", 29 * DAY_US + HOUR_US)
             told = json.loads(await in_thread(world.home, "--json"))
             assert told["done"] == [{"kind": "token-key", "generation": 2, "step": "publish"}]
@@ -242,6 +253,101 @@ def test_run_does_what_is_due_and_says_so(cluster: Cluster, capsys, monkeypatch)
                 *(DAY_US, DAY_US),
             )
             assert "切换" in await in_thread(world.home, "--lang", "zh")
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+def test_change_lets_another_follow_now_and_says_which(
+    cluster: Cluster, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(host.state, "is_served", lambda _home: True)
+
+    async def asked(home: Home, status: int, *words: str) -> str:
+        def command() -> None:
+            assert cli("rotation", "change", str(home.root), *words) == status
+
+        await asyncio.to_thread(command)
+        return capsys.readouterr().out
+
+    async def work(ground) -> None:
+        async with World.open(ground, ("identity",)) as world:
+            place = world.home
+            before = [one.key_id for one in seal_keys.listed(place)]
+            told = json.loads(await asked(place, 0, "sealing-key", "--json"))
+            made = [{"name": name, "generation": 2} for name in ("body", "restricted")]
+            assert told == {"kind": "sealing-key", "done": made, "failing": []}
+            newest = [one.key_id for one in seal_keys.listed(place) if one.newest]
+            assert len(newest) == 2
+            assert not set(newest) & set(before)
+            told = await asked(place, 0, "sealing-key", "body", "--lang", "en")
+            assert told.strip() == "sealing key body: generation 3 is in use"
+            leaves = [leaf for leaf in world.leaves() if leaf["kind"] == "secret.rotate"]
+            assert [leaf["door"] for leaf in leaves] == ["host"] * 3
+            assert "KIND_UNKNOWN" in await asked(place, 2, "index-key", "--json")
+            assert "NAME_UNKNOWN" in await asked(place, 2, "sealing-key", "nobody", "--json")
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+def test_the_logs_key_follows_at_a_word_and_run_says_when_it_waits_for_one(
+    cluster: Cluster, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(host.state, "is_served", lambda _home: True)
+
+    async def said(status: int, *words: str) -> str:
+        def command() -> None:
+            assert cli("rotation", *words) == status
+
+        await asyncio.to_thread(command)
+        return capsys.readouterr().out
+
+    async def work(ground) -> None:
+        async with World.open(ground, ("identity",)) as world:
+            place, before = str(world.home.root), world.home.log_key.read_text()
+            assert json.loads(await said(0, "run", place, "--json"))["waiting"] == []
+            world.sql(
+                "UPDATE gateway.secret SET made_us = made_us - %s WHERE kind = 'signer-key'",
+                336 * DAY_US,
+            )
+            assert json.loads(await said(0, "run", place, "--json"))["waiting"] == ["signer-key"]
+            waits = await said(0, "run", place, "--lang", "en")
+            assert f"gateway rotation change {place} signer-key" in waits
+            told = await said(0, "change", place, "signer-key", "--lang", "en")
+            assert told.strip() == "log signer's key log: generation 2 is in use"
+            assert world.home.log_key.read_text() != before
+            assert json.loads(await said(0, "run", place, "--json"))["waiting"] == []
+            refused = json.loads(await said(1, "change", place, "signer-key", "--json"))
+            assert refused["refused"] == "SECRET_OVERLAPS"
+            stages = {
+                one["generation"]: (one["stage"], one["step"])
+                for one in json.loads(await said(0, "status", place, "--json"))["secrets"]
+                if one["kind"] == "signer-key"
+            }
+            assert stages == {1: ("overlapping", "retire"), 2: ("overlapping", "replace")}
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(work(ground))
+
+
+def test_a_change_that_the_server_refuses_says_so(cluster: Cluster, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(host.state, "is_served", lambda _home: True)
+
+    def refused(*_: object) -> None:
+        raise psycopg.errors.InsufficientPrivilege
+
+    async def work(ground) -> None:
+        async with World.open(ground, ("identity",)) as world:
+            known = world.home.password_file("intake").read_text()
+            words = ("rotation", "change", str(world.home.root), "database-password", "intake")
+            monkeypatch.setattr(roles, "set_password", refused)
+            assert await asyncio.to_thread(cli, *words, "--json") == 3
+            told = json.loads(capsys.readouterr().out)
+            assert told["done"] == []
+            [failing] = told["failing"]
+            assert (failing["kind"], failing["failures"]) == ("database-password", 1)
+            assert world.home.password_file("intake").read_text() == known
 
     with fresh_ground(cluster) as ground:
         asyncio.run(work(ground))

@@ -32,6 +32,7 @@ from gateway.config.settings import PortSettings
 from gateway.errors import REASONS, Reason, Refusal, refuse
 from gateway.tlog import leaf, merkle, note
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.keys import Succession
 from gateway.tlog.proof import Proof
 from gateway.v1 import audit_service_pb2 as au
 from gateway.v1 import identity_service_pb2 as ident
@@ -52,6 +53,9 @@ class Log:
 
     def __init__(self, name: str = "gateway.test/audit", seed: bytes | None = None) -> None:
         self.signer = note.Signer(name, seed or secrets.token_bytes(32))
+        # Those that sign, the newest first, and the notes by which they followed one another.
+        self.signers = [self.signer]
+        self.notes: list[str] = []
         self.leaves: list[bytes] = []
         self.hashes: list[bytes] = []
 
@@ -60,14 +64,21 @@ class Log:
         self.hashes.append(merkle.leaf_hash(entry))
         return len(self.leaves) - 1
 
+    def follow(self, *, overlap: bool = True) -> note.Signer:
+        """Let another key follow; without `overlap` it signs alone from now on."""
+        old, new = self.signers[0], note.Signer(self.signer.verifier.name, secrets.token_bytes(32))
+        made = Succession(old.verifier, new.verifier, len(self.hashes))
+        self.notes.append(made.signed(new, old))
+        self.signers = [new, old] if overlap else [new]
+        return new
+
     def node(self, level: int, n: int) -> bytes:
         return merkle.root_of(self.hashes[n << level : (n + 1) << level])
 
     def checkpoint(self, size: int | None = None) -> str:
         size = len(self.hashes) if size is None else size
-        return Checkpoint(
-            self.signer.verifier.name, size, merkle.root_of(self.hashes[:size])
-        ).signed(self.signer)
+        root = merkle.root_of(self.hashes[:size])
+        return Checkpoint(self.signer.verifier.name, size, root).signed(*self.signers)
 
     def proof(self, index: int, size: int | None = None) -> str:
         size = len(self.hashes) if size is None else size
@@ -256,7 +267,7 @@ class SmallGateway:
         if self.audit_away:
             raise refuse(Reason.AUDIT_DEGRADED, retry_after_s=0.01)
         self.log.append(secrets.token_bytes(8))
-        return au.GetCheckpointResponse(checkpoint=self.log.checkpoint())
+        return au.GetCheckpointResponse(checkpoint=self.log.checkpoint(), log_keys=self.log.notes)
 
     def upload(self, raw: bytes, token: str) -> up.UploadBatchesResponse:
         self._check(token)

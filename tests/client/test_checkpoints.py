@@ -3,10 +3,11 @@ import asyncio
 import pytest
 
 from gateway.client import profile as profiles
-from gateway.client.checkpoints import Checkpoints, LogError
+from gateway.client.checkpoints import KEY_UNKNOWN, Checkpoints, LogError
 from gateway.client.profile import Remote
 from gateway.errors import Reason, Refusal, refuse
 from gateway.tlog import merkle
+from gateway.tlog.checkpoint import Checkpoint
 from tests.client.small_gateway import Log
 
 
@@ -146,3 +147,54 @@ def test_a_kept_file_that_was_changed_is_no_checkpoint(tmp_path):
     made.checkpoint.write_text(log.checkpoint().replace("\n4\n", "\n5\n"))
     with pytest.raises(LogError):
         Checkpoints(made)
+
+
+def test_a_key_that_followed_is_trusted_from_then_on_and_kept(tmp_path):
+    log = log_of(3)
+    made = profile(tmp_path, log)
+    checkpoints = Checkpoints(made)
+    checkpoints.see(log.checkpoint())
+    log.follow(overlap=False)
+    log_of(2, log)
+    with pytest.raises(LogError) as raised:
+        checkpoints.see(log.checkpoint())
+    assert raised.value.code == KEY_UNKNOWN
+    checkpoints.follow(log.notes)
+    checkpoints.follow(log.notes)
+    assert [one.from_size for one in checkpoints.news] == [3]
+    assert checkpoints.see(log.checkpoint()).size == 5
+    # Of the old key too, up to where it was followed: old receipts verify for ever.
+    old = Checkpoint(log.signer.verifier.name, 3, merkle.root_of(log.hashes[:3]))
+    assert checkpoints.see(old.signed(log.signer)).size == 3
+    log.follow(overlap=False)
+    again = Checkpoints(made)
+    assert again.news == []
+    again.follow(log.notes)
+    assert sorted(one.name for one in (tmp_path / "log-keys").iterdir()) == ["1", "2"]
+    assert (tmp_path / "log-keys" / "1").stat().st_mode & 0o777 == 0o600
+    assert Checkpoints(made).see(log.checkpoint()).size == 5
+
+
+def test_what_the_old_key_signed_beyond_its_end_is_judged_anew(tmp_path):
+    """It was believed while nobody knew better, and is not proven with what is known now."""
+    log = log_of(3)
+    checkpoints = Checkpoints(profile(tmp_path, log))
+    log.follow(overlap=False)
+    log_of(2, log)
+    forged = Checkpoint(log.signer.verifier.name, 5, merkle.root_of(log.hashes)).signed(log.signer)
+    assert checkpoints.see(forged).size == 5
+    checkpoints.follow(log.notes)
+    with pytest.raises(LogError) as raised:
+        settle(checkpoints, log)
+    assert raised.value.code == "KEY_ENDED"
+
+
+def test_a_list_of_keys_that_was_tampered_with_is_told(tmp_path):
+    log = log_of(3)
+    made = profile(tmp_path, log)
+    log.follow()
+    Checkpoints(made).follow(log.notes)
+    (tmp_path / "log-keys" / "1").write_text(log.notes[0].replace("from 3", "from 4"))
+    with pytest.raises(LogError) as raised:
+        Checkpoints(made)
+    assert raised.value.code == "SIGNATURE_INVALID"

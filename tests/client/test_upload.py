@@ -3,17 +3,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.client import profile as profiles
 from gateway.client.batches import Envelope, portions
-from gateway.client.checkpoints import LogError
+from gateway.client.checkpoints import Checkpoints, LogError
 from gateway.client.client import Client
 from gateway.client.secret import Secret
 from gateway.client.upload import Upload
-from gateway.client.verify import ReceiptError
+from gateway.client.verify import ReceiptError, inspect
 from gateway.clock import TurnedClock
 from gateway.errors import Reason, Refusal, refuse
+from gateway.tlog import note
 from gateway.v1 import upload_service_pb2 as up
 from gateway.v1 import vaccination_pb2 as v
-from tests.client.small_gateway import PASSWORD, Log, SmallGateway
+from tests.client.small_gateway import ORGANISATION, PASSWORD, Log, SmallGateway
 
 UNIT = "1401050003"
 
@@ -208,3 +210,36 @@ def test_a_gateway_that_shows_another_log_is_found_out_at_the_end(tmp_path):
     with pytest.raises(LogError) as raised:
         run(gateway, tmp_path, 20)
     assert raised.value.code in {"LOG_INCONSISTENT", "LOG_FORKED"}
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_the_logs_key_changes_in_the_middle_of_an_upload(tmp_path, overlap):
+    """Every receipt is verified, of the old key and of the new, and nothing is sent twice."""
+    gateway = SmallGateway()
+
+    def change(_):
+        gateway.log.follow(overlap=overlap)
+
+    gateway.faults = [lambda _: None, lambda _: None, change]
+    kept = run(gateway, tmp_path / "p")
+    assert gateway.records() == [f"r{n}" for n in range(95)]
+    assert [receipt.sequence for receipt in kept.receipts] == list(range(1, 11))
+    assert (tmp_path / "p" / "checkpoint").read_text() == gateway.log.checkpoint()
+    assert (tmp_path / "p" / "log-keys" / "1").read_text() == gateway.log.notes[0]
+    # Years later, offline, by what the profile keeps: receipts of both keys.
+    again = Checkpoints(profiles.load(tmp_path / "p"))
+    for receipt in kept.receipts:
+        assert inspect(receipt, ORGANISATION, again).counts
+    assert gateway.streams == 1
+
+
+def test_a_strangers_key_in_the_middle_of_an_upload_stops_it(tmp_path):
+    gateway = SmallGateway()
+
+    def change(_):
+        gateway.log.signers = [note.Signer(gateway.log.signer.verifier.name, bytes(32))]
+
+    gateway.faults = [lambda _: None, lambda _: None, change]
+    with pytest.raises(LogError) as raised:
+        run(gateway, tmp_path / "p")
+    assert raised.value.code == "SIGNATURE_MISSING"

@@ -19,6 +19,11 @@ def test_the_shipped_rules_load_and_stand_among_the_policies(path) -> None:
     assert load_policies(shipped("policies")).rotation == rules
 
 
+def test_a_file_of_an_older_version_has_the_logs_keys_overlap_of_a_month(path) -> None:
+    path.write_text(path.read_text().replace("[signer_key]", "").replace("overlap_days = 30.0", ""))
+    assert load_rotation_rules(path).signer_key.overlap_days == 30
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -28,7 +33,15 @@ def test_the_shipped_rules_load_and_stand_among_the_policies(path) -> None:
         ("sign_days = 30.0", "sign_days = nan", "token_keys.sign_days: a century"),
         ("verify_hours = 1.0", "verify_hours = 0.9", "token_keys.verify_hours: an hour"),
         ("verify_hours = 1.0", "verify_hours = 24.0", "token_keys.verify_hours: an hour"),
+        ("overlap_days = 30.0", "overlap_days = 0.9", "signer_key.overlap_days: a day"),
+        ("overlap_days = 30.0", "overlap_days = inf", "signer_key.overlap_days: a day"),
         ("sealing_key_days = 365.0", "sealing_key_days = -1", "ages.sealing_key_days: not"),
+        (
+            "sealing_key_days = 365.0",
+            "sealing_key_days = 0.9",
+            "ages.sealing_key_days: 0, or a day",
+        ),
+        ("database_password_days = 365.0", "database_password_days = 0.1", "0, or a day or more"),
         ("index_key_days = 0.0", "", "ages.index_key_days: missing"),
         ("[30, 14, 7, 1]", "[]", "engine.warning_days: days above 0"),
         ("[30, 14, 7, 1]", "[30, 0]", "engine.warning_days: days above 0"),

@@ -61,6 +61,14 @@ def test_reads_a_file(tmp_path) -> None:
         ({"origin": {"wireguard": {"tool": "wg"}}}, "origin.wireguard.tool"),
         ({"origin": {"wireguard": {"socket": "wg0.sock"}}}, "origin.wireguard.socket"),
         ({"origin": {"strongswan": {"socket": "charon.vici"}}}, "origin.strongswan.socket"),
+        ({"origin": {"wall": {"table": "gateway"}}}, "origin.wall.table"),
+        ({"origin": {"wall": {"table": "inet a; flush ruleset"}}}, "origin.wall.table"),
+        ({"origin": {"wall": {"namespace": "/proc/1/ns/net"}}}, "origin.wall.namespace"),
+        (
+            {"origin": {"wall": {"table": "inet a", "namespace": "1/ns/net"}}},
+            "origin.wall.namespace",
+        ),
+        ({"origin": {"wall": {"table": "inet a", "tool": "nft"}}}, "origin.wall.tool"),
         ({"origin": {"proxy": {"sources": ["10.0.0.0/8"]}}}, "origin.proxy.sources"),
         ({"origin": {"provider": "proxy-v2"}}, "origin.proxy.sources"),
         (

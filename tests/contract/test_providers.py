@@ -1,7 +1,7 @@
 """One suite for every provider that asks a VPN: what it answers, refuses, and when nobody can be asked.
 
-Fakes and the real wireguard-go (as root: `make e2e-vpn`) are held to the same; what only a fake can be made to say,
-nonsense above all, is asked of the fakes alone.
+Fakes, the real wireguard-go and a real charon (both as root: `make e2e-vpn`) are held to the same; what only a fake can
+be made to say, nonsense above all, is asked of the fakes alone.
 """
 
 import asyncio
@@ -18,21 +18,20 @@ from gateway.config.settings import OriginSettings, StrongswanSettings, Wireguar
 from gateway.errors import Reason, Refusal
 from gateway.vpn.ingress import Way
 from gateway.vpn.providers import provider
-from tests.e2e.vpn import machines
+from tests.contract import real
 from tests.vpn import fakes
 from tests.vpn.fakes import KEYS, Vpn, listed, listening, sa, uapi, uapi_peer
 
 RULES = policies.load_tunnel_rules(policies.shipped("policies") / "tunnels.toml")
 NOW_S = 1_790_000_000
-DEVICE = "tun7"
+DEVICE = real.DEVICE
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A provider's name, two peers of its VPN, how that is put up and told of its peers."""
+    """A provider's name, where it is told that its VPN answers, and how that is put up."""
 
     name: str
-    peers: tuple[str, str]
     settings: Callable
     up: Callable
 
@@ -40,69 +39,29 @@ class Kind:
 class Fake:
     """A VPN that says what it is told to, with a handshake a second ago."""
 
-    handshake_us = (NOW_S - 1) * US_PER_S
     endpoint = "192.0.2.1:"
 
-    def __init__(self, vpn: Vpn, answer: Callable) -> None:
-        self.vpn, self._answer, self.path = vpn, answer, vpn.path
+    def __init__(self, vpn: Vpn, peers: tuple[str, str], answer: Callable) -> None:
+        self.vpn, self.peers, self._answer, self.path = vpn, peers, answer, vpn.path
 
     def tell(self, *peers: tuple[str, str]) -> None:
         said = self._answer(*peers)
         self.vpn.says = lambda: said
 
+    def shook(self, handshake_us: int) -> bool:
+        return handshake_us == (NOW_S - 1) * US_PER_S
+
     def gone(self) -> None:
         self.path.unlink()
 
 
-def _fake(serve: Callable, answer: Callable) -> Callable:
+def _fake(serve: Callable, peers: tuple[str, str], answer: Callable) -> Callable:
     @contextlib.asynccontextmanager
-    async def up(_: Kind) -> AsyncIterator[Fake]:
+    async def up(_now_s: int) -> AsyncIterator[Fake]:
         async with listening(serve) as vpn:
-            yield Fake(vpn, answer)
+            yield Fake(vpn, peers, answer)
 
     return up
-
-
-class Real:
-    """wireguard-go on a machine of its own; its first peer is another device there, and shakes hands."""
-
-    endpoint = "127.0.0.1:"
-
-    def __init__(self, machine: machines.Machine) -> None:
-        self._machine = machine
-        # Seen from here, where the machine's /run is another.
-        self.path = Path(f"/proc/{machine.first}/root/run/wireguard/{DEVICE}.sock")
-        machine.sh(
-            f"umask 077; for one in {DEVICE} peer; do wireguard-go $one; wg genkey > /run/$one;"
-            f" wg set $one private-key /run/$one; ip link set $one up; done;"
-            f" wg set {DEVICE} listen-port 51820"
-        )
-        self.key = machine.run("wg", "show", "peer", "public-key").stdout.strip()
-        ours = machine.run("wg", "show", DEVICE, "public-key").stdout.strip()
-        machine.sh(f"wg set peer peer {ours} endpoint 127.0.0.1:51820 persistent-keepalive 1")
-
-    def tell(self, *peers: tuple[str, str]) -> None:
-        for key, network in peers:
-            self._machine.run("wg", "set", DEVICE, "peer", key, "allowed-ips", network)
-        if self.key in dict(peers):
-            machines.until(lambda: self.handshake_us, "a handshake")
-
-    @property
-    def handshake_us(self) -> int:
-        said = self._machine.run("wg", "show", DEVICE, "latest-handshakes").stdout
-        told = dict(line.split("\t") for line in said.splitlines())
-        return int(told[self.key]) * US_PER_S
-
-    def gone(self) -> None:
-        # Whereupon wireguard-go ends.
-        self.path.unlink()
-
-
-@contextlib.asynccontextmanager
-async def _wireguard_go(_: Kind) -> AsyncIterator[Real]:
-    machines.require("wireguard-go", "wg")
-    with machines.machine() as made:
-        yield Real(made)
 
 
 def _wireguard(*peers: tuple[str, str]) -> bytes:
@@ -117,26 +76,25 @@ def _by_socket(path: Path) -> dict[str, WireguardSettings]:
     return {"wireguard": WireguardSettings(str(path))}
 
 
+def _by_vici(path: Path) -> dict[str, StrongswanSettings]:
+    return {"strongswan": StrongswanSettings(str(path))}
+
+
+IDENTITIES = ("C=CN, O=One, CN=a", "C=CN, O=Two, CN=b")
 FAKES = [
-    Kind("wireguard", (KEYS[0], KEYS[1]), _by_socket, _fake(fakes.serve_uapi, _wireguard)),
-    Kind(
-        "strongswan",
-        ("C=CN, O=One, CN=a", "C=CN, O=Two, CN=b"),
-        lambda path: {"strongswan": StrongswanSettings(str(path))},
-        _fake(fakes.serve_vici, _strongswan),
-    ),
+    Kind("wireguard", _by_socket, _fake(fakes.serve_uapi, (KEYS[0], KEYS[1]), _wireguard)),
+    Kind("strongswan", _by_vici, _fake(fakes.serve_vici, IDENTITIES, _strongswan)),
 ]
-REAL = pytest.param(
-    Kind("wireguard", ("", KEYS[1]), _by_socket, _wireguard_go),
-    id="wireguard-go",
-    marks=pytest.mark.needs_netns,
-)
+REAL = {
+    "wireguard-go": Kind("wireguard", _by_socket, real.wireguard_go),
+    "charon": Kind("strongswan", _by_vici, real.real_charon),
+}
 
 
 @contextlib.asynccontextmanager
 async def asked(kind):
     """A provider, its VPN, the two peers, and the clock."""
-    async with kind.up(kind) as vpn:
+    async with kind.up(NOW_S) as vpn:
         settings = OriginSettings(kind.name, device=DEVICE, **kind.settings(vpn.path))
         clock = TurnedClock(NOW_S * US_PER_S)
         tunnels = provider(settings, Way(DEVICE, "proven"), RULES, clock)
@@ -147,11 +105,15 @@ async def asked(kind):
             except Refusal as refusal:
                 return refusal.reason
 
-        first, second = kind.peers
-        yield whois, vpn, (first or vpn.key, second), clock
+        yield whois, vpn, vpn.peers, clock
 
 
-@pytest.fixture(params=[*(pytest.param(one, id=one.name) for one in FAKES), REAL])
+@pytest.fixture(
+    params=[
+        *(pytest.param(one, id=one.name) for one in FAKES),
+        *(pytest.param(one, id=id_, marks=pytest.mark.needs_netns) for id_, one in REAL.items()),
+    ]
+)
 def kind(request):
     return request.param
 
@@ -168,8 +130,7 @@ def test_the_owner_of_an_address(kind):
             found = await whois("10.66.1.2")
             assert (found.peer, found.kind, found.strength) == (first, kind.name, "proven")
             assert (found.ingress, found.organisation) == (DEVICE, "")
-            # To the second, as `wg` prints it.
-            assert found.handshake_us // US_PER_S * US_PER_S == vpn.handshake_us
+            assert vpn.shook(found.handshake_us)
             assert found.endpoint.startswith(vpn.endpoint)
             # The longest prefix; and 67: the same address in another writing.
             assert (await whois("10.66.2.9")).peer == second
@@ -198,7 +159,7 @@ def test_a_peer_that_the_vpn_knows_no_more(kind):
         async with asked(kind) as (whois, vpn, (first, second), clock):
             vpn.tell((first, "10.66.1.2/32"))
             assert (await whois("10.66.1.2")).peer == first
-            # WireGuard takes an address from one peer when it is given to another.
+            # The first has it no more: WireGuard takes it from him, charon's tunnel is ended.
             vpn.tell((second, "10.66.1.2/32"))
             assert (await whois("10.66.1.2")).peer == first
             clock.turn(seconds=RULES.cache_s + 0.1)

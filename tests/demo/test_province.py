@@ -5,7 +5,7 @@ import pytest
 from gateway.config.settings import load
 from gateway.demo import province as provinces
 from gateway.demo.province import CITIES, COUNTIES, PROVINCE
-from gateway.identity import rules
+from gateway.identity import rule_files
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import options_pb2 as options
 from gateway.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -43,4 +43,4 @@ def test_each_member_is_who_it_says(province):
     assert county.origin_strength == "weak"
     assert list(asyncio.run(who(province.auditor)).roles) == [options.ROLE_AUDITOR]
     assert load(province.host.home.settings).origin.allow_weak_origin
-    assert rules.load(province.host.home.policies / "passwords.toml").active
+    assert rule_files.load(province.host.home.policies / "passwords.toml").dated

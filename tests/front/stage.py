@@ -34,7 +34,6 @@ from gateway.pki import ceremony, crl, register, revoke
 from gateway.pki.verify import serial_text
 from gateway.store import roles
 from gateway.store.database import Database
-from gateway.tlog import note
 from tests.audit.stage import until
 from tests.pki.forge import CITY, DOMAIN, Ca, Papers
 
@@ -242,8 +241,7 @@ async def stage(
     with _home(cluster.home) as home:
         made = _prepare(home, cluster, settings, limits or {}, origin, front)
         stop_signer = asyncio.Event()
-        key = note.parse_skey((home.secrets("signer") / signer.KEY_FILE).read_text())
-        signing = signer.Signer(signer.Memory.load(home.secrets("signer"), key))
+        signing = signer.Signer(signer.Memory.load(home))
         signer_task = asyncio.create_task(signing.serve(home.signer_socket, stop_signer))
         await until(home.signer_socket.exists)
         door = await asyncio.start_unix_server(_echo, path=str(home.door_socket("intake")))

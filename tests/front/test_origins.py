@@ -15,7 +15,9 @@ import pytest
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.config.settings import Settings
 from gateway.errors import Reason, refuse
+from gateway.front.origins import Origins
 from gateway.vpn.origin import Sighting, Strength
+from gateway.vpn.peers import Peers
 from tests.audit.stage import until
 from tests.front.stage import CITY, CITY_AT, HELLO, OTHER, OTHER_AT, Stage, stage
 
@@ -210,7 +212,7 @@ def test_a_vpn_that_restarts_is_waited_for_and_one_that_stays_away_is_not(
 ) -> None:
     async def run() -> None:
         async with tunnels(cluster, database_settings, monkeypatch) as (at, vpn):
-            origins = at.front.connections._origins
+            origins = at.front.connections.origins
             papers, before = at.good(), dict(vpn.said)
             reader, writer = await _open(at, papers)
             for away_s in (9, 8, 12):
@@ -251,6 +253,28 @@ def test_who_is_locked_while_the_vpn_is_away_is_cut_for_that(
     asyncio.run(run())
 
 
+def test_whose_peer_is_gone_is_cut_while_the_register_does_not_answer(
+    cluster: Any, database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that hangs delays nobody's end: the two looks do not wait for each other."""
+
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Peers, "fallen", hang)
+
+    async def run() -> None:
+        async with tunnels(cluster, database_settings, monkeypatch) as (at, vpn):
+            reader, writer = await _open(at, at.good())
+            vpn.said.pop(CITY_AT)
+            await _ended(reader)
+            writer.close()
+            leaf = await at.leaf()
+            assert (leaf["kind"], leaf["reason"]) == ("connection.cut", "ORIGIN_NOT_TUNNEL")
+
+    asyncio.run(run())
+
+
 def test_when_a_peer_was_last_seen_is_noted_to_a_minute(
     cluster: Any, database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,13 +299,13 @@ def test_who_came_and_went_between_two_looks_was_seen(
 ) -> None:
     """A county that uploads for a moment a day is neither missed nor taken for one that never used its new key."""
 
+    look = Origins.by_register
+    # Each look comes when nobody stands.
+    monkeypatch.setattr(Origins, "by_register", lambda origins, _: look(origins, []))
+
     async def run() -> None:
         async with tunnels(cluster, database_settings, monkeypatch) as (at, _):
             seen = "SELECT last_seen_us, first_seen_us FROM gateway.tunnel WHERE peer = %s"
-            origins = at.front.connections._origins
-            look = origins.fallen
-            # Each look comes when nobody stands.
-            monkeypatch.setattr(origins, "fallen", lambda _: look([]))
             for papers, place in ((at.good(OTHER), OTHER_AT), (at.good(), CITY_AT)):
                 _, writer = await _open(at, papers, place)
                 writer.close()

@@ -12,11 +12,12 @@ import argon2
 
 from gateway.clock import TurnedClock
 from gateway.config.policies import shipped
-from gateway.identity import accounts, change, keys, login, principal, rules
+from gateway.identity import accounts, change, keys, login, principal, rule_files
 from gateway.identity.accounts import NewAccount
 from gateway.identity.login import Desk, Grant
 from gateway.identity.passwords import Passwords
 from gateway.identity.principal import Principal
+from gateway.identity.rules import Dated, Profile, Rules
 from gateway.identity.token import Minter, Verifier
 from gateway.link.connection import Connection
 from gateway.registry import organisations, systems
@@ -32,10 +33,17 @@ DIVISIONS = {"140000", "140100", "140105", "140200"}
 # The cheapest that argon2 knows; the shipped parameters are measured elsewhere.
 CHEAP = argon2.Parameters(argon2.Type.ID, 19, 16, 32, 1, 8, 1)
 OLDER = replace(CHEAP, memory_cost=16)
-RULES = rules.load(shipped("policies") / "passwords.toml")
+RULES = rule_files.load(shipped("policies") / "passwords.toml")
+PROFILE = RULES.at(START_US)
 GOOD = "correct-Horse-9-battery"
 BETTER = "Granite.Lampion.44"
 KEY = keys.make()
+
+
+def ruled(profile: Profile, *coming: tuple[int, Profile]) -> Rules:
+    """The shipped rules with this profile from ever, and others from when on they rule."""
+    found = ((0, profile), *coming)
+    return replace(RULES, dated=tuple(Dated("mlps3", us, "0" * 64, one) for us, one in found))
 
 
 def connection(
@@ -79,9 +87,7 @@ class Office:
         one_time = await self.desk.passwords.one_time()
         wanted = NewAccount(organisation, name, (role,), subject)
         async with self.administration.transaction() as tx:
-            await accounts.create(
-                tx, wanted, one_time.hash, self.desk.rules.active, self.clock.now_us()
-            )
+            await accounts.create(tx, wanted, one_time.hash, self.desk.profile, self.clock.now_us())
         return one_time.text
 
     async def log_in(self, name: str, password: str, over: Connection | None = None) -> Grant:
@@ -98,7 +104,7 @@ class Office:
         claims = verifier().verify(token, principal.bearer(over), now_us)
         async with self.database.transaction() as tx:
             standing = await principal.read_standing(tx, claims.session)
-        return principal.establish(claims, standing, over, self.desk.rules.active, now_us)
+        return principal.establish(claims, standing, over, self.desk.profile, now_us)
 
     async def change(self, grant: Grant, old: str, new: str) -> Grant:
         """Change the password as the service does."""
@@ -119,7 +125,7 @@ def at_the_office(
     scene: Callable[[Office], Awaitable[None]],
     *,
     hashing: Passwords | None = None,
-    rules_in_force: rules.Rules = RULES,
+    rules_in_force: Rules = RULES,
 ) -> None:
     """Run a scene in a province of one city with a system and two officers, and another city with the same names."""
 

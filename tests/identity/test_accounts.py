@@ -9,9 +9,8 @@ from gateway.identity import accounts
 from gateway.identity.accounts import NewAccount
 from gateway.identity.rules import DAY_US, HOUR_US
 from gateway.store.database import StoreError
-from tests.identity.office import GOOD, RULES, START_US, Office, at_the_office
+from tests.identity.office import GOOD, PROFILE, START_US, Office, at_the_office
 
-PROFILE = RULES.active
 WANTED = NewAccount("140100", "hub-upload", ("uploader",), "hub")
 
 

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from gateway.identity import breakglass_rows as rows
+from gateway.identity.breakglass_rows import Glass
 from gateway.store.database import StoreError
 from tests.identity import office as stage
 from tests.identity.glass import NAMES, PROVINCE, THREE, sealed
@@ -49,6 +50,33 @@ def test_an_envelope_is_spent_once_and_one_sealing_opened_once(conninfo):
         with pytest.raises((psycopg.Error, StoreError)):
             async with office.database.transaction() as tx:
                 await rows.open_(tx, second.id, 1)
+
+    at_the_glass(conninfo, scene)
+
+
+def test_how_the_newest_sealing_stands(conninfo):
+    """Sealed, an envelope shown, opened, ended, sealed anew: its credentials in every state."""
+
+    async def standing(office):
+        async with office.database.transaction() as tx:
+            return await rows.glasses(tx)
+
+    async def scene(office, glass):
+        whole = Glass(PROVINCE, 1, glass.sealing.sealed_us, coded=True)
+        assert await standing(office) == [whole]
+        opening = await glass.ask()
+        shown = replace(whole, shown_us=opening.asked_us)
+        assert await standing(office) == [shown]
+        async with office.database.transaction() as tx:
+            await rows.open_(tx, opening.id, 5)
+        assert await standing(office) == [replace(shown, void_us=5)]
+        async with office.database.transaction() as tx:
+            assert await rows.void(tx, glass.sealing.id, 6)
+        assert await standing(office) == [replace(shown, void_us=5)]
+        other = replace(glass.sealing, id=str(uuid4()), sealed_us=glass.sealing.sealed_us + 1)
+        async with office.database.transaction() as tx:
+            assert await rows.seal(tx, other, ("a", "b"), THREE)
+        assert await standing(office) == [Glass(PROVINCE, 2, other.sealed_us, coded=False)]
 
     at_the_glass(conninfo, scene)
 

@@ -10,8 +10,10 @@ import pytest
 
 from gateway.clock import SYSTEM
 from gateway.config.home import Home
+from gateway.identity import secret_rows
 from gateway.identity.census import Census
-from gateway.identity.rotation import DAY_US, Judgement
+from gateway.identity.lives import Kept
+from gateway.identity.rotation import DAY_US, KINDS, Judgement, Secret
 from gateway.pki import ceremony, crl, issue
 from gateway.store import roles
 from gateway.store.database import Database
@@ -165,6 +167,58 @@ def test_an_authority_that_was_followed_overlaps_and_each_has_its_list(place: Pl
     ]
     assert [one.secret.generation for one in place.of("revocation-list")] == [2, 1]
     assert len({one.secret.key_id for one in found}) == 2
+
+
+def test_every_kind_of_secret_there_is_has_its_place_in_the_census(place: Place) -> None:
+    """A kind that is added and not counted fails here."""
+    now_us = SYSTEM.now_us()
+    place.sql.execute(
+        "INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)"
+        " VALUES ('wireguard', %s, '140105', '{10.14.1.5/32}', %s, %s)",
+        (PEER, now_us, now_us),
+    )
+    place.sql.execute(
+        "INSERT INTO gateway.break_glass_sealing (id, organisation, sealed_by, sealed_us)"
+        " VALUES (gen_random_uuid(), '140000', 'admin', %s)",
+        (now_us,),
+    )
+    asyncio.run(entered(place, [*Census.of(place.home).lying(), RECIPIENT]))
+    assert {one.secret.kind for one in place.judged(now_us)} == set(KINDS)
+
+
+RECIPIENT = Kept(Secret("backup-recipient", "safe 1", "host", 1, "age1x"), SYSTEM.now_us())
+
+
+async def entered(place: Place, kept: list[Kept]) -> None:
+    database = await Database.open(place.conninfo, application="test", size=1)
+    try:
+        async with database.transaction() as tx:
+            await secret_rows.enter_all(tx, kept)
+    finally:
+        await database.close()
+
+
+def test_a_sealing_of_break_glass_is_judged_by_what_became_of_it(place: Place) -> None:
+    now_us = SYSTEM.now_us()
+    assert place.of("break-glass") == []
+    place.sql.execute(
+        "INSERT INTO gateway.break_glass_sealing (id, organisation, sealed_by, sealed_us)"
+        " VALUES (gen_random_uuid(), '140000', 'admin', %s)",
+        (now_us,),
+    )
+    [sealed] = place.of("break-glass", now_us)
+    assert (sealed.secret.owner, sealed.stage, sealed.late) == ("140000", "issued", False)
+    place.sql.execute("UPDATE gateway.break_glass_sealing SET ended_us = %s", (now_us,))
+    [void] = place.of("break-glass", now_us)
+    assert (void.stage, void.step, void.late) == ("blocked", "seal", True)
+
+
+def test_whose_database_it_is_says_who_changes_its_passwords(place: Place) -> None:
+    assert {one.step for one in place.of("database-password")} == {"replace"}
+    text = place.home.settings.read_text()
+    ours = "\n".join(line for line in text.splitlines() if not line.startswith("dsn"))
+    place.home.settings.write_text(ours)
+    assert {one.step for one in place.of("database-password")} == {"switch"}
 
 
 def test_before_the_table_knows_anything_the_files_are_told(place: Place) -> None:

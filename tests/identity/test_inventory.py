@@ -87,6 +87,11 @@ def test_a_row_whose_key_is_gone_is_missing():
     assert compare([key("body", "a")], known).missing == (known[1],)
 
 
+def test_a_recipient_of_backups_lies_elsewhere_and_is_never_missing():
+    recipient = Kept(Secret("backup-recipient", "safe 1", "host", 1, "age1x"), MADE_US)
+    assert compare([key("body", "a")], [key("body", "a"), recipient]).missing == ()
+
+
 def test_what_agrees_differs_in_nothing():
     known = [key("body", "a", 7)]
     assert compare([key("body", "a")], known) == inventory.Difference((), (), ())

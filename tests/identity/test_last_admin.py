@@ -10,7 +10,7 @@ from gateway.identity.accounts import NewAccount
 from gateway.identity.rules import DAY_US, Rules
 from gateway.registry import systems
 from gateway.registry.systems import System
-from tests.identity.office import RULES, START_US, Office, at_the_office
+from tests.identity.office import PROFILE, RULES, START_US, Office, at_the_office, ruled
 
 PROVINCE = "140000"
 
@@ -21,7 +21,7 @@ async def administrators(office: Office, *names: str) -> None:
         for name in names:
             await systems.create(tx, System(PROVINCE, "officer", name), START_US)
             wanted = NewAccount(PROVINCE, name, ("admin",), name)
-            await accounts.create(tx, wanted, "hash", RULES.active, START_US)
+            await accounts.create(tx, wanted, "hash", PROFILE, START_US)
     async with office.database.transaction() as tx:
         await tx.execute(
             "UPDATE gateway.account SET must_change = false, password_expires_us = %s",
@@ -35,12 +35,12 @@ async def last(office: Office, name: str = "zhao", rules: Rules = RULES) -> bool
         assert account is not None
         now_us = office.clock.now_us()
         found = [
-            await last_admin.is_last(tx, account, rules.active, now_us, locking=locking)
+            await last_admin.is_last(tx, account, rules.at(now_us), now_us, locking=locking)
             for locking in (False, True)
         ]
         if found[0]:
             with pytest.raises(PreconditionError) as refused:
-                await last_admin.require_another(tx, account, rules.active, now_us)
+                await last_admin.require_another(tx, account, rules.at(now_us), now_us)
             assert refused.value.reason is Reason.LAST_ADMIN
     assert found[0] is found[1]
     return found[0]
@@ -105,7 +105,7 @@ def test_a_citys_administrator_is_none_of_the_provinces(conninfo) -> None:
         async with office.administration.transaction() as tx:
             city = await accounts.read(tx, "140100", "wang-admin")
             assert city is not None
-            assert not await last_admin.is_last(tx, city, RULES.active, START_US)
+            assert not await last_admin.is_last(tx, city, PROFILE, START_US)
 
     at_the_office(conninfo, scene)
 
@@ -118,8 +118,7 @@ def test_both_past_the_grace_are_both_let_in(conninfo) -> None:
         office.clock.us = START_US + 97 * DAY_US
         assert await last(office)
         assert await last(office, "qian")
-        longer = replace(RULES.profiles.mlps3, grace_days=8)
-        rules = replace(RULES, profiles=replace(RULES.profiles, mlps3=longer))
-        assert not await last(office, rules=rules)
+        longer = ruled(replace(PROFILE, grace_days=8))
+        assert not await last(office, rules=longer)
 
     at_the_office(conninfo, scene)

@@ -7,19 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.policies import load_policies, shipped
-from gateway.identity import lives, rules
+from gateway.identity import lives, rule_files
 from gateway.identity.accounts import Account
+from gateway.identity.breakglass_rows import Glass
 from gateway.identity.lives import Kept
 from gateway.identity.principal import PasswordState, password_state
 from gateway.identity.rotation import DAY_US, HOUR_US, Secret, judge
+from gateway.identity.rules import NEVER_US
 from gateway.pki import renewal
 from gateway.registry import tunnel_keys
 from gateway.registry.tunnels import ACTIVE, LOCKED, REMOVED, Tunnel
 
 POLICIES = load_policies(shipped("policies"))
-PROFILE = rules.load(shipped("policies") / "passwords.toml").active
 ROTATION = POLICIES.rotation
 NOW = 1_790_000_000_000_000
+PROFILE = rule_files.load(shipped("policies") / "passwords.toml").at(NOW)
 SIGNS_US = round(ROTATION.token_keys.sign_days * DAY_US)
 AHEAD_US = round(ROTATION.token_keys.publish_hours * HOUR_US)
 KEEPS_US = round(ROTATION.token_keys.verify_hours * HOUR_US)
@@ -93,7 +95,7 @@ def test_a_one_time_password_only_serves_to_be_changed_and_then_to_nothing():
 
 def test_where_the_policy_sets_no_age_a_password_stays_issued():
     profile = replace(PROFILE, maximum_age_days=0, warning_days=(), tightened_us=0)
-    held = account(ends_us=rules.NEVER_US)
+    held = account(ends_us=NEVER_US)
     assert stages(lives.of_account(held, profile), [NOW + 40 * 365 * DAY_US]) == ["issued"]
 
 
@@ -220,19 +222,110 @@ def test_a_step_that_is_overdue_is_told_and_stops_nothing():
     assert stages(living, [NOW + 10 * SIGNS_US]) == ["warned"]
 
 
-@pytest.mark.parametrize("kind", ["signer-key", "sealing-key", "database-password"])
+@pytest.mark.parametrize("kind", ["signer-key", "backup-recipient", "database-password"])
 def test_what_a_person_changes_is_told_before_and_late_after_its_days(kind):
+    """Of database passwords: where another keeps the database."""
     kept = Kept(Secret(kind, "x", "host"), NOW)
     days = {
         "signer-key": ROTATION.ages.signer_key_days,
-        "sealing-key": ROTATION.ages.sealing_key_days,
+        "backup-recipient": ROTATION.ages.backup_recipient_days,
         "database-password": ROTATION.ages.database_password_days,
     }[kind]
-    living, end_us = lives.of_kept(kept, [], ROTATION), NOW + round(days * DAY_US)
+    living = lives.of_kept(kept, [], ROTATION, external=True)
+    end_us = NOW + round(days * DAY_US)
     first_us = end_us - ROTATION.engine.warning_days[0] * DAY_US
     assert stages(living, around(first_us)) == ["issued", "warned", "warned"]
     assert [judge(*living, at).late for at in around(end_us)] == [False, True, True]
     assert judge(*living, end_us).step == "replace"
+
+
+def test_the_key_before_signs_beside_the_logs_key_for_its_days():
+    first = Kept(Secret("signer-key", "log", "host", 1), NOW, replaced_us=NOW + 5 * DAY_US)
+    second = Kept(Secret("signer-key", "log", "host", 2), NOW + 5 * DAY_US)
+    living = lives.of_kept(first, [second], ROTATION)
+    due_us = NOW + 5 * DAY_US + round(ROTATION.signer_key.overlap_days * DAY_US)
+    found = judge(*living, due_us)
+    assert (found.stage, found.step, found.due_us) == ("overlapping", "retire", due_us)
+    assert [judge(*living, at).late for at in around(due_us + LATE_US)] == [False, True, True]
+    assert judge(*lives.of_kept(second, [first], ROTATION), NOW).stage == "overlapping"
+    assert judge(*lives.of_kept(second, [], ROTATION), NOW).stage == "issued"
+
+
+def test_the_logs_key_whose_age_asks_for_nothing_is_never_late():
+    ages = replace(ROTATION.ages, signer_key_days=0.0)
+    kept = Kept(Secret("signer-key", "log", "host"), NOW)
+    found = judge(*lives.of_kept(kept, [], replace(ROTATION, ages=ages)), NOW + 36_000 * DAY_US)
+    assert (found.stage, found.step, found.late) == ("issued", "none", False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "external"),
+    [
+        ("sealing-key", "publish", False),
+        ("sealing-key", "publish", True),
+        ("database-password", "switch", False),
+    ],
+)
+def test_what_the_gateway_changes_by_itself_is_due_at_its_age_and_told_once_it_is_late(
+    kind, step, external
+):
+    kept = Kept(Secret(kind, "x", "host"), NOW)
+    days = {
+        "sealing-key": ROTATION.ages.sealing_key_days,
+        "database-password": ROTATION.ages.database_password_days,
+    }[kind]
+    living = lives.of_kept(kept, [], ROTATION, external=external)
+    due_us = NOW + round(days * DAY_US)
+    found = judge(*living, due_us)
+    assert (found.step, found.due_us, found.late) == (step, due_us, False)
+    late_us = due_us + LATE_US
+    assert stages(living, around(late_us)) == ["issued", "warned", "warned"]
+    assert [judge(*living, at).late for at in around(late_us)] == [False, True, True]
+
+
+def glass(**changes: object) -> Glass:
+    return replace(Glass("140000", 3, NOW, coded=True), **changes)  # type: ignore[arg-type]
+
+
+GLASS_END = NOW + round(ROTATION.ages.break_glass_days * DAY_US)
+
+
+def test_a_sealing_is_sealed_anew_at_its_age():
+    living = lives.of_break_glass(glass(), ROTATION)
+    assert living[0] == Secret("break-glass", "envelopes", "140000", 3)
+    first_us = GLASS_END - ROTATION.engine.warning_days[0] * DAY_US
+    assert stages(living, around(first_us)) == ["issued", "warned", "warned"]
+    assert [judge(*living, at).late for at in around(GLASS_END)] == [False, True, True]
+    assert judge(*living, GLASS_END).step == "seal"
+
+
+def test_a_sealing_whose_officers_have_no_codes_yet_opens_nothing():
+    living = lives.of_break_glass(glass(coded=False), ROTATION)
+    assert (judge(*living, NOW).stage, judge(*living, NOW).step) == ("restricted", "change")
+    assert not judge(*living, NOW).late
+
+
+def test_an_envelope_that_was_opened_is_told_of_until_all_is_sealed_anew():
+    shown_us = NOW + 7
+    living = lives.of_break_glass(glass(shown_us=shown_us), ROTATION)
+    assert stages(living, around(shown_us)) == ["issued", "warned", "warned"]
+    assert (judge(*living, shown_us).step, judge(*living, shown_us).due_us) == ("seal", shown_us)
+    assert [judge(*living, at).late for at in around(GLASS_END)] == [False, True, True]
+
+
+def test_what_was_opened_opens_nothing_more_and_somebody_is_late_at_once():
+    void_us = NOW + 7
+    living = lives.of_break_glass(glass(shown_us=NOW + 1, void_us=void_us), ROTATION)
+    assert stages(living, around(void_us)) == ["issued", "blocked", "blocked"]
+    assert [judge(*living, at).late for at in around(void_us)] == [False, True, True]
+    assert judge(*living, void_us).step == "seal"
+
+
+def test_where_the_policy_sets_no_age_a_sealing_stays():
+    forever = replace(ROTATION, ages=replace(ROTATION.ages, break_glass_days=0.0))
+    living = lives.of_break_glass(glass(), forever)
+    found = judge(*living, NOW + 40 * 365 * DAY_US)
+    assert (found.stage, found.due_us, found.late) == ("issued", None, False)
 
 
 def test_an_index_key_is_never_changed_for_its_age():

@@ -1,6 +1,8 @@
 """Hashes: the shipped parameters, a bounded queue, nothing that tells a known account from an unknown one."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -153,6 +155,35 @@ def test_one_time_passwords_are_random_and_not_shown() -> None:
     hashing(scene)
 
 
+@pytest.mark.parametrize(
+    ("cores", "threads"), [(1, 1), (2, 1), (3, 1), (4, 2), (7, 3), (8, 4), (64, 4)]
+)
+def test_half_of_the_cores_compute_and_step_back(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+
+    async def scene(made: Passwords) -> None:
+        at_once: list[int] = []
+        busy = threading.Barrier(threads)
+        before = os.getpriority(os.PRIO_PROCESS, 0)
+
+        def work() -> tuple[int, int]:
+            at_once.append(busy.wait(30))
+            own = threading.get_native_id()
+            return own, os.getpriority(os.PRIO_PROCESS, own)
+
+        # As many as there are threads meet, twice; with one fewer the barrier would break.
+        found = await asyncio.gather(*(made.run(work) for _ in range(2 * threads)))
+        assert len({own for own, _ in found}) == threads
+        assert {nice for _, nice in found} == {min(19, before + passwords.NICE)}
+        assert sorted(at_once) == sorted([*range(threads)] * 2)
+        # The loop itself stays where it was.
+        assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+    hashing(scene)
+
+
 def test_a_flood_is_sent_away_and_the_next_good_call_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "WAITING", 4)
 
@@ -165,8 +196,8 @@ def test_a_flood_is_sent_away_and_the_next_good_call_works(monkeypatch: pytest.M
             raise AssertionError
 
         outcomes = await asyncio.gather(*(guess() for _ in range(30)))
-        assert outcomes.count(WrongPasswordError) == passwords.PARALLEL + 4
-        assert outcomes.count(ExhaustedError) == 30 - passwords.PARALLEL - 4
+        assert outcomes.count(WrongPasswordError) == passwords.parallel() + 4
+        assert outcomes.count(ExhaustedError) == 30 - passwords.parallel() - 4
         await made.verify(await made.hash(GOOD), GOOD)
 
     hashing(scene)

@@ -11,9 +11,8 @@ from gateway.identity.principal import PasswordState, Standing
 from gateway.identity.rules import DAY_US, HOUR_US
 from gateway.identity.session import Session
 from gateway.identity.token import Claims
-from tests.identity.office import DOMAIN, RULES, START_US, connection
+from tests.identity.office import DOMAIN, PROFILE, START_US, connection
 
-PROFILE = RULES.active
 OVER = connection()
 DIGEST = bytes.fromhex(OVER.certificate_sha256)
 CLAIMS = Claims(

@@ -17,7 +17,7 @@ from gateway.identity.accounts import ACTIVE, SUSPENDED, UNUSED, Account
 from gateway.identity.rights import Officer
 from gateway.identity.rules import DAY_US
 from gateway.names import Subject
-from tests.identity.office import DOMAIN, GOOD, RULES, Office, at_the_office
+from tests.identity.office import DOMAIN, GOOD, PROFILE, Office, at_the_office
 from tests.identity.test_last_admin import PROVINCE, administrators
 
 HUB = ("140100", "hub-upload")
@@ -26,7 +26,7 @@ WANG = ("140100", "wang")
 
 def officer(office: Office, name: str = "zhao", organisation: str = PROVINCE) -> Officer:
     subject = Subject(DOMAIN, organisation, "officer", name)
-    return Officer(subject, RULES.active, office.clock.now_us())
+    return Officer(subject, PROFILE, office.clock.now_us())
 
 
 async def set_roles(

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import string
+from dataclasses import replace
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_an_officers_reset_ends_both_at_once(conninfo) -> None:
         await overlap(office)
         one_time = await office.desk.passwords.one_time()
         async with office.administration.transaction() as tx:
-            profile, now_us = office.desk.rules.active, office.clock.us
+            profile, now_us = office.desk.profile, office.clock.us
             await accounts.reset(tx, "140100", ACCOUNT, one_time.hash, profile, now_us)
         for dead in (GOOD, FIRST):
             assert await refused(office.log_in(ACCOUNT, dead)) == "LOGIN_FAILED"
@@ -156,7 +157,7 @@ def test_what_was_proven_opens_nothing_after_a_reset_or_after_its_overlap(connin
         one_time = await office.desk.passwords.one_time()
         async with office.administration.transaction() as tx:
             await accounts.reset(
-                tx, "140100", ACCOUNT, one_time.hash, office.desk.rules.active, office.clock.us
+                tx, "140100", ACCOUNT, one_time.hash, office.desk.profile, office.clock.us
             )
         assert await redeemed(current) == "LOGIN_FAILED"
 
@@ -262,15 +263,15 @@ def test_the_window_is_around_the_half_of_the_life_and_for_services_alone(connin
     async def scene(office: Office) -> None:
         one_time = await office.open_account()
         grant = await office.log_in(ACCOUNT, one_time)
-        assert service_secrets.window(grant.account, RULES) is None
+        assert service_secrets.window(grant.account, RULES, office.clock.us) is None
         account = (await office.change(grant, one_time, GOOD)).account
-        bounds = service_secrets.window(account, RULES)
+        bounds = service_secrets.window(account, RULES, office.clock.us)
         assert bounds == (START_US + 36 * DAY_US, START_US + 54 * DAY_US)
-        assert account.ends_us(RULES.profiles.nist) <= NEVER_US
+        assert account.ends_us(replace(RULES, profile="nist").at(START_US)) <= NEVER_US
         one_time = await office.open_account("wang.admin", role="admin", subject="wang")
         officer = connection("officer/wang")
         grant = await office.log_in("wang.admin", one_time, officer)
-        assert service_secrets.window(grant.account, RULES) is None
+        assert service_secrets.window(grant.account, RULES, office.clock.us) is None
 
     at_the_office(conninfo, scene)
 

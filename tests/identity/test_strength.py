@@ -7,9 +7,8 @@ from zxcvbn.matching import L33T_TABLE, enumerate_l33t_subs, relevant_l33t_subta
 
 from gateway.identity import strength
 from gateway.identity.strength import Names
-from tests.identity.office import BETTER, GOOD, RULES
+from tests.identity.office import BETTER, GOOD, PROFILE, RULES
 
-PROFILE = RULES.active
 NAMES = Names("hub-upload", "太原市疾病预防控制中心", "140100", RULES.blocklist.words)
 
 

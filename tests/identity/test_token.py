@@ -1,5 +1,6 @@
 """Tokens as they are made and taken, with joserfc as a second, independent reader. Attacks: tests/attacks/test_token_*.py."""
 
+import contextlib
 import json
 from dataclasses import replace
 
@@ -93,3 +94,18 @@ def test_keys_do_not_show_in_a_minter() -> None:
     secret = json.loads(KEY.private_jwk)["d"]
     assert secret not in repr(minter())
     assert not hasattr(minter(), "__dict__")
+
+
+def test_what_a_token_of_ours_says_is_told_also_where_it_counts_no_more() -> None:
+    """And of a forged one nothing: what it says is nobody's word."""
+    made, seen = minter().mint(CLAIMS), []
+    other = replace(BEARER, certificate_sha256=bytes(32))
+    for bearer, at_s in ((BEARER, NOW_S), (BEARER, NOW_S + 600), (other, NOW_S + 600)):
+        with contextlib.suppress(UnauthenticatedError):
+            verifier().verify(made, bearer, at_s * US_PER_S, seen.append)
+    assert [replace(one, token_id="") for one in seen] == [CLAIMS] * 3
+    head, payload, signature = made.split(".")
+    forged = f"{head}.{payload}.{signature[:-4]}{'AAAA' if signature[-4:] != 'AAAA' else 'BBBB'}"
+    with pytest.raises(UnauthenticatedError):
+        verifier().verify(forged, BEARER, NOW_S * US_PER_S, seen.append)
+    assert len(seen) == 3

@@ -27,11 +27,13 @@ class Log:
         self.leaves: list[Event] = []
         self.before: Callable[[Transaction], Awaitable[Any]] | None = None
 
-    async def append(self, _event: Event, work: Callable[[Transaction], Awaitable[Event]]) -> None:
+    async def append(
+        self, event: Event, work: Callable[[Transaction], Awaitable[Event]] | None = None
+    ) -> None:
         async with self._database.transaction() as tx:
             if self.before is not None:
                 await self.before(tx)
-            leaf = await work(tx)
+            leaf = event if work is None else await work(tx)
         leaf.to_leaf(1)
         self.leaves.append(leaf)
 

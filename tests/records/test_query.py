@@ -10,7 +10,8 @@ from gateway.records import query
 from gateway.records.query import Bodies, elements, snapshot
 from gateway.records.wanted import Wanted
 from gateway.store.database import Database, StoreError
-from gateway.store.seal import Opener, SealError
+from gateway.store.seal import Opener
+from gateway.store.seal_keys import SealError
 from gateway.v1.aefi_pb2 import AefiReport
 from gateway.v1.child_pb2 import ChildMerge
 from gateway.v1.stock_pb2 import StockMovement

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import hashlib
 import os
 import shutil
 import signal
@@ -36,6 +37,10 @@ def test_a_door_tells_its_policies_before_it_serves(cluster):
         [leaf] = world.leaves()
         assert leaf["kind"] == "policies.load"
         assert leaf["detail"]["policies_sha256"] == policies.digest(world.home.policies)
+        # And by which of the dated password profiles it judges now.
+        profile = (world.home.policies / "passwords" / "mlps3-2019-12-01.toml").read_bytes()
+        assert leaf["detail"]["digest"] == hashlib.sha256(profile).hexdigest()
+        assert leaf["detail"]["valid_from_us"] == 1_575_129_600_000_000
         assert len(leaf["bundle"]) == 64
         assert world.home.door_socket("intake").stat().st_mode & 0o777 == 0o660
         await running.stop()

@@ -6,11 +6,14 @@ import datetime as dt
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from gateway.store import database as database_module
 from gateway.store.database import (
     Database,
     StoreAwayError,
@@ -228,3 +231,44 @@ def test_listen_reconnects_and_says_so(conninfo: Conninfo) -> None:
         await heard.aclose()
 
     with_database(conninfo("owner"), scene)
+
+
+@dataclass
+class Changing:
+    """A way in whose password is another each time somebody looks, the last for ever."""
+
+    conninfos: list[str]
+    lasts: int = 0
+    looks: int = 0
+
+    def conninfo(self) -> str:
+        if not self.conninfos:
+            raise PermissionError(13, "Permission denied")
+        return self.conninfos.pop(0) if len(self.conninfos) > 1 else self.conninfos[0]
+
+    def changing(self) -> bool:
+        self.looks += 1
+        return self.looks <= self.lasts
+
+
+def test_a_password_that_changed_meanwhile_is_tried_anew(
+    conninfo: Conninfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_CHANGE_S", 0.0)
+    good = conninfo("owner")
+    bad = make_conninfo(good, password="old")
+
+    async def opened(way: Changing) -> None:
+        await (await Database.open(way, application="test", size=1)).close()
+
+    asyncio.run(opened(Changing([bad, good])))
+    asyncio.run(opened(Changing([bad, bad, bad, good], lasts=1)))
+    for way in (Changing([bad]), Changing([bad], lasts=3), Changing([bad], lasts=10**9)):
+        with pytest.raises(StoreAwayError):
+            asyncio.run(opened(way))
+    assert way.looks == database_module._CHANGE_LOOKS, "it ends also where the change never does"
+
+
+def test_a_password_that_cannot_be_read_is_a_store_that_is_away() -> None:
+    with pytest.raises(StoreAwayError, match="Permission denied"):
+        asyncio.run(Database.open(Changing([]), application="test"))

@@ -1,9 +1,7 @@
-"""Sealing: what opens, what does not, and that files, nonces and tags are what we say."""
+"""Sealing: what opens, what does not, and that nonces and tags are what we say."""
 
 import hashlib
 import hmac
-import json
-import stat
 import uuid
 
 import pytest
@@ -11,20 +9,21 @@ import pytest
 from gateway.clock import TurnedClock
 from gateway.config import folders, users
 from gateway.config.home import Home
-from gateway.store import seal
-from gateway.store.seal import BlindIndex, ContentKeys, Opener, SealError, SealRecipients
+from gateway.store import seal, seal_keys
+from gateway.store.seal import BlindIndex, ContentKey, ContentKeys, Opener
+from gateway.store.seal_keys import CurrentRecipients, SealError, SealRecipients, Use
 
 NOW = 1_800_000_000_000_000
 ROW = ("item", b"\x01" * 20, 0)
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Home:
-    made = Home(tmp_path_factory.mktemp("seal") / "home")
+@pytest.fixture
+def home(tmp_path) -> Home:
+    made = Home(tmp_path / "home")
     if users.separate():
         users.make_users()
     folders.make_folders(made)
-    seal.make_keys(made)
+    seal_keys.make_keys(made)
     return made
 
 
@@ -37,8 +36,8 @@ def opener(home: Home) -> Opener:
     return Opener.load(home.secrets("disclosure"))
 
 
-@pytest.mark.parametrize("use", seal.USES)
-def test_disclosure_opens_what_intake_sealed(home: Home, keys: ContentKeys, use: seal.Use) -> None:
+@pytest.mark.parametrize("use", seal_keys.USES)
+def test_disclosure_opens_what_intake_sealed(home: Home, keys: ContentKeys, use: Use) -> None:
     key = keys.current("140100", use)
     nonce, ciphertext = key.seal(*ROW, b"body")
     key_id, recipient, wrapped, organisation, created_us = key.row
@@ -112,48 +111,26 @@ def test_a_key_that_sealed_enough_is_replaced(keys: ContentKeys, monkeypatch) ->
     assert keys.current("140100") is not first
 
 
-def test_files_are_private_and_hold_what_the_names_say(home: Home) -> None:
-    private = [*home.secrets("disclosure").iterdir(), *home.secrets("intake").iterdir()]
-    assert sorted(path.name for path in private) == [
-        "blind-index.key",
-        "blind-index.key",
-        "seal-body.key",
-        "seal-restricted.key",
-    ]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
-    assert {path.stat().st_size for path in private} == {32, 96}
-    text = home.seal_keys.read_bytes()
-    for path in private:
-        assert path.read_bytes()[:32].hex() not in text.hex()
-    if users.separate():
-        owners = {path.stat().st_uid for path in home.secrets("intake").iterdir()}
-        assert owners == {users.user_of("intake").uid}
+def test_a_key_that_was_made_since_is_found_by_the_opener_that_runs(home: Home) -> None:
+    """Disclosure is not started anew: what was sealed before, during and after opens."""
+    clock, running = TurnedClock(NOW), opener(home)
+    keys = ContentKeys(CurrentRecipients(home.seal_keys), clock)
 
+    def sealed() -> tuple[ContentKey, tuple[bytes, bytes]]:
+        key = keys.current("140100")
+        return key, key.seal(*ROW, b"body")
 
-def test_recipients_are_refused_when_changed(home: Home, tmp_path) -> None:
-    good = json.loads(home.seal_keys.read_bytes())
-    changes = [
-        {"recipients": []},
-        {"recipients": [good["recipients"][0] | {"suite": "X25519"}, good["recipients"][1]]},
-        {"recipients": [good["recipients"][0] | {"use": "other"}, good["recipients"][1]]},
-        {"recipients": [good["recipients"][0] | {"key_id": "0" * 16}, good["recipients"][1]]},
-        {"recipients": [good["recipients"][0] | {"x25519": ""}, good["recipients"][1]]},
-        {"other": 1},
-        [],
-    ]
-    for change in changes:
-        path = tmp_path / "seal-keys.json"
-        path.write_text(json.dumps(change))
-        with pytest.raises(SealError, match="not a list of sealing recipients"):
-            SealRecipients.load(path)
-    with pytest.raises(SealError):
-        SealRecipients.load(tmp_path / "absent")
-
-
-def test_a_malformed_private_key_is_refused(tmp_path) -> None:
-    (tmp_path / "seal-body.key").write_bytes(b"short")
-    with pytest.raises(SealError, match="not a sealing key"):
-        Opener.load(tmp_path)
+    before = sealed()
+    key_id = seal_keys.prepare(home, "body")
+    waiting = sealed()
+    seal_keys.publish(home, "body", key_id)
+    in_use = sealed()
+    clock.turn(seconds=60)
+    after = sealed()
+    assert before[0] is waiting[0] is in_use[0]
+    assert [one[0].row[1] == key_id for one in (before, in_use, after)] == [False, False, True]
+    for key, (nonce, ciphertext) in (before, waiting, in_use, after):
+        assert running.unwrap(*key.row[:3]).open(*ROW, nonce, ciphertext) == b"body"
 
 
 def test_tags_are_hmac_with_domain_separation(home: Home) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import gateway
-from gateway.config import settings
+from gateway.config import folders, settings
 from gateway.config.home import DOORS, Home
-from gateway.store import roles
+from gateway.store import role_passwords, roles
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
 
@@ -125,6 +126,61 @@ def test_every_process_is_restarted_and_leaves_a_leaf(served: Served) -> None:
     assert served.end(signal.SIGTERM) == 0
     assert Cluster(served.home).pid() is None
     assert state.is_served(served.home) is False
+
+
+def opens(home: Home, role: str, password: str) -> bool:
+    server = roles.server(home, settings.load(home.settings))
+    try:
+        psycopg.connect(
+            make_conninfo(server, user=roles.role_name(role), password=password)
+        ).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_passwords_half_changed_when_the_power_went_are_finished_and_all_change_while_it_serves(
+    served: Served,
+) -> None:
+    """The server knows the next ones, the files the present ones: nobody of the host comes in by these."""
+    home, halved = served.home, ("owner", "front", "intake")
+    assert served.end(signal.SIGKILL) == -signal.SIGKILL
+    for role in halved:
+        folders.replace_private(roles.next_file(home, role), roles.new_password().encode())
+        with psycopg.connect(
+            roles.conninfo(home, settings.load(home.settings), role), autocommit=True
+        ) as connection:
+            roles.set_password(connection, role, roles.next_file(home, role).read_text())
+        assert not opens(home, role, home.password_file(role).read_text())
+    served.start()
+    every = role_passwords.changeable(home)
+    assert "superuser" in every
+    old = {role: home.password_file(role).read_text() for role in every}
+    assert [role for role in every if not opens(home, role, old[role])] == []
+    before = len(served.leaves("secret.rotate"))
+    changed = subprocess.run(
+        [
+            *(sys.executable, "-m", "gateway", "rotation", "change", str(home.root)),
+            *("database-password", "--json"),
+        ],
+        cwd=Path(gateway.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert changed.returncode == 0, changed.stderr
+    assert {one["name"] for one in json.loads(changed.stdout)["done"]} == set(every)
+    assert [role for role in every if opens(home, role, old[role])] == []
+    assert len(served.leaves("secret.rotate")) == before + len(every)
+    # Every pool must come in anew.
+    os.kill(served.pid("postgres"), signal.SIGKILL)
+    until(lambda: served.child("postgres")["restarts"] == 1)
+    until(lambda: served.child("postgres")["state"] == "ready")
+    until(
+        lambda: [one for one in served.leaves("process.restarted") if one["process"] == "postgres"]
+    )
+    assert {served.child(name)["restarts"] for name in ("signer", "front", *DOORS)} == {0}
+    assert not [*home.password_file("owner").parent.glob("*.next")]
 
 
 def test_the_supervisors_death_takes_its_children_and_the_server_is_adopted(served: Served) -> None:

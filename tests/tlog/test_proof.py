@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.tlog import proof
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import MerkleError, inclusion_path, leaf_hash, root_of
 from gateway.tlog.note import NoteError, Signer
 from gateway.tlog.proof import Proof, ProofFormError
@@ -33,7 +34,7 @@ def test_a_proof_is_read_as_written_and_holds(index: int, extra: bytes | None) -
     text = made(index, extra).text()
     read = proof.parse(text)
     assert read == made(index, extra)
-    assert read.verify(ENTRIES[index], [SIGNER.verifier], ORIGIN) == CHECKPOINT
+    assert read.verify(ENTRIES[index], LogKeys.of(SIGNER.verifier)) == CHECKPOINT
 
 
 def test_the_text_is_that_of_the_specification() -> None:
@@ -46,16 +47,18 @@ def test_the_text_is_that_of_the_specification() -> None:
 
 def test_a_proof_of_the_only_entry_has_no_hashes() -> None:
     only = Proof(0, (), Checkpoint(ORIGIN, 1, HASHES[0]).signed(SIGNER))
-    proof.parse(only.text()).verify(ENTRIES[0], [SIGNER.verifier], ORIGIN)
+    proof.parse(only.text()).verify(ENTRIES[0], LogKeys.of(SIGNER.verifier))
 
 
 def test_another_entry_key_or_log_is_refused() -> None:
     with pytest.raises(MerkleError):
-        made(3).verify(b"entry 4", [SIGNER.verifier], ORIGIN)
+        made(3).verify(b"entry 4", LogKeys.of(SIGNER.verifier))
     with pytest.raises(NoteError):
-        made(3).verify(ENTRIES[3], [Signer(ORIGIN, bytes(32)).verifier], ORIGIN)
+        made(3).verify(ENTRIES[3], LogKeys.of(Signer(ORIGIN, bytes(32)).verifier))
     with pytest.raises(NoteError):
-        made(3).verify(ENTRIES[3], [SIGNER.verifier], "log.example/other")
+        made(3).verify(
+            ENTRIES[3], LogKeys.of(Signer("log.example/other", bytes(range(32))).verifier)
+        )
 
 
 TEXT = made(3).text()

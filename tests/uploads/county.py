@@ -18,7 +18,8 @@ from gateway.config.home import Home
 from gateway.errors import Refusal
 from gateway.records.tables import Tables
 from gateway.store.database import Database
-from gateway.store.seal import BlindIndex, ContentKeys, Opener, SealRecipients, make_keys
+from gateway.store.seal import BlindIndex, ContentKeys, Opener
+from gateway.store.seal_keys import SealRecipients, make_keys
 from gateway.uploads.batch import Intake
 from gateway.v1.child_pb2 import (
     HOUSEHOLD_CATEGORY_THIS_COUNTY,

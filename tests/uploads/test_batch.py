@@ -14,6 +14,7 @@ from gateway.errors import Reason
 from gateway.store.database import Database
 from gateway.store.seal import ContentKeys
 from gateway.tlog import proof
+from gateway.tlog.keys import LogKeys
 from gateway.uploads.batch import Intake
 from gateway.v1.child_pb2 import SEX_MALE
 from gateway.v1.upload_service_pb2 import UploadBatchesRequest
@@ -57,7 +58,7 @@ def test_the_receipt_is_evidence(conninfo: Conninfo) -> None:
             raw = batch.SerializeToString()
             receipt = await one.send_bytes(raw)
             found = proof.parse(receipt.proof)
-            found.verify(receipt.leaf, [one.stage.signer.verifier], "gateway.invalid/audit")
+            found.verify(receipt.leaf, LogKeys.of(one.stage.signer.verifier))
             assert found.extra == receipt.salt
             leaf = json.loads(receipt.leaf)
             assert leaf["commitment"] == hashlib.sha256(receipt.salt + raw).hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gateway.errors import Reason
 from gateway.tlog import proof
+from gateway.tlog.keys import LogKeys
 from gateway.v1.upload_service_pb2 import BatchReceipt
 from tests.uploads.county import County, a_child, a_dose, county, refused, run, states
 
@@ -13,7 +14,7 @@ from tests.uploads.county import County, a_child, a_dose, county, refused, run, 
 def verified(one: County, receipt: BatchReceipt) -> int:
     """Verify a receipt's proof and return its entry's index."""
     found = proof.parse(receipt.proof)
-    found.verify(receipt.leaf, [one.stage.signer.verifier], "gateway.invalid/audit")
+    found.verify(receipt.leaf, LogKeys.of(one.stage.signer.verifier))
     return found.index
 
 

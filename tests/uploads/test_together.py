@@ -11,6 +11,7 @@ import pytest
 
 from gateway.errors import Reason, Refusal
 from gateway.tlog import proof
+from gateway.tlog.keys import LogKeys
 from gateway.uploads import together
 from gateway.v1.upload_service_pb2 import BatchReceipt, UploadBatchesRequest
 from tests.uploads.county import (
@@ -66,7 +67,7 @@ def test_each_gets_its_rows_its_leaf_and_its_receipt(conninfo: Conninfo, joined:
             for batch, receipt in zip(batches, taken(await at_once(one, *batches)), strict=True):
                 assert states(receipt) == ["accepted"]
                 found = proof.parse(receipt.proof)
-                found.verify(receipt.leaf, [one.stage.signer.verifier], "gateway.invalid/audit")
+                found.verify(receipt.leaf, LogKeys.of(one.stage.signer.verifier))
                 leaf = json.loads(receipt.leaf)
                 assert leaf["request_id"] == receipt.request_id == batch.request_id
                 assert leaf["counts"] == {"accepted": 1, "items": 1}

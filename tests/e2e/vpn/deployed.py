@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.demo.province import Member
-from tests.e2e.vpn import machines, wireguard
+from tests.e2e.vpn import machines, walls, wireguard
 from tests.e2e.vpn.blocks import block
 from tests.e2e.vpn.machines import Machine, until
 from tests.e2e.vpn.province import COUNTY, OTHER, PROVINCE, Province
+from tests.e2e.vpn.walls import Wall
 from tests.e2e.vpn.wireguard import Line
 
 COMMON = "WireGuard"
@@ -53,6 +54,11 @@ class Deployed:
     def county(self) -> Line:
         """The county that most tests are about."""
         return self.lines[COUNTY]
+
+    @property
+    def wall(self) -> Wall:
+        """The packet filter where packets from elsewhere arrive."""
+        return Wall(self.gateway, self.province, wireguard.DEVICE)
 
     @property
     def inside(self) -> Machine:
@@ -125,9 +131,16 @@ class Deployed:
             r"^define PORTS = .*$", f"define PORTS = {{ {listed} }}", text, flags=re.MULTILINE
         )
 
-    def settle(self, opening: str) -> None:
-        """Put the document's [origin] into the settings."""
-        self.province.settle(block(COMMON, f"HOME/settings.toml, {opening}").split("[origin]\n")[1])
+    def settle(self, opening: str, wall: str = "") -> None:
+        """Put the document's [origin] into the settings, and this after it."""
+        origin = block(COMMON, f"HOME/settings.toml, {opening}").split("[origin]\n")[1]
+        self.province.settle(origin + wall)
+
+    @property
+    def walled(self) -> str:
+        """The document's [origin.wall] for this deployment."""
+        section = NAMESPACE if self.section == NAMESPACE else walls.SECTION
+        return block(section, "HOME/settings.toml")
 
     def invite(self, code: str, machine: Machine) -> None:
         """Register a member's tunnel from a machine of the admin's, and put it up at both ends."""
@@ -161,12 +174,13 @@ def deployed(province: Province, section: str) -> Iterator[Deployed]:
         keyed = dict(zip(ADDRESSES, (office, county, other), strict=True))
         lines = {code: _keyed(one, ADDRESSES[code]) for code, one in keyed.items()}
         made = Deployed(province, section, gateway, lines, stranger)
+        made.wall.load()
         gateway.sh(made.written(section, "At the gateway, at each start"))
         made.settle("the first day")
         with province.serving(gateway, *made.serve(section)):
             province.log_in(made.inside, province.admin)
             made.invite(PROVINCE, made.inside)
-        made.settle("from then on")
+        made.settle("from then on", made.walled)
         with province.serving(gateway, *made.serve(section)):
             province.log_in(office, province.admin)
             for code in (COUNTY, OTHER):
