@@ -281,10 +281,12 @@ class DraftExportRequest(_message.Message):
     recipient_organisation_code: _builtins.str
     recipient_account_name: _builtins.str
     connection_certificate_sha256: _builtins.str
-    """SHA-256 of the recipient's two certificates, lower hex: to connect with, and to encrypt to."""
+    """SHA-256 of the recipient's two certificates, lower hex: to connect with, and to encrypt to. Empty: the one in use, in the plan
+    from then on.
+    """
     encryption_certificate_sha256: _builtins.str
     tunnel_name: _builtins.str
-    """The tunnel that the recipient comes by, as leaves name it."""
+    """The tunnel that the recipient comes by, as leaves name it. Empty: its organisation's, where that has one only."""
     row_cap_count: _builtins.int
     child_cap_count: _builtins.int
     """0 for what is not about children."""
