@@ -40,7 +40,10 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a plan's file says; `recipient` is ORGANISATION/ACCOUNT, certificates fingerprints."""
+    """What a plan's file says; `recipient` is ORGANISATION/ACCOUNT.
+
+    Certificates (fingerprints) and tunnel are the recipient's own where they are left out.
+    """
 
     dataset: str
     divisions: tuple[str, ...]
@@ -48,14 +51,14 @@ class Wanted:
     purpose: str
     legal_basis: str
     recipient: str
-    connection_certificate: str
-    encryption_certificate: str
-    tunnel: str
     rows: int
     not_before: str
     not_after: str
     destroy_by: str
     children: int = 0
+    connection_certificate: str = ""
+    encryption_certificate: str = ""
+    tunnel: str = ""
     born_from: str = ""
     born_until: str = ""
     happened_from: str = ""

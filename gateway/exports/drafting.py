@@ -50,6 +50,11 @@ _RULES = {
     "EX-FORMAT": ("A format that this gateway can write.", "须为本网关支持的文件格式。"),
     "EX-TUNNEL": ("A tunnel that the recipient may come by.", "须为接收人可使用的通道。"),
 }
+_NOT_FOUND = {
+    "connection_certificate_sha256": "EX-CERTIFICATE",
+    "encryption_certificate_sha256": "EX-CERTIFICATE",
+    "tunnel": "EX-TUNNEL",
+}
 # Where a field of the plan is called otherwise in the request.
 _NAMES = {
     "divisions": "division_codes",
@@ -89,7 +94,9 @@ def faults(plan: Plan, rules: PlanRules, known: Known, now_us: int) -> list[Viol
     """Return what is wrong with a plan, nothing where it may be asked for."""
     field = misshapen(plan)
     if field:
-        return [violation(field, "EX-FORM")]
+        # What was left to us to find (the recipient's own), and is not there.
+        rule = "EX-FORM" if getattr(plan, field) else _NOT_FOUND.get(field, "EX-FORM")
+        return [violation(field, rule)]
     found = [*_named(plan, known), *_listed(plan, rules), *_timed(plan, rules, now_us)]
     return [violation(field, rule) for field, rule in dict.fromkeys(found)]
 

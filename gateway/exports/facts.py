@@ -31,6 +31,15 @@ _CERTIFICATE = (
     " WHERE c.certificate_sha256 = %s"
 )
 _TUNNEL = "SELECT organisation FROM gateway.tunnel WHERE peer = %s AND state = 1"
+_IN_FORCE = (
+    "SELECT encode(c.certificate_sha256, 'hex')"
+    " FROM gateway.certificate AS c JOIN gateway.lineage AS l ON l.id = c.lineage"
+    " WHERE (c.organisation, c.subject_kind, c.subject_name) = (%s, 'officer', %s)"
+    " AND c.purpose = %s AND c.state = 1 AND l.locked_us IS NULL AND c.not_after_us > %s"
+    # The one in use rather than the one that will replace it.
+    " ORDER BY c.first_used_us IS NULL, c.not_after_us DESC LIMIT 1"
+)
+_PEERS = "SELECT peer FROM gateway.tunnel WHERE organisation = %s AND state = 1"
 _OVERDUE = (
     "SELECT 1 FROM gateway.ticket WHERE recipient_organisation = %s AND ticket_id <> %s"
     " AND state IN ('released', 'acknowledged', 'recalled', 'overdue')"
@@ -154,6 +163,19 @@ async def tunnel_active(tx: Transaction, plan: Plan, around: Around) -> bool:
         rows = await tx.fetch(_TUNNEL, (plan.tunnel,))
         owner = rows[0][0] if len(rows) == 1 else None
     return owner is not None and around.registry.may_use_tunnel(plan.recipient.organisation, owner)
+
+
+async def in_force(tx: Transaction, party: Party, purpose: register.Purpose, until_us: int) -> str:
+    """Return the digest of a person's certificate that is valid past a moment, "" for none."""
+    row = await tx.fetch_one(_IN_FORCE, (*party.person, purpose, until_us))
+    return "" if row is None else str(row[0])
+
+
+async def only_tunnel(tx: Transaction, organisation: str, around: Around) -> str:
+    """Return the tunnel of an organisation where it has one and no other, "" otherwise."""
+    found = [name for name, owner in around.static.items() if owner == organisation]
+    found += [peer for (peer,) in await tx.fetch(_PEERS, (organisation,))]
+    return found[0] if len(found) == 1 else ""
 
 
 async def named(tx: Transaction, sha256: str) -> Named | None:

@@ -14,6 +14,7 @@ from gateway.exports.ticket import Act, Counted, Given, Ticket, opened
 from gateway.exports.unusual import Request
 from gateway.identity import accounts, roles
 from gateway.identity.accounts import Account
+from gateway.pki import register
 from gateway.records.query import Bodies, snapshot
 from gateway.records.tables import Tables
 from gateway.services import export_wire
@@ -99,6 +100,7 @@ class Drafts:
         requester = self._tickets.caller(call, around.registry).party
         recipient = Party(code, account.subject_name, name)
         plan = export_wire.plan(request, requester, recipient)
+        plan = await _completed(tx, plan, around)
         found = await self._faults(tx, plan, around)
         if found:
             raise export_wire.faulty(found)
@@ -151,6 +153,24 @@ class Drafts:
 
 def _up(count: int, to: int) -> int:
     return max(math.ceil(count / to), 1) * to
+
+
+async def _completed(tx: Transaction, plan: Plan, around: Around) -> Plan:
+    """Return the plan with the recipient's own certificates and tunnel where it names none."""
+    until_us = plan.not_after_us
+    connecting = plan.connection_certificate_sha256 or await facts.in_force(
+        tx, plan.recipient, register.TLS, until_us
+    )
+    encrypting = plan.encryption_certificate_sha256 or await facts.in_force(
+        tx, plan.recipient, register.ENCRYPTION, until_us
+    )
+    tunnel = plan.tunnel or await facts.only_tunnel(tx, plan.recipient.organisation, around)
+    return replace(
+        plan,
+        connection_certificate_sha256=connecting,
+        encryption_certificate_sha256=encrypting,
+        tunnel=tunnel,
+    )
 
 
 def _receives(account: Account) -> bool:

@@ -395,7 +395,7 @@ def test_018_an_old_row_put_back(province):
         ({"recipient_account_name": "nobody"}, {"EX-RECIPIENT"}),
         ({"recipient_account_name": "hang"}, {"EX-RECIPIENT"}),
         ({"connection_certificate_sha256": "ab" * 32}, {"EX-CERTIFICATE"}),
-        ({"encryption_certificate_sha256": ""}, {"EX-FORM"}),
+        ({"encryption_certificate_sha256": "x"}, {"EX-FORM"}),
         ({"tunnel_name": "listen/127.0.0.1"}, {"EX-TUNNEL"}),
         ({"destroy_by_date": Date(year=2099, month=1, day=1)}, {"EX-DESTROY"}),
     ],

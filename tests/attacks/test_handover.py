@@ -11,6 +11,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from gateway.config.home import LISTENERS
 from gateway.link.connection import abstract_address, new_name
 from gateway.v1 import enrolment_service_pb2 as enrolment
 from gateway.v1 import identity_service_pb2 as identity
@@ -216,7 +217,7 @@ def _origin(world):
 def test_56_sockets_are_closed_to_others(province):
     """No other user gets as far as a name: the folders are closed to them, the sockets to all but the group."""
     home = province.world.home
-    for door in ("identity", "intake", "administration", "enrolment"):
+    for door in LISTENERS:
         path = home.door_socket(door)
         assert path.stat().st_mode & 0o777 == 0o660
         assert path.parent.stat().st_mode & 0o007 == 0

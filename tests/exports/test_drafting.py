@@ -52,6 +52,12 @@ def test_a_good_plan_has_no_fault() -> None:
             {("happened_from_date", "EX-FILTER")},
         ),
         ({"purpose": "curiosity"}, {("purpose", "EX-PURPOSE")}),
+        ({"tunnel": ""}, {("tunnel_name", "EX-TUNNEL")}),
+        ({"tunnel": "a\nb"}, {("tunnel_name", "EX-FORM")}),
+        (
+            {"connection_certificate_sha256": ""},
+            {("connection_certificate_sha256", "EX-CERTIFICATE")},
+        ),
         ({"legal_basis": "none"}, {("legal_basis", "EX-BASIS")}),
         ({"row_cap": RULES.row_cap + 1}, {("row_cap_count", "EX-ROWS")}),
         ({"child_cap": RULES.child_cap + 1}, {("child_cap_count", "EX-CHILDREN")}),

@@ -29,7 +29,10 @@ from gateway.store.roles import conninfo
 from tests.coverage.rpcs import eventually
 
 KILLS = 20
-VICTIMS = ("supervisor", "postgres", "signer", "front", "identity", "intake", "administration")
+VICTIMS = (
+    *("supervisor", "postgres", "signer", "front", "identity", "intake", "disclosure"),
+    "administration",
+)
 # Attacks 50 and 51. Whoever dies between these and the next supervisor keeps no leaf of theirs from the log.
 TOLD = ("front", "identity", "intake")
 RECEIPTS_BETWEEN = 3

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.activation import ActivationRules
 from gateway.errors import Refusal
+from gateway.pki import ceremony
 from gateway.policy import activation
 from gateway.policy.activation import Change, Signature
 from gateway.policy.bundle import BundleError
@@ -169,6 +174,53 @@ def test_a_citys_officer_signs_nothing_that_counts(cluster):
         await hand(forge)
         with pytest.raises(BundleError, match="not signed by two officers"):
             await hand(activation.active)
+
+    in_a_world(cluster, work)
+
+
+def test_what_is_no_signature_of_a_key_of_ours(cluster):
+    async def work(world):
+        hand = Hand(world)
+        one = await officer(world, "a-one")
+        found = await hand(activation.propose, changed(), Change(), 0)
+        sha256 = found.bundle.sha256
+        good = signed_by(one, 2, sha256, 0)
+        unknown = replace(good, certificate_sha256=b"\0" * 32)
+        for mine in (unknown, replace(good, signature=good.signature + b"\0" * 20)):
+            assert (
+                await reason_of(hand(activation.sign, sha256, mine, RULES)) == "APPROVAL_SIGNATURE"
+            )
+        assert await reason_of(hand(activation.sign, "00" * 32, good, RULES)) == "NOT_FOUND"
+        # A certificate of another kind of key signs nothing, whatever lies in the register.
+        for pem in (x509_of_rsa(), ceremony.pem(one.certificate).decode()):
+            assert not activation._verifies(pem, b"x", good.signature)
+            assert not activation._verifies(pem, b"x", None)
+        assert not await hand(activation.sign, sha256, good, RULES)
+
+    in_a_world(cluster, work)
+
+
+def x509_of_rsa() -> str:
+    """A self-made certificate of an RSA key, PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(1))
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def test_a_proposal_of_other_texts_is_not_shown(cluster):
+    async def work(world):
+        hand = Hand(world)
+        found = await hand(activation.propose, changed(), Change(), 0)
+        world.sql(
+            "UPDATE gateway.policy_bundle SET files ="
+            " jsonb_set(files, '{01-floor.cedar}', to_jsonb('permit (principal, action, resource);'::text))"
+            " WHERE sha256 = %s",
+            bytes.fromhex(found.bundle.sha256),
+        )
+        with pytest.raises(BundleError, match=r"proposal .* not those of its digest"):
+            await hand(activation.proposals)
 
     in_a_world(cluster, work)
 

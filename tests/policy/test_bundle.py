@@ -43,3 +43,16 @@ def test_a_folder_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "schema.cedarschema").write_text("")
     with pytest.raises(BundleError, match=r"a\.cedar: cannot be read"):
         bundle.load(tmp_path)
+
+
+def test_a_bundle_is_found_among_files_or_is_none(tmp_path: Path) -> None:
+    files = bundle.files(CEDAR)
+    assert bundle.of_files(files) == bundle.load(CEDAR)
+    assert {"survivors.toml", "cases/00-province.toml"} <= files.keys()
+    for lacking in (
+        {"a.cedar": ""},
+        {"schema.cedarschema": ""},
+        {"schema.cedarschema": "", "x/a.cedar": ""},
+    ):
+        with pytest.raises(BundleError, match="are needed"):
+            bundle.of_files(lacking)

@@ -173,6 +173,16 @@ def test_no_decision_is_a_denial(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (decision.allowed, decision.policies, decision.error) == (False, (ERROR,), "no decision")
 
 
+def test_what_cedar_itself_refuses_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> cedarpy.AuthzResult:
+        raise ValueError("not that")
+
+    engine = compiled(policy("P1", "permit (principal, action, resource);"))
+    monkeypatch.setattr(engine_module.cedarpy, "is_authorized", refuse)
+    decision = engine.decide(UPLOAD)
+    assert (decision.allowed, decision.policies, decision.error) == (False, (ERROR,), "not that")
+
+
 @pytest.mark.parametrize("sum_", ["3 + 4", "3 - 4", "3 * 4", "-principal.level"])
 def test_arithmetic_is_refused_because_it_can_overflow(sum_: str) -> None:
     schema = SCHEMA.replace("origin: String,", "origin: String, level: Long,")

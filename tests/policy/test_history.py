@@ -8,9 +8,11 @@ from gateway.store import roles
 from gateway.store.database import Database
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import identity_service_pb2 as identity
-from tests.coverage.rpcs import kept_token, refused
+from tests.coverage.rpcs import a_receipt, kept_token, refused
 from tests.policies import CEDAR, LOOSER, TIGHTER, changed
 from tests.world import held
+
+NO_UPLOADS = '\n@id("F91") @says("x") @says_zh("y") forbid (principal, action == Action::"UploadBatches", resource);\n'
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def test_the_log_is_asked_again_in_pages(province, monkeypatch):
                 identity.WhoAmIRequest(),
                 token=token,
             )
+        await a_receipt(world)
         auditor = await kept_token(world, world.auditor)
         denied = world.call(
             world.auditor,
@@ -41,7 +44,7 @@ def test_the_log_is_asked_again_in_pages(province, monkeypatch):
         conninfo = roles.conninfo(world.home, world.settings, "administration")
         database = await Database.open(conninfo, application="simulate", size=1)
         told = []
-        new = Engine(bundle.of_files(changed(TIGHTER + LOOSER)))
+        new = Engine(bundle.of_files(changed(TIGHTER + LOOSER + NO_UPLOADS)))
         found = await history.simulate(
             database,
             new,
@@ -52,6 +55,9 @@ def test_the_log_is_asked_again_in_pages(province, monkeypatch):
         await database.close()
         line = "WhoAmI by uploader of 140105 on Session 140105: F90-quiet (3)"
         assert line in found.change.newly_denied
+        # An upload is about its unit, which the leaf names.
+        uploads = [one for one in found.change.newly_denied if one.startswith("UploadBatches ")]
+        assert uploads == ["UploadBatches by uploader of 140105 on UnitRecords 1401050001: F91 (1)"]
         assert found.change.replayed >= 3
         assert found.change.not_replayed == sum(found.not_replayed.values())
         assert any(one.startswith("case: ") for one in found.change.newly_allowed)

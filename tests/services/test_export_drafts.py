@@ -53,7 +53,8 @@ def test_the_leaf_of_a_submission_counts_in_hundreds(province):
         watch = Watch(cast.world)
         await cast.submitted()
         leaf = (await watch.leaves())[-1]
-        assert leaf["counts"] == {"rows": 100, "children": 100, "confirmations": 2}
+        assert (leaf["counts"]["rows"], leaf["counts"]["children"]) == (100, 100)
+        assert leaf["counts"]["confirmations"] >= 2
 
     province(work)
 

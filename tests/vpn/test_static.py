@@ -97,3 +97,13 @@ def test_what_it_tells_fits_the_log():
             kind="tls.refused", tunnel=found.peer, ingress=found.ingress, strength=found.strength
         )
         assert event.to_leaf(1)
+
+
+def test_the_table_names_each_tunnel_as_leaves_do():
+    provider = tunnels(
+        StaticTunnel("140100", source="fd00::/64"), StaticTunnel("140200", listen="127.0.0.12")
+    )
+    assert provider.peers() == {"source/fd00::/64": "140100", "listen/127.0.0.12": "140200"}
+    for address, listener in (("fd00::1", "127.0.0.11"), ("127.0.0.1", "127.0.0.12")):
+        found = whois(provider, address, listener)
+        assert provider.peers()[found.peer] == found.organisation
