@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gateway.audit.words import DOTTED, SHA256, UUID, WORD
+from gateway.audit.words import COUNTS, DETAILS, DOTTED, SHA256, UUID, WORD
 from gateway.names import (
     ACCOUNT_NAME,
     ORGANISATION_CODE,

@@ -73,7 +73,7 @@ def read(ticket: ExportTicket) -> Shown:
 
 
 def statement(shown: Shown) -> bytes:
-    """Return the bytes that an approver signs (decision 0014)."""
+    """Return the bytes that an approver signs (decision 0017)."""
     return f"sxgw-approve-v1\n{shown.ticket_id}\n{shown.sha256}\n".encode("ascii")
 
 

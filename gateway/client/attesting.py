@@ -41,10 +41,10 @@ async def destroyed(client: Client, ticket_id: str, day: date) -> v1.ExportTicke
 
 
 def receipt(ticket_id: str, payload_sha256: str) -> bytes:
-    """Return the bytes that a recipient signs for a payload (decision 0014)."""
+    """Return the bytes that a recipient signs for a payload (decision 0017)."""
     return f"sxgw-receipt-v1\n{ticket_id}\n{payload_sha256}\n".encode("ascii")
 
 
 def attestation(ticket_id: str, plan_sha256: str, day: date) -> bytes:
-    """Return the bytes that a recipient signs for the destruction (decision 0014)."""
+    """Return the bytes that a recipient signs for the destruction (decision 0017)."""
     return f"sxgw-destroyed-v1\n{ticket_id}\n{plan_sha256}\n{day}\n".encode("ascii")

@@ -15,7 +15,7 @@ SIGNATURE_MAX = 80
 
 
 def statement(ticket_id: str, plan_sha256: str) -> bytes:
-    """Return the bytes that are signed (decision 0014)."""
+    """Return the bytes that are signed (decision 0017)."""
     return f"sxgw-approve-v1\n{ticket_id}\n{plan_sha256}\n".encode("ascii")
 
 

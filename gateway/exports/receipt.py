@@ -14,7 +14,7 @@ _KEEP = (
 
 
 def statement(ticket_id: str, payload_sha256: str) -> bytes:
-    """Return the bytes of a receipt for a payload, whose digest is lower hex (decision 0014)."""
+    """Return the bytes of a receipt for a payload, whose digest is lower hex (decision 0017)."""
     return f"sxgw-receipt-v1\n{ticket_id}\n{payload_sha256}\n".encode("ascii")
 
 

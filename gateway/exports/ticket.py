@@ -1,4 +1,4 @@
-"""A ticket and how it moves: a pure state machine (exports.md section 5, decision 0014).
+"""A ticket and how it moves: a pure state machine (exports.md section 5, decision 0017).
 
 `states` says which way leads where; here stand the values, and what a table cannot say: persons,
 times, the number of approvals. Nothing reads or writes anything.

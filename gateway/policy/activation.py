@@ -3,7 +3,7 @@
 The first one is the founding's and nobody's signature stands under it. From the second on, whoever
 reads an activation verifies it anew: its texts against the digest, and two signatures by officers
 of the province over "sxgw-policies-v1", number and digest. The number keeps a signature from
-serving again for the same bundle later (decision 0015).
+serving again for the same bundle later (decision 0018).
 """
 
 import json

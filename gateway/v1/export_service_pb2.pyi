@@ -51,7 +51,7 @@ class _ExportStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportSta
     EXPORT_STATE_OVERDUE: _ExportState.ValueType  # 18
 
 class ExportState(_ExportState, metaclass=_ExportStateEnumTypeWrapper):
-    """Where a ticket stands (decision 0014)."""
+    """Where a ticket stands (decision 0017)."""
 
 EXPORT_STATE_UNSPECIFIED: ExportState.ValueType  # 0
 EXPORT_STATE_DRAFT: ExportState.ValueType  # 1

@@ -1,4 +1,4 @@
--- What goes out (decision 0014): tickets, who approved them, the header with the file's key apart from its payload, what was
+-- What goes out (decision 0017): tickets, who approved them, the header with the file's key apart from its payload, what was
 -- disclosed of whom to whom, and what the recipient signed. Disclosure alone writes here; nobody deletes but a header.
 --
 -- A ticket's row is worth what the log says of it: each move leaves the digest of the whole ticket in its leaf, and

@@ -1,4 +1,4 @@
--- Which Cedar policies are in force (decision 0015): texts, what is proposed, who signed it, what was activated. Rows only grow.
+-- Which Cedar policies are in force (decision 0018): texts, what is proposed, who signed it, what was activated. Rows only grow.
 --
 -- Every door reads the newest activation and verifies it: the texts against their digest, and from the second activation on the
 -- signatures of two officers over number and digest. So the administration role, which writes here, can put nothing in force.
