@@ -168,18 +168,14 @@ def ended(begun: subprocess.Popen[bytes], within_s: float = COMMAND_S) -> int:
     return begun.wait(within_s)
 
 
-def cut_soon(province: Province, since: int, reason: str, begun_at: float) -> dict[str, Any]:
-    """Return the one leaf of a connection that was cut, at most two seconds after `begun_at`.
+def cut(province: Province, since: int, reason: str, begun_at: float) -> dict[str, Any]:
+    """Return the one leaf of a connection that was cut, and print how soon; `make bench` judges that.
 
     `begun_at` is of time.time(): leaves have the gateway's clock, which is this machine's.
     """
     leaf = province.leaf(since, kind="connection.cut", reason=reason)
-    late_s = leaf["time_us"] / 1_000_000 - begun_at
-    print(f"cut after {late_s:.2f} s: {reason}")
-    assert late_s <= 2.0 + _MACHINE_S, f"cut only after {late_s:.1f} s"
+    print(f"cut after {leaf['time_us'] / 1_000_000 - begun_at:.2f} s: {reason}")
     return leaf
 
 
-# What a busy machine of two cores may add to the two seconds that are promised.
-_MACHINE_S = 3.0
 NOW = time.time

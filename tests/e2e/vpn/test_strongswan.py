@@ -24,7 +24,7 @@ from tests.e2e.vpn.blocks import block
 from tests.e2e.vpn.charon import DEVICE, SECTION, SOCKET, Charon, Line
 from tests.e2e.vpn.knocking import IN, NO_ANSWER, REFUSED, knock, listening
 from tests.e2e.vpn.machines import OUTSIDE, Machine, until
-from tests.e2e.vpn.province import GATEWAY, NOW, Province, cut_soon
+from tests.e2e.vpn.province import GATEWAY, NOW, Province, cut
 from tests.e2e.vpn.uploading import sample, uploaded_once, uploading
 from tests.e2e.vpn.visiting import CLOSED, SERVED, shake
 from tests.e2e.vpn.walls import BYPASS, SPOOFED, Wall
@@ -266,7 +266,7 @@ def test_64_an_upload_is_cut_with_its_tunnel_and_goes_on_with_it(
         try:
             charon.shut_out(scene.gateway, scene.county)
             until(lambda: scene.cuts(before), "a cut")
-            leaf = cut_soon(scene.province, before, "ORIGIN_NOT_TUNNEL", began)
+            leaf = cut(scene.province, before, "ORIGIN_NOT_TUNNEL", began)
             assert (leaf["ingress"], leaf["tunnel"]) == (DEVICE, scene.county.identity)
             assert upload.process.poll() is None, "the upload was over before"
         finally:

@@ -45,9 +45,6 @@ from tests.e2e.vpn.wireguard import DEVICE
 pytestmark = [pytest.mark.needs_netns, pytest.mark.serial, pytest.mark.timeout(600)]
 
 NOT_IN = {REFUSED, NO_ANSWER}
-# Two seconds are the promise, held with a turned clock in tests/front/test_origins.py; what is printed here is
-# what a machine took that may be busy with other things, and only who is never cut fails.
-CUT_S = 45.0
 CHILDREN = 1200
 
 
@@ -303,7 +300,7 @@ def test_70_the_endpoint_changes_in_mid_connection(scene: Deployed, tmp_path: Pa
 
 
 def _cut(scene: Deployed, begun: int, at: float, reason: str) -> dict[str, object]:
-    """Exactly one leaf for each connection that stood, within two seconds, with its tunnel."""
+    """Exactly one leaf for each connection that stood, with its tunnel; how soon, `make bench` judges."""
     until(lambda: scene.province.leaves(begun, kind="connection.cut"), f"a cut: {reason}")
     cuts = scene.province.leaves(begun, kind="connection.cut")
     assert {leaf["reason"] for leaf in cuts} == {reason}
@@ -311,9 +308,7 @@ def _cut(scene: Deployed, begun: int, at: float, reason: str) -> dict[str, objec
     for leaf in cuts:
         told = leaf["organisation"], leaf["ingress"], leaf["tunnel"], leaf["strength"]
         assert told == (COUNTY, DEVICE, scene.county.key, "proven")
-        late_s = leaf["time_us"] / 1_000_000 - at
-        assert late_s < CUT_S
-        print(f"{reason}: cut after {late_s:.2f} s")
+        print(f"{reason}: cut after {leaf['time_us'] / 1_000_000 - at:.2f} s")
     return dict(cuts[0])
 
 
