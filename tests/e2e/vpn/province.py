@@ -169,13 +169,17 @@ def ended(begun: subprocess.Popen[bytes], within_s: float = COMMAND_S) -> int:
 
 
 def cut(province: Province, since: int, reason: str, begun_at: float) -> dict[str, Any]:
-    """Return the one leaf of a connection that was cut, and print how soon; `make bench` judges that.
+    """Return a leaf of a connection that was cut: each that stood has just one, for this reason.
 
-    `begun_at` is of time.time(): leaves have the gateway's clock, which is this machine's.
+    How soon is printed; `make bench` judges it. `begun_at` is of time.time(): leaves have the
+    gateway's clock, which is this machine's.
     """
-    leaf = province.leaf(since, kind="connection.cut", reason=reason)
-    print(f"cut after {leaf['time_us'] / 1_000_000 - begun_at:.2f} s: {reason}")
-    return leaf
+    until(lambda: province.leaves(since, kind="connection.cut"), f"a cut: {reason}")
+    found = province.leaves(since, kind="connection.cut")
+    assert {leaf["reason"] for leaf in found} == {reason}, found
+    assert len({leaf["connection"] for leaf in found}) == len(found), found
+    print(f"cut after {found[0]['time_us'] / 1_000_000 - begun_at:.2f} s: {reason}")
+    return found[0]
 
 
 NOW = time.time

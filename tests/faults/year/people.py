@@ -221,7 +221,8 @@ class Guesser:
         self.reasons.append(refused.value.reason.value)
         counted = self.reasons.count("LOGIN_FAILED")
         pause = min(15, 2 ** min(counted - 5, 4)) * MINUTE if counted >= 5 else 0
-        if self.year.dice.random() < 0.1:  # not everybody can wait
+        # Not everybody can wait; who came too soon waits the rest.
+        if self.reasons[-1] == "LOGIN_THROTTLED" or self.year.dice.random() < 0.1:
             pause //= 2
         if counted < self.times and "LOGIN_LOCKED" not in self.reasons[-3:-1]:
             self.year.at(self.year.now + pause + SECOND, self.guess)

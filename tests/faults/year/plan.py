@@ -165,14 +165,14 @@ def _plan_guesses(year: Year) -> None:
     for number, victim in enumerate(heeding[:14]):
         code = victim.member.key[0]
         colleagues = [one for one in people if one is not victim and one.member.key[0] == code]
-        times = 104 if number < 2 else year.dice.randint(6, 30)
+        times = 104 if number < 3 else year.dice.randint(6, 30)
         guesser = Guesser(year, year.dice.choice(colleagues), victim.member.key[1], times)
         moment = _day(year, 30, 350)
         year.at(moment, guesser.guess)
         for minutes in (3, 200, 1300):
             year.at(moment + minutes * MINUTE, victim.try_to_work)
     for number, victim in enumerate(forgetting[:9]):
-        times = 104 if number < 3 else year.dice.randint(6, 12)
+        times = 104 if number < 5 else year.dice.randint(6, 12)
         guesser = Guesser(year, victim, victim.member.key[1], times)
         moment = _day(year, 30, 340)
         year.at(moment, guesser.guess)
