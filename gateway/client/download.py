@@ -139,7 +139,7 @@ class Download:
                 raise refuse(Reason.FRONT_AWAY) from None
             if part is aio.EOF or not isinstance(part, v1.DownloadExportResponse):
                 # A refusal's status comes after the messages; without one the way was cut.
-                await _raise_status(call)
+                await raise_status(call)
                 raise refuse(Reason.FRONT_AWAY)
             match part.WhichOneof("part"):
                 case "head":
@@ -227,10 +227,10 @@ def _decryption_key(profile: Profile, plan: approving.Shown) -> ec.EllipticCurve
     return found
 
 
-async def _raise_status(
+async def raise_status(
     call: "aio.UnaryStreamCall[v1.DownloadExportRequest, v1.DownloadExportResponse]",
 ) -> None:
-    """Raise what a call was refused with, once it is over."""
+    """Raise the refusal of a download that ended, if any: its messages end first."""
     trailers = metadata(await call.trailing_metadata())
     code = await call.code()
     if code.value[0]:
