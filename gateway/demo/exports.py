@@ -3,20 +3,15 @@
 import asyncio
 import io
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from grpc import aio
 
 from gateway.client import approving, attesting, papers
-from gateway.client.channel import bearer, metadata
 from gateway.client.client import Client
-from gateway.client.download import Download, raise_status
-from gateway.client.refusals import refusal_of
+from gateway.client.delivery import Delivery, delivery
+from gateway.client.download import Download
 from gateway.client.tagged import TaggedError, decrypt
 from gateway.clock import SYSTEM, civil_day, to_datetime
 from gateway.demo.insiders import as_owner, reason_of
@@ -37,7 +32,6 @@ _PUT_BACK = (
     " FROM gateway.yesterday AS y WHERE t.ticket_id = y.ticket_id"
 )
 _DROP_ROW = "DROP TABLE gateway.yesterday"
-Stream: TypeAlias = "aio.UnaryStreamCall[v1.DownloadExportRequest, v1.DownloadExportResponse]"
 
 
 async def tell(there: Province, people: dict[str, Member], tried: Tried, folder: Path) -> None:
@@ -138,13 +132,14 @@ async def _stopped(tried: Tried, people: dict[str, Member], ticket_id: str) -> N
     """Revoke a ticket while its file is taken; then try to read what came."""
     before = await tried.watch.newest()
     wang, parts = people["wang"], list[v1.DownloadExportResponse]()
-    async with _stream(wang, ticket_id) as (client, stream):
-        # The head, and the first bytes.
-        parts += [await _next(stream), await _next(stream)]
-        await _revoke(people["song"], ticket_id)
-        await reason_of(_drain(stream, parts))
-        payload = b"".join(part.chunk for part in parts)
+    async with _client(wang) as client:
+        async with delivery(client, ticket_id) as coming:
+            # The head, and the first bytes.
+            parts += filter(None, [await coming.part(), await coming.part()])
+            await _revoke(people["song"], ticket_id)
+            await reason_of(_drain(coming, parts))
         told, header = await _key(client, ticket_id)
+    payload = b"".join(part.chunk for part in parts)
     happened = f"{told}, {_readable(wang, header, payload)} bytes readable"
     found = await tried.watch.after(before, kind="export.revoke")
     expected = f"{Reason.TICKET_REVOKED}, 0 bytes readable"
@@ -182,36 +177,14 @@ def _readable(recipient: Member, header: bytes, payload: bytes) -> int:
 
 async def _taken(who: Member, ticket_id: str) -> str:
     """Ask for the sealed file; return why it was refused, or ACCEPTED."""
-    async with _stream(who, ticket_id) as (_, stream):
-        return await reason_of(_drain(stream, []))
+    async with _client(who) as client, delivery(client, ticket_id) as coming:
+        return await reason_of(_drain(coming, []))
 
 
-@asynccontextmanager
-async def _stream(who: Member, ticket_id: str) -> AsyncIterator[tuple[Client, Stream]]:
-    async with _client(who) as client:
-        token = await client.session.token()
-        request = v1.DownloadExportRequest(ticket_id=ticket_id)
-        stream = client.exports.DownloadExport(request, metadata=bearer(token.secret))
-        try:
-            yield client, stream
-        finally:
-            stream.cancel()
-
-
-async def _drain(stream: Stream, parts: list[v1.DownloadExportResponse]) -> None:
+async def _drain(coming: Delivery, parts: list[v1.DownloadExportResponse]) -> None:
     """Take what is left of a download; raises the refusal that ended it."""
-    try:
-        while isinstance(part := await stream.read(), v1.DownloadExportResponse):
-            parts.append(part)
-        await raise_status(stream)
-    except aio.AioRpcError as error:
-        trailers = metadata(error.trailing_metadata())
-        raise refusal_of(error.code(), error.details(), trailers) from None
-
-
-async def _next(stream: Stream) -> v1.DownloadExportResponse:
-    part = await stream.read()
-    return part if isinstance(part, v1.DownloadExportResponse) else v1.DownloadExportResponse()
+    while part := await coming.part():
+        parts.append(part)
 
 
 def _client(who: Member) -> Client:
