@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,7 +78,10 @@ class Say(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Founding:
-    """What a new gateway is to be; `dsn` "" is the embedded database."""
+    """What a new gateway is to be.
+
+    `dsn` "" is the embedded database, `policies` None those that ship.
+    """
 
     home: Home
     province: str
@@ -86,6 +90,7 @@ class Founding:
     password: str
     base_port: int
     listen: tuple[str, ...]
+    policies: Path | None = None
     account: str = ADMIN
 
     async def found(self, say: Say) -> str:
@@ -139,8 +144,8 @@ class Founding:
         settings.load(self.home.settings)
 
     def _copy_policies(self) -> None:
-        shipped = policies.shipped("policies")
-        shutil.copytree(shipped, self.home.policies, dirs_exist_ok=True)
+        source = self.policies or policies.shipped("policies")
+        shutil.copytree(source, self.home.policies, dirs_exist_ok=True)
         for path in self.home.policies.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         folders.make_folders(self.home)  # the copy brought its own modes

@@ -31,6 +31,9 @@ BasePort = Annotated[
     int, typer.Option("--base-port", help="cli.init.base-port", min=1024, max=65530)
 ]
 Listen = Annotated[list[str] | None, typer.Option("--listen", help="cli.init.listen")]
+Policies = Annotated[
+    Path | None, typer.Option("--policies", help="cli.init.policies", exists=True, file_okay=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +49,7 @@ def init(  # noqa: PLR0913, PLR0917  one parameter per option
     password_file: PasswordFile = None,
     base_port: BasePort = 8443,
     listen: Listen = None,
+    policies: Policies = None,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -60,6 +64,7 @@ def init(  # noqa: PLR0913, PLR0917  one parameter per option
         password=password_file.read_text().strip() if password_file else "",
         base_port=base_port,
         listen=tuple(listen or ["127.0.0.1"]),
+        policies=policies,
     )
     with _emptied_on_failure(place):
         try:

@@ -17,15 +17,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from grpc import aio
 
 from gateway.client import approving, attesting, papers, sealed
-from gateway.client.channel import bearer, metadata
 from gateway.client.client import Client
+from gateway.client.delivery import delivery
 from gateway.client.landing import Landing, require_free
 from gateway.client.manifest import Expected, ManifestError, Opened
 from gateway.client.profile import Profile
-from gateway.client.refusals import outcome_unknown, refusal_of
+from gateway.client.refusals import outcome_unknown
 from gateway.client.sealed import ExportError, Sealed
 from gateway.client.session import SESSION_OVER
 from gateway.client.tagged import TaggedError, decrypt
@@ -35,8 +34,6 @@ from gateway.v1 import export_service_pb2 as v1
 
 # Without any progress for so long the download gives up; the same command goes on later.
 PATIENCE_S = 300.0
-# The gateway sends a chunk within milliseconds.
-_ANSWER_TIMEOUT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # Of such a ticket nothing will ever open: what came of it is noise for good.
 _ENDED = frozenset({Reason.TICKET_REVOKED, Reason.TICKET_EXPIRED})
@@ -109,47 +106,20 @@ class Download:
         """Take what is missing of the payload, in one stream; raises the refusal that ended it."""
         if self._sealed.length > ticket.payload_bytes:
             self._sealed.clear()
-        request = v1.DownloadExportRequest(
-            ticket_id=self._ticket_id, offset_bytes=self._sealed.length
-        )
-        async with self._client.channels.in_use():
-            token = await self._client.session.token()
-            call = self._client.exports.DownloadExport(request, metadata=bearer(token.secret))
-            try:
-                await self._read(call, ticket, plan)
-            except aio.AioRpcError as error:
-                trailers = metadata(error.trailing_metadata())
-                self._client.channels.note(trailers)
-                raise refusal_of(error.code(), error.details(), trailers) from None
-            finally:
-                call.cancel()
-
-    async def _read(
-        self,
-        call: "aio.UnaryStreamCall[v1.DownloadExportRequest, v1.DownloadExportResponse]",
-        ticket: v1.ExportTicket,
-        plan: approving.Shown,
-    ) -> None:
-        """Take the parts of a download until its tail; only that says that it ended well."""
-        while True:
-            try:
-                async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                    part = await call.read()
-            except TimeoutError:
-                raise refuse(Reason.FRONT_AWAY) from None
-            if part is aio.EOF or not isinstance(part, v1.DownloadExportResponse):
-                # A refusal's status comes after the messages; without one the way was cut.
-                await _raise_status(call)
-                raise refuse(Reason.FRONT_AWAY)
-            match part.WhichOneof("part"):
-                case "head":
-                    self._begin(part.head, ticket, plan)
-                case "chunk":
-                    self._sealed.append(part.chunk)
-                    self._moved(self._sealed.length, ticket.payload_bytes)
-                    self._progressed()
-                case _:
-                    return
+        offset = self._sealed.length
+        async with delivery(self._client, self._ticket_id, offset) as coming:
+            while part := await coming.part():
+                match part.WhichOneof("part"):
+                    case "head":
+                        self._begin(part.head, ticket, plan)
+                    case "chunk":
+                        self._sealed.append(part.chunk)
+                        self._moved(self._sealed.length, ticket.payload_bytes)
+                        self._progressed()
+                    case _:
+                        return
+        # Only the tail says that it ended well.
+        raise refuse(Reason.FRONT_AWAY)
 
     def _begin(self, head: v1.DownloadHead, ticket: v1.ExportTicket, plan: approving.Shown) -> None:
         """Compare what is announced with the ticket, and keep the keys for the opening."""
@@ -225,16 +195,6 @@ def _decryption_key(profile: Profile, plan: approving.Shown) -> ec.EllipticCurve
     if own.sha256 != named or not isinstance(found, ec.EllipticCurvePrivateKey):
         raise ExportError("ENCRYPTION_CERTIFICATE")
     return found
-
-
-async def _raise_status(
-    call: "aio.UnaryStreamCall[v1.DownloadExportRequest, v1.DownloadExportResponse]",
-) -> None:
-    """Raise what a call was refused with, once it is over."""
-    trailers = metadata(await call.trailing_metadata())
-    code = await call.code()
-    if code.value[0]:
-        raise refusal_of(code, await call.details(), trailers)
 
 
 def _new_id() -> str:

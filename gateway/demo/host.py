@@ -76,13 +76,20 @@ class Host:
             raise HostError(f"gateway {arguments[0]}: {done.stdout}{done.stderr}".strip())
         return done.stdout
 
-    def init(self, owners: Sequence[tuple[int, str]], unowned: Sequence[int] = ()) -> None:
+    def init(
+        self,
+        owners: Sequence[tuple[int, str]],
+        unowned: Sequence[int] = (),
+        policies: Path | None = None,
+    ) -> None:
         """Run `gateway init`, then give each organisation a listening address (last octet, code).
 
-        `unowned` addresses are listened on and belong to nobody.
+        `unowned` addresses are listened on and belong to nobody; `policies` are those to found it
+        with, instead of those that ship.
         """
         addresses = [self.address(last) for last in (*dict(owners), *unowned)]
         options = [part for address in addresses for part in ("--listen", address)]
+        options += [] if policies is None else ["--policies", str(policies)]
         self.run("init", str(self.home.root), "--base-port", str(self.base_port), *options)
         listen = ", ".join(f'"{address}"' for address in addresses)
         tunnels = "".join(

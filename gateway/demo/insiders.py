@@ -78,11 +78,11 @@ async def expired_password(province: Province, code: str, family: Family) -> str
     )
     year_us = 365 * 24 * 3600 * 1_000_000
     account = (code, member.profile.remote.account)
-    await _as_owner(province, (change, (-year_us, *account)))
+    await as_owner(province, (change, (-year_us, *account)))
     try:
         return await reason_of(_send(member, centre_code(code), [family]))
     finally:
-        await _as_owner(province, (change, (year_us, *account)))
+        await as_owner(province, (change, (year_us, *account)))
 
 
 async def revoked_before(province: Province, code: str) -> Profile:
@@ -101,7 +101,7 @@ async def expired_before(province: Province, code: str) -> Profile:
     (folder / "certificate.pem").write_bytes(papers.certificate)
     write_private(folder / "key.pem", papers.key)
     certificate = x509.load_pem_x509_certificate(papers.certificate)
-    async with _owner(province) as database, database.transaction() as tx:
+    async with owner(province) as database, database.transaction() as tx:
         await register.insert(tx, certificate, strangers.subject_of(province, code))
     return _with(province.members[code].profile, folder)
 
@@ -162,17 +162,17 @@ async def edited_leaf(province: Province, index: int, folder: Path) -> tuple[boo
         (index,),
     )
     try:
-        await _as_owner(province, edit)
+        await as_owner(province, edit)
         refused = False
     except StoreError:
         refused = True
     off = ("ALTER TABLE gateway.audit_entry DISABLE TRIGGER audit_entry_append_only", ())
     on = ("ALTER TABLE gateway.audit_entry ENABLE TRIGGER audit_entry_append_only", ())
-    await _as_owner(province, off, edit, on)
+    await as_owner(province, off, edit, on)
     try:
         found = await asyncio.to_thread(export_and_verify, province, folder)
     finally:
-        await _as_owner(province, off, back, on)
+        await as_owner(province, off, back, on)
     return refused, found
 
 
@@ -226,15 +226,15 @@ async def _pour(member: Member, waiting: Iterator[Sent], told: Callable[[int], N
     return findings
 
 
-async def _as_owner(province: Province, *statements: tuple[str, tuple[object, ...]]) -> None:
+async def as_owner(province: Province, *statements: tuple[str, tuple[object, ...]]) -> None:
     """Run statements in one transaction as the owner of the schema."""
-    async with _owner(province) as database, database.transaction() as tx:
+    async with owner(province) as database, database.transaction() as tx:
         for sql, parameters in statements:
             await tx.execute(sql, parameters)
 
 
 @asynccontextmanager
-async def _owner(province: Province) -> AsyncIterator[Database]:
+async def owner(province: Province) -> AsyncIterator[Database]:
     """Give the database as the owner of the schema has it."""
     host = province.host
     where = conninfo(host.home, host.settings, "owner")

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from gateway.client.channel import Channels
 from gateway.client.profile import Profile, Remote
 from gateway.client.secret import Secret
 from gateway.client.session import Session
+from gateway.config.policies import shipped
 from gateway.config.settings import PortSettings
-from gateway.demo.host import Host
+from gateway.demo.host import Host, HostError
 from gateway.sample import tables as sample_tables
 from gateway.sample.units import city_centre, county_units
 from gateway.v1 import admin_service_pb2 as v1
@@ -24,6 +26,10 @@ from gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 PROVINCE, CITIES, COUNTIES = "140000", ("140100", "140200"), ("140105", "140106", "140212")
 # Last octets of the listening addresses.
 PROVINCE_OCTET, NOBODY_OCTET, FIRST_OCTET = 1, 99, 11
+# The first city has a second way in, which no ticket names.
+SECOND_WAY = (31, CITIES[0])
+# Two minutes lie between two approvals where policies ship; the demo has not so long.
+SHIPPED_APART_S, APART_S = 120, 2
 CLINICS_PER_COUNTY = 6
 _SYMBOLS = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _PASSWORD_CHARACTERS = 20
@@ -63,6 +69,20 @@ def owners() -> list[tuple[int, str]]:
     return [(PROVINCE_OCTET, PROVINCE), *enumerate((*CITIES, *COUNTIES), FIRST_OCTET)]
 
 
+def policies(folder: Path) -> Path:
+    """Write the demo province's policies: those that ship, with less time between two approvals."""
+    shutil.copytree(shipped("policies"), folder)
+    for name, before, after in (
+        ("exports.toml", f"apart_s = {SHIPPED_APART_S}", f"apart_s = {APART_S}"),
+        ("cedar/05-exports-floor.cedar", f">= {SHIPPED_APART_S}", f">= {APART_S}"),
+    ):
+        text = (folder / name).read_text(encoding="utf-8")
+        if before not in text:
+            raise HostError(f"{name}: no {before}")
+        (folder / name).write_text(text.replace(before, after), encoding="utf-8")
+    return folder
+
+
 async def found(host: Host) -> Province:
     """Register everybody at a fresh gateway that serves; raises Refusal, HostError."""
     admin = await _first_admin(host)
@@ -99,11 +119,11 @@ def new_password() -> Secret:
 async def _first_admin(host: Host) -> Member:
     found = profiles.load(host.home.admin_profile)
     one_time = Secret(found.password.read_text().strip())
-    password = await _change(found, one_time)
+    password = await change_password(found, one_time)
     return Member(PROVINCE, "province", found, password)
 
 
-async def _change(profile: Profile, one_time: Secret) -> Secret:
+async def change_password(profile: Profile, one_time: Secret) -> Secret:
     """Log in with a one-time password and change it, as `gateway passwd` does."""
     channels = Channels(profile, own_connection=True)
     try:
@@ -145,13 +165,13 @@ class _Clerk:
         """Give an organisation its uploading system, certificate and account."""
         profile = await self._enlist(code, "uploader", options.ROLE_UPLOADER, address)
         one_time = Secret(profile.password.read_text().strip())
-        return Member(code, name, profile, await _change(profile, one_time), units)
+        return Member(code, name, profile, await change_password(profile, one_time), units)
 
     async def auditor(self, address: str) -> Member:
         """Give the province a security officer who reads the audit log."""
         profile = await self._enlist(PROVINCE, "auditor", options.ROLE_AUDITOR, address)
         one_time = Secret(profile.password.read_text().strip())
-        return Member(PROVINCE, "auditor", profile, await _change(profile, one_time))
+        return Member(PROVINCE, "auditor", profile, await change_password(profile, one_time))
 
     async def _enlist(
         self, code: str, name: str, role: options.Role.ValueType, address: str

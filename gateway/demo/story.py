@@ -1,7 +1,6 @@
 """The demo from beginning to end: found a province, upload, try to break in, verify the log."""
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,18 +8,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from gateway import messages
-from gateway.demo import insiders, province, strangers, uploading
+from gateway.demo import exporters, exports, insiders, province, strangers, uploading
 from gateway.demo.host import Host
 from gateway.demo.insiders import VERIFIED
-from gateway.demo.province import CITIES, COUNTIES, NOBODY_OCTET, Province
+from gateway.demo.province import CITIES, COUNTIES, NOBODY_OCTET, SECOND_WAY, Province
 from gateway.demo.table import Row, show
+from gateway.demo.tried import Tried
 from gateway.demo.uploading import Load
 from gateway.demo.watch import Watch
 from gateway.messages import Language
 
 SEED = 2020_35
 CHILDREN = 5000
-CUT_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,9 @@ async def tell(teller: Teller, folder: Path, children: int = CHILDREN) -> bool:
     began = time.monotonic()
     host = Host.at(folder / "home")
     teller.say("demo.init", folder=str(folder))
-    host.init(province.owners(), [NOBODY_OCTET])
+    host.init(
+        [*province.owners(), SECOND_WAY], [NOBODY_OCTET], province.policies(folder / "policies")
+    )
     try:
         host.start()
         teller.say("demo.found")
@@ -49,7 +50,7 @@ async def tell(teller: Teller, folder: Path, children: int = CHILDREN) -> bool:
         load = uploading.generate(there, seed=SEED, children=children)
         rows = [await _uploads(teller, there, load), await _waiting(there, load)]
         teller.say("demo.attempts")
-        rows += await _attempts(there, load)
+        rows += await _attempts(teller, there, load, folder)
         rows += await _damage(there, folder, rows[0].leaf or 0)
     finally:
         host.stop()
@@ -103,19 +104,21 @@ async def _waiting(there: Province, load: Load) -> Row:
     )
 
 
-async def _attempts(there: Province, load: Load) -> list[Row]:
+async def _attempts(teller: Teller, there: Province, load: Load, folder: Path) -> list[Row]:
     """Try everything that must be refused, and find the leaf of each."""
     channels = there.auditor.channels()
     try:
-        tried = _Tried(Watch(channels, there.auditor.session(channels)))
+        tried = Tried(Watch(channels, there.auditor.session(channels)))
         await _knocks(there, tried)
         await _misuses(there, load, tried)
+        teller.say("demo.exports", seconds=province.APART_S)
+        await exports.tell(there, await exporters.enlist(there), tried, folder)
     finally:
         await channels.close()
     return tried.rows
 
 
-async def _knocks(there: Province, tried: "_Tried") -> None:
+async def _knocks(there: Province, tried: Tried) -> None:
     county, other = COUNTIES[0], COUNTIES[1]
     home, elsewhere = _address(there, county), _address(there, other)
     true = strangers.of(there, county)
@@ -142,7 +145,7 @@ async def _knocks(there: Province, tried: "_Tried") -> None:
         await tried.call(name, reason, insiders.told(there, county, ended))
 
 
-async def _misuses(there: Province, load: Load, tried: "_Tried") -> None:
+async def _misuses(there: Province, load: Load, tried: Tried) -> None:
     county, other = COUNTIES[0], COUNTIES[1]
     family = load.families[county][0]
     await tried.call(
@@ -185,41 +188,3 @@ async def _damage(there: Province, folder: Path, upload: int) -> list[Row]:
 
 def _address(there: Province, code: str) -> str:
     return there.members[code].profile.remote.host
-
-
-class _Tried:
-    """Collects rows; each attempt must leave exactly one leaf with its reason."""
-
-    def __init__(self, watch: Watch) -> None:
-        """Look with these eyes."""
-        self._watch = watch
-        self.rows: list[Row] = []
-
-    async def knock(self, name: str, reason: str, attempt: Awaitable[str]) -> None:
-        """Note an attempt to connect: thrown out, and the leaf says why."""
-        await self._note(
-            name, reason, attempt, lambda ended: reason if ended == "thrown out" else ended
-        )
-
-    async def call(self, name: str, reason: str, attempt: Awaitable[str]) -> None:
-        """Note a call that must be refused with a reason."""
-        await self._note(name, reason, attempt, lambda told: told)
-
-    async def cut(self, attempt: Awaitable[tuple[str, float]]) -> None:
-        """Note an upload whose certificate was revoked meanwhile: cut within a second."""
-        before = await self._watch.newest()
-        _ended, seconds = await attempt
-        found = await self._watch.after(before, kind="connection.cut")
-        happened = "cut in time" if found and seconds <= CUT_WITHIN_S else f"{seconds:.1f} s"
-        leaf = found[0].index if found else None
-        self.rows.append(Row("demo.row.cut", "cut in time", happened, leaf))
-
-    async def _note(
-        self, name: str, reason: str, attempt: Awaitable[str], told: Callable[[str], str]
-    ) -> None:
-        before = await self._watch.newest()
-        happened = told(await attempt)
-        found = await self._watch.after(before, reason=reason)
-        if happened == reason and len(found) != 1:
-            happened = f"{reason}, {len(found)} leaves"
-        self.rows.append(Row(name, reason, happened, found[0].index if found else None))

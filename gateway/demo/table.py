@@ -15,13 +15,14 @@ class Row:
     """One attempt: what was tried (a message id), what should happen, what happened, and its leaf.
 
     `leaf` is the index on the log, or None for what happens to a copy of the log outside the
-    gateway.
+    gateway; `policies` are the ids that it names.
     """
 
     tried: str
     expected: str
     happened: str
     leaf: int | None
+    policies: tuple[str, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -36,11 +37,10 @@ def show(rows: Sequence[Row], language: Language, console: Console) -> None:
         return messages.text(msgid, language)
 
     table = Table(title=told("demo.table.title"))
-    for column in ("tried", "happened", "leaf", "kept"):
-        table.add_column(told(f"demo.table.{column}"))
+    for column in ("tried", "happened", "leaf", "policies", "kept"):
+        table.add_column(told(f"demo.table.{column}"), overflow="fold")
     for row in rows:
         good = "✓" if row.kept else f"✗ {row.expected}"
-        table.add_row(
-            told(row.tried), row.happened, "–" if row.leaf is None else str(row.leaf), good
-        )
+        leaf = "–" if row.leaf is None else str(row.leaf)
+        table.add_row(told(row.tried), row.happened, leaf, " ".join(row.policies), good)
     console.print(table)

@@ -71,8 +71,11 @@ class Tickets:
         self._permits = permits
 
     async def around(self, tx: Transaction) -> Around:
-        """Return the register, and the time, which never lies before the log."""
-        registry = await self._current.registry()
+        """Return the register as last read, and the time, which never lies before the log.
+
+        Nothing is read anew here: who holds a connection of the pool must not wait for another.
+        """
+        registry = self._current.known
         now_us = await self.now_us(tx)
         ground = self.ground
         return Around(registry, ground.divisions, ground.trust_domain, ground.static, now_us)
@@ -89,6 +92,7 @@ class Tickets:
         if not _TICKET.fullmatch(ticket_id):
             raise invalid(column, "TICKET", "EX- and eight digits.", "格式为 EX- 加八位数字。")
         call.note(detail={"ticket": ticket_id})
+        await self._current.registry()
         try:
             async with self.database.transaction() as tx:
                 ticket = await ticket_rows.lock(tx, ticket_id)

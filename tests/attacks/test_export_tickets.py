@@ -537,7 +537,7 @@ def test_the_gateway_itself_builds_nothing_that_one_person_approved(province):
         mover, ticket = cast.mover(), await cast.value(plant(cast, 2))
         watch = Watch(cast.world)
         refusal = await cast.refusal(mover.move(ticket, Act.BUILD, cast.base()))
-        leaf = await watch.only_leaf()
+        [leaf] = await watch.leaves()
         assert refusal.reason.value == leaf["reason"] == "TICKET_NOT_APPROVED"
         assert leaf["kind"] == "export.build.begin"
 

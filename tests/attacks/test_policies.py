@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import gateway
+from gateway.exports import plan as plans
 from gateway.policy import bundle, facts, ticket_cases
 from gateway.policy import engine as engine_module
 from gateway.policy.engine import DEFAULT_DENY, ERROR, Decision, Engine
@@ -20,8 +21,11 @@ from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import audit_service_pb2 as audit
 from gateway.v1 import upload_service_pb2 as upload
 from tests.coverage.rpcs import Watch, kept_token, refused
+from tests.exports.cast import Cast
+from tests.exports.fetching import DOOR, WIDE, chore
+from tests.exports.planted import plant
 from tests.policies import SERVICE as ADMIN
-from tests.policies import SHIPPED
+from tests.policies import SHIPPED, changed, in_force
 from tests.sealed import officer
 from tests.world import held
 
@@ -227,3 +231,38 @@ def test_attack_86_administrator_and_auditor_in_one_account(province):
         await world.call(person, "/gateway.v1.AuditService/SearchLeaves", search, token=token)
 
     province.run(work(province.world))
+
+
+CLOSED = """
+@id("F92-outbreak-over") @says("x") @says_zh("y")
+forbid (principal, action in Action::"Leave", resource) when { resource.purpose == "%s" };
+"""
+
+
+def test_attack_74_a_tightening_takes_along_what_was_approved_before_it(cluster):
+    """A ticket that two persons signed under the policies of before is no right of its own."""
+
+    async def work(world):
+        cast = await Cast.open(world)
+        first, second = await officer(world, "officer-a"), await officer(world, "officer-b")
+        tickets = [plant(cast, steps, **WIDE) for steps in (3, 5, 6, 7)]
+        keeper = chore(cast, "Keeper")
+        assert await keeper.look(DOOR) == 0
+        text = CLOSED % plans.parse(tickets[0].plan).purpose
+        bundled = (await in_force(world, first, second, changed(text))).bundle.sha256
+        world.clock.turn(seconds=1)
+        watch = Watch(world)
+        assert await keeper.look(DOOR) == len(tickets)
+        leaves = [one for one in await watch.leaves() if one["kind"] == "export.stop"]
+        assert [one["bundle"] for one in leaves] == [bundled] * len(tickets)
+        assert {tuple(one["policies"]) for one in leaves} == {("f92-outbreak-over",)}
+        assert {cast.state(one) for one in tickets} == {"revoked"}
+        # And back again: what was revoked stays so, the next ticket stands.
+        await in_force(world, first, second, SHIPPED)
+        again = plant(cast, 5, **WIDE)
+        world.clock.turn(seconds=1)
+        assert await keeper.look(DOOR) == 0
+        assert cast.state(again) != "revoked"
+
+    with held(cluster) as stands:
+        stands.run(work(stands.world))

@@ -4,6 +4,7 @@ import asyncio
 import grp
 import json
 import pwd
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import pytest
 
 from gateway.cli.main import application, run
 from gateway.client import profile
-from gateway.config import settings, users
+from gateway.config import policies, settings, users
 from gateway.config.home import Home
 from gateway.identity.passwords import Passwords
+from gateway.policy import bundle
 from gateway.store import roles
 from gateway.store.embedded import Cluster
 
@@ -103,6 +105,24 @@ def assert_closed(home: Home) -> None:
         owners = {path: pwd.getpwuid(path.stat().st_uid).pw_name for path in expected}
         assert owners == expected
         assert grp.getgrgid(home.run("signer").stat().st_gid).gr_name == "gateway"
+
+
+def test_a_province_may_be_founded_with_policies_of_its_own(place: Path, capsys) -> None:
+    """What they say is in force from the first leaf on; what cannot be read founds nothing."""
+    own, home = place / "own", Home(place / "home")
+    shutil.copytree(policies.shipped("policies"), own)
+    rules = own / "exports.toml"
+    rules.write_text(rules.read_text().replace("apart_s = 120", "apart_s = 240"))
+    text = own / "cedar" / "05-exports-floor.cedar"
+    text.write_text(text.read_text().replace(">= 120", ">= 240"))
+    assert init(str(home.root), "--policies", str(own), "--json") == 0
+    assert policies.digest(home.policies) == policies.digest(own)
+    shipped = bundle.load(policies.shipped("policies") / "cedar")
+    assert bundle.load(home.policies / "cedar").sha256 != shipped.sha256
+    rules.write_text("nothing")
+    assert init(str(place / "other"), "--policies", str(own), "--json") == 2
+    assert not (place / "other").exists()
+    capsys.readouterr()
 
 
 def test_a_folder_with_anything_in_it_is_refused(place: Path, capsys) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.demo import exporters
 from gateway.demo import province as provinces
 from gateway.demo.host import Host
-from gateway.demo.province import NOBODY_OCTET
+from gateway.demo.province import NOBODY_OCTET, SECOND_WAY
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +19,19 @@ def province():
     folder.chmod(0o711)
     host = Host.at(folder / "home")
     try:
-        host.init(provinces.owners(), [NOBODY_OCTET])
+        host.init(
+            [*provinces.owners(), SECOND_WAY],
+            [NOBODY_OCTET],
+            provinces.policies(folder / "policies"),
+        )
         host.start()
         yield asyncio.run(provinces.found(host))
     finally:
         host.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def people(province):
+    """The people of exports in it."""
+    return asyncio.run(exporters.enlist(province))

@@ -2,6 +2,8 @@ import asyncio
 
 import pytest
 
+from gateway.config.exports import load_export_rules
+from gateway.config.policies import shipped
 from gateway.config.settings import load
 from gateway.demo import province as provinces
 from gateway.demo.province import CITIES, COUNTIES, PROVINCE
@@ -24,6 +26,17 @@ def test_generated_passwords_differ_and_have_every_class():
     assert first != second
     for kind in (str.islower, str.isupper, str.isdigit):
         assert any(map(kind, first.value))
+
+
+def test_the_demo_s_policies_differ_in_one_number_alone(tmp_path):
+    folder, ships = provinces.policies(tmp_path / "policies"), shipped("policies")
+    for path in (path for path in ships.rglob("*") if path.is_file()):
+        before = path.read_text(encoding="utf-8").splitlines()
+        after = (folder / path.relative_to(ships)).read_text(encoding="utf-8").splitlines()
+        changed = [pair for pair in zip(before, after, strict=True) if len(set(pair)) == 2]
+        assert len(changed) == (path.name in {"exports.toml", "05-exports-floor.cedar"}), path
+        assert all(old.replace("120", "2") == new for old, new in changed)
+    assert load_export_rules(folder / "exports.toml").approvals.apart_s == provinces.APART_S
 
 
 @pytest.mark.serial

@@ -6,7 +6,7 @@ from gateway.demo.table import Row, show
 
 
 def test_a_row_that_is_not_as_promised_says_what_was_promised():
-    kept = Row("demo.row.tls12", "TLS_VERSION", "TLS_VERSION", 7)
+    kept = Row("demo.row.tls12", "TLS_VERSION", "TLS_VERSION", 7, ("f20-four-eyes",))
     broken = Row("demo.row.expired", "CERT_EXPIRED", "served", None)
     assert kept.kept
     assert not broken.kept
@@ -15,5 +15,6 @@ def test_a_row_that_is_not_as_promised_says_what_was_promised():
         show([kept, broken], language, Console(file=out, width=200))
         text = out.getvalue()
         assert word in text
+        assert "f20-four-eyes" in text
         assert "✗ CERT_EXPIRED" in text
         assert text.count("✓") == 1

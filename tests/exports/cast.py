@@ -259,6 +259,7 @@ class Cast:
     async def judged(self, ticket: pb.ExportTicket, action: str) -> Decision:
         """What the policy says now of an act of the gateway's own on a ticket."""
         tickets = self.tickets
+        await tickets._current.renew()
         value = await self.value(ticket)
         async with tickets.database.transaction() as tx:
             around = await tickets.around(tx)

@@ -60,6 +60,7 @@ def builder(cast):
 
 async def look(cast):
     """Let the door look for what waits; the leaves of exports that came of it."""
+    await cast.tickets._current.renew()
     watch = Watch(cast.world)
     sealed = await builder(cast).look(DOOR)
     leaves = [leaf for leaf in await watch.leaves() if leaf["kind"].startswith("export.")]

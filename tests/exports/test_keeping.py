@@ -22,6 +22,7 @@ def province(cluster):
 
 async def look(cast):
     """Let the keeper look; the leaves that came of it."""
+    await cast.tickets._current.renew()
     watch = Watch(cast.world)
     moved = await chore(cast, "Keeper").look(DOOR)
     return moved, [one for one in await watch.leaves() if one["kind"].startswith("export.")]

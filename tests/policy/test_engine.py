@@ -29,10 +29,8 @@ from gateway.v1 import (
 
 CEDAR = shipped("policies") / "cedar"
 SHIPPED = cases.trusted(CEDAR)
-# What the gateway does by itself; and the rpcs of the download, which stand at no door yet.
-OWN_ACTS = {"BuildExport", "KeepExport"} | {
-    "DownloadExport", "ReleaseExport", "AcknowledgeExport", "AttestDestruction",
-}  # fmt: skip
+# What the gateway does by itself: no rpc leads there.
+OWN_ACTS = {"BuildExport", "KeepExport"}
 SCHEMA = (CEDAR / "schema.cedarschema").read_text()
 ACTOR = Actor("140105", ("140105", "140100", "140000"), frozenset({"uploader"}), "proven")
 UPLOAD = Request(

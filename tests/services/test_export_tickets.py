@@ -113,3 +113,22 @@ def test_the_circumstances_are_the_connections(province):
         assert signing.tunnel == cast.origin("140000").tunnel
 
     province(work)
+
+
+def test_many_at_once_wait_for_no_connection_that_they_hold_themselves(province):
+    """The pool has six connections; what is known of the register is old when all of them ask."""
+
+    async def work(cast):
+        ticket = plant(cast, 1)
+        people = [cast[name] for name in ("lian", "zhao", "qian", "suny", "song")]
+        for person in people:
+            await cast.token(person)
+        request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
+        for _ in range(5):
+            cast.world.clock.turn(seconds=1)
+            told = await asyncio.gather(
+                *(cast.ask(one, "GetExport", request) for one in people * 6)
+            )
+            assert {one.ticket.ticket_id for one in told} == {ticket.ticket_id}
+
+    province(work)

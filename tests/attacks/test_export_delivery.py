@@ -1,0 +1,373 @@
+"""Attacks on what is approved (reference/exports.md section 8: 2, 15, 34, 36, 47 to 53, 56, 57): the file, the key, the channel.
+
+Each through the live disclosure door: the reason, one leaf, no byte and no key, and the next good call works.
+"""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.exports import payloads, ticket_rows
+from gateway.pki import register
+from gateway.store import roles
+from gateway.store.database import Database
+from gateway.v1 import admin_service_pb2 as ad
+from gateway.v1 import export_service_pb2 as pb
+from tests.coverage.rpcs import Watch, refused
+from tests.exports.cast import Cast, about, digest, new_id
+from tests.exports.fetching import (
+    a_receipt,
+    a_release,
+    download,
+    drained,
+    open_download,
+    opened,
+    receipt_for,
+    received,
+    release,
+    sealed,
+    uploaded,
+)
+from tests.exports.planted import plant
+from tests.people import issued
+from tests.world import CITY, PASSWORD, held
+
+# 0 draft, 1 submitted, 2 once approved, 3 approved, 7 received, 8 released, 9 acknowledged, 10 destroyed.
+NO_FETCH = (0, 1, 2, 7, 8, 9, 10)
+STATES = {"TICKET_STATE", "TICKET_NOT_APPROVED"}
+
+
+@pytest.fixture(scope="module")
+def province(cluster):
+    with held(cluster) as stands:
+        cast = stands.run(Cast.open(stands.world))
+        stands.run(uploaded(cast))
+        yield lambda work: stands.run(work(cast))
+
+
+@pytest.fixture(autouse=True)
+def quiet(capfd):
+    """No password on any process's output, whatever was tried."""
+    yield
+    assert PASSWORD not in "".join(capfd.readouterr())
+
+
+async def withheld(cast, ticket, reasons, by="wang", **found):
+    """Try to take the file: refused for one of the reasons, with one leaf, without a part, nothing moved."""
+    person = cast[by] if isinstance(by, str) else by
+    await cast.token(person)
+    before = (await cast.value(ticket)).version
+    watch = Watch(cast.world)
+    fetched = await download(cast, ticket, person, **found)
+    leaf = await watch.only_leaf()
+    assert fetched.refused is not None
+    assert fetched.refused.reason in reasons
+    assert (fetched.parts, fetched.payload) == ([], b"")
+    assert (leaf["decision"], leaf["reason"]) == ("deny", fetched.refused.reason)
+    assert (await cast.value(ticket)).version == before
+    return leaf
+
+
+async def good(cast):
+    """The next good export goes all its way."""
+    ticket, fetched = await received(cast)
+    rows, _ = opened(cast, ticket, fetched, (await release(cast, ticket)).header)
+    assert rows
+
+
+async def ended(watch):
+    """The leaves of downloads' ends, once there is one."""
+    while True:
+        found = [one for one in await watch.leaves() if one["kind"] == "export.end"]
+        if found:
+            return found
+        await asyncio.sleep(0.02)
+
+
+async def written_again(cast, ticket):
+    """Wait until the door writes its log again: a download begins."""
+    while (await download(cast, ticket)).refused is not None:  # noqa: ASYNC110  the door tells nobody
+        await asyncio.sleep(0.05)
+
+
+def debits(cast, ticket):
+    sql = "SELECT count(*) FROM gateway.export_debit WHERE ticket_id = %s"
+    return cast.world.sql(sql, ticket.ticket_id)[0][0]
+
+
+async def another_certificate(cast):
+    """wang with a second certificate to connect with, as after a renewal."""
+    person = issued(cast.world.authority, cast["wang"].subject, "recipient")
+    owner = roles.conninfo(cast.world.home, cast.world.settings, "owner")
+    database = await Database.open(owner, application="test", size=1)
+    try:
+        async with database.transaction() as tx:
+            await register.insert(tx, person.certificate, person.subject)
+    finally:
+        await database.close()
+    cast.world.clock.turn(seconds=0.3)
+    return replace(person, account="wang")
+
+
+@pytest.mark.parametrize("steps", NO_FETCH)
+def test_002_a_fetch_in_every_state_that_has_none(province, steps):
+    async def work(cast):
+        await withheld(cast, plant(cast, steps), STATES)
+
+    province(work)
+
+
+async def _raced(cast, turns):
+    """Revoke and release one ticket at once; return whether the key came."""
+    request = a_release(cast)
+    ticket = pb.ExportTicket(ticket_id=request.ticket_id)
+
+    async def late(times, call):
+        for _ in range(times):
+            await asyncio.sleep(0)
+        return await call
+
+    watch = Watch(cast.world)
+    stop = cast.ask(cast["song"], "RevokeExport", about(pb.RevokeExportRequest, ticket))
+    given, stopped = await asyncio.gather(
+        late(max(0, turns), cast.ask(cast["wang"], "ReleaseExport", request)),
+        late(max(0, -turns), stop),
+        return_exceptions=True,
+    )
+    header = b"" if isinstance(given, Exception) else given.header
+    leaves = [(one["kind"], one["decision"]) for one in await watch.leaves()]
+    assert (("export.release", "allow") in leaves) == bool(header)
+    assert cast.state(ticket) == ("released" if header else "revoked")
+    # One of the two was refused, never both, never neither.
+    assert isinstance(given, Exception) != isinstance(stopped, Exception)
+    sql = "SELECT 1 FROM gateway.export_header WHERE ticket_id = %s"
+    assert bool(cast.world.sql(sql, ticket.ticket_id)) == bool(header)
+    return bool(header)
+
+
+def _race(province, rounds):
+    async def work(cast):
+        for name in ("song", "wang"):
+            await cast.token(cast[name])
+        won = [await _raced(cast, (number % 41) - 20) for number in range(rounds)]
+        assert len(won) == rounds
+        await good(cast)
+
+    province(work)
+
+
+def test_015_a_revocation_races_a_release(province):
+    """Either the key or the revocation; a thousand interleavings run with FULL=1."""
+    _race(province, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_015_a_thousand_interleavings(province):
+    _race(province, 1000)
+
+
+def test_034_resumed_from_the_beginning_again_and_again(province):
+    """Noise costs nothing and opens nothing; the children are charged once, at the release."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        watch = Watch(cast.world)
+        seen = {(await download(cast, ticket)).payload for _ in range(5)}
+        begun = [one for one in await watch.leaves() if one["kind"] == "export.begin"]
+        assert (len(seen), len(begun), debits(cast, ticket)) == (1, 5, 0)
+        await cast.ask(cast["wang"], "ReceiveExport", receipt_for(cast, ticket, *seen))
+        await release(cast, ticket)
+        assert debits(cast, ticket) == 2
+
+    province(work)
+
+
+def test_036_the_header_a_fifth_time(province):
+    async def work(cast):
+        ticket, _ = await received(cast)
+        for _ in range(4):
+            await release(cast, ticket)
+        watch = Watch(cast.world)
+        error = await refused(release(cast, ticket))
+        leaf = await watch.only_leaf()
+        assert error.reason == leaf["reason"] == "TICKET_SPENT"
+        await good(cast)
+
+    province(work)
+
+
+def test_047_the_right_certificate_through_another_tunnel_of_the_same_organisation(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        elsewhere = replace(cast.origin(CITY), tunnel="listen/127.0.0.99")
+        leaf = await withheld(cast, ticket, {"RECIPIENT_MISMATCH"}, origin=elsewhere)
+        assert "f33-recipient-bound" in leaf["policies"]
+        assert (await download(cast, ticket)).tail is not None
+
+    province(work)
+
+
+def test_048_049_another_certificate_of_the_same_person(province):
+    """A renewed certificate is another one: the ticket names the old."""
+
+    async def work(cast):
+        ticket, fetched = await received(cast)
+        person = await another_certificate(cast)
+        cast.tokens.pop("wang", None)
+        request = about(pb.ReleaseExportRequest, ticket)
+        watch = Watch(cast.world)
+        error = await refused(cast.ask(person, "ReleaseExport", request))
+        cast.tokens.pop("wang", None)
+        [leaf] = [one for one in await watch.leaves() if one["kind"] == "export.release"]
+        assert (error.reason, leaf["decision"]) == ("RECIPIENT_MISMATCH", "deny")
+        assert "f33-recipient-bound" in leaf["policies"]
+        assert debits(cast, ticket) == 0
+        assert opened(cast, ticket, fetched, (await release(cast, ticket)).header)[0]
+
+    province(work)
+
+
+def test_050_a_certificate_revoked_in_mid_download(province):
+    """The chain of evidence: the stream ends with its reason, no receipt is taken, no key given."""
+
+    async def work(cast):
+        person = await another_certificate(cast)
+        cast.tokens.pop("wang", None)
+        ticket = await sealed(cast, connection_certificate_sha256=digest(person))
+        place = payloads.path(cast.world.home.exports, ticket.ticket_id)
+        place.write_bytes(b"\xa5" * 24 * 1024 * 1024)
+        watch = Watch(cast.world)
+        stream = await open_download(cast, ticket, person)
+        await stream.read()
+        revoke = ad.RevokeCertificatesRequest(
+            request_id=new_id(),
+            serial=person.serial,
+            cause=ad.RevokeCertificatesRequest.CAUSE_KEY_COMPROMISE,
+            reason="stolen",
+        )
+        admin = cast.world.province_admin
+        token = await cast.world.login(admin)
+        method = "/gateway.v1.AdminService/RevokeCertificates"
+        await cast.world.call(admin, method, revoke, token=token)
+        fetched = await drained(stream)
+        assert fetched.tail is None
+        ends = [one for one in await watch.leaves() if one["kind"] == "export.end"]
+        assert [one["decision"] for one in ends] == ["deny"]
+        assert ends[0]["reason"] in {"CERT_REVOKED", "POLICY_DENIED", "SESSION_UNKNOWN"}
+        cast.tokens.pop("wang", None)
+        sql = "SELECT state FROM gateway.ticket WHERE ticket_id = %s"
+        assert cast.world.sql(sql, ticket.ticket_id)[0][0] in {"fetching", "revoked"}
+        await good(cast)
+
+    province(work)
+
+
+def test_051_the_way_is_cut_in_mid_download(province):
+    """As the front does when a tunnel falls: the end is on the log, with what went out."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        place = payloads.path(cast.world.home.exports, ticket.ticket_id)
+        whole = place.read_bytes()
+        place.write_bytes(b"\xa5" * 24 * 1024 * 1024)
+        watch = Watch(cast.world)
+        stream = await open_download(cast, ticket)
+        await stream.read()
+        cast.world.cut(cast["wang"])
+        ends = await ended(watch)
+        assert ends[0]["decision"] == "deny"
+        assert ends[0]["counts"]["bytes"] < 24 * 1024 * 1024
+        stream.cancel()
+        place.write_bytes(whole)
+        again = await download(cast, ticket)
+        assert again.payload == whole
+
+    province(work)
+
+
+def test_053_the_token_of_another_session(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        theirs = await cast.token(cast["yang"])
+        watch = Watch(cast.world)
+        kept = cast.tokens.get("wang")
+        cast.tokens["wang"] = (theirs, cast.world.clock.now_us())
+        fetched = await download(cast, ticket)
+        cast.tokens.pop("wang")
+        if kept:
+            cast.tokens["wang"] = kept
+        leaf = await watch.only_leaf()
+        assert fetched.parts == []
+        assert fetched.refused.reason == leaf["reason"] == "TOKEN_INVALID"
+        assert (await download(cast, ticket)).tail is not None
+
+    province(work)
+
+
+@pytest.mark.parametrize("where", ["header", "move"])
+def test_056_the_door_dies_between_debit_and_header(province, where, monkeypatch):
+    """Whatever was done in the one transaction is undone with it: no debit, no leaf of a release, no key."""
+
+    async def work(cast):
+        ticket, fetched = await received(cast)
+        seen = []
+
+        async def die(*_):
+            seen.append(where)
+            raise RuntimeError("killed")
+
+        watch = Watch(cast.world)
+        with monkeypatch.context() as broken:
+            broken.setattr(ticket_rows, where, die)
+            error = await refused(release(cast, ticket))
+        assert (error.code, seen) == ("INTERNAL", [where])
+        kinds = [(one["kind"], one["decision"]) for one in await watch.leaves()]
+        assert ("export.release", "allow") not in kinds
+        assert (debits(cast, ticket), cast.state(ticket)) == (0, "received")
+        assert opened(cast, ticket, fetched, (await release(cast, ticket)).header)[0]
+        assert debits(cast, ticket) == 2
+
+    province(work)
+
+
+@pytest.mark.parametrize("what", ["begin", "release"])
+def test_057_the_log_is_away(province, what):
+    """No leaf, no byte; no leaf, no key and no debit."""
+
+    async def work(cast):
+        plain = await sealed(cast)
+        ticket = plain if what == "begin" else (await received(cast))[0]
+        await cast.token(cast["wang"])
+        await cast.world.kill_signer()
+        try:
+            if what == "begin":
+                fetched = await download(cast, ticket)
+                assert (fetched.parts, fetched.refused.code) == ([], "UNAVAILABLE")
+            else:
+                error = await refused(release(cast, ticket))
+                assert error.code == "UNAVAILABLE"
+                assert (debits(cast, ticket), cast.state(ticket)) == (0, "received")
+        finally:
+            await cast.world.start_signer()
+        await written_again(cast, plain)
+        await good(cast)
+
+    province(work)
+
+
+def test_056_a_receipt_alone_brings_no_key(province):
+    """Killed between receipt and release: what lies there is noise and a receipt, until the release is asked for."""
+
+    async def work(cast):
+        request = a_receipt(cast)
+        await cast.ask(cast["wang"], "ReceiveExport", request)
+        ticket = pb.ExportTicket(ticket_id=request.ticket_id)
+        assert (cast.state(ticket), debits(cast, ticket)) == ("received", 0)
+        sql = "SELECT 1 FROM gateway.export_header WHERE ticket_id = %s"
+        assert cast.world.sql(sql, ticket.ticket_id) == []
+        error = await refused(release(cast, ticket))
+        assert error.reason == "TICKET_STATE"
+
+    province(work)
