@@ -7,6 +7,7 @@ good, and denies.
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
 from gateway.clock import civil_day
@@ -179,11 +180,18 @@ async def only_tunnel(tx: Transaction, organisation: str, around: Around) -> str
 
 
 async def named(tx: Transaction, sha256: str) -> Named | None:
-    """Return the certificate of a digest (lower hex), or None."""
+    """Return the certificate of a digest (lower hex), or None.
+
+    None, too, where the row holds another certificate than the one of that digest: it was signed
+    for, not what somebody wrote beside it.
+    """
     row = await tx.fetch_one(_CERTIFICATE, (bytes.fromhex(sha256),))
     if row is None:
         return None
-    return Named(load_pem_x509_certificate(row[0].encode("ascii")), *row[1:])
+    certificate = load_pem_x509_certificate(row[0].encode("ascii"))
+    if certificate.fingerprint(SHA256()).hex() != sha256:
+        return None
+    return Named(certificate, *row[1:])
 
 
 def covers(organisation: str, plan: Plan, around: Around) -> frozenset[str]:

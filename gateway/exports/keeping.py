@@ -124,7 +124,10 @@ class Keeper:
             around = await self._around(tx)
             await tx.execute(_FORGET, (around.now_us,))
             for ticket_id in sorted(lying):
-                ticket = await ticket_rows.read(tx, ticket_id)
+                try:
+                    ticket = await ticket_rows.read(tx, ticket_id)
+                except Refusal:
+                    continue  # a spoiled row: nobody gets it, and it may be put right
                 if ticket is None or not _needs_payload(ticket, around.now_us):
                     payloads.remove(self._folder, ticket_id)
 

@@ -7,13 +7,15 @@ says (`ticket_sha256`): a row changed by hand, or an old one put back, is TICKET
 from collections.abc import Sequence
 from typing import Any
 
+from gateway import log
 from gateway.clock import Clock
-from gateway.errors import Reason, refuse
+from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import plan as plans
 from gateway.exports.plan import Party, Plan
 from gateway.exports.ticket import ENDED, Approval, Built, Counted, State, Ticket, opened
 from gateway.store.database import Transaction
 
+_LOG = log.get("exports")
 _NUMBER = "SELECT nextval('gateway.ticket_number')"
 _NOW = "SELECT time_us FROM gateway.audit_head"
 _INSERT = (
@@ -26,7 +28,9 @@ _COLUMNS = (
     "SELECT ticket_id, plan, encode(plan_sha256, 'hex'), state, version, created_us, moved_us,"
     " held, submitted_us, counted_rows, counted_children, needed, unheld_organisation,"
     " unheld_person, unheld_account, built_rows, built_children, payload_bytes,"
-    " encode(payload_sha256, 'hex'), encode(manifest_sha256, 'hex'), releases"
+    " encode(payload_sha256, 'hex'), encode(manifest_sha256, 'hex'), releases,"
+    " requester_organisation, requester_person, recipient_organisation, recipient_person,"
+    " not_after_us, destroy_by"
     " FROM gateway.ticket"
 )
 # Constants only, here and below: no value ever stands in the text.
@@ -143,7 +147,7 @@ async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
 
 async def page(tx: Transaction, before: str, state: str, limit: int) -> list[Ticket]:
     """Return the next tickets with a lower number, newest first, of one state ("": of any)."""
-    return await _tickets(tx, await tx.fetch(_PAGE, (before, state, state, limit)))
+    return await _tickets(tx, await tx.fetch(_PAGE, (before, state, state, limit)), sound=True)
 
 
 async def released(tx: Transaction, organisation: str, person: str, since_us: int) -> list[Ticket]:
@@ -153,7 +157,8 @@ async def released(tx: Transaction, organisation: str, person: str, since_us: in
 
 async def in_states(tx: Transaction, states: Sequence[State]) -> list[Ticket]:
     """Return the tickets in any of these states, oldest first."""
-    return await _tickets(tx, await tx.fetch(_OPEN, ([one.value for one in states],)))
+    rows = await tx.fetch(_OPEN, ([one.value for one in states],))
+    return await _tickets(tx, rows, sound=True)
 
 
 async def keep_header(tx: Transaction, ticket_id: str, header: bytes) -> None:
@@ -172,15 +177,29 @@ def _built(built: Built) -> tuple[object, ...]:
     return built.rows, built.children, built.payload_bytes, *digests
 
 
-async def _tickets(tx: Transaction, rows: Sequence[Sequence[Any]]) -> list[Ticket]:
-    """Return the tickets of these rows with their approvals; Any: as the columns have them."""
+async def _tickets(
+    tx: Transaction, rows: Sequence[Sequence[Any]], *, sound: bool = False
+) -> list[Ticket]:
+    """Return the tickets of these rows with their approvals; Any: as the columns have them.
+
+    Raises TICKET_TAMPERED for a row that is none; of a list, only the `sound` ones are returned:
+    one row that somebody spoiled stops nothing that the gateway does of the others.
+    """
     if not rows:
         return []
     approvals: dict[str, list[Approval]] = {}
     for row in await tx.fetch(_APPROVALS, ([row[0] for row in rows],)):
         found = Approval(row[1], row[2], row[3], row[4], bytes(row[5]), row[6])
         approvals.setdefault(row[0], []).append(found)
-    return [_ticket(row, tuple(approvals.get(row[0], ()))) for row in rows]
+    tickets = []
+    for row in rows:
+        try:
+            tickets.append(_ticket(row, tuple(approvals.get(row[0], ()))))
+        except Refusal:
+            if not sound:
+                raise
+            _LOG.error("ticket.tampered", ticket=row[0])
+    return tickets
 
 
 def _ticket(row: Sequence[Any], approvals: tuple[Approval, ...]) -> Ticket:
@@ -188,6 +207,10 @@ def _ticket(row: Sequence[Any], approvals: tuple[Approval, ...]) -> Ticket:
         plan = plans.parse(bytes(row[1]))
     except plans.PlanError:
         raise refuse(Reason.TICKET_TAMPERED) from None
+    # What stands beside the plan to find it by, and what the budgets go by, is the plan's own.
+    beside = (*plan.requester.person, *plan.recipient.person, plan.not_after_us, plan.destroy_by)
+    if tuple(row[21:27]) != beside:
+        raise refuse(Reason.TICKET_TAMPERED)
     return Ticket(
         ticket_id=row[0],
         plan=plan,

@@ -255,7 +255,12 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 async def _last(lasting: Chore, base: Event) -> None:
-    await lasting(base)
+    while True:
+        try:
+            await lasting(base)
+        except Exception as error:  # noqa: BLE001  what watches over the door must not end by a fault
+            _LOG.error("lasting.failed", error=type(error).__name__)
+        await asyncio.sleep(RETRY_S)
 
 
 async def _do_chores(chores: Sequence[Chore], base: Event) -> None:
@@ -266,3 +271,5 @@ async def _do_chores(chores: Sequence[Chore], base: Event) -> None:
                 await chore(base)
             except (StoreError, UnavailableError) as error:
                 _LOG.warning("chore.failed", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  one fault must not end all that comes after
+                _LOG.error("chore.failed", error=type(error).__name__)

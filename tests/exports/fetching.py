@@ -156,6 +156,11 @@ def a_release(cast: Cast) -> pb.ReleaseExportRequest:
     ticket = plant(cast, 7, **WIDE)
     keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
     cast.world.sql(keep, ticket.ticket_id, b"header")
+    children = (
+        "INSERT INTO gateway.export_child (ticket_id, child_tag)"
+        " SELECT %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n"
+    )
+    cast.world.sql(children, ticket.ticket_id, ticket.built_child_count)
     return about(pb.ReleaseExportRequest, ticket)
 
 

@@ -8,6 +8,8 @@ from gateway.v1 import export_service_pb2 as pb
 from tests.coverage.rpcs import Watch
 from tests.exports.cast import Cast, about
 from tests.exports.fetching import (
+    DOOR,
+    chore,
     destroyed,
     download,
     opened,
@@ -112,6 +114,55 @@ def test_another_certificate_or_tunnel_gets_neither_file_nor_key(province):
         leaves = [one for one in await watch.leaves() if one["kind"] == "export.release"]
         assert [one["decision"] for one in leaves] == ["deny", "deny"]
         assert debits(cast, ticket) == 0
+        assert (await release(cast, ticket)).header
+
+    province(work)
+
+
+def test_children_struck_from_the_list_and_a_swapped_certificate_open_nothing(province):
+    """What somebody with the database in hand changes beside a ticket: the debit, the reader's key."""
+
+    async def work(cast):
+        ticket, _ = await received(cast)
+        gone = "DELETE FROM gateway.export_child WHERE ticket_id = %s RETURNING child_tag"
+        tags = cast.world.sql(gone, ticket.ticket_id)
+        assert await refused(release(cast, ticket)) == "TICKET_TAMPERED"
+        assert debits(cast, ticket) == 0
+        for (tag,) in tags:
+            back = "INSERT INTO gateway.export_child (ticket_id, child_tag) VALUES (%s, %s)"
+            cast.world.sql(back, ticket.ticket_id, bytes(tag))
+        pem = "SELECT pem FROM gateway.certificate WHERE certificate_sha256 = %s"
+        swap = "UPDATE gateway.certificate SET pem = %s WHERE certificate_sha256 = %s"
+        plan = (await cast.value(ticket)).plan
+        own = bytes.fromhex(plan.encryption_certificate_sha256)
+        [(kept,)] = cast.world.sql(pem, own)
+        [(other,)] = cast.world.sql(pem, bytes.fromhex(plan.connection_certificate_sha256))
+        cast.world.sql(swap, other, own)
+        try:
+            assert await refused(release(cast, ticket)) == "POLICY_DENIED"
+        finally:
+            cast.world.sql(swap, kept, own)
+        assert (await release(cast, ticket)).header
+        assert debits(cast, ticket) == 2
+
+    province(work)
+
+
+def test_a_row_that_names_another_recipient_is_refused_and_stops_no_other(province):
+    async def work(cast):
+        ticket, _ = await received(cast)
+        other, _ = await received(cast)
+        cast.world.sql(
+            "UPDATE gateway.ticket SET recipient_person = 'yang' WHERE ticket_id = %s",
+            ticket.ticket_id,
+        )
+        assert await refused(release(cast, ticket)) == "TICKET_TAMPERED"
+        await chore(cast, "Keeper").look(DOOR)
+        assert (await release(cast, other)).header
+        cast.world.sql(
+            "UPDATE gateway.ticket SET recipient_person = 'wang' WHERE ticket_id = %s",
+            ticket.ticket_id,
+        )
         assert (await release(cast, ticket)).header
 
     province(work)
