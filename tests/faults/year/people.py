@@ -171,7 +171,9 @@ class Person:
     def warned(self) -> None:
         """The first warning was told: whoever heeds it changes the password at a day of his own."""
         if self.habit == "heeds" and not self.gone:
-            day = self.year.dice.uniform(0.1, 13.8)
+            day = self.year.dice.uniform(
+                0.1, 12.9
+            )  # told a day late at most, fourteen before the end
             self.year.at(self.year.now + round(day * DAY), self.heed)
 
     async def heed(self) -> None:

@@ -154,7 +154,7 @@ def _plan_service(year: Year, service: Service) -> None:
         year.at(_day(year, 20, 330), service.disk_lost)
     if service.habit != "off":
         # In truth a service logs in daily, and so learns of a stricter age in time; here often enough.
-        year.at(words.TIGHTENED + round(year.dice.uniform(0.1, 12) * DAY), service.turn_now)
+        year.at(words.TIGHTENED + round(year.dice.uniform(0.1, 6) * DAY), service.turn_now)
 
 
 def _plan_guesses(year: Year) -> None:

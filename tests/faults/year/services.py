@@ -26,6 +26,7 @@ _WRITTEN = ("before", "after")
 POINTS = tuple(
     (step, moment) for step in JOURNAL for moment in (MOMENTS if step[0].isupper() else _WRITTEN)
 )
+MOST_DEATHS = 2
 Habit = Literal["steady", "off", "cloned", "lost"]
 
 
@@ -62,6 +63,7 @@ class Service:
     away: tuple[int, int] = (0, 0)
     off: bool = False
     planned: int = 0
+    deaths: int = 0
     clones: list[Path] = field(default_factory=list)
     # What it was refused for, but for being one of two clones.
     ill_treated: list[str] = field(default_factory=list)
@@ -96,12 +98,16 @@ class Service:
         if self.off or self.year.now != self.planned:
             return
         died = await self.at_work()
-        self.come_again(self.year.dice.uniform(0.02, 4.0) if died else self.days)
+        self.deaths = self.deaths + 1 if died else 0
+        # Up again within days, so that a next secret may have lapsed; the second time sooner.
+        again = self.year.dice.uniform(0.02, 4.0 if self.deaths == 1 else 1.0)
+        self.come_again(again if died else self.days)
 
     async def turn_now(self) -> None:
-        """Be at work apart from the plan."""
-        if not self.off and not self.away[0] <= self.year.now < self.away[1]:
-            await self.at_work()
+        """Be at work apart from the plan, and plan anew."""
+        if not self.away[0] <= self.year.now < self.away[1]:
+            self.planned = self.year.now
+            await self.turn()
 
     async def at_work(self, folder: Path | None = None) -> bool:
         """Do something, then what is due; return whether the process died of it."""
@@ -117,9 +123,10 @@ class Service:
         if folder is not None or self.clones:
             await self._look(own)
             return False
-        if kept.state or self.year.dice.random() < 0.55:
+        # Who works all day is not down for weeks: it dies twice in a row at most.
+        if self.deaths < MOST_DEATHS and self.year.dice.random() < 0.55:
             return await self._look_and_die(own)
-        await self._look_on(own)
+        await (self._look(own) if kept.state else self._look_on(own))
         return False
 
     async def _look(self, own: OwnSecret) -> None:
