@@ -18,11 +18,10 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.exports import keys as export_keys
 from gateway.identity import keys
 from gateway.names import DEFAULT_TRUST_DOMAIN
 from gateway.pki import ceremony
-from gateway.store import roles, seal_keys
+from gateway.store import export_keys, roles, seal_keys
 from gateway.store.embedded import Cluster
 from tests.people import ORGANISATIONS
 

@@ -18,7 +18,6 @@ from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
 from gateway.config.settings import PortSettings, Settings
-from gateway.exports import keys as export_keys
 from gateway.identity import accounts, inventory, keys, rule_files, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
@@ -30,7 +29,7 @@ from gateway.policy import activation, bundle
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import external, roles, seal_keys
+from gateway.store import export_keys, external, roles, seal_keys
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate

@@ -66,9 +66,12 @@ def _socket_folder(home: Home, process: Process) -> Folder:
     )
 
 
-def make_folders(home: Home) -> None:
-    """Make what is absent of the folders under HOME and give all of them owner, group and mode."""
-    for folder in folders(home):
+def make_folders(home: Home, *paths: Path) -> None:
+    """Make what is absent of the folders under HOME and give all of them owner, group and mode.
+
+    Of some of them, where `paths` names them.
+    """
+    for folder in (one for one in folders(home) if not paths or one.path in paths):
         folder.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         if separate():
             shutil.chown(folder.path, folder.owner, folder.group)

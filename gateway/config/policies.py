@@ -14,6 +14,11 @@ from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
 
 _PACKAGE = Path(__file__).parent.parent
+# Those that are read here.
+_FILES = (
+    *("limits.toml", "certificates.toml", "tunnels.toml"),
+    *("rotation.toml", "exports.toml", "activation.toml"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,13 @@ class Policies:
 
 
 def load_policies(folder: Path) -> Policies:
-    """Return the policies in a folder; raises SettingsError naming file and key."""
+    """Return the policies in a folder; raises SettingsError naming file and key.
+
+    What an update brought and a folder lacks is told all at once, and where it is copied from.
+    """
+    source = shipped("policies")
+    if missing := [name for name in _FILES if not (folder / name).exists()]:
+        raise SettingsError(f"{folder}: copy what is missing from {source}: {', '.join(missing)}")
     limits = load_limits(folder / "limits.toml")
     certificates = load_certificate_rules(folder / "certificates.toml")
     tunnels = load_tunnel_rules(folder / "tunnels.toml")

@@ -9,7 +9,7 @@ _DAY_HOURS = 24.0
 # A century: what is longer is a slip of the pen, and no clock reaches it.
 _LONGEST_DAYS = 36_525.0
 # What the gateway changes by itself: two generations are never less than a day apart.
-_BY_ITSELF = ("sealing_key_days", "database_password_days")
+_BY_ITSELF = ("sealing_key_days", "export_key_days", "database_password_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class AgeRules:
     database_password_days: float
     backup_recipient_days: float
     break_glass_days: float
+    # A file of an older version lacks these.
+    export_key_days: float = 365.0
+    export_token_key_days: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

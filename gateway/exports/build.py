@@ -17,7 +17,6 @@ from google.protobuf.message import DecodeError
 
 from gateway.clock import Clock
 from gateway.exports import manifest, parquet, payloads, recipient
-from gateway.exports.keys import ExportKeys
 from gateway.exports.manifest import Content
 from gateway.exports.payloads import Payload
 from gateway.exports.plan import Plan
@@ -29,6 +28,7 @@ from gateway.policy.fields import UnknownColumnError
 from gateway.records.query import Bodies, snapshot
 from gateway.records.wanted import Wanted
 from gateway.store.database import Database
+from gateway.store.export_keys import ExportKeys
 from gateway.store.seal_keys import SealError
 
 # So many rows are made into text at a time: some ten milliseconds in which nobody else is served.
@@ -51,11 +51,14 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What every build reads from and writes to; `folder` holds the payloads."""
+    """What every build reads from and writes to; `folder` holds the payloads.
+
+    `keys` gives those of that moment; a build goes on with those that it began with.
+    """
 
     database: Database
     bodies: Bodies
-    keys: ExportKeys
+    keys: Callable[[], ExportKeys]
     folder: Path
     clock: Clock
 
@@ -90,7 +93,7 @@ async def build(
     """Build a ticket's export to the recipient's encryption certificate.
 
     `bundle` is the SHA-256 of the policies that allowed it, `whole_birth` whether its purpose needs
-    days of birth. Raises BuildError, StoreError; then nothing is left of it.
+    days of birth. Raises BuildError, StoreError, ExportKeyError; then nothing is left of it.
     """
     payloads.remove(sources.folder, ticket.ticket_id)
     path = payloads.path(sources.folder, ticket.ticket_id)
@@ -116,9 +119,9 @@ class _Export:
     """The plaintext of one export as it is made."""
 
     def __init__(self, ticket: Ticket, sources: Sources, *, bundle: str, whole_birth: bool) -> None:
-        plan = ticket.plan
-        tokens = TicketTokens(sources.keys.tokens, ticket.ticket_id)
-        self._ticket, self._plan, self._sources = ticket, plan, sources
+        plan, keys = ticket.plan, sources.keys()
+        tokens = TicketTokens(keys.tokens, ticket.ticket_id)
+        self._ticket, self._plan, self._sources, self._sign = ticket, plan, sources, keys.sign
         try:
             self._wanted = wanted(plan, tokens)
         except ValueError as error:
@@ -135,10 +138,10 @@ class _Export:
         self.manifest = manifest.manifest(
             ticket.ticket_id,
             plan,
-            key_id=sources.keys.key_id,
+            key_id=keys.key_id,
             bundle=bundle,
             clock=sources.clock,
-            sign=sources.keys.sign,
+            sign=keys.sign,
         )
 
     async def written(self, certificate: Certificate, write: Callable[[bytes], object]) -> bytes:
@@ -161,8 +164,7 @@ class _Export:
             self._length,
             self._digest.hexdigest(),
         )
-        sign = self._sources.keys.sign
-        yield manifest.trailer(self._ticket.ticket_id, self.manifest, content, sign=sign)
+        yield manifest.trailer(self._ticket.ticket_id, self.manifest, content, sign=self._sign)
 
     async def _data(self) -> AsyncIterator[bytes]:
         """Yield header, rows and footer of the table."""

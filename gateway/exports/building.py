@@ -29,6 +29,7 @@ from gateway.exports.ticket import Act, Given, State, Ticket
 from gateway.policy.engine import Decision, Engine
 from gateway.policy.request import Actor, Calling, Context, Request, Resource
 from gateway.store.database import StoreError, Transaction
+from gateway.store.export_keys import ExportKeyError
 
 BUILDER, ACTION = "builder", "BuildExport"
 TAMPERED_ALERT = "ticket-tampered"
@@ -110,6 +111,10 @@ class Builder:
         except UnavailableError:
             # Whether the last move is on the log is unknown: the next look finds out, files stay.
             raise
+        except ExportKeyError as error:
+            # Nobody can sign it now: it waits, begun or not, for the next look.
+            _LOG.error("build.put_off", why=str(error))
+            return False
         except Refusal as refusal:
             if refusal.reason is Reason.TICKET_TAMPERED and refusal.leaf_index is None:
                 await self._tell(ticket, base)

@@ -8,7 +8,8 @@ the same key.
 
 import hmac
 
-MASTER_BYTES = 32
+from gateway.store.export_keys import TOKENS_BYTES
+
 # 80 bits: over 10,000 exports of 50,000 rows a chance meeting is below 2^-40 (exports.md, 4).
 TOKEN_BYTES = 10
 
@@ -20,8 +21,8 @@ class TicketTokens:
 
     def __init__(self, master: bytes, ticket_id: str) -> None:
         """Derive the ticket's key from the master key of 32 bytes; raises ValueError."""
-        if len(master) != MASTER_BYTES:
-            raise ValueError(f"the key of tokens has {MASTER_BYTES} bytes")
+        if len(master) != TOKENS_BYTES:
+            raise ValueError(f"the key of tokens has {TOKENS_BYTES} bytes")
         self._key = hmac.digest(master, b"gateway/export-tokens/v1|" + ticket_id.encode(), "sha256")
         self.order_key = hmac.digest(self._key, b"order", "sha256")
 

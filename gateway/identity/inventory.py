@@ -14,13 +14,15 @@ from gateway.config.home import Home
 from gateway.identity import keys, signer_rotation, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
-from gateway.store import role_passwords, seal_keys
+from gateway.store import export_keys, role_passwords, seal_keys
 from gateway.tlog.note import parse_vkey
 
 # What the keys of each kind serve: `name` of their rows.
 TOKENS = "tokens"
 LOG = "log"
 BLIND_INDEX = "blind-index"
+MANIFESTS = "manifests"
+ROW_TOKENS = "row-tokens"
 # Whose private keys lie elsewhere: only the table knows of them.
 _ELSEWHERE = frozenset({"backup-recipient"})
 _NS_PER_US = 1_000_000_000 // US_PER_S
@@ -40,7 +42,7 @@ class Difference:
 
 
 def found(home: Home) -> list[Kept]:
-    """Return every secret in the files; raises KeyFileError, SealError, OSError.
+    """Return every secret in the files; raises KeyFileError, SealError, ExportKeyError, OSError.
 
     Their generations are all 1: the table counts them.
     """
@@ -49,6 +51,7 @@ def found(home: Home) -> list[Kept]:
         *_signer_keys(home),
         *_sealing_keys(home),
         _file("index-key", BLIND_INDEX, home.secrets("intake") / "blind-index.key"),
+        *_export_keys(home),
         *_database_passwords(home),
     ]
 
@@ -113,6 +116,22 @@ def _sealing_keys(home: Home) -> Iterator[Kept]:
     for one in seal_keys.listed(home):
         found = _file("sealing-key", one.use, home.seal_keys, one.key_id)
         yield found if one.newest else replace(found, replaced_us=found.made_us)
+
+
+def _export_keys(home: Home) -> Iterator[Kept]:
+    """Return those that signed manifests, the one that does, and the one that makes tokens.
+
+    A HOME of a version without exports has none before its next start.
+    """
+    if not home.export_keys.exists():
+        return
+    *before, newest = export_keys.published(home.export_keys)
+    for key_id in before:
+        followed = _file("export-key", MANIFESTS, home.export_keys, key_id)
+        yield replace(followed, replaced_us=followed.made_us)
+    yield _file("export-key", MANIFESTS, home.export_keys, newest)
+    tokens = home.secrets("disclosure") / export_keys.TOKENS_FILE
+    yield _file("export-token-key", ROW_TOKENS, tokens)
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:

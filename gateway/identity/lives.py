@@ -23,7 +23,7 @@ HOST = "host"
 Living = tuple[Secret, Life]
 # What of the host the gateway changes by itself once it is old enough, by which step.
 BY_ITSELF: Mapping[Kind, Step] = MappingProxyType(
-    {"sealing-key": "publish", "database-password": "switch"}
+    {"sealing-key": "publish", "export-key": "publish", "database-password": "switch"}
 )
 # What follows at a person's word, whatever its age: those, and what nothing else changes.
 AT_A_WORD: Mapping[Kind, Step] = MappingProxyType({**BY_ITSELF, "signer-key": "switch"})
@@ -266,6 +266,8 @@ def _days(kind: Kind, ages: AgeRules) -> float:
         "signer-key": ages.signer_key_days,
         "sealing-key": ages.sealing_key_days,
         "index-key": ages.index_key_days,
+        "export-key": ages.export_key_days,
+        "export-token-key": ages.export_token_key_days,
         "database-password": ages.database_password_days,
         "backup-recipient": ages.backup_recipient_days,
     }[kind]

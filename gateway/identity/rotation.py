@@ -29,6 +29,8 @@ Kind = Literal[
     "signer-key",
     "sealing-key",
     "index-key",
+    "export-key",
+    "export-token-key",
     "database-password",
     "tunnel-key",
     "backup-recipient",

@@ -11,7 +11,6 @@ from gateway.clock import Clock
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
-from gateway.exports import keys as export_keys
 from gateway.exports.build import Sources
 from gateway.exports.building import Builder
 from gateway.exports.continuity import Continuity
@@ -54,6 +53,7 @@ from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
 from gateway.store.database import Database
+from gateway.store.export_keys import CurrentKeys
 from gateway.store.seal import BlindIndex, ContentKeys, Opener
 from gateway.store.seal_keys import CurrentRecipients
 from gateway.uploads.batch import Intake
@@ -234,9 +234,8 @@ def _disclosure(parts: Parts) -> Standing:
     drafts = Drafts(tickets, bodies, tables)
     mover = Mover(parts.database, parts.recorder, rules.approvals, parts.clock)
     continuity = Continuity(mover, parts.home.exports)
-    sources = Sources(
-        parts.database, bodies, export_keys.load(secrets), parts.home.exports, parts.clock
-    )
+    signing = CurrentKeys(parts.home)
+    sources = Sources(parts.database, bodies, signing.keys, parts.home.exports, parts.clock)
     builder = Builder(
         sources,
         mover,
@@ -248,9 +247,8 @@ def _disclosure(parts: Parts) -> Standing:
     keeper = Keeper(
         mover, parts.recorder, lambda: parts.current.engine, tickets.around, parts.home.exports
     )
-    published = export_keys.published(parts.home.export_keys)
     delivery = DeliveryService(
-        tickets, parts.current, parts.recorder, parts.home.exports, published
+        tickets, parts.current, parts.recorder, parts.home.exports, signing.published
     )
     service = ExportService(tickets, drafts, parts.current, parts.pages)
     services = [service, delivery, ReleaseService(tickets)]

@@ -9,7 +9,7 @@ own, with the bytes that were sent. Nothing of it is readable: the header comes 
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,8 +35,9 @@ LOOK_S = 0.1
 
 @dataclass(slots=True)
 class _Sent:
-    """How many bytes have been handed to the connection."""
+    """The keys that its head names, and how many bytes have been handed to the connection."""
 
+    keys: Sequence[pb.ExportKey]
     count: int = 0
 
 
@@ -49,14 +50,14 @@ class DeliveryService:
         current: Current,
         recorder: Recorder,
         folder: Path,
-        keys: Mapping[str, bytes],
+        keys: Callable[[], Mapping[str, bytes]],
     ) -> None:
-        """Deliver the payloads of a folder, whose manifests these keys (DER, by id) signed."""
+        """Deliver the payloads of a folder; `keys` gives what checks their manifests, DER by id."""
         self._tickets = tickets
         self._current = current
         self._recorder = recorder
         self._folder = folder
-        self._keys = [pb.ExportKey(key_id=one, spki=spki) for one, spki in keys.items()]
+        self._keys = keys
 
     async def DownloadExport(
         self, call: Call, request: pb.DownloadExportRequest, send: Send
@@ -69,8 +70,10 @@ class DeliveryService:
         found = await self._tickets.find(call, request.ticket_id)
         self._tickets.judge(call, found, Act.FETCH)
         with self._opened(found.ticket, request.offset_bytes) as payload:
+            # Before it moves: where they cannot be read nothing has begun.
+            keys = [pb.ExportKey(key_id=one, spki=spki) for one, spki in self._keys().items()]
+            sent = _Sent(keys)
             ticket = await self._tickets.move(call, found, Act.FETCH)
-            sent = _Sent()
             try:
                 await self._deliver(call, ticket, payload, send, sent)
             except Refusal as refusal:
@@ -119,7 +122,7 @@ class DeliveryService:
             payload_sha256=built.payload_sha256,
             plan_sha256=ticket.plan_sha256,
             encryption_certificate_sha256=plan.encryption_certificate_sha256,
-            keys=self._keys,
+            keys=sent.keys,
         )
         await send(pb.DownloadExportResponse(head=head))
         while chunk := await asyncio.to_thread(payload.read, CHUNK_BYTES):

@@ -30,8 +30,10 @@ from gateway.identity.rotation import Kind, Secret, Step, judge
 from gateway.identity.secret_rows import OpenStep
 from gateway.store import roles
 from gateway.store.database import Database, StoreError, Transaction
+from gateway.store.export_keys import ExportKeyError
 from gateway.store.seal_keys import SealError
 from gateway.supervise.database_taker import DatabaseTaker
+from gateway.supervise.export_taker import ExportTaker
 from gateway.supervise.sealing_taker import SealingTaker
 from gateway.supervise.signer_taker import SignerTaker
 from gateway.supervise.taker import StepError, Taken, Taker, detail
@@ -47,7 +49,7 @@ TELL_S = 3600.0
 _RETRY_S = 5.0
 # A database or signer that is away, a file or policy that is not as it must be: all may pass.
 _PASSING = (
-    *(StoreError, UnavailableError, SettingsError, KeyFileError, SealError),
+    *(StoreError, UnavailableError, SettingsError, KeyFileError, SealError, ExportKeyError),
     *(OSError, ValueError),
 )
 _LOG = log.get("rotation")
@@ -280,7 +282,8 @@ class Engine:
 
 def _takers(home: Home) -> list[Taker]:
     """Return who takes the steps of which kind: all that the gateway changes by itself."""
-    return [TokenTaker(home), SignerTaker(home), SealingTaker(home), DatabaseTaker(home)]
+    hosts = (TokenTaker, SignerTaker, SealingTaker, ExportTaker, DatabaseTaker)
+    return [one(home) for one in hosts]
 
 
 @contextlib.contextmanager

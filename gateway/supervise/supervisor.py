@@ -1,7 +1,7 @@
 """Serves one gateway: database, signer, front and doors in this order, drained in the other.
 
-Start: 1 database, schema to this code's version, policies, revocation list, 2 signer, 3 front and
-doors.
+Start: 1 database, schema to this code's version, policies, keys of exports, revocation list,
+2 signer, 3 front and doors.
 Drain: 1 front and doors together (the front takes nobody in, the doors finish their calls and the
 front relays until they have), 2 the supervisor's last leaf, 3 signer, 4 database.
 """
@@ -14,18 +14,21 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.clock import SYSTEM
+from gateway.config import folders
 from gateway.config.confinement import check_runner, harden
 from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
-from gateway.store import role_passwords, roles, versions
+from gateway.identity.rotation import Kind
+from gateway.store import export_keys, role_passwords, roles, versions
 from gateway.store.embedded import Cluster
+from gateway.store.export_keys import ExportKeyError
 from gateway.supervise import policies as in_force
 from gateway.supervise import state
 from gateway.supervise.aside import aside
 from gateway.supervise.child import Child
 from gateway.supervise.journal import Journal
-from gateway.supervise.keeper import Keeper, Run
+from gateway.supervise.keeper import Keeper, Run, StartError
 from gateway.supervise.postgres import PostgresRun
 from gateway.supervise.revocation import keep_current
 from gateway.supervise.rotation import keep_rotating
@@ -85,6 +88,7 @@ class Supervisor:
         await asyncio.to_thread(role_passwords.settle_all, self._home, self._settings)
         await self._update_schema()
         await self._settle_policies()
+        self._make_export_keys()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
@@ -114,6 +118,17 @@ class Supervisor:
         adopted = await in_force.settle(self._home, self._settings)
         if adopted:
             self._journal.note("policies.activated", {"digest": adopted})
+
+    def _make_export_keys(self) -> None:
+        """Give a HOME of a version without exports their folder and their keys."""
+        folders.make_folders(self._home, self._home.exports)
+        kinds: tuple[Kind, ...] = ("export-key", "export-token-key")
+        try:
+            made = kinds if export_keys.make(self._home) else ()
+        except ExportKeyError as error:
+            raise StartError(str(error)) from error
+        for kind in made:
+            self._journal.note("secret.made", {"secret": kind, "generation": 1})
 
     def _watch_origin(self, policies: Policies) -> None:
         home, settings = self._home, self._settings

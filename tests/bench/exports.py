@@ -31,10 +31,11 @@ from gateway.config import settings
 from gateway.config.home import Home
 from gateway.demo import province as provinces
 from gateway.demo.host import Host
-from gateway.exports import keys, payloads
+from gateway.exports import payloads
 from gateway.exports.build import Sources, build
 from gateway.exports.ticket import opened
 from gateway.records.query import Bodies
+from gateway.store import export_keys as keys
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.roles import conninfo
@@ -245,7 +246,7 @@ async def alone(home: Home, pem: bytes) -> None:
     role = conninfo(home, settings.load(home.settings), "disclosure")
     database = await Database.open(role, application="bench", size=1)
     bodies = Bodies(Opener.load(secret), BlindIndex.load(secret))
-    sources = Sources(database, bodies, keys.load(secret), home.exports, SYSTEM)
+    sources = Sources(database, bodies, lambda: keys.load(home), home.exports, SYSTEM)
     sha256 = Reader(None, certificate).sha256  # type: ignore[arg-type] # only the certificate is asked
     began = time.perf_counter()
     output = await build(

@@ -14,10 +14,11 @@ from gateway.client.files import write_private
 from gateway.client.profile import Profile
 from gateway.clock import SYSTEM
 from gateway.errors import Reason, refuse
-from gateway.exports import keys, manifest
+from gateway.exports import manifest
 from gateway.exports.manifest import Content
 from gateway.exports.ticket import Built, Ticket
 from gateway.services import export_wire
+from gateway.store import export_keys as keys
 from gateway.v1 import export_service_pb2 as pb
 from tests.cli.small_exports import TICKET, SmallExports
 from tests.exports.shipping import Reader, a_reader, export_home, sealed
@@ -27,7 +28,7 @@ _EXPORTS = "/gateway.v1.ExportService/"
 DATA = b"child_token,lot.vaccine_code\r\n" + b"abc,0101\r\n" * 30_000
 CHUNK = 65_536
 with export_home() as _home:
-    KEYS = keys.load(_home.secrets("disclosure"))
+    KEYS = keys.load(_home)
     PUBLISHED = keys.published(_home.export_keys)
 
 

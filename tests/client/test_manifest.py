@@ -7,14 +7,15 @@ import pytest
 
 from gateway.client.manifest import Expected, ManifestError, Opened
 from gateway.clock import TurnedClock
-from gateway.exports import keys, manifest
+from gateway.exports import manifest
 from gateway.exports.manifest import Content
+from gateway.store import export_keys as keys
 from tests.exports.shipping import export_home
 from tests.exports.tickets import PLAN, START_US
 
 DATA = b"child_token,sex\r\n" + b"abc,FEMALE\r\n" * 20_000
 with export_home() as HOME:
-    KEYS = keys.load(HOME.secrets("disclosure"))
+    KEYS = keys.load(HOME)
     PUBLISHED = keys.published(HOME.export_keys)
 EXPECTED = Expected("EX-00000001", PLAN.sha256, PLAN.encryption_certificate_sha256, PUBLISHED)
 
@@ -87,7 +88,7 @@ def test_nothing_of_it_comes_before_the_manifest_is_good():
 
 def test_who_did_not_sign_made_no_export():
     with export_home() as home:
-        stranger = keys.load(home.secrets("disclosure"))
+        stranger = keys.load(home)
         theirs = keys.published(home.export_keys)
     front, back = blocks(sign=stranger.sign)
     assert cause(front + DATA + back) == "signature"

@@ -23,6 +23,18 @@ def test_the_shipped_policies_load(folder) -> None:
     assert loaded.limits.messages.hard_bytes == 16 * 1024 * 1024
 
 
+def test_every_file_that_an_update_brought_is_named_and_where_it_is_copied_from(folder) -> None:
+    for name in ("exports.toml", "activation.toml"):
+        (folder / name).unlink()
+    with pytest.raises(SettingsError) as error:
+        load_policies(folder)
+    assert str(shipped("policies")) in str(error.value)
+    assert str(error.value).endswith("exports.toml, activation.toml")
+    for name in ("exports.toml", "activation.toml"):
+        shutil.copy(shipped("policies") / name, folder)
+    assert load_policies(folder).sha256 == digest(shipped("policies"))
+
+
 def test_the_digest_is_that_of_common_tools(folder) -> None:
     (folder / "名 with space").write_text("x")
     names = subprocess.run(

@@ -24,6 +24,13 @@ def test_a_file_of_an_older_version_has_the_logs_keys_overlap_of_a_month(path) -
     assert load_rotation_rules(path).signer_key.overlap_days == 30
 
 
+def test_a_file_of_a_version_without_exports_has_their_keys_ages(path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("export_")]
+    path.write_text("\n".join(lines))
+    ages = load_rotation_rules(path).ages
+    assert (ages.export_key_days, ages.export_token_key_days) == (365, 0)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -42,6 +49,7 @@ def test_a_file_of_an_older_version_has_the_logs_keys_overlap_of_a_month(path) -
             "ages.sealing_key_days: 0, or a day",
         ),
         ("database_password_days = 365.0", "database_password_days = 0.1", "0, or a day or more"),
+        ("export_key_days = 365.0", "export_key_days = 0.5", "ages.export_key_days: 0, or a day"),
         ("index_key_days = 0.0", "", "ages.index_key_days: missing"),
         ("[30, 14, 7, 1]", "[]", "engine.warning_days: days above 0"),
         ("[30, 14, 7, 1]", "[30, 0]", "engine.warning_days: days above 0"),

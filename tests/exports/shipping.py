@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from gateway.config.home import Home
-from gateway.exports import keys, recipient
-from gateway.exports.keys import ExportKeys
+from gateway.exports import recipient
 from gateway.names import DEFAULT_TRUST_DOMAIN, Subject
 from gateway.pki import issue
 from gateway.pki.issue import Authority
+from gateway.store import export_keys as keys
+from gateway.store.export_keys import ExportKeys
 from tests.audit.stage import NOW_US
 
 WU = Subject(DEFAULT_TRUST_DOMAIN, "140100", "officer", "wu")
@@ -70,7 +71,7 @@ def export_home() -> Iterator[Home]:
 def export_keys() -> ExportKeys:
     """Fresh keys of exports."""
     with export_home() as home:
-        return keys.load(home.secrets("disclosure"))
+        return keys.load(home)
 
 
 def sealed(content: bytes, to: Reader) -> tuple[bytes, bytes]:

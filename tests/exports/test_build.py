@@ -14,10 +14,11 @@ import pytest
 from gateway.client.manifest import Expected, Opened
 from gateway.client.tagged import decrypt
 from gateway.exports import build as building
-from gateway.exports import keys, payloads
+from gateway.exports import payloads
 from gateway.exports.build import BuildError, Sources, build
 from gateway.exports.ticket import opened
 from gateway.records.query import Bodies
+from gateway.store import export_keys as keys
 from gateway.store.database import Database
 from tests.audit.stage import NOW_US
 from tests.exports.shipping import a_reader, export_home
@@ -42,9 +43,9 @@ class Desk:
 
     def __init__(self, one, home, database):
         self.one, self.home = one, home
-        made = keys.load(home.secrets("disclosure"))
+        signing = keys.CurrentKeys(home)
         bodies = Bodies(one.opener, one.index)
-        self.sources = Sources(database, bodies, made, home.exports, one.stage.clock)
+        self.sources = Sources(database, bodies, signing.keys, home.exports, one.stage.clock)
         self.output = None
 
     async def build(self, plan=ASKED, number=1, certificate=WU.certificate, **more):

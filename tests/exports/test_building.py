@@ -9,11 +9,12 @@ from gateway.audit.event import Event
 from gateway.client.manifest import Expected, Opened
 from gateway.client.tagged import decrypt
 from gateway.errors import UnavailableError
-from gateway.exports import building, keys, payloads
+from gateway.exports import building, payloads
 from gateway.exports.build import BuildError
 from gateway.exports.plan import parse
 from gateway.policy.engine import Decision
 from gateway.services.server import _end, _last
+from gateway.store import export_keys as keys
 from gateway.v1 import export_service_pb2 as pb
 from gateway.v1.upload_service_pb2 import Item
 from tests.audit.stage import until

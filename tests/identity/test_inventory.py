@@ -9,6 +9,7 @@ from gateway.identity import inventory, keys, token_rotation
 from gateway.identity.inventory import compare
 from gateway.identity.lives import Kept
 from gateway.identity.rotation import Secret
+from gateway.store import export_keys
 from tests.grounds import founded, fresh_ground
 
 MADE_US = 1_790_000_000_000_000
@@ -33,6 +34,8 @@ def test_every_secret_of_the_host_is_found_with_its_age(home):
         "signer-key",
         "sealing-key",
         "index-key",
+        "export-key",
+        "export-token-key",
         "database-password",
     }
     [token] = tokens(home)
@@ -61,6 +64,19 @@ def test_keys_that_follow_one_another_are_told_apart(home):
     followed, signing = tokens(home)
     assert (followed.secret.key_id, followed.replaced_us) == (old, MADE_US)
     assert (signing.secret.key_id, signing.used_us) == (new, MADE_US)
+
+
+def test_the_keys_that_signed_manifests_stay_beside_the_one_that_does(home):
+    [old] = [one for one in inventory.found(home) if one.secret.kind == "export-key"]
+    new = export_keys.follow(home, old.secret.key_id)
+    found = [one for one in inventory.found(home) if one.secret.kind == "export-key"]
+    assert [one.secret.key_id for one in found] == [old.secret.key_id, new]
+    assert [one.replaced_us is None for one in found] == [False, True]
+
+
+def test_a_home_of_before_there_were_exports_has_no_keys_of_them(home):
+    home.export_keys.unlink()
+    assert not [one for one in inventory.found(home) if one.secret.kind.startswith("export-")]
 
 
 def key(name: str, key_id: str, generation: int = 1) -> Kept:

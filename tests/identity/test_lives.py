@@ -263,6 +263,8 @@ def test_the_logs_key_whose_age_asks_for_nothing_is_never_late():
     [
         ("sealing-key", "publish", False),
         ("sealing-key", "publish", True),
+        ("export-key", "publish", False),
+        ("export-key", "publish", True),
         ("database-password", "switch", False),
     ],
 )
@@ -272,6 +274,7 @@ def test_what_the_gateway_changes_by_itself_is_due_at_its_age_and_told_once_it_i
     kept = Kept(Secret(kind, "x", "host"), NOW)
     days = {
         "sealing-key": ROTATION.ages.sealing_key_days,
+        "export-key": ROTATION.ages.export_key_days,
         "database-password": ROTATION.ages.database_password_days,
     }[kind]
     living = lives.of_kept(kept, [], ROTATION, external=external)
@@ -328,8 +331,9 @@ def test_where_the_policy_sets_no_age_a_sealing_stays():
     assert (found.stage, found.due_us, found.late) == ("issued", None, False)
 
 
-def test_an_index_key_is_never_changed_for_its_age():
-    kept = Kept(Secret("index-key", "blind-index", "host"), NOW)
+@pytest.mark.parametrize("kind", ["index-key", "export-token-key"])
+def test_what_all_that_is_stored_or_sent_hangs_on_is_never_changed_for_its_age(kind):
+    kept = Kept(Secret(kind, "x", "host"), NOW)
     found = judge(*lives.of_kept(kept, [], ROTATION), NOW + 40 * 365 * DAY_US)
     assert (found.stage, found.step, found.due_us, found.late) == ("issued", "none", None, False)
 

@@ -82,6 +82,8 @@ def test_a_home_without_rows_gets_them_from_its_files(cluster):
         kinds = world.sql("SELECT kind, count(*) FROM gateway.secret GROUP BY 1 ORDER BY 1")
         assert dict(kinds) == {
             "database-password": 7,
+            "export-key": 1,
+            "export-token-key": 1,
             "index-key": 1,
             "sealing-key": 2,
             "signer-key": 1,

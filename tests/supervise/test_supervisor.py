@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from psycopg.conninfo import make_conninfo
 import gateway
 from gateway.config import folders, settings
 from gateway.config.home import DOORS, Home
-from gateway.store import role_passwords, roles
+from gateway.config.policies import shipped
+from gateway.store import export_keys, role_passwords, roles
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
 
@@ -210,3 +212,45 @@ def test_the_supervisors_death_takes_its_children_and_the_server_is_adopted(serv
     assert stopped[-1] == "supervisor"
     assert {*DOORS, "front"} <= set(stopped)
     cluster.stop()
+
+
+def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_keys(
+    founded: Home,
+) -> None:
+    """As an update finds it: no keys, no folder, no policy files of exports."""
+    home, before = founded, {}
+    for name in ("exports.toml", "activation.toml"):
+        before[name] = (home.policies / name).read_bytes()
+        (home.policies / name).unlink()
+    for path in (home.export_keys, *home.secrets("disclosure").glob("export*.key")):
+        path.unlink()
+    shutil.rmtree(home.exports)
+    refused = subprocess.run(
+        [sys.executable, "-m", "gateway", "serve", str(home.root), "--json"],
+        cwd=Path(gateway.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    for name, content in before.items():
+        folders.write_public(home.policies / name, content)
+    told = json.loads(refused.stdout)
+    assert (refused.returncode, told["refused"]) == (2, "SETTINGS_INVALID")
+    assert f"from {shipped('policies')}: exports.toml, activation.toml" in refused.stdout
+    assert not home.export_keys.exists()
+    served = Served(home)
+    try:
+        served.start()
+        assert served.child("disclosure")["state"] == "ready"
+        assert list(export_keys.published(home.export_keys)) == [export_keys.load(home).key_id]
+        assert home.exports.is_dir()
+        until(lambda: len(served.leaves("secret.made")) == 2)
+        made = [leaf["secret"] for leaf in served.leaves("secret.made")]
+        assert made == ["export-key", "export-token-key"]
+        assert served.end(signal.SIGTERM) == 0
+        served.start()
+        assert len(served.leaves("secret.made")) == 2
+    finally:
+        if served.process is not None and served.process.poll() is None:
+            served.end(signal.SIGTERM)
+        Cluster(home).stop()

@@ -122,6 +122,12 @@ class Status:
         age = (now - words.START) // SECOND
         lines: dict[tuple[str, str], Line] = {
             ("index-key", "blind-index"): ("issued", age, "none", None, False),
+            ("export-token-key", "row-tokens"): ("issued", age, "none", None, False),
+            # Followed by another on the day after the last.
+            ("export-key", "manifests"): (
+                *("issued", age, "publish"),
+                *(moment(words.START + 365 * DAY), False),
+            ),
             ("revocation-list", "client-authority"): self._list(now),
         }
         for which, days in CERTIFICATES.items():
