@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway.clock import SYSTEM, civil_day
 from tests.bench import (
     crl,
+    cut,
     exports,
     guard,
     handshake,
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "guard": guard.run,
     "login": login.run,
     "export": exports.run,
+    "export.cut": cut.run,
     "policy": policy.run,
 }
 
