@@ -36,19 +36,19 @@ _DROP_ROW = "DROP TABLE gateway.yesterday"
 
 async def tell(there: Province, people: dict[str, Member], tried: Tried, folder: Path) -> None:
     """Add the rows; the file that is opened lies in the folder. Raises what must not happen."""
-    tickets = [await _submitted(people, name) for name in ("lian", "chen")]
+    tickets = [await submitted(people, name) for name in ("lian", "chen")]
     for ticket in tickets:
-        await _approve(people["zhao"], ticket)
+        await approve(people["zhao"], ticket)
     first, second = tickets
     wang = people["wang"]
     await tried.call("demo.row.export-once", "TICKET_NOT_APPROVED", _taken(wang, first))
-    twice = reason_of(_approve(people["zhao.two"], first))
+    twice = reason_of(approve(people["zhao.two"], first))
     await tried.call("demo.row.export-twice", "APPROVAL_SAME_PERSON", twice)
     await asyncio.sleep(APART_S + _SPARE_S)
     for ticket in tickets:
-        await _approve(people["qian"], ticket)
+        await approve(people["qian"], ticket)
     for ticket in tickets:
-        await _built(wang, ticket)
+        await built(wang, ticket)
     for name, how in (("certificate", "other"), ("tunnel", "elsewhere")):
         attempt = _taken(people[f"wang.{how}"], first)
         await tried.call(f"demo.row.export-{name}", "RECIPIENT_MISMATCH", attempt)
@@ -59,7 +59,7 @@ async def tell(there: Province, people: dict[str, Member], tried: Tried, folder:
     await tried.call("demo.row.export-restored", "TICKET_TAMPERED", _taken(wang, second))
 
 
-async def _submitted(people: dict[str, Member], by: str) -> str:
+async def submitted(people: dict[str, Member], by: str) -> str:
     """Ask for all doses of two counties, for wang; return the ticket's number."""
     wanted = _plan(people["wang"].profile.folder, people["wang"])
     async with _client(people[by]) as client:
@@ -96,7 +96,7 @@ def _plan(folder: Path, recipient: Member) -> v1.DraftExportRequest:
     return wanted
 
 
-async def _approve(approver: Member, ticket_id: str) -> None:
+async def approve(approver: Member, ticket_id: str) -> None:
     """Read the plan out of its bytes and sign it, as `gateway export approve` does."""
     async with _client(approver) as client:
         shown = approving.read(await attesting.get(client, ticket_id))
@@ -109,7 +109,7 @@ async def _approve(approver: Member, ticket_id: str) -> None:
         await client.call(client.exports.ApproveExport, request)
 
 
-async def _built(recipient: Member, ticket_id: str) -> None:
+async def built(recipient: Member, ticket_id: str) -> None:
     """Wait until the gateway has built what was approved."""
     async with _client(recipient) as client, asyncio.timeout(BUILT_WITHIN_S):
         while (await attesting.get(client, ticket_id)).state in _WAITING:  # noqa: ASYNC110  another process builds
@@ -136,9 +136,9 @@ async def _stopped(tried: Tried, people: dict[str, Member], ticket_id: str) -> N
         async with delivery(client, ticket_id) as coming:
             # The head, and the first bytes.
             parts += filter(None, [await coming.part(), await coming.part()])
-            await _revoke(people["song"], ticket_id)
+            await revoke(people["song"], ticket_id)
             await reason_of(_drain(coming, parts))
-        told, header = await _key(client, ticket_id)
+        told, header = await key(client, ticket_id)
     payload = b"".join(part.chunk for part in parts)
     happened = f"{told}, {_readable(wang, header, payload)} bytes readable"
     found = await tried.watch.after(before, kind="export.revoke")
@@ -146,13 +146,14 @@ async def _stopped(tried: Tried, people: dict[str, Member], ticket_id: str) -> N
     tried.add("demo.row.export-revoked", expected, happened, found[0] if found else None)
 
 
-async def _revoke(officer: Member, ticket_id: str) -> None:
+async def revoke(officer: Member, ticket_id: str) -> None:
+    """Stop a ticket, as one person may."""
     async with _client(officer) as client:
         request = v1.RevokeExportRequest(request_id=_id(), ticket_id=ticket_id, reason="demo")
         await client.call(client.exports.RevokeExport, request)
 
 
-async def _key(client: Client, ticket_id: str) -> tuple[str, bytes]:
+async def key(client: Client, ticket_id: str) -> tuple[str, bytes]:
     """Ask for the header; return why it was refused, and what came all the same."""
     answers: list[v1.ReleaseExportResponse] = []
 
@@ -165,10 +166,10 @@ async def _key(client: Client, ticket_id: str) -> tuple[str, bytes]:
 
 def _readable(recipient: Member, header: bytes, payload: bytes) -> int:
     """Return how much of what came the recipient's own key opens."""
-    key = load_pem_private_key((recipient.profile.folder / "encryption-key.pem").read_bytes(), None)
+    own = load_pem_private_key((recipient.profile.folder / "encryption-key.pem").read_bytes(), None)
     count = 0
     try:
-        for piece in decrypt(header, io.BytesIO(payload), key):  # type: ignore[arg-type]  # P-256, made by the client itself
+        for piece in decrypt(header, io.BytesIO(payload), own):  # type: ignore[arg-type]  # P-256, made by the client itself
             count += len(piece)
     except TaggedError:
         pass

@@ -18,7 +18,6 @@ from tests.coverage.rpcs import Watch, refused
 from tests.exports.cast import Cast, about, digest, new_id
 from tests.exports.fetching import (
     a_receipt,
-    a_release,
     download,
     drained,
     open_download,
@@ -120,8 +119,10 @@ def test_002_a_fetch_in_every_state_that_has_none(province, steps):
 
 async def _raced(cast, turns):
     """Revoke and release one ticket at once; return whether the key came."""
-    request = a_release(cast)
-    ticket = pb.ExportTicket(ticket_id=request.ticket_id)
+    ticket = plant(cast, 7, row_cap_count=2_000)
+    keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
+    cast.world.sql(keep, ticket.ticket_id, b"header")
+    request = about(pb.ReleaseExportRequest, ticket)
 
     async def late(times, call):
         for _ in range(times):
@@ -151,7 +152,8 @@ def _race(province, rounds):
         for name in ("song", "wang"):
             await cast.token(cast[name])
         won = [await _raced(cast, (number % 41) - 20) for number in range(rounds)]
-        assert len(won) == rounds
+        # Both orders were met: else nothing raced.
+        assert {True, False} == set(won)
         await good(cast)
 
     province(work)

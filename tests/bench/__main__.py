@@ -7,6 +7,7 @@ from gateway.clock import SYSTEM, civil_day
 from tests.bench import (
     crl,
     cut,
+    export_cut,
     exports,
     guard,
     handshake,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "guard": guard.run,
     "login": login.run,
     "export": exports.run,
+    "export.cut": export_cut.run,
     "policy": policy.run,
 }
 

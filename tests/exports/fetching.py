@@ -139,6 +139,18 @@ def a_download(cast: Cast) -> pb.DownloadExportRequest:
     return pb.DownloadExportRequest(ticket_id=ticket.ticket_id)
 
 
+def received_for(cast: Cast, ticket: pb.ExportTicket) -> Any:
+    """The call that signs for a planted payload, whatever its state."""
+    signed = receipt.statement(ticket.ticket_id, ticket.payload_sha256)
+    request = about(
+        pb.ReceiveExportRequest,
+        ticket,
+        payload_sha256=ticket.payload_sha256,
+        signature=cast["wang"].key.sign(signed, ec.ECDSA(SHA256())),
+    )
+    return cast.ask(cast["wang"], "ReceiveExport", request)
+
+
 def a_receipt(cast: Cast) -> pb.ReceiveExportRequest:
     """The receipt for a planted payload."""
     ticket = plant(cast, 6, **WIDE)
