@@ -192,13 +192,13 @@ async def _tickets(
         found = Approval(row[1], row[2], row[3], row[4], bytes(row[5]), row[6])
         approvals.setdefault(row[0], []).append(found)
     tickets = []
-    for row in rows:
+    for one in rows:
         try:
-            tickets.append(_ticket(row, tuple(approvals.get(row[0], ()))))
+            tickets.append(_ticket(one, tuple(approvals.get(one[0], ()))))
         except Refusal:
             if not sound:
                 raise
-            _LOG.error("ticket.tampered", ticket=row[0])
+            _LOG.error("ticket.tampered", ticket=one[0])
     return tickets
 
 
