@@ -22,6 +22,7 @@ from tests.coverage.rpcs import (
     send,
     tunnel,
 )
+from tests.exports.cast import Cast
 from tests.sealed import OFFICERS, ask, officer, seal
 from tests.world import COUNTY, OTHER_CITY, PROVINCE, RefusedError, held
 
@@ -49,6 +50,7 @@ MINUTE_S = 60
 def province(cluster):
     with held(cluster) as stands:
         stands.run(stands.world.keep_lists())
+        stands.world.cast = stands.run(Cast.open(stands.world))
         yield stands
 
 

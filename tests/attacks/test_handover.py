@@ -165,6 +165,7 @@ def test_55_a_name_used_again_after_its_connections_end(cluster):
 def test_the_enrolment_listener_leads_nowhere_else(province):
     async def work():
         world = province.world
+        await world.login(world.county)  # for a connection whose origin is a real one
         nobody = {"subject": "", "serial": "", "certificate_sha256": "", "not_after_us": 0}
         for method in (
             DIAGNOSE,
@@ -194,6 +195,7 @@ def test_the_enrolment_listener_leads_nowhere_else(province):
 def test_the_enrolment_listener_holds_the_tunnel_too(province):
     async def work():
         world = province.world
+        await world.login(world.county)  # for a connection whose origin is a real one
         nobody = {
             "subject": "",
             "serial": "",

@@ -23,6 +23,7 @@ from tests.coverage.rpcs import (
     case_of,
     token_for,
 )
+from tests.exports.cast import Cast
 from tests.uploads.county import a_child, a_dose
 from tests.world import RefusedError, held
 
@@ -52,6 +53,7 @@ OWN_IDS = {"report_id", "merge_id", "device_id", "document_id"}
 def province(cluster):
     with held(cluster) as stands:
         stands.world.receipt_id = stands.run(a_receipt(stands.world))
+        stands.world.cast = stands.run(Cast.open(stands.world))
         yield stands
 
 

@@ -12,6 +12,7 @@ from gateway.services.doors import SERVICES
 from gateway.v1 import identity_service_pb2 as identity
 from tests.attacks.tried import tried
 from tests.coverage.rpcs import case_of
+from tests.exports.cast import Cast
 from tests.world import PASSWORD, held
 
 ADMIN = "/gateway.v1.AdminService/"
@@ -37,6 +38,7 @@ LATE_S = 301
 @pytest.fixture(scope="module")
 def province(cluster):
     with held(cluster) as stands:
+        stands.world.cast = stands.run(Cast.open(stands.world))
         yield stands
 
 

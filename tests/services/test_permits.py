@@ -24,7 +24,7 @@ REGISTRY = Registry.of(
 # What is asked about the ticket, once it is read.
 EXPORTS = (
     *("Draft", "Submit", "Withdraw", "Approve", "Deny", "Revoke", "Hold", "Unhold", "Recall"),
-    "Get",
+    *("Get", "Download", "Receive", "Release", "Acknowledge"),
 )
 CALLER = SimpleNamespace(organisation=CITY)
 CITY_CHAIN = (CITY, PROVINCE)
@@ -44,6 +44,7 @@ def test_every_rpc_with_a_token_is_about_something():
         "ApproveEnrolment",
         "CancelInvitation",
         "RevokeCertificates",
+        "AttestDestruction",
     } | {f"{word}Export" for word in EXPORTS}
     assert ABOUT.keys() == named - later
 

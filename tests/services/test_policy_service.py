@@ -95,7 +95,8 @@ def test_two_officers_put_a_bundle_in_force_without_a_restart(province):
 def test_the_same_officer_twice_and_too_soon(province):
     async def work(world):
         first, second = await two(world)
-        found = await proposed(world, changed())
+        # Not what another test has proposed and half signed.
+        found = await proposed(world, changed(f"{TIGHTER}// {new_id()}\n"))
         await approve(world, first, found)
         for by, reason in ((first, "APPROVAL_SAME_PERSON"), (second, "APPROVAL_TOO_SOON")):
             await kept_token(world, by)

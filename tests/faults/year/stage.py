@@ -27,8 +27,7 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.pki.publish import Keeper
-from gateway.policy import bundle
-from gateway.policy.engine import Engine as Judge
+from gateway.policy import activation, bundle
 from gateway.services import doors, server
 from gateway.services.recording import DoorRecorder
 from gateway.store import roles
@@ -70,6 +69,9 @@ class Stage:
                 front = await stage._database("front")
                 stage.keeper = Keeper(home, front, clock)
                 stage.owner = await stage._database("owner")
+                async with stage.owner.transaction() as tx:
+                    files = bundle.files(home.policies / "cedar")
+                    await activation.found(tx, files, start_us)
                 try:
                     await stage.start()
                     await stage.start_engine()
@@ -88,16 +90,17 @@ class Stage:
             made.append(Unhurried(self.hashing))
             return made[-1]
 
-        judge = Judge(bundle.load(self.home.policies / "cedar"))
         recording = functools.partial(mock.patch.object, server, "DoorRecorder")
         with mock.patch.object(doors, "Passwords", hashing), recording(MortalRecorder):
             for door in DOORS:
-                parts = await server._parts(self.home, door, judge, self.clock, self._doors)
+                parts = await server._parts(self.home, door, self.clock, self._doors)
                 found = doors.furnish(door, parts)
                 front: object = self.wire.front
                 guard = server._guard(parts, door, found.methods, front)
                 self.wire.guards[door] = guard
-                self.chores += [functools.partial(one, Event(door=door)) for one in found.chores]
+                self.chores += [
+                    functools.partial(one, Event(door=door)) for one in found.standing.chores
+                ]
                 assert isinstance(parts.recorder, MortalRecorder)
                 self._recorders.append(parts.recorder)
         for one in made:
