@@ -48,7 +48,7 @@ async def not_built(cast, **changes):
     [look] = [one for one in cast.world.doors["disclosure"].chores if "Builder" in one.__qualname__]
     watch = Watch(cast.world)
     assert await look(Event(door="disclosure")) == 0
-    leaf = await watch.only_leaf()
+    [leaf] = await watch.leaves()
     assert leaf["kind"] == "export.stop"
     assert leaf["detail"]["ticket"] == ticket.ticket_id
     assert cast.state(ticket) == "revoked"

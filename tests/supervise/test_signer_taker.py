@@ -21,7 +21,7 @@ from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.keys import LogKeys, signs
 from gateway.tlog.note import Verifier, parse_vkey
 from gateway.v1 import audit_service_pb2 as audit
-from tests.world import World, fresh_ground
+from tests.world import RefusedError, World, fresh_ground
 
 CHECKPOINT = "/gateway.v1.AuditService/GetCheckpoint"
 OVERLAP_US = 30 * DAY_US
@@ -57,7 +57,15 @@ def pass_by(world: World, us: int) -> None:
 
 async def newest(world: World) -> str:
     """Ask a door for the newest checkpoint: the call is on the log and signed."""
-    token = await world.login(world.auditor)
+    # A signer that was killed a moment ago is away until the door has found the new one.
+    for patience in range(200, -1, -1):
+        try:
+            token = await world.login(world.auditor)
+            break
+        except RefusedError as refused:
+            if refused.reason != "SIGNER_AWAY" or not patience:
+                raise
+            await asyncio.sleep(0.05)
     reply = await world.call(world.auditor, CHECKPOINT, b"", token=token)
     return audit.GetCheckpointResponse.FromString(reply).checkpoint
 
