@@ -20,7 +20,6 @@ from tests.exports.fetching import (
     a_receipt,
     download,
     drained,
-    list_children,
     open_download,
     opened,
     receipt_for,
@@ -123,7 +122,6 @@ async def _raced(cast, turns):
     ticket = plant(cast, 7, row_cap_count=2_000)
     keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
     cast.world.sql(keep, ticket.ticket_id, b"header")
-    list_children(cast, ticket)
     request = about(pb.ReleaseExportRequest, ticket)
 
     async def late(times, call):
