@@ -1,8 +1,9 @@
 """The people of exports in a world: requesters, recipients with their two certificates, approvers, officers.
 
 lian, wang    of the city: asks · takes           zhao, qian, suny  approve, of the province
-chen, yang  of a county of it: asks · takes     song              secures, of the province
-han         approves, of the city               zhao.other        zhao's second account
+liang, wuhe   the same again                      song              secures, of the province
+chen, yang    of a county of it: asks · takes     zhao.other        zhao's second account
+hang          approves, of the city
 """
 
 import secrets
@@ -41,6 +42,8 @@ from tests.world import CITY, COUNTY, PASSWORD, PROVINCE, Person, RefusedError, 
 EVERYBODY = (
     (CITY, "lian", "requester"),
     (CITY, "wang", "recipient"),
+    (CITY, "liang", "requester"),
+    (CITY, "wuhe", "recipient"),
     (COUNTY, "chen", "requester"),
     (COUNTY, "yang", "recipient"),
     (PROVINCE, "zhao", "approver"),
@@ -221,16 +224,20 @@ class Cast:
         finally:
             await database.close()
 
+    def taken_by(self, name: str) -> dict[str, Any]:
+        """What a plan for this recipient names."""
+        organisation = self[name].organisation
+        return {
+            "recipient_organisation_code": organisation,
+            "recipient_account_name": name,
+            "connection_certificate_sha256": digest(self[name]),
+            "encryption_certificate_sha256": digest(self.encryption[name]),
+            "tunnel_name": self.origin(organisation).tunnel,
+        }
+
     def plan_of_county(self, **changes: Any) -> pb.DraftExportRequest:
         """As `plan`, by whomever for yang of the county."""
-        theirs = {
-            "recipient_organisation_code": COUNTY,
-            "recipient_account_name": "yang",
-            "connection_certificate_sha256": digest(self["yang"]),
-            "encryption_certificate_sha256": digest(self.encryption["yang"]),
-            "tunnel_name": self.origin(COUNTY).tunnel,
-        }
-        return self.plan(**{**theirs, **changes})
+        return self.plan(**{**self.taken_by("yang"), **changes})
 
     @property
     def tickets(self) -> Tickets:

@@ -27,12 +27,14 @@ _APPEND = "SELECT size FROM gateway.audit_append(%s, (SELECT size FROM gateway.a
 APART_US = 121 * S
 
 
-def plan_of(cast: Cast, **changes: Any) -> Plan:
-    """The plan that a request of `Cast.plan` makes."""
-    lian, wang = cast["lian"], cast["wang"]
-    requester = Party(lian.organisation, "lian", "lian")
+def plan_of(cast: Cast, by: str = "lian", **changes: Any) -> Plan:
+    """The plan that a request of `Cast.plan` makes, asked for by somebody."""
+    request = cast.plan(**changes)
+    asks, takes = cast[by], cast[request.recipient_account_name]
     return export_wire.plan(
-        cast.plan(**changes), requester, Party(wang.organisation, "wang", "wang")
+        request,
+        Party(asks.organisation, asks.subject.name, asks.account),
+        Party(takes.organisation, takes.subject.name, takes.account),
     )
 
 
