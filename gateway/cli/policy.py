@@ -10,7 +10,7 @@ import typer
 
 from gateway.cli import policy_change, policy_sign
 from gateway.cli.output import REFUSED, CommandError, JsonOption, LangOption, Output
-from gateway.cli.policy_folder import INVALID, cedar_of, opened
+from gateway.cli.policy_folder import INVALID, cedar_of, opened, whole
 from gateway.cli.tables import table
 from gateway.config.policies import load_policies
 from gateway.identity import rule_files
@@ -36,7 +36,7 @@ def check(folder: FolderArgument = None, json: JsonOption = False, lang: LangOpt
     """Compile the policies and run their cases; of a whole policies folder, read the rest too."""
     output = Output.of(json, lang)
     cedar = cedar_of(folder)
-    engine, found = opened(cedar)
+    engine, found = whole(cedar)
     failures = cases.failing(engine, found)
     if failures:
         told = [

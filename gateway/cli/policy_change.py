@@ -13,7 +13,7 @@ from gateway.audit.event import Event
 from gateway.cli import host
 from gateway.cli.audit_folder import Bar
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
-from gateway.cli.policy_folder import INVALID, cedar_of, opened
+from gateway.cli.policy_folder import INVALID, cedar_of, whole
 from gateway.clock import SYSTEM, iso
 from gateway.config import settings
 from gateway.config.activation import load_activation_rules
@@ -74,7 +74,7 @@ def propose(
 
 def _require_guarded(output: Output, cedar: Path) -> None:
     """Pass a folder that compiles, whose cases are right and guard every part of it."""
-    engine, against = opened(cedar)
+    engine, against = whole(cedar)
     try:
         cases.trusted(cedar)
         explained = mutation.explained(cedar)
@@ -90,8 +90,7 @@ def _require_guarded(output: Output, cedar: Path) -> None:
 
 
 def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
-    engine, new = opened(cedar)
-    _, old = opened(place.policies / "cedar")
+    engine, judged = whole(cedar)
     own = settings.load(place.settings)
     weak = own.origin.allow_weak_origin
 
@@ -100,9 +99,7 @@ def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
         database = await Database.open(conninfo, application="gateway-host", size=1)
         try:
             with Bar(output, "policy.replaying") as bar:
-                return await history.simulate(
-                    database, engine, (old, new), weak=weak, tell=bar.update
-                )
+                return await history.simulate(database, engine, judged, weak=weak, tell=bar.update)
         finally:
             await database.close()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gateway.cli.output import CommandError
+from gateway.config.exports import EXPORTS_FILE
 from gateway.config.policies import shipped
 from gateway.policy import bundle, cases
 from gateway.policy.bundle import BundleError
@@ -22,6 +23,17 @@ def cedar_of(folder: Path | None) -> Path:
 def opened(cedar: Path) -> tuple[Engine, cases.Cases]:
     """Return the engine and the cases of a folder; raises CommandError."""
     try:
-        return Engine(bundle.load(cedar)), cases.load(cedar)
+        found = bundle.load(cedar)
+        found.rules()
+        return Engine(found), cases.load(cedar)
     except BundleError as error:
         raise CommandError(INVALID, str(error)) from error
+
+
+def whole(cedar: Path) -> tuple[Engine, cases.Cases]:
+    """Return these of a folder that may be put in force: with the rules of exports; as `opened`."""
+    engine, found = opened(cedar)
+    if not engine.bundle.exports:
+        ships = shipped("policies") / "cedar" / EXPORTS_FILE
+        raise CommandError(INVALID, f"{cedar}: {EXPORTS_FILE} is lacking: copy it from {ships}")
+    return engine, found

@@ -21,6 +21,9 @@ from gateway.config.confinement import users_separate
 from gateway.config.home import DOORS, LISTENERS, Home
 from gateway.config.settings import Settings, SettingsError
 from gateway.pki import ceremony
+from gateway.policy import bundle, complete, disk
+from gateway.policy.bundle import BundleError
+from gateway.policy.engine import Engine
 from gateway.store import tools
 from gateway.supervise import state
 
@@ -77,12 +80,27 @@ def of_home(home: Home) -> Iterator[Finding]:
         yield Finding("settings", "bad", {"why": error})
         return
     yield Finding("settings", "good")
+    yield from _of_policies(home)
     yield from _of_folders(home)
     free = shutil.disk_usage(home.root).free
     yield _judged("disk", free >= _FREE_BYTES, gibibytes=free // 2**30)
     yield from _of_ports(home, own)
     yield from _of_certificates(home)
     yield Finding("offline", "note" if any(home.offline.glob("*.key")) else "good")
+
+
+def _of_policies(home: Home) -> Iterator[Finding]:
+    """Check that the bundle that lies there compiles, and knows what this version asks of it."""
+    try:
+        found = bundle.load(disk.folder(home))
+        found.rules()
+        wrong = complete.told(home, Engine(found).bundle)
+    except BundleError as error:
+        wrong = [str(error)]
+    for why in wrong:
+        yield Finding("policies", "bad", {"why": why})
+    if not wrong:
+        yield Finding("policies", "good")
 
 
 def of_profile(folder: Path) -> Iterator[Finding]:

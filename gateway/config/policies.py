@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gateway.config.activation import ActivationRules, load_activation_rules
-from gateway.config.exports import ExportRules, load_export_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
 
@@ -17,7 +16,7 @@ _PACKAGE = Path(__file__).parent.parent
 # Those that are read here.
 _FILES = (
     *("limits.toml", "certificates.toml", "tunnels.toml"),
-    *("rotation.toml", "exports.toml", "activation.toml"),
+    *("rotation.toml", "activation.toml"),
 )
 
 
@@ -160,7 +159,6 @@ class Policies:
     certificates: CertificateRules
     tunnels: TunnelRules
     rotation: RotationRules
-    exports: ExportRules
     activation: ActivationRules
 
 
@@ -176,9 +174,8 @@ def load_policies(folder: Path) -> Policies:
     certificates = load_certificate_rules(folder / "certificates.toml")
     tunnels = load_tunnel_rules(folder / "tunnels.toml")
     rotation = load_rotation_rules(folder / "rotation.toml")
-    exports = load_export_rules(folder / "exports.toml")
     activation = load_activation_rules(folder / "activation.toml")
-    known = (limits, certificates, tunnels, rotation, exports, activation)
+    known = (limits, certificates, tunnels, rotation, activation)
     return Policies(folder, digest(folder), *known)
 
 

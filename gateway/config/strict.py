@@ -27,13 +27,21 @@ class SettingsError(Exception):
 def read(path: Path) -> dict[str, object]:
     """Return the table of a TOML file; raises SettingsError when it cannot be read or parsed."""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise SettingsError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         msg = f"{path}: not TOML: {error}"
+        raise SettingsError(msg) from error
+
+
+def parse(text: str, where: str) -> dict[str, object]:
+    """Return the table of a TOML text; raises SettingsError, `where` naming it."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{where}: not TOML: {error}"
         raise SettingsError(msg) from error
 
 

@@ -73,7 +73,7 @@ def policies(folder: Path) -> Path:
     """Write the demo province's policies: those that ship, with less time between two approvals."""
     shutil.copytree(shipped("policies"), folder)
     for name, before, after in (
-        ("exports.toml", f"apart_s = {SHIPPED_APART_S}", f"apart_s = {APART_S}"),
+        ("cedar/exports.toml", f"apart_s = {SHIPPED_APART_S}", f"apart_s = {APART_S}"),
         ("cedar/05-exports-floor.cedar", f">= {SHIPPED_APART_S}", f">= {APART_S}"),
     ):
         text = (folder / name).read_text(encoding="utf-8")

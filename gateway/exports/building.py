@@ -59,18 +59,18 @@ class Builder:
         recorder: Recorder,
         engine: Callable[[], Engine],
         around: Callable[[Transaction], Awaitable[Around]],
-        whole_birth_for: Collection[str],
+        whole_birth_for: Callable[[], Collection[str]],
     ) -> None:
         """Build from these sources what the engine in force allows.
 
-        `whole_birth_for` are the purposes that need days of birth (policies/exports.toml).
+        `whole_birth_for` gives the purposes that need days of birth (exports.toml of the bundle).
         """
         self._sources = sources
         self._mover = mover
         self._recorder = recorder
         self._engine = engine
         self._around = around
-        self._whole_birth_for = frozenset(whole_birth_for)
+        self._whole_birth_for = whole_birth_for
         self._one_at_a_time = asyncio.Lock()
         self._told: set[str] = set()
 
@@ -164,7 +164,7 @@ class Builder:
                 ticket,
                 cleared.certificate,
                 bundle=decision.bundle,
-                whole_birth=ticket.plan.purpose in self._whole_birth_for,
+                whole_birth=ticket.plan.purpose in self._whole_birth_for(),
             )
         except BuildError as error:
             await self._mover.move(ticket, Act.FAIL, judged.with_(detail={"cause": error.cause}))

@@ -49,9 +49,13 @@ class Mover:
     """Moves tickets for the gateway itself."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, rules: ApprovalRules, clock: Clock
+        self,
+        database: Database,
+        recorder: Recorder,
+        rules: Callable[[], ApprovalRules],
+        clock: Clock,
     ) -> None:
-        """Move tickets of this database, telling this log."""
+        """Move tickets of this database, telling this log; `rules` gives those in force."""
         self.database = database
         self._recorder = recorder
         self._rules = rules
@@ -79,7 +83,7 @@ class Mover:
             if before.version != ticket.version:
                 raise refuse(Reason.REVISION_STALE)
             now_us = await ticket_rows.now_us(tx, self._clock)
-            done = moved(before, act, None, now_us, self._rules, given)
+            done = moved(before, act, None, now_us, self._rules(), given)
             after.append(await ticket_rows.move(tx, before, done))
             if also is not None:
                 await also(tx)
@@ -91,15 +95,16 @@ class Mover:
     async def expire(self, base: Event) -> int:
         """End what waited too long, or whose window is over; return how many that were.
 
-        Nobody waits for it: every act asks the clock itself. Raises StoreError, what the recorder
-        raises.
+        Nobody waits for it: every act asks the clock itself. Raises StoreError, POLICIES_UNUSABLE,
+        what the recorder raises.
         """
+        rules = self._rules()
         async with self.database.transaction() as tx:
             now_us = await ticket_rows.now_us(tx, self._clock)
             found = await ticket_rows.in_states(tx, sorted(PENDING | UNRELEASED))
         done = 0
         for one in found:
-            if now_us < ends_us(one, self._rules):
+            if now_us < ends_us(one, rules):
                 continue
             try:
                 await self.move(one, Act.EXPIRE, base)

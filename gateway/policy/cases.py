@@ -78,18 +78,23 @@ def trusted(folder: Path) -> Engine:
 
 def load(folder: Path) -> Cases:
     """Return the cases of a folder, of all its files; raises BundleError."""
-    paths = sorted((folder / CASES_FOLDER).glob("*.toml"))
+    return of_files(bundle.files(folder))
+
+
+def of_files(files: Mapping[str, str]) -> Cases:
+    """Return the cases among these files, of all of them; raises BundleError."""
+    names = sorted(name for name in files if name.startswith(f"{CASES_FOLDER}/"))
     try:
-        files = [strict.build(Cases, strict.read(path), f"{path.name}: ") for path in paths]
+        read = [_read(name, files[name]) for name in names if name.endswith(".toml")]
     except strict.SettingsError as error:
         raise BundleError(str(error)) from error
     found = Cases(
-        tuple(one for file in files for one in file.organisation),
-        tuple(one for file in files for one in file.case),
+        tuple(one for each in read for one in each.organisation),
+        tuple(one for each in read for one in each.case),
     )
-    names = [case.name for case in found.case]
-    if not names or len(set(names)) != len(names):
-        msg = f"{folder / CASES_FOLDER}: there must be cases, and no two of one name"
+    told = [case.name for case in found.case]
+    if not told or len(set(told)) != len(told):
+        msg = f"{CASES_FOLDER}: there must be cases, and no two of one name"
         raise BundleError(msg)
     return found
 
@@ -140,6 +145,11 @@ def request(case: Case, parents: Mapping[str, str]) -> Request:
         case.password_current, case.weak_origin_allowed, case.system_in_grace, calling
     )
     return Request(case.action, actor, resource, context)
+
+
+def _read(name: str, text: str) -> Cases:
+    where = name.rpartition("/")[2]
+    return strict.build(Cases, strict.parse(text, where), f"{where}: ")
 
 
 def _chain(code: str, parents: Mapping[str, str]) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def classes(dataset: str, paths: Iterable[str]) -> frozenset[str]:
 def mask(column: Column, value: str, *, whole_birth: bool = False) -> str:
     """Return what leaves of a value that is written as text already; "" stays "".
 
-    `whole_birth` where the purpose needs the day (policies/exports.toml). Raises as `masker`.
+    `whole_birth` where the purpose needs the day (exports.toml of the bundle). Raises as `masker`.
     """
     return masker(column, whole_birth=whole_birth)(value)
 

@@ -1,13 +1,14 @@
 """The decisions that the log holds, and what `replay` rebuilds their requests from: the reading."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.policy import activation, bundle, cases, replay
+from gateway.policy import activation, bundle, cases, replay, rule_changes
 from gateway.policy.activation import Change
+from gateway.policy.bundle import Bundle
 from gateway.policy.cases import Cases
 from gateway.policy.engine import Engine
-from gateway.policy.replay import Difference, Recorded, Register, Replay
+from gateway.policy.replay import Difference, Named, Recorded, Register, Replay
 from gateway.policy.request import Resource
 from gateway.registry import snapshot
 from gateway.registry.organisations import Kind
@@ -50,15 +51,17 @@ class Simulated:
 
 
 async def simulate(
-    database: Database, new: Engine, judged: Sequence[Cases], *, weak: bool, tell: Tell
+    database: Database, new: Engine, judged: Cases, *, weak: bool, tell: Tell
 ) -> Simulated:
     """Return what `new` decides otherwise than what is in force.
 
-    Of the log's decisions and of cases, the old bundle's and the new one's. `weak`: the settings
-    take a weak origin; `tell` is told how far it is. Raises BundleError, StoreError.
+    Of the log's decisions, of the cases of the bundle in force and of `judged`, the new one's, and
+    by the rules of exports. `weak`: the settings take a weak origin; `tell` is told how far it is.
+    Raises BundleError, StoreError.
     """
     async with database.transaction() as tx:
-        old = Engine((await activation.in_force(tx)).bundle)
+        current = await activation.in_force(tx)
+        old = Engine(current.bundle)
         engines = {old.bundle.sha256: old}
         for files in [row[0] for row in await tx.fetch(_BUNDLES)]:
             earlier = bundle.of_files(files)
@@ -70,8 +73,9 @@ async def simulate(
         for one in await database.fetch(_DECISIONS, (start, start + PAGE)):
             asking.take(_recorded(one), one[-1])
         tell(min(start + PAGE, size), size)
-    asked = {case.name: question for each in judged for case, question in cases.asked(each)}
-    return _simulated(asking.difference, replay.compare(old, new, asked.items()))
+    asked = replay.questions(_named(cases.of_files(current.files)), _named(judged))
+    compared = replay.compare(old, new, asked)
+    return _simulated(old.bundle, new.bundle, asking.difference, compared)
 
 
 def _recorded(row: Row) -> Recorded:
@@ -80,10 +84,16 @@ def _recorded(row: Row) -> Recorded:
     return Recorded(action, *place, allowed, tuple(policies), digest)
 
 
-def _simulated(log: Difference, judged: Difference) -> Simulated:
+def _named(judged: Cases) -> list[Named]:
+    return [(case.name, question) for case, question in cases.asked(judged)]
+
+
+def _simulated(old: Bundle, new: Bundle, log: Difference, judged: Difference) -> Simulated:
+    opened = rule_changes.opened(old.rules(), new.rules())
+    closed = rule_changes.closed(old.rules(), new.rules())
     change = Change(
-        (*log.lines(log.newly_allowed), *judged.newly_allowed)[:LINES_MAX],
-        (*log.lines(log.newly_denied), *judged.newly_denied)[:LINES_MAX],
+        (*opened, *log.lines(log.newly_allowed), *judged.newly_allowed)[:LINES_MAX],
+        (*closed, *log.lines(log.newly_denied), *judged.newly_denied)[:LINES_MAX],
         log.replayed,
         sum(log.not_replayed.values()),
     )

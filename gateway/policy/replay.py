@@ -7,7 +7,7 @@ recorded decision, by the policies that were in force then, is asked again. The 
 by what is missing. Decisions on tickets are among them: their facts are not in the leaf.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -18,6 +18,8 @@ from gateway.policy.request import Actor, Context, Request, Resource, ResourceKi
 NO_BUNDLE = "bundle-unknown"
 ON_TICKETS = "on-a-ticket"
 NOT_REPRODUCED = "not-reproduced"
+# A case: its name, and what it asks.
+Named = tuple[str, Request]
 _CONTEXTS = ((True, False), (False, False), (False, True))
 # The one role of a session of break-glass, which no account has.
 _OTHER_ROLES = (frozenset({"break_glass"}), frozenset({"break_glass_drill"}))
@@ -104,15 +106,25 @@ class Replay:
         return None, NOT_REPRODUCED
 
 
-def compare(old: Engine, new: Engine, asked: Iterable[tuple[str, Request]]) -> Difference:
+def compare(old: Engine, new: Engine, asked: Iterable[Named]) -> Difference:
     """Return what these requests, each by its name, come to otherwise."""
     found = Difference()
     for name, request in asked:
         before, after = old.judge(request), new.judge(request)
         if before.allowed != after.allowed:
             side = found.newly_allowed if after.allowed else found.newly_denied
-            side[f"case: {name}"] = 1
+            line = f"case: {name}"
+            side[line] = side.get(line, 0) + 1
     return found
+
+
+def questions(old: Sequence[Named], new: Sequence[Named]) -> list[Named]:
+    """Return all of the old cases and, of the new ones, those that ask something else.
+
+    A name tells nothing: a case that only kept its name hides no other.
+    """
+    known = {question for _, question in old}
+    return [*old, *((f"{name} (new)", one) for name, one in new if one not in known)]
 
 
 def _candidates(recorded: Recorded, register: Register) -> Iterator[Request]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from gateway import log
 from gateway.clock import Clock
+from gateway.config.exports import ExportRules
 from gateway.errors import Reason, refuse
 from gateway.identity.principal import Standing, read_standing
 from gateway.pki.defect import Life
@@ -68,6 +69,7 @@ class Current:
         self._read_at = float("-inf")
         self._registry: Registry | None = None
         self._engine: Engine | None = None
+        self._export_rules: ExportRules | None = None
         self._certificates: dict[str, Certificate] = {}
         self._standings: dict[bytes, Standing] = {}
         self._polling = asyncio.Lock()
@@ -123,6 +125,13 @@ class Current:
         if self._engine is None:
             raise refuse(Reason.POLICIES_UNUSABLE)
         return self._engine
+
+    @property
+    def export_rules(self) -> ExportRules:
+        """The rules of exports in force, likewise; a bundle without them lets nothing leave."""
+        if self._export_rules is None:
+            raise refuse(Reason.POLICIES_UNUSABLE)
+        return self._export_rules
 
     async def registry(self) -> Registry:
         """Return the register; raises STORE_AWAY."""
@@ -187,7 +196,7 @@ class Current:
             if self._registry is None or epochs["registry"] != self._epochs.get("registry"):
                 self._registry = await snapshot.load(tx)
             if epochs["policies"] != self._epochs.get("policies"):
-                self._engine = await _in_force(tx)
+                self._engine, self._export_rules = await _in_force(tx)
         if epochs["revocation"] != self._epochs.get("revocation"):
             self._certificates.clear()
         if epochs["session"] != self._epochs.get("session"):
@@ -213,14 +222,14 @@ class Current:
             await asyncio.sleep(RETRY_S)
 
 
-async def _in_force(tx: Transaction) -> Engine | None:
-    """Return the engine of the policies in force, None where there are none that verify."""
+async def _in_force(tx: Transaction) -> tuple[Engine | None, ExportRules | None]:
+    """Return engine and rules of exports in force, None where there are none that verify."""
     try:
         found = await activation.active(tx)
-        return None if found is None else Engine(found.bundle)
+        return (None, None) if found is None else (Engine(found.bundle), found.bundle.rules())
     except BundleError as error:
         _LOG.error("policies.unusable", why=str(error))
-        return None
+        return None, None
 
 
 async def _read_certificate(tx: Transaction, serial: str) -> Certificate | None:

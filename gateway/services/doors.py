@@ -225,14 +225,17 @@ def _administration(parts: Parts) -> Standing:
 
 def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
-    rules, origin = parts.policies.exports, parts.settings.origin
+    origin = parts.settings.origin
     named = origin.proves_nothing and origin.allow_weak_origin
     static = StaticTunnels(origin).peers() if named else {}
-    ground = Ground(rules, tables.divisions, parts.settings.trust_domain, static)
+    ground = Ground(tables.divisions, parts.settings.trust_domain, static)
     tickets = Tickets(parts.database, parts.current, parts.permits, ground, parts.clock)
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
     drafts = Drafts(tickets, bodies, tables)
-    mover = Mover(parts.database, parts.recorder, rules.approvals, parts.clock)
+    current = parts.current
+    mover = Mover(
+        parts.database, parts.recorder, lambda: current.export_rules.approvals, parts.clock
+    )
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)
     sources = Sources(parts.database, bodies, signing.keys, parts.home.exports, parts.clock)
@@ -240,12 +243,12 @@ def _disclosure(parts: Parts) -> Standing:
         sources,
         mover,
         parts.recorder,
-        lambda: parts.current.engine,
+        lambda: current.engine,
         tickets.around,
-        rules.plan.whole_birth_for,
+        lambda: current.export_rules.plan.whole_birth_for,
     )
     keeper = Keeper(
-        mover, parts.recorder, lambda: parts.current.engine, tickets.around, parts.home.exports
+        mover, parts.recorder, lambda: current.engine, tickets.around, parts.home.exports
     )
     delivery = DeliveryService(
         tickets, parts.current, parts.recorder, parts.home.exports, signing.published

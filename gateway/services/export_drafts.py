@@ -113,7 +113,7 @@ class Drafts:
             self._tables.vaccines,
             around.registry.units,
         )
-        found = drafting.faults(plan, self._tickets.ground.rules.plan, known, around.now_us)
+        found = drafting.faults(plan, self._tickets.rules.plan, known, around.now_us)
         if found:
             return found
         bad = await facts.bad_certificates(tx, plan)
@@ -129,7 +129,7 @@ class Drafts:
 
         Raises COUNT_TOO_SOON: the person's last count is charged before this one is made.
         """
-        rules = self._tickets.ground.rules.count
+        rules = self._tickets.rules.count
         wait_us = rules.every_minutes * _US_PER_MINUTE
         async with self._tickets.database.transaction() as tx:
             if not await tx.execute(_COUNT, (*plan.requester.person, now_us, wait_us)):
@@ -142,7 +142,7 @@ class Drafts:
 
     async def _needed(self, found: Found, rows: int) -> int:
         """Return how many persons must approve; raises TICKET_UNUSUAL."""
-        rules, now_us = self._tickets.ground.rules, found.around.now_us
+        rules, now_us = self._tickets.rules, found.around.now_us
         since_us = now_us - rules.unusual.memory_days * _US_PER_DAY
         requester = found.ticket.plan.requester
         async with self._tickets.database.transaction() as tx:

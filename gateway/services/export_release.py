@@ -77,7 +77,7 @@ class ReleaseService:
             overspent = await self._overspent(tx, newest)
             self._tickets.judge(call, newest, Act.RELEASE, overspent=overspent)
             by = self._tickets.caller(call, around.registry)
-            rules = self._tickets.ground.rules.approvals
+            rules = self._tickets.rules.approvals
             after = moved(before, Act.RELEASE, by, around.now_us, rules)
             charged = await budget.debit(tx, before, around.now_us)
             header = await ticket_rows.header(tx, before.ticket_id)
@@ -138,7 +138,7 @@ class ReleaseService:
         """Return the budgets beyond; what was charged once is not counted against itself."""
         if found.ticket.state is State.RELEASED:
             return frozenset()
-        quota, now_us = self._tickets.ground.rules.quota, found.around.now_us
+        quota, now_us = self._tickets.rules.quota, found.around.now_us
         return await budget.overspent(tx, found.ticket, quota, now_us)
 
     async def _verify(self, call: Call, signed: bytes, signature: bytes) -> None:

@@ -42,7 +42,6 @@ _EARLIER = "SELECT gateway.export_leaf(%s, %s)"
 class Ground:
     """What tickets are judged by that does not change while the door serves."""
 
-    rules: ExportRules
     divisions: Container[str]
     trust_domain: str
     static: Mapping[str, str]
@@ -69,6 +68,11 @@ class Tickets:
         self.clock = clock
         self._current = current
         self._permits = permits
+
+    @property
+    def rules(self) -> ExportRules:
+        """The rules in force; raises POLICIES_UNUSABLE."""
+        return self._current.export_rules
 
     async def around(self, tx: Transaction) -> Around:
         """Return the register as last read, and the time, which never lies before the log.
@@ -141,7 +145,7 @@ class Tickets:
         """
         allowed = self._ask(call, call.action, found, overspent)
         if act is not None:
-            by, rules = self.caller(call, found.around.registry), self.ground.rules.approvals
+            by, rules = self.caller(call, found.around.registry), self.rules.approvals
             moved(found.ticket, act, by, found.around.now_us, rules, given)
         if call.action in _BOUND and not _is_bound(call, found.ticket):
             raise refuse(Reason.RECIPIENT_MISMATCH)
@@ -172,7 +176,7 @@ class Tickets:
             if before.version != found.ticket.version:
                 raise refuse(Reason.REVISION_STALE)
             now_us = await self.now_us(tx)
-            after = moved(before, act, by, now_us, self.ground.rules.approvals, given)
+            after = moved(before, act, by, now_us, self.rules.approvals, given)
             await ticket_rows.move(tx, before, after)
             if also is not None:
                 await also(tx, after)

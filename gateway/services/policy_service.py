@@ -6,7 +6,7 @@ from gateway.clock import Clock
 from gateway.config.activation import ActivationRules
 from gateway.policy import activation
 from gateway.policy.activation import Proposal, Signature
-from gateway.policy.bundle import SCHEMA_FILE, Bundle
+from gateway.policy.bundle import Bundle
 from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.repeats import is_repeat
@@ -91,8 +91,7 @@ class PolicyService:
 
 def _bundle(one: Bundle) -> pb.PolicyBundle:
     """Return what the digest covers: the caller computes it anew."""
-    texts = [(SCHEMA_FILE, one.schema), *one.policies]
-    files = [pb.PolicyBundle.File(name=name, text=text) for name, text in texts]
+    files = [pb.PolicyBundle.File(name=name, text=text) for name, text in one.texts.items()]
     return pb.PolicyBundle(sha256=one.sha256, files=files)
 
 

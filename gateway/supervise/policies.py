@@ -9,7 +9,7 @@ from gateway import log
 from gateway.clock import SYSTEM
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.policy import activation, bundle, disk
+from gateway.policy import activation, bundle, complete, disk
 from gateway.policy.bundle import BundleError
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
@@ -23,8 +23,10 @@ _LOG = log.get("policies")
 async def settle(home: Home, settings: Settings) -> str:
     """Make the files what is in force; return the digest of a bundle that this activated, else "".
 
-    A HOME of before there were activations adopts what it was served with, once. Raises StartError
-    for files that were never in force and for what does not verify, StoreError, OSError.
+    A HOME of before there were activations adopts what it was served with, once, if it lacks
+    nothing. What is in force and lacks something is told, and served: officers must be able to
+    sign. Raises StartError for what lacks something, for files that were never in force and for
+    what does not verify, StoreError, OSError.
     """
     database = await _open(home, settings, "owner")
     try:
@@ -33,9 +35,12 @@ async def settle(home: Home, settings: Settings) -> str:
             current = await activation.active(tx)
             if current is None:
                 files = bundle.files(disk.folder(home))
+                complete.require(disk.folder(home), files)
                 return (await activation.found(tx, files, SYSTEM.now_us())).sha256
             await disk.require(tx, home)
         disk.exchange(home, current)
+        for line in complete.told(home, current.bundle):
+            _LOG.error("policies.lacking", why=line)
     except BundleError as error:
         raise StartError(str(error)) from error
     finally:

@@ -276,7 +276,7 @@ class DraftExportRequest(_message.Message):
     """UUID."""
     dataset: Global___ExportDataset.ValueType
     purpose: _builtins.str
-    """Words of policies/exports.toml."""
+    """Words of policies/cedar/exports.toml."""
     legal_basis: _builtins.str
     recipient_organisation_code: _builtins.str
     recipient_account_name: _builtins.str

@@ -34,7 +34,7 @@ def run() -> list[Figure]:
     host = Host.at(folder / "home")
     try:
         policies = provinces.policies(folder / "policies")
-        rules = policies / "exports.toml"
+        rules = policies / "cedar" / "exports.toml"
         # A round is a ticket of its own: nobody waits ten minutes for his next count.
         rules.write_text(rules.read_text().replace("every_minutes = 10", "every_minutes = 1"))
         host.init([*provinces.owners(), SECOND_WAY], [NOBODY_OCTET], policies)

@@ -111,7 +111,7 @@ def test_a_province_may_be_founded_with_policies_of_its_own(place: Path, capsys)
     """What they say is in force from the first leaf on; what cannot be read founds nothing."""
     own, home = place / "own", Home(place / "home")
     shutil.copytree(policies.shipped("policies"), own)
-    rules = own / "exports.toml"
+    rules = own / "cedar" / "exports.toml"
     rules.write_text(rules.read_text().replace("apart_s = 120", "apart_s = 240"))
     text = own / "cedar" / "05-exports-floor.cedar"
     text.write_text(text.read_text().replace(">= 120", ">= 240"))

@@ -26,6 +26,7 @@ def new(tmp_path: Path) -> Path:
     (folder / "cases").mkdir(parents=True)
     (folder / "schema.cedarschema").write_text(SHIPPED["schema.cedarschema"])
     (folder / "02-records.cedar").write_text(EVIDENCE)
+    (folder / "exports.toml").write_text(SHIPPED["exports.toml"])
     (folder / "cases" / "00-province.toml").write_text(SHIPPED["cases/00-province.toml"])
     (folder / "cases" / "02.toml").write_text(EVIDENCE_CASES)
     return folder
@@ -87,6 +88,13 @@ def test_what_its_cases_do_not_guard_is_not_proposed(
             policy.write_text(text)
             refused = await host.told("policy", "propose", home, str(new), status=1)
             assert refused["refused"] == code
+        policy.write_text(good)
+        rules = new / "exports.toml"
+        for text in (None, SHIPPED["exports.toml"].replace("needed = 2", "needed = 1")):
+            rules.unlink() if text is None else rules.write_text(text)
+            refused = await host.told("policy", "propose", home, str(new), status=1)
+            assert refused["refused"] == "POLICY_INVALID"
+            assert "exports.toml" in refused["message"]
         assert proposals(at) == []
 
     hosted(cluster, database_settings, capsys, work)

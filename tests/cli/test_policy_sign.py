@@ -19,10 +19,9 @@ SERVICE = "/gateway.v1.AdminService/"
 
 def packed(files, sha256=""):
     found = bundle.of_files(files)
-    texts = [("schema.cedarschema", found.schema), *found.policies]
     return ad.PolicyBundle(
         sha256=sha256 or found.sha256,
-        files=[ad.PolicyBundle.File(name=name, text=text) for name, text in texts],
+        files=[ad.PolicyBundle.File(name=name, text=text) for name, text in found.texts.items()],
     )
 
 

@@ -52,6 +52,25 @@ def test_settings_that_cannot_be_read_end_it(home: Home) -> None:
     assert bad(of_home(home)) == {"settings"}
 
 
+def test_policies_that_lack_something_of_this_version_are_named(home: Home) -> None:
+    assert "policies" not in bad(of_home(home))
+    cedar = home.policies / "cedar"
+    rules = (cedar / "exports.toml").read_text()
+    for name, text, said in (
+        ("exports.toml", None, "gateway policy propose"),
+        ("exports.toml", rules.replace("needed = 2", "needed = 1"), "approvals.needed"),
+        ("05-exports-floor.cedar", "permit (", "not Cedar"),
+    ):
+        before = (cedar / name).read_text()
+        (cedar / name).unlink() if text is None else (cedar / name).write_text(text)
+        told = [str(one.about["why"]) for one in of_home(home) if one.check == "policies"]
+        (cedar / name).write_text(before)
+        assert said in told[0]
+    (home.policies / "exports.toml").write_text(rules)
+    [finding] = [one for one in of_home(home) if one.check == "policies"]
+    assert (finding.state, "counts no more" in str(finding.about["why"])) == ("bad", True)
+
+
 def test_a_port_that_is_taken_is_named(founded: Home) -> None:
     own = load(founded.settings)
     with socket.create_server(("127.0.0.1", own.ports.intake)):

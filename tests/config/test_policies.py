@@ -24,13 +24,13 @@ def test_the_shipped_policies_load(folder) -> None:
 
 
 def test_every_file_that_an_update_brought_is_named_and_where_it_is_copied_from(folder) -> None:
-    for name in ("exports.toml", "activation.toml"):
+    for name in ("rotation.toml", "activation.toml"):
         (folder / name).unlink()
     with pytest.raises(SettingsError) as error:
         load_policies(folder)
     assert str(shipped("policies")) in str(error.value)
-    assert str(error.value).endswith("exports.toml, activation.toml")
-    for name in ("exports.toml", "activation.toml"):
+    assert str(error.value).endswith("rotation.toml, activation.toml")
+    for name in ("rotation.toml", "activation.toml"):
         shutil.copy(shipped("policies") / name, folder)
     assert load_policies(folder).sha256 == digest(shipped("policies"))
 

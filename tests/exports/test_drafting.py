@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from gateway.config.exports import load_export_rules
+from gateway.config.exports import export_rules
 from gateway.config.policies import shipped
 from gateway.exports.drafting import _RULES, Known, faults, violation, wanted
 from tests.exports.tickets import HOUR, PLAN, START_US
 
-RULES = load_export_rules(shipped("policies") / "exports.toml").plan
+RULES = export_rules((shipped("policies") / "cedar" / "exports.toml").read_text()).plan
 KNOWN = Known(
     covered={"140105", "140106"},
     divisions={"140105", "140106", "140212"},

@@ -1,5 +1,6 @@
 """The bundle: texts of a folder and a digest that covers names, lengths and contents."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,37 @@ def test_a_bundle_is_found_among_files_or_is_none(tmp_path: Path) -> None:
     ):
         with pytest.raises(BundleError, match="are needed"):
             bundle.of_files(lacking)
+
+
+def test_the_rules_of_exports_are_under_the_digest() -> None:
+    files = bundle.files(CEDAR)
+    whole = bundle.of_files(files)
+    rules = whole.rules()
+    assert rules is not None
+    assert rules.approvals.needed == 2
+    more = {**files, "exports.toml": files["exports.toml"].replace("50000", "50001")}
+    assert bundle.of_files(more).sha256 != whole.sha256
+    assert set(whole.texts) == {
+        name
+        for name in files
+        if name.endswith((".cedar", ".cedarschema")) or name == "exports.toml"
+    }
+    assert bundle.of_files(whole.texts) == whole
+
+
+def test_a_bundle_of_before_has_no_rules_and_its_old_digest() -> None:
+    """Signatures under it stay good."""
+    files = {name: text for name, text in bundle.files(CEDAR).items() if name != "exports.toml"}
+    old = bundle.of_files(files)
+    assert old.rules() is None
+    digest = hashlib.sha256(b"gateway/policy/v1\n")
+    for name, text in (("schema.cedarschema", old.schema), *old.policies):
+        digest.update(f"{name}\n{len(text.encode())}\n".encode() + text.encode())
+    assert old.sha256 == digest.hexdigest()
+
+
+def test_rules_that_are_none_are_no_bundle_to_judge_by() -> None:
+    files = bundle.files(CEDAR)
+    wrong = bundle.of_files({**files, "exports.toml": "needed = 1"})
+    with pytest.raises(BundleError, match=r"exports.toml"):
+        wrong.rules()

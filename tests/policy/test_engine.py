@@ -9,7 +9,7 @@ import cedarpy
 import pytest
 
 from gateway import log
-from gateway.config.exports import load_export_rules
+from gateway.config.exports import export_rules
 from gateway.config.policies import shipped
 from gateway.policy import bundle, cases, facts, ticket_cases
 from gateway.policy import engine as engine_module
@@ -260,7 +260,7 @@ def test_a_decision_on_a_ticket_is_made_anew_each_time(monkeypatch: pytest.Monke
 
 def test_what_the_shipped_file_lists_cedar_lists_too() -> None:
     """A purpose, a basis or a cap of exports.toml that the floor forbids would be refused for ever."""
-    plan = load_export_rules(CEDAR.parent / "exports.toml").plan
+    plan = export_rules((CEDAR / "exports.toml").read_text()).plan
     known = next(one for one in SHIPPED.document()["staticPolicies"].values()
                  if one["annotations"]["id"] == "F24-purpose")  # fmt: skip
     listed = json.dumps(known["conditions"])

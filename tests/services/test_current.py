@@ -13,7 +13,7 @@ from gateway.store import roles
 from gateway.store.database import Database
 from tests.coverage.rpcs import eventually
 from tests.people import newcomer
-from tests.policies import changed
+from tests.policies import SHIPPED, changed
 from tests.policy.test_activation import RULES, Hand, signed_by
 from tests.sealed import officer
 from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
@@ -165,6 +165,33 @@ def test_policies_in_force_are_taken_and_unusable_ones_decide_nothing(cluster):
             world.sql(
                 "INSERT INTO gateway.policy_activation SELECT 3, sha256, 0 FROM gateway.policy_activation WHERE number = 1"
             )
+            await current.renew()
+            with pytest.raises(UnavailableError, match="POLICIES_UNUSABLE"):
+                _ = current.engine
+            await current.close()
+            await database.close()
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(scenario(ground))
+
+
+def test_a_bundle_without_the_rules_of_exports_decides_all_but_exports(cluster):
+    async def scenario(ground):
+        async with World.open(ground, ()) as world:
+            database = await opened(world)
+            current = await Current.open(database, world.clock)
+            assert current.export_rules.approvals.needed == 2
+            lacking = {name: text for name, text in SHIPPED.items() if name != "exports.toml"}
+            world.sql("DELETE FROM gateway.policy_activation")
+            await Hand(world, "owner")(activation.found, lacking, 0)
+            await current.renew()
+            assert current.engine.bundle.sha256 == bundle.of_files(lacking).sha256
+            with pytest.raises(UnavailableError, match="POLICIES_UNUSABLE"):
+                _ = current.export_rules
+            # Rules that are none make the whole bundle unusable, as a policy that does not compile.
+            world.sql("DELETE FROM gateway.policy_activation")
+            wrong = {**SHIPPED, "exports.toml": "needed = 1"}
+            await Hand(world, "owner")(activation.found, wrong, 0)
             await current.renew()
             with pytest.raises(UnavailableError, match="POLICIES_UNUSABLE"):
                 _ = current.engine

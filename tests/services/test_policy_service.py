@@ -4,8 +4,10 @@ import pytest
 
 from gateway.policy.activation import Change
 from gateway.v1 import admin_service_pb2 as admin
+from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
 from tests.coverage.rpcs import Watch, kept_token, new_id, refused
+from tests.exports.cast import Cast
 from tests.policies import (
     LOOSER,
     SERVICE,
@@ -178,3 +180,35 @@ def test_unknown_or_no_digest(province):
             assert (await refused(approve(world, first, found, sha256=sha256))).reason == reason
 
     province.run(work(province.world))
+
+
+def test_the_rules_of_exports_come_into_force_by_two_signatures_and_by_no_file(cluster):
+    """Caps, purposes and budgets are part of the bundle: what somebody writes into HOME is none."""
+
+    async def work(world):
+        cast = await Cast.open(world)
+        first, second = await two(world)
+        numbers = SHIPPED["exports.toml"].replace("child_cap = 20000", "child_cap = 400")
+        path = world.home.policies / "cedar" / "exports.toml"
+        before = path.read_text()
+        path.write_text(numbers)
+        try:
+            assert (await cast.draft()).state == export.EXPORT_STATE_DRAFT
+        finally:
+            path.write_text(before)
+        found = await proposed(world, {**SHIPPED, "exports.toml": numbers})
+        assert not await approve(world, first, found)
+        assert (await cast.draft()).state == export.EXPORT_STATE_DRAFT
+        world.clock.turn(seconds=121)
+        assert await approve(world, second, found)
+        watch = Watch(world)
+        error = await refused(cast.draft())
+        assert (error.reason, cast.rules(error)) == ("FIELD_INVALID", {"EX-CHILDREN"})
+        [leaf] = [one for one in await watch.leaves() if one["kind"] == "export.draft"]
+        assert leaf["reason"] == "FIELD_INVALID"
+        made = await cast.draft(child_cap_count=400)
+        assert (await watch.leaves())[-1]["bundle"] == found.bundle.sha256
+        assert made.state == export.EXPORT_STATE_DRAFT
+
+    with held(cluster) as stands:
+        stands.run(work(stands.world))

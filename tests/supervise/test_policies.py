@@ -91,6 +91,47 @@ def test_a_home_of_before_adopts_its_own_once(cluster, tmp_path):
     in_a_world(cluster, work)
 
 
+def test_a_home_of_before_there_were_exports_is_told_what_is_missing_and_adopts_nothing(
+    cluster, tmp_path
+):
+    """Nobody's signature would stand under a floor that the update brought and nobody took over."""
+
+    async def work(world):
+        home = place(world, tmp_path)
+        world.sql("DELETE FROM gateway.policy_activation")
+        for name in ("05-exports-floor.cedar", "exports.toml"):
+            (disk.folder(home) / name).unlink()
+        with pytest.raises(StartError) as raised:
+            await policies.settle(home, world.settings)
+        for part in ("exports.toml", "policy F20-four-eyes", str(CEDAR)):
+            assert part in str(raised.value)
+        assert world.sql("SELECT 1 FROM gateway.policy_activation") == []
+        for name in ("05-exports-floor.cedar", "exports.toml"):
+            shutil.copy(CEDAR / name, disk.folder(home))
+        assert await policies.settle(home, world.settings) == bundle.of_files(SHIPPED).sha256
+
+    in_a_world(cluster, work)
+
+
+def test_what_is_in_force_and_lacks_the_rules_of_exports_is_told_and_served(
+    cluster, tmp_path, capsys
+):
+    """Two officers must be able to sign what it lacks."""
+
+    async def work(world):
+        home = place(world, tmp_path)
+        lacking = {name: text for name, text in SHIPPED.items() if name != "exports.toml"}
+        world.sql("DELETE FROM gateway.policy_activation")
+        await Hand(world, "owner")(activation.found, lacking, 0)
+        (disk.folder(home) / "exports.toml").unlink()
+        assert await policies.settle(home, world.settings) == ""
+        said = capsys.readouterr()
+        assert "exports.toml" in said.out + said.err
+        assert "gateway policy propose" in said.out + said.err
+
+    in_a_world(cluster, work)
+
+
 def test_what_goes_wrong_is_tried_again(monkeypatch):
     looked = []
 

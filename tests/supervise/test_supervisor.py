@@ -219,7 +219,7 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
 ) -> None:
     """As an update finds it: no keys, no folder, no policy files of exports."""
     home, before = founded, {}
-    for name in ("exports.toml", "activation.toml"):
+    for name in ("rotation.toml", "activation.toml"):
         before[name] = (home.policies / name).read_bytes()
         (home.policies / name).unlink()
     for path in (home.export_keys, *home.secrets("disclosure").glob("export*.key")):
@@ -236,7 +236,7 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
         folders.write_public(home.policies / name, content)
     told = json.loads(refused.stdout)
     assert (refused.returncode, told["refused"]) == (2, "SETTINGS_INVALID")
-    assert f"from {shipped('policies')}: exports.toml, activation.toml" in refused.stdout
+    assert f"from {shipped('policies')}: rotation.toml, activation.toml" in refused.stdout
     assert not home.export_keys.exists()
     served = Served(home)
     try:
