@@ -17,7 +17,7 @@ from gateway.client import profile
 from gateway.clock import SYSTEM
 from gateway.config import folders, policies, settings, users
 from gateway.config.home import Home
-from gateway.config.settings import PortSettings, Settings
+from gateway.config.settings import PortSettings, Settings, SettingsError
 from gateway.identity import accounts, inventory, keys, rule_files, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
@@ -25,7 +25,8 @@ from gateway.names import Subject
 from gateway.pki import ceremony, issue
 from gateway.pki import register as certificates
 from gateway.pki.issue import Authority
-from gateway.policy import activation, bundle
+from gateway.policy import activation, bundle, complete
+from gateway.policy.bundle import BundleError
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
@@ -149,6 +150,11 @@ class Founding:
             path.chmod(0o755 if path.is_dir() else 0o644)
         folders.make_folders(self.home)  # the copy brought its own modes
         policies.load_policies(self.home.policies)
+        cedar = self.home.policies / "cedar"
+        try:
+            complete.require(cedar, bundle.files(cedar))
+        except BundleError as error:
+            raise SettingsError(str(error)) from error
 
     def _make_keys(self) -> Authority:
         hosts = [*self.listen, self.trust_domain]

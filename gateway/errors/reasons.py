@@ -102,6 +102,7 @@ class Reason(StrEnum):
     APPROVAL_SIGNATURE = "APPROVAL_SIGNATURE"
     RECIPIENT_MISMATCH = "RECIPIENT_MISMATCH"
     RECIPIENT_OVERDUE = "RECIPIENT_OVERDUE"
+    COLUMN_WITHDRAWN = "COLUMN_WITHDRAWN"
     RECEIPT_SIGNATURE = "RECEIPT_SIGNATURE"
     CHILD_BUDGET_SPENT = "CHILD_BUDGET_SPENT"
     # is it good
@@ -224,6 +225,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.APPROVAL_SIGNATURE: Meaning(_D, "The signature is not that of your connection's certificate over this ticket and plan.", "签名与当前连接证书、本申请单及方案不符。"),
     Reason.RECIPIENT_MISMATCH: Meaning(_D, "The ticket names another certificate or tunnel for its recipient.", "申请单指定的接收证书或通道与当前连接不符。"),
     Reason.RECIPIENT_OVERDUE: Meaning(_D, "The recipient's organisation owes the proof that an earlier export was destroyed; until then it gets nothing new.", "接收机构尚未证明以往导出数据已销毁，证明之前不再提供新数据。"),
+    Reason.COLUMN_WITHDRAWN: Meaning(_P, "The contract no longer lets a column of this plan leave. Stop the ticket and ask anew without it.", "接口约定已不再允许导出该计划中的某一字段。请终止该申请，去掉该字段后重新申请。"),
     Reason.RECEIPT_SIGNATURE: Meaning(_D, "The receipt is not signed by your connection's certificate over this ticket and payload.", "收据签名与当前连接证书、本申请单及文件不符。"),
     Reason.CHILD_BUDGET_SPENT: Meaning(_E, "With this export more children would have been disclosed to this person or organisation than the policy allows for a day, a month or a year.", "加上本次导出，向该人员或机构披露的儿童数将超过日、月或年度限额。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),

@@ -24,6 +24,7 @@ from gateway.errors import Reason, Refusal, UnavailableError
 from gateway.exports import facts, payloads, ticket_rows
 from gateway.exports.build import BuildError, Output, Sources, build
 from gateway.exports.facts import Around
+from gateway.exports.keeping import WITHDRAWN_CAUSE
 from gateway.exports.moving import KINDS, Mover
 from gateway.exports.ticket import Act, Given, State, Ticket
 from gateway.policy.engine import Decision, Engine
@@ -47,6 +48,7 @@ class Cleared:
     ticket: Ticket
     decision: Decision
     certificate: Certificate | None
+    withdrawn: bool = False
 
 
 class Builder:
@@ -146,14 +148,16 @@ class Builder:
         if decision.error:
             # No decision is no reason to end it; the engine logged it, and nothing is built.
             return None
-        return Cleared(found, decision, None if named is None else named.certificate)
+        certificate = None if named is None else named.certificate
+        return Cleared(found, decision, certificate, withdrawn=bool(known.withdrawn))
 
     async def _built(self, cleared: Cleared, base: Event) -> bool:
         ticket, decision = cleared.ticket, cleared.decision
         named = tuple(name.lower() for name in decision.policies)
         judged = base.with_(policies=named, bundle=decision.bundle)
-        if not decision.allowed or cleared.certificate is None:
-            await self._mover.move(ticket, Act.REVOKE, judged.with_(detail={"cause": "policy"}))
+        if not decision.allowed or cleared.certificate is None or cleared.withdrawn:
+            cause = WITHDRAWN_CAUSE if decision.allowed and cleared.withdrawn else "policy"
+            await self._mover.move(ticket, Act.REVOKE, judged.with_(detail={"cause": cause}))
             payloads.remove(self._sources.folder, ticket.ticket_id)
             return False
         if ticket.state is State.APPROVED:

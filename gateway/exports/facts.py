@@ -91,7 +91,7 @@ async def of(
     counted = ticket.counted
     if planned is None and counted is not None:
         planned = (counted.rows, counted.children)
-    built = ticket.built
+    built, gone = ticket.built, fields.withdrawn(plan.dataset, plan.columns)
     return request.Ticket(
         ticket_id=ticket.ticket_id,
         state=ticket.state.value,
@@ -106,7 +106,8 @@ async def of(
         divisions=frozenset(plan.divisions),
         purpose=plan.purpose,
         legal_basis=plan.legal_basis,
-        classes=fields.classes(plan.dataset, plan.columns),
+        classes=fields.classes(plan.dataset, [one for one in plan.columns if one not in gone]),
+        withdrawn=gone,
         row_cap=plan.row_cap,
         child_cap=plan.child_cap,
         not_before_us=plan.not_before_us,

@@ -26,6 +26,7 @@ from gateway.store.database import Transaction
 BUILDER, KEEP = "builder", "KeepExport"
 UNACKNOWLEDGED_KIND, UNACKNOWLEDGED_ALERT = "export.unacknowledged", "export-unacknowledged"
 OVERDUE_ALERT = "export-overdue"
+WITHDRAWN_CAUSE = "column-withdrawn"
 # A recipient says so at once; a day later it is asked after (exports.md section 5, row 16).
 _ACKNOWLEDGE_US = 86_400 * US_PER_S
 # Nothing asks for a header after its ticket's window.
@@ -88,10 +89,11 @@ class Keeper:
             around = await self._around(tx)
             known = await facts.of(tx, ticket, around)
         decision = decide(self._engine(), KEEP, ticket, known, around)
-        if decision.allowed or decision.error:
+        if decision.error or (decision.allowed and not known.withdrawn):
             return False
         named = tuple(name.lower() for name in decision.policies)
-        event = base.with_(policies=named, bundle=decision.bundle, detail={"cause": "policy"})
+        cause = WITHDRAWN_CAUSE if decision.allowed else "policy"
+        event = base.with_(policies=named, bundle=decision.bundle, detail={"cause": cause})
         return await self._move(ticket, Act.REVOKE, event)
 
     async def _followed(self, ticket: Ticket, now_us: int, base: Event) -> bool:

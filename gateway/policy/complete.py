@@ -52,8 +52,13 @@ def lacking(found: Bundle) -> tuple[str, ...]:
 
 
 def require(folder: Path, files: Mapping[str, str]) -> None:
-    """Pass files that lack nothing; raises BundleError naming what they do, and what to do."""
-    if found := lacking(bundle.of_files(files)):
+    """Pass files that lack nothing and whose rules are some.
+
+    Raises BundleError naming what is lacking and what to do.
+    """
+    one = bundle.of_files(files)
+    one.rules()
+    if found := lacking(one):
         named = ", ".join(found)
         raise BundleError(_LACKING.format(folder=folder, lacking=named, shipped=_folder()))
 

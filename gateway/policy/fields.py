@@ -94,6 +94,12 @@ def columns(dataset: str) -> Mapping[str, Column]:
     return found
 
 
+def withdrawn(dataset: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a plan's columns that the contract does not let leave, any more or ever."""
+    known = columns(dataset)
+    return tuple(path for path in paths if path not in known)
+
+
 def classes(dataset: str, paths: Iterable[str]) -> frozenset[str]:
     """Return the classes of these columns; raises UnknownColumnError for what may not leave."""
     known = columns(dataset)

@@ -61,7 +61,8 @@ class Ticket:
     """The facts of an export ticket; None is a fact that is not established, and denies.
 
     `state` as in `exports.ticket`; `province` is the province's organisation; `individual`: records
-    of children, not stock; `classes` as `fields.classes` gives them. `planned` and `built`: rows
+    of children, not stock; `classes` as `fields.classes` gives them, without the
+    columns that are `withdrawn`, which no policy asks for. `planned` and `built`: rows
     and distinct children. `certificates_good`: both certificates of the recipient are registered,
     not revoked, of their purpose, and live past the window. `overdue`: the recipient has not
     attested a destruction that is due.
@@ -88,6 +89,7 @@ class Ticket:
     certificates_good: bool
     tunnel_active: bool
     overdue: bool
+    withdrawn: tuple[str, ...] = ()
     approvals_needed: int = 2
     approvals: tuple[Signed, ...] = ()
     planned: tuple[int, int] | None = None

@@ -35,6 +35,8 @@ _TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
 _STARTING = frozenset({"DraftExport", "SubmitExport", "ApproveExport"})
 # What only the plan's certificate does, through the plan's tunnel.
 _BOUND = frozenset({"DownloadExport", "ReceiveExport", "ReleaseExport"})
+# What moves a ticket towards the release: not with a column that may not leave any more.
+_ONWARD = _BOUND | {"SubmitExport", "ApproveExport", "UnholdExport"}
 _EARLIER = "SELECT gateway.export_leaf(%s, %s)"
 
 
@@ -141,7 +143,7 @@ class Tickets:
         """Pass a call that policy and machine allow.
 
         Raises the machine's reason, RECIPIENT_OVERDUE, RECIPIENT_MISMATCH, CHILD_BUDGET_SPENT,
-        POLICY_DENIED.
+        COLUMN_WITHDRAWN, POLICY_DENIED.
         """
         allowed = self._ask(call, call.action, found, overspent)
         if act is not None:
@@ -153,6 +155,8 @@ class Tickets:
             raise refuse(Reason.CHILD_BUDGET_SPENT)
         if found.facts.overdue and call.action in _STARTING:
             raise refuse(Reason.RECIPIENT_OVERDUE)
+        if found.facts.withdrawn and call.action in _ONWARD:
+            raise refuse(Reason.COLUMN_WITHDRAWN)
         if not allowed:
             raise refuse(Reason.POLICY_DENIED)
         call.permitted = True

@@ -176,3 +176,9 @@ def test_each_kind_of_field_is_known():
     kinds = {column.kind for name in DATASETS for column in fields.columns(name).values()}
     assert kinds == {"text", "integer", "truth", "day", "time", "code"}
     assert FieldDescriptor.TYPE_BYTES not in {field.type for _, _, field in LEAVES}
+
+
+def test_columns_that_the_contract_does_not_let_leave_are_named_in_their_order() -> None:
+    paths = ["lot.vaccine_code", "lot.forgotten", "child_token", "z"]
+    assert fields.withdrawn("vaccinations", paths) == ("lot.forgotten", "z")
+    assert fields.withdrawn("vaccinations", ["lot.vaccine_code"]) == ()
