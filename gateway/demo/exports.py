@@ -45,8 +45,8 @@ async def tell(there: Province, people: dict[str, Member], tried: Tried, folder:
     twice = reason_of(approve(people["zhao.two"], first))
     await tried.call("demo.row.export-twice", "APPROVAL_SAME_PERSON", twice)
     await asyncio.sleep(APART_S + _SPARE_S)
-    for ticket in tickets:
-        await approve(people["qian"], ticket)
+    await _signed_by_two(tried, people["qian"], first)
+    await approve(people["qian"], second)
     for ticket in tickets:
         await built(wang, ticket)
     for name, how in (("certificate", "other"), ("tunnel", "elsewhere")):
@@ -96,7 +96,7 @@ def _plan(folder: Path, recipient: Member) -> v1.DraftExportRequest:
     return wanted
 
 
-async def approve(approver: Member, ticket_id: str) -> None:
+async def approve(approver: Member, ticket_id: str) -> v1.ExportTicket:
     """Read the plan out of its bytes and sign it, as `gateway export approve` does."""
     async with _client(approver) as client:
         shown = approving.read(await attesting.get(client, ticket_id))
@@ -106,7 +106,16 @@ async def approve(approver: Member, ticket_id: str) -> None:
             plan_sha256=shown.sha256,
             signature=approving.sign(approver.profile, shown),
         )
-        await client.call(client.exports.ApproveExport, request)
+        return (await client.call(client.exports.ApproveExport, request)).ticket
+
+
+async def _signed_by_two(tried: Tried, approver: Member, ticket_id: str) -> None:
+    before = await tried.watch.newest()
+    ticket = await approve(approver, ticket_id)
+    found = await tried.watch.after(before, kind="export.approve")
+    happened = f"{len(ticket.approvals)} signatures, {v1.ExportState.Name(ticket.state)}"
+    expected = f"2 signatures, {v1.ExportState.Name(v1.EXPORT_STATE_APPROVED)}"
+    tried.add("demo.row.export-signed", expected, happened, found[0] if found else None)
 
 
 async def built(recipient: Member, ticket_id: str) -> None:
@@ -120,29 +129,39 @@ async def _opened(tried: Tried, recipient: Member, ticket_id: str, target: Path)
     """Download, sign for, open and acknowledge; every row must be there."""
     before = await tried.watch.newest()
     async with _client(recipient) as client:
-        promised = (await attesting.get(client, ticket_id)).built_row_count
+        ticket = await attesting.get(client, ticket_id)
         await Download(client, ticket_id, target).run()
         await attesting.acknowledge(client, ticket_id)
     rows = (await asyncio.to_thread(target.read_bytes)).count(b"\r\n") - 1
-    found = await tried.watch.after(before, kind="export.release")
-    tried.add("demo.row.export-opened", _rows(promised), _rows(rows), found[0] if found else None)
+    begun, ended, given = [
+        next(iter(await tried.watch.after(before, kind=f"export.{kind}")), None)
+        for kind in ("begin", "end", "release")
+    ]
+    counts = None if ended is None else ended.fields["counts"]
+    came = counts["bytes"] if isinstance(counts, dict) else 0
+    tried.add("demo.row.export-taken", _sealed(ticket.payload_bytes), _sealed(came), begun)
+    tried.add("demo.row.export-opened", _rows(ticket.built_row_count), _rows(rows), given)
 
 
 async def _stopped(tried: Tried, people: dict[str, Member], ticket_id: str) -> None:
-    """Revoke a ticket while its file is taken; then try to read what came."""
+    """Revoke a ticket while its file is taken; go on where it stopped; try to read what came."""
     before = await tried.watch.newest()
     wang, parts = people["wang"], list[v1.DownloadExportResponse]()
     async with _client(wang) as client:
+        whole = (await attesting.get(client, ticket_id)).payload_bytes
         async with delivery(client, ticket_id) as coming:
-            # The head, and the first bytes.
+            # The head, and the first bytes; then, while it stands, the revocation.
             parts += filter(None, [await coming.part(), await coming.part()])
             await revoke(people["song"], ticket_id)
-            await reason_of(_drain(coming, parts))
+        payload = b"".join(part.chunk for part in parts)
+        async with delivery(client, ticket_id, len(payload)) as coming:
+            resumed = await reason_of(_drain(coming, parts))
         told, header = await key(client, ticket_id)
-    payload = b"".join(part.chunk for part in parts)
-    happened = f"{told}, {_readable(wang, header, payload)} bytes readable"
+    reasons = " and ".join(sorted({resumed, told}))
+    came = f"{len(payload)} of {whole} sealed bytes"
+    happened = f"{reasons}: {came}, {_readable(wang, header, payload)} readable"
     found = await tried.watch.after(before, kind="export.revoke")
-    expected = f"{Reason.TICKET_REVOKED}, 0 bytes readable"
+    expected = f"{Reason.TICKET_REVOKED}: {came}, 0 readable"
     tried.add("demo.row.export-revoked", expected, happened, found[0] if found else None)
 
 
@@ -194,6 +213,10 @@ def _client(who: Member) -> Client:
 
 def _sha256(certificate: Path) -> str:
     return papers.read(certificate.read_bytes()).sha256
+
+
+def _sealed(count: int) -> str:
+    return f"{count} sealed bytes" if count else "no byte"
 
 
 def _rows(count: int) -> str:

@@ -25,13 +25,21 @@ def test_one_person_alone_gets_nothing_two_let_out_what_they_signed(province, pe
 
     rows = {row.tried.removeprefix("demo.row.export-"): row for row in asyncio.run(told())}
     assert {name: row.happened for name, row in rows.items() if not row.kept} == {}
+    assert list(rows) == [
+        *("once", "twice", "signed", "certificate", "tunnel", "taken", "opened", "revoked"),
+        "restored",
+    ]
+    assert rows["taken"].happened != "no byte"
     assert rows["opened"].happened != "no row"
-    assert rows["revoked"].happened == "TICKET_REVOKED, 0 bytes readable"
+    assert rows["revoked"].happened.startswith("TICKET_REVOKED: ")
+    assert rows["revoked"].happened.endswith(" sealed bytes, 0 readable")
     assert all(row.leaf is not None for row in rows.values())
     named = {name: set(row.policies) for name, row in rows.items()}
     assert "f20-four-eyes" in named["once"]
     assert "f22-no-self-approval" in named["twice"]
     assert named["certificate"] == named["tunnel"] == {"f33-recipient-bound"}
+    assert named["signed"] == {"p22-approve"}
+    assert named["taken"] == {"p25-download"}
     assert named["opened"] == {"p26-release"}
     assert named["revoked"] == {"p28-stop"}
     # A row that the log contradicts is judged by no policy.

@@ -299,6 +299,16 @@ class OneApprover(RuleBasedStateMachine):
         assert self.ticket.moved_us >= before.moved_us
         assert self.ticket.plan_sha256 == before.plan_sha256 == PLAN.sha256
 
+    @rule()
+    def submit(self) -> None:
+        """Come to where it waits for approvals."""
+        self.anything(Act.SUBMIT, REQUESTER, 0, back=False)
+
+    @rule(by=PEOPLE, minutes=MINUTES)
+    def approve(self, by: Caller | None, minutes: int) -> None:
+        """Try to be the second."""
+        self.anything(Act.APPROVE, by, minutes, back=False)
+
     @invariant()
     def nothing_is_ever_approved(self) -> None:
         """No sequence gets past the approvals."""
