@@ -41,7 +41,7 @@ def quiet(capfd):
 
 
 def quota(cast):
-    return cast.tickets.ground.rules.quota
+    return cast.tickets.rules.quota
 
 
 def released(cast, begin, end, **who):
