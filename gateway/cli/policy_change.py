@@ -18,12 +18,18 @@ from gateway.clock import SYSTEM, iso
 from gateway.config import settings
 from gateway.config.activation import load_activation_rules
 from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.exports.facts import Around
+from gateway.exports.replaying import Past
 from gateway.policy import activation, bundle, cases, history, mutation
 from gateway.policy.activation import Proposal
 from gateway.policy.bundle import BundleError
 from gateway.policy.history import Simulated
+from gateway.records.tables import Tables
+from gateway.registry import snapshot
 from gateway.store import roles
 from gateway.store.database import Database, Transaction
+from gateway.vpn.static import named_tunnels
 
 UNGUARDED = "POLICY_UNGUARDED"
 KIND = "policies.propose"
@@ -95,18 +101,36 @@ def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
     weak = own.origin.allow_weak_origin
 
     async def run() -> Simulated:
-        conninfo = roles.conninfo(place, own, "administration")
-        database = await Database.open(conninfo, application="gateway-host", size=1)
+        log = await _opened(place, own, "administration")
+        # Administration has no business with tickets, on the host neither.
+        tickets = await _opened(place, own, "disclosure")
         try:
+            past = Past(tickets, await _around(place, own, tickets), weak=weak)
             with Bar(output, "policy.replaying") as bar:
-                return await history.simulate(database, engine, judged, weak=weak, tell=bar.update)
+                return await history.simulate(
+                    log, engine, judged, past.request, weak=weak, tell=bar.update
+                )
         finally:
-            await database.close()
+            await log.close()
+            await tickets.close()
 
     try:
         return asyncio.run(run())
     except BundleError as error:
         raise CommandError(INVALID, str(error)) from error
+
+
+async def _opened(place: Home, own: Settings, role: str) -> Database:
+    conninfo = roles.conninfo(place, own, role)
+    return await Database.open(conninfo, application="gateway-host", size=1)
+
+
+async def _around(place: Home, own: Settings, tickets: Database) -> Around:
+    """Return what tickets are judged in, as the disclosure door has it."""
+    async with tickets.transaction() as tx:
+        registry = await snapshot.load(tx)
+    divisions = Tables.load(place.policies).divisions
+    return Around(registry, divisions, own.trust_domain, named_tunnels(own.origin), 0)
 
 
 def _document(found: Simulated) -> dict[str, object]:

@@ -23,16 +23,15 @@ from gateway.audit.recorder import Recorder
 from gateway.errors import Reason, Refusal, UnavailableError
 from gateway.exports import facts, payloads, ticket_rows
 from gateway.exports.build import BuildError, Output, Sources, build
+from gateway.exports.deciding import BUILD, Judged, judged
 from gateway.exports.facts import Around
 from gateway.exports.keeping import WITHDRAWN_CAUSE
 from gateway.exports.moving import KINDS, Mover
 from gateway.exports.ticket import Act, Given, State, Ticket
-from gateway.policy.engine import Decision, Engine
-from gateway.policy.request import Actor, Calling, Context, Request, Resource
+from gateway.policy.engine import Engine
 from gateway.store.database import StoreError, Transaction
 from gateway.store.export_keys import ExportKeyError
 
-BUILDER, ACTION = "builder", "BuildExport"
 TAMPERED_ALERT = "ticket-tampered"
 _CHANNEL, _EPOCH = "gateway_epoch", "ticket"
 _KEEP_CHILDREN = """
@@ -46,7 +45,7 @@ class Cleared:
     """A ticket as the log knows it, what the policy says of building it, and for which reader."""
 
     ticket: Ticket
-    decision: Decision
+    judged: Judged
     certificate: Certificate | None
     withdrawn: bool = False
 
@@ -136,32 +135,23 @@ class Builder:
                 return None
             known = await facts.of(tx, found, around)
             named = await facts.named(tx, plan.encryption_certificate_sha256)
-        registry = around.registry
-        actor = Actor(
-            known.province, registry.chain(known.province), frozenset({BUILDER}), "proven"
-        )
-        chain = registry.chain(plan.requester.organisation)
-        resource = Resource("ExportTicket", chain, ticket=known)
-        calling = Calling("", "", "", confirmed=False, now_us=around.now_us)
-        context = Context(password_current=True, weak_origin_allowed=False, calling=calling)
-        decision = self._engine().decide(Request(ACTION, actor, resource, context))
-        if decision.error:
+        judgement = judged(self._engine(), BUILD, plan, known, around)
+        if judgement.decision.error:
             # No decision is no reason to end it; the engine logged it, and nothing is built.
             return None
         certificate = None if named is None else named.certificate
-        return Cleared(found, decision, certificate, withdrawn=bool(known.withdrawn))
+        return Cleared(found, judgement, certificate, withdrawn=bool(known.withdrawn))
 
     async def _built(self, cleared: Cleared, base: Event) -> bool:
-        ticket, decision = cleared.ticket, cleared.decision
-        named = tuple(name.lower() for name in decision.policies)
-        judged = base.with_(policies=named, bundle=decision.bundle)
+        ticket, decision = cleared.ticket, cleared.judged.decision
+        event = cleared.judged.told(base)
         if not decision.allowed or cleared.certificate is None or cleared.withdrawn:
             cause = WITHDRAWN_CAUSE if decision.allowed and cleared.withdrawn else "policy"
-            await self._mover.move(ticket, Act.REVOKE, judged.with_(detail={"cause": cause}))
+            await self._mover.move(ticket, Act.REVOKE, cleared.judged.told(base, cause=cause))
             payloads.remove(self._sources.folder, ticket.ticket_id)
             return False
         if ticket.state is State.APPROVED:
-            ticket = await self._mover.move(ticket, Act.BUILD, judged)
+            ticket = await self._mover.move(ticket, Act.BUILD, event)
         try:
             output = await build(
                 self._sources,
@@ -171,12 +161,13 @@ class Builder:
                 whole_birth=ticket.plan.purpose in self._whole_birth_for(),
             )
         except BuildError as error:
-            await self._mover.move(ticket, Act.FAIL, judged.with_(detail={"cause": error.cause}))
+            told = cleared.judged.told(base, cause=error.cause)
+            await self._mover.move(ticket, Act.FAIL, told)
             return False
-        await self._seal(ticket, output, judged)
+        await self._seal(ticket, output, event)
         return True
 
-    async def _seal(self, ticket: Ticket, output: Output, judged: Event) -> None:
+    async def _seal(self, ticket: Ticket, output: Output, event: Event) -> None:
         """Move to `sealed` with the header and the tags of the children, all or nothing."""
 
         async def keep(tx: Transaction) -> None:
@@ -189,7 +180,7 @@ class Builder:
             "manifest_sha256": built.manifest_sha256,
         }
         counts = {"rows": built.rows, "children": built.children, "bytes": built.payload_bytes}
-        told = judged.with_(counts=counts, detail=digests)
+        told = event.with_(counts=counts, detail={**(event.detail or {}), **digests})
         await self._mover.move(ticket, Act.SEAL, told, Given(built=built), keep)
 
     async def _tell(self, ticket: Ticket, base: Event) -> None:

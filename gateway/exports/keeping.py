@@ -14,16 +14,13 @@ from gateway.audit.recorder import Recorder
 from gateway.clock import US_PER_S
 from gateway.errors import Refusal
 from gateway.exports import facts, payloads, ticket_rows
+from gateway.exports.deciding import KEEP, judged
 from gateway.exports.facts import Around
 from gateway.exports.moving import Mover
 from gateway.exports.ticket import OUT, UNRELEASED, Act, State, Ticket, overdue_us
-from gateway.policy import request
-from gateway.policy.engine import Decision, Engine
-from gateway.policy.request import Actor, Calling, Context, Request, Resource
+from gateway.policy.engine import Engine
 from gateway.store.database import Transaction
 
-# The gateway's own role and acts in the policies.
-BUILDER, KEEP = "builder", "KeepExport"
 UNACKNOWLEDGED_KIND, UNACKNOWLEDGED_ALERT = "export.unacknowledged", "export-unacknowledged"
 OVERDUE_ALERT = "export-overdue"
 WITHDRAWN_CAUSE = "column-withdrawn"
@@ -35,19 +32,6 @@ _FORGET = (
     " WHERE t.ticket_id = h.ticket_id AND t.not_after_us <= %s"
 )
 _PAYLOAD = re.compile(r"(EX-[0-9]{8})\.(?:payload|part)", re.ASCII)
-
-
-def decide(
-    engine: Engine, action: str, ticket: Ticket, known: request.Ticket, around: Around
-) -> Decision:
-    """Return what the policy says of the gateway's own act on a ticket."""
-    registry = around.registry
-    actor = Actor(known.province, registry.chain(known.province), frozenset({BUILDER}), "proven")
-    chain = registry.chain(ticket.plan.requester.organisation)
-    resource = Resource("ExportTicket", chain, ticket=known)
-    calling = Calling("", "", "", confirmed=False, now_us=around.now_us)
-    context = Context(password_current=True, weak_origin_allowed=False, calling=calling)
-    return engine.decide(Request(action, actor, resource, context))
 
 
 class Keeper:
@@ -88,13 +72,12 @@ class Keeper:
         async with self._mover.database.transaction() as tx:
             around = await self._around(tx)
             known = await facts.of(tx, ticket, around)
-        decision = decide(self._engine(), KEEP, ticket, known, around)
+        found = judged(self._engine(), KEEP, ticket.plan, known, around)
+        decision = found.decision
         if decision.error or (decision.allowed and not known.withdrawn):
             return False
-        named = tuple(name.lower() for name in decision.policies)
         cause = WITHDRAWN_CAUSE if decision.allowed else "policy"
-        event = base.with_(policies=named, bundle=decision.bundle, detail={"cause": cause})
-        return await self._move(ticket, Act.REVOKE, event)
+        return await self._move(ticket, Act.REVOKE, found.told(base, cause=cause))
 
     async def _followed(self, ticket: Ticket, now_us: int, base: Event) -> bool:
         """Ask after a file that nobody said was opened; tell of one that is overdue."""

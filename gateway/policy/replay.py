@@ -4,7 +4,8 @@ A leaf names who asked, by what origin, which rpc, about whose part, and which p
 does not hold the roles of that moment or the state of the password. So a request is rebuilt from
 the leaf and today's register, in each way that there is; only one that comes to exactly the
 recorded decision, by the policies that were in force then, is asked again. The others are counted:
-by what is missing. Decisions on tickets are among them: their facts are not in the leaf.
+by what is missing. A leaf about a ticket names the digest of all that was asked; whoever knows
+tickets rebuilds that very request (`exports.replaying`), and it comes here ready.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,12 @@ class Recorded:
     allowed: bool
     policies: tuple[str, ...]
     bundle: str
+    facts_sha256: str = ""
+
+    @property
+    def on_ticket(self) -> bool:
+        """Whether it is about a ticket: an rpc of one, or an act of the gateway's own on one."""
+        return self.action.endswith(("Export", "Destruction")) or self.action.startswith("export.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +83,30 @@ class Replay:
         self._new = new
         self._register = register
 
-    def take(self, recorded: Recorded, count: int) -> None:
-        """Ask one decision again that the log holds so many times."""
-        request, why = self._rebuilt(recorded)
+    def take(self, recorded: Recorded, count: int, about: Request | None = None) -> None:
+        """Ask one decision again that the log holds so many times.
+
+        `about` a ticket: the very request, None where it was not found again.
+        """
+        request, why = self._rebuilt(recorded, about)
         found = self.difference
         if request is None:
             found.not_replayed[why] = found.not_replayed.get(why, 0) + count
             return
         found.replayed += count
-        decision = self._new.judge(request)
-        if decision.allowed == recorded.allowed:
+        before, decision = self._engines[recorded.bundle].judge(request), self._new.judge(request)
+        if decision.allowed == before.allowed:
             return
         side = found.newly_allowed if decision.allowed else found.newly_denied
         what = _told(request, decision.policies)
         side[what] = side.get(what, 0) + count
 
-    def _rebuilt(self, recorded: Recorded) -> tuple[Request | None, str]:
+    def _rebuilt(self, recorded: Recorded, about: Request | None) -> tuple[Request | None, str]:
         engine = self._engines.get(recorded.bundle)
         if engine is None:
             return None, NO_BUNDLE
-        if recorded.action.endswith(("Export", "Destruction")):
-            return None, ON_TICKETS
+        if recorded.on_ticket:
+            return _as_recorded(engine, recorded, about)
         for request in _candidates(recorded, self._register):
             decision = engine.judge(request)
             # The leaf of a call about several resources names the policies of all of them.
@@ -104,6 +114,18 @@ class Replay:
             if named and not decision.error and decision.allowed == recorded.allowed:
                 return request, ""
         return None, NOT_REPRODUCED
+
+
+def _as_recorded(
+    engine: Engine, recorded: Recorded, about: Request | None
+) -> tuple[Request | None, str]:
+    """Return a request about a ticket that the recorded policies decided, and no others."""
+    if not recorded.facts_sha256:
+        return None, ON_TICKETS
+    decision = None if about is None else engine.judge(about)
+    if decision is None or {name.lower() for name in decision.policies} != set(recorded.policies):
+        return None, NOT_REPRODUCED
+    return about, ""
 
 
 def compare(old: Engine, new: Engine, asked: Iterable[Named]) -> Difference:
@@ -143,7 +165,9 @@ def _resources(recorded: Recorded, register: Register) -> Iterator[Resource]:
     if recorded.unit:
         yield register.unit(recorded.unit)
     for code in dict.fromkeys((recorded.target, recorded.organisation, register.province)):
-        kinds: tuple[ResourceKind, ...] = ("Register", "AuditLog", "Session", "Evidence")
+        kinds: tuple[ResourceKind, ...] = (
+            *("Register", "AuditLog", "Session", "Evidence", "ExportTickets"),
+        )
         for kind in kinds:
             if code:
                 yield Resource(kind, register.chain(code))
@@ -152,7 +176,9 @@ def _resources(recorded: Recorded, register: Register) -> Iterator[Resource]:
 
 def _told(request: Request, policies: tuple[str, ...]) -> str:
     roles = "+".join(sorted(request.actor.roles)) or "nobody"
-    about = request.resource.unit or next(iter(request.resource.chain), "")
+    ticket = request.resource.ticket
+    chain = next(iter(request.resource.chain), "")
+    about = ticket.ticket_id if ticket else request.resource.unit or chain
     named = ", ".join(policies)
     whose = f"{request.resource.kind} {about}".strip()
     return f"{request.action} by {roles} of {request.actor.organisation} on {whose}: {named}"

@@ -67,7 +67,7 @@ from gateway.v1 import (
     upload_service_pb2,
 )
 from gateway.vpn.duties import TunnelDuties
-from gateway.vpn.static import StaticTunnels
+from gateway.vpn.static import named_tunnels
 
 SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
     "identity": (
@@ -226,8 +226,7 @@ def _administration(parts: Parts) -> Standing:
 def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
     origin = parts.settings.origin
-    named = origin.proves_nothing and origin.allow_weak_origin
-    static = StaticTunnels(origin).peers() if named else {}
+    static = named_tunnels(origin)
     ground = Ground(tables.divisions, parts.settings.trust_domain, static)
     tickets = Tickets(parts.database, parts.current, parts.permits, ground, parts.clock)
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))

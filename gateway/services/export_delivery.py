@@ -154,11 +154,13 @@ class DeliveryService:
 
     async def _tell(self, call: Call, ticket: Ticket, sent: _Sent, reason: Reason | None) -> None:
         """Put the end on the log: how many bytes went out, and why no more."""
+        # With what it was judged by last.
+        known = {"ticket": ticket.ticket_id, "plan_sha256": ticket.plan_sha256}
         event = call.event.with_(
             kind=END_KIND,
             decision="allow" if reason is None else "deny",
             reason=None if reason is None else reason.value,
             counts={"bytes": sent.count},
-            detail={"ticket": ticket.ticket_id, "plan_sha256": ticket.plan_sha256},
+            detail={**(call.event.detail or {}), **known},
         )
         await self._recorder.append(event)

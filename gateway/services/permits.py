@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from gateway.errors import Reason, refuse
 from gateway.identity.principal import Principal
+from gateway.policy import facts
 from gateway.policy.engine import Engine
 from gateway.policy.request import Actor, Calling, Context, Request, Resource, ResourceKind
 from gateway.registry.organisations import Kind
@@ -84,7 +85,9 @@ class Permits:
         named: dict[str, None] = {}
         allowed = True
         for resource in resources:
-            decision = engine.decide(Request(action, actor, resource, context))
+            request = Request(action, actor, resource, context)
+            decision = engine.decide(request)
+            call.note(detail=facts.words(request))
             named.update(dict.fromkeys(decision.policies))
             allowed = decision.allowed
             if not allowed:

@@ -6,6 +6,8 @@ import grpc
 import pytest
 
 from gateway.config.home import LISTENERS
+from gateway.policy import bundle
+from gateway.policy.engine import Engine
 from gateway.services.wire import FIRST_MESSAGE_S
 from tests.coverage.rpcs import (
     ALL,
@@ -24,6 +26,7 @@ from tests.coverage.rpcs import (
     send,
     token_for,
 )
+from tests.policies import SHIPPED, changed
 from tests.world import PASSWORD
 
 every = pytest.mark.parametrize("case", ALL, ids=IDS.get)
@@ -39,6 +42,12 @@ def fresh(province):
         limits = world.guard(door)._checks.limits
         limits._accounts._levels.clear()
         limits._connections._levels.clear()
+
+
+SHIPPED_ENGINE = Engine(bundle.of_files(SHIPPED))
+NAMED = {one.name.lower() for one in SHIPPED_ENGINE.policies}
+FORBIDS = '\n@id("F99-nothing") @says("x") @says_zh("y") forbid (principal, action, resource);\n'
+NOTHING = Engine(bundle.of_files(changed(FORBIDS)))
 
 
 async def good(world, case):
@@ -63,6 +72,33 @@ def test_allowed(province, case):
         assert leaf["organisation"] == person.organisation
         assert leaf["strength"] == "weak"
         assert ("policies" in leaf) == rpc_of(*case).access.needs_token
+        assert ("bundle" in leaf) == ("policies" in leaf)
+        if "policies" in leaf:
+            assert set(leaf["policies"]) <= NAMED
+            assert leaf["bundle"] == SHIPPED_ENGINE.bundle.sha256
+
+    province.run(scenario(province.world))
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in ALL if rpc_of(*one).access.needs_token], ids=IDS.get
+)
+def test_denied_by_a_policy(province, case, monkeypatch):
+    """Where a policy forbids everything, every rpc is refused, and its leaf names policy and bundle."""
+
+    async def scenario(world):
+        person, message, token = await good(world, case)
+        permits = world.guard(case[0])._checks.permits
+        with monkeypatch.context() as patch:
+            patch.setattr(permits, "_engine", lambda: NOTHING)
+            watch = Watch(world)
+            error = await refused(call(world, *case, person, message, token))
+            leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("PERMISSION_DENIED", "POLICY_DENIED")
+        assert (leaf["decision"], leaf["reason"]) == ("deny", "POLICY_DENIED")
+        assert (leaf["policies"], leaf["bundle"]) == (["f99-nothing"], NOTHING.bundle.sha256)
+        person, message, token = await good(world, case)
+        await call(world, *case, person, message, token)
 
     province.run(scenario(province.world))
 

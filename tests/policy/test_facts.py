@@ -1,6 +1,7 @@
 """Facts: a small slice of entities that always holds the principal and the resource, and no text of a caller's."""
 
 import json
+from dataclasses import replace
 
 from gateway.policy import facts, ticket_cases
 from gateway.policy.request import Actor, Context, Request, Resource
@@ -82,3 +83,26 @@ def test_the_slice_of_a_ticket_holds_every_organisation_that_it_names() -> None:
     # Without the circumstances of the call the context is not what the schema asks for.
     bare = facts.of(Request("GetExport", ACTOR, resource, CONTEXT)).request
     assert "person" not in json.loads(str(bare["context"]))
+
+
+def test_the_words_of_a_leaf_cover_every_fact_of_a_ticket() -> None:
+    case = TicketCase()
+    ticket = ticket_cases.ticket(case, "140000", {"140000": "", "140100": "140000"})
+    asked = Request(
+        "GetExport",
+        Actor("140100", ("140100", "140000"), frozenset({"requester"}), "proven"),
+        Resource("ExportTicket", ("140100", "140000"), ticket=ticket),
+        Context(True, False, calling=ticket_cases.calling(case)),
+    )
+    seen = {facts.words(asked)["facts_sha256"]}
+    for one in (
+        replace(asked, action="KeepExport"),
+        replace(asked, resource=replace(asked.resource, ticket=replace(ticket, held=True))),
+        replace(asked, resource=replace(asked.resource, ticket=replace(ticket, planned=None))),
+        replace(asked, context=replace(asked.context, password_current=False)),
+    ):
+        seen.add(facts.words(one)["facts_sha256"])
+    assert len(seen) == 5
+    assert facts.words(asked) == facts.words(replace(asked))
+    assert facts.words(asked)["judged_us"] == ticket_cases.NOW_US
+    assert facts.words(replace(asked, context=Context(True, False))) == {}

@@ -22,6 +22,11 @@ def province(cluster):
         yield stands
 
 
+async def nothing(_leaf):
+    """Nobody who knows tickets: what is about one is not found again."""
+    return
+
+
 def test_the_log_is_asked_again_in_pages(province, monkeypatch):
     async def work(world):
         monkeypatch.setattr(history, "PAGE", 2)
@@ -50,6 +55,7 @@ def test_the_log_is_asked_again_in_pages(province, monkeypatch):
             database,
             new,
             cases.load(CEDAR),
+            nothing,
             weak=world.settings.origin.allow_weak_origin,
             tell=lambda done, size: told.append((done, size)),
         )
@@ -89,6 +95,7 @@ async def simulated(world, files):
             database,
             Engine(bundle.of_files(files)),
             cases.of_files(files),
+            nothing,
             weak=world.settings.origin.allow_weak_origin,
             tell=lambda _done, _size: None,
         )

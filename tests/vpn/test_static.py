@@ -6,7 +6,7 @@ from gateway.audit.event import Event
 from gateway.config.settings import OriginSettings, StaticTunnel
 from gateway.config.strict import SettingsError
 from gateway.errors import Reason, Refusal
-from gateway.vpn.static import StaticTunnels
+from gateway.vpn.static import StaticTunnels, named_tunnels
 
 
 def tunnels(*static, allow=True):
@@ -107,3 +107,10 @@ def test_the_table_names_each_tunnel_as_leaves_do():
     for address, listener in (("fd00::1", "127.0.0.11"), ("127.0.0.1", "127.0.0.12")):
         found = whois(provider, address, listener)
         assert provider.peers()[found.peer] == found.organisation
+
+
+def test_tunnels_of_the_settings_count_where_these_may_name_them():
+    listed = (StaticTunnel("140100", listen="127.0.0.2"),)
+    named = named_tunnels(OriginSettings("static", True, listed))
+    assert named == {"listen/127.0.0.2": "140100"}
+    assert named_tunnels(OriginSettings("static", False, listed)) == {}
