@@ -37,7 +37,7 @@ WHERE rolname ~ '^gateway_' AND has_column_privilege(oid, ('gateway.' || %s)::re
 FUNCTIONS = """
 SELECT r.rolname, f.proname FROM pg_proc AS f, pg_roles AS r
 WHERE f.pronamespace = 'gateway'::regnamespace AND f.prosecdef AND r.rolname ~ '^gateway_'
-    AND has_function_privilege(r.oid, f.oid, 'EXECUTE') AND f.prosrc ~ '(ticket|export_|item|content_key)'
+    AND has_function_privilege(r.oid, f.oid, 'EXECUTE') AND f.prosrc ~ '(ticket|export|item|content_key)'
 """
 MEMBERS = "SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_members"
 SEQUENCE = """
