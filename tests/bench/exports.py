@@ -1,6 +1,7 @@
 """`export.rows`: a million doses from sealed bodies to an age file, beside bare COPY TO of the very same rows.
 
-The build runs in a process of its own, so that its peak resident set is the build's. Afterwards the recipient opens
+The build runs in a process of its own, so that its peak resident set is the build's; what the database's process of its
+connection holds besides, apart from what all of them share, is looked at while it runs. Afterwards the recipient opens
 the file: manifest, trailer and every row must be there.
 """
 
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -84,7 +86,7 @@ TABLES = {
 
 def run(rows: int = ROWS, rounds: int = ROUNDS) -> list[Figure]:
     """Measure."""
-    speeds, bare, peaks = [], [], []
+    speeds, bare, peaks, stores = [], [], [], []
     with stored(rows) as home:
         reader = a_reader(now_us=SYSTEM.now_us())
         pem = home.root / "reader.pem"
@@ -94,6 +96,7 @@ def run(rows: int = ROWS, rounds: int = ROUNDS) -> list[Figure]:
             told = built(home, pem)
             speeds.append(rows / told["seconds"])
             peaks.append(told["peak_mib"])
+            stores.append(told["store_mib"])
             check(home, reader, told, rows)
     conditions = (
         f"{rows:,} doses of {rows // DOSES_PER_CHILD:,} children, {len(COLUMNS)} columns, CSV"
@@ -106,7 +109,7 @@ def run(rows: int = ROWS, rounds: int = ROUNDS) -> list[Figure]:
             peaks,
             {"limit": [LIMIT_MIB]},
             (),
-            f"{conditions}; whole process",
+            f"{conditions}; whole process; the database's process for it {max(stores):,.0f} MiB besides",
         ),
     ]
 
@@ -248,6 +251,10 @@ async def alone(home: Home, pem: bytes) -> None:
     bodies = Bodies(Opener.load(secret), BlindIndex.load(secret))
     sources = Sources(database, bodies, lambda: keys.load(home), home.exports, SYSTEM)
     sha256 = Reader(None, certificate).sha256  # type: ignore[arg-type] # only the certificate is asked
+    async with database.transaction() as tx:
+        row = await tx.fetch_one("SELECT pg_backend_pid()")
+    assert row is not None
+    store = Store(int(row[0]))
     began = time.perf_counter()
     output = await build(
         sources,
@@ -259,7 +266,37 @@ async def alone(home: Home, pem: bytes) -> None:
     took = time.perf_counter() - began
     await database.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": took, "peak_mib": peak, "header": output.header.hex()}))
+    told = {"seconds": took, "peak_mib": peak, "store_mib": store.peak_mib()}
+    print(json.dumps({**told, "header": output.header.hex()}))
+
+
+class Store:
+    """Looks at a process of the database from now on, twenty times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._status = Path(f"/proc/{pid}/status")
+        self._peak_kib = 0
+        self._over = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking.start()
+
+    def peak_mib(self) -> float:
+        """Stop looking; the most that it held and shared with none."""
+        self._over.set()
+        self._looking.join()
+        return self._peak_kib / 1024
+
+    def _look(self) -> None:
+        while True:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                (line,) = [
+                    one
+                    for one in self._status.read_text().splitlines()
+                    if one.startswith("RssAnon:")
+                ]
+                self._peak_kib = max(self._peak_kib, int(line.split()[1]))
+            if self._over.wait(0.05):
+                return
 
 
 if __name__ == "__main__":
