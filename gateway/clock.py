@@ -53,6 +53,22 @@ class TurnedClock:
         self.us += round(seconds * US_PER_S)
 
 
+class Passing:
+    """Time that passes from a known moment on, whoever sets the wall clock back meanwhile."""
+
+    __slots__ = ("_began_s", "_began_us", "_clock")
+
+    def __init__(self, clock: Clock, began_us: int) -> None:
+        """Begin now, which is `began_us`."""
+        self._clock, self._began_us = clock, began_us
+        self._began_s = clock.monotonic()
+
+    def now_us(self) -> int:
+        """Return the wall clock; what has passed since the beginning, where that shows less."""
+        passed_us = round((self._clock.monotonic() - self._began_s) * US_PER_S)
+        return max(self._clock.now_us(), self._began_us + passed_us)
+
+
 SYSTEM = SystemClock()
 
 

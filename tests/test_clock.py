@@ -33,3 +33,27 @@ def test_the_machines_clock_goes_forward():
     first, again = clock.SYSTEM.monotonic(), clock.SYSTEM.monotonic()
     assert again >= first
     assert clock.SYSTEM.now_us() > NIGHT_US - 10**15
+
+
+class Parted:
+    """A machine whose wall clock somebody sets, and whose other clock nobody does."""
+
+    def __init__(self) -> None:
+        self.us, self.s = NIGHT_US, 100.0
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.s
+
+
+def test_time_passes_whoever_sets_the_clock_back():
+    machine = Parted()
+    passing = clock.Passing(machine, NIGHT_US + 5)
+    assert passing.now_us() == NIGHT_US + 5
+    machine.s += 2
+    machine.us -= 3_600 * clock.US_PER_S
+    assert passing.now_us() == NIGHT_US + 5 + 2 * clock.US_PER_S
+    machine.us = NIGHT_US + 60 * clock.US_PER_S
+    assert passing.now_us() == machine.us

@@ -39,6 +39,8 @@ def page(output: Output, ticket: v1.ExportTicket, shown: Shown) -> str:
     for one in ticket.approvals:
         who = {"organisation": one.organisation_code, "name": one.officer_name}
         lines.append(output.text("export.page.approved", at=_time(one.approved_time), **who))
+    if ticket.HasField("recall_due_time"):
+        lines.append(output.text("export.page.recalled", by=_time(ticket.recall_due_time)))
     lines.append(output.text("export.page.digest", sha256=grouped(shown.sha256)))
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 refused (its code is printed), 2 wrong usage, 3 unavailab
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Annotated, NoReturn
@@ -20,6 +21,7 @@ from gateway.messages import Language
 REFUSED = 1
 USAGE = 2
 UNAVAILABLE = 3
+_TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
 
 # The two options that every command takes; their help is a message id, like all help.
 JsonOption = Annotated[bool, typer.Option("--json", help="cli.option.json")]
@@ -90,4 +92,11 @@ class Output:
             f"  {one.field}: {one.chinese if self.language == 'zh' else one.english}"
             for one in error.violations
         ]
-        return error.reason, "\n".join([told, *violations]), UNAVAILABLE if away else REFUSED
+        # Which ticket it is about; nothing else of what the gateway sent is printed as it came.
+        ticket = error.metadata.get("ticket", "")
+        named = [f"  {ticket}"] if _TICKET.fullmatch(ticket) else []
+        return (
+            error.reason,
+            "\n".join([told, *violations, *named]),
+            UNAVAILABLE if away else REFUSED,
+        )

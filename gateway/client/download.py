@@ -2,7 +2,8 @@
 
 1. The sealed payload comes into the profile and goes on where it was cut off (`sealed`).
 2. When all of it is there and is what the ticket says, the receipt is signed.
-3. The header comes last, and stays in memory; the plaintext lands whole or not at all (`landing`).
+3. Before the key is asked for, which is given so often only, the plaintext has its place and room.
+4. The header comes last, and stays in memory; the plaintext lands whole or not at all (`landing`).
    Killed at any moment, the same command goes on from the state that the ticket is in by then.
 
 The gateway is not believed: the plan is read out of its bytes, the encryption certificate must be
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from gateway.client import approving, attesting, papers, sealed
 from gateway.client.client import Client
 from gateway.client.delivery import delivery
-from gateway.client.landing import Landing, require_free
+from gateway.client.landing import Landing
 from gateway.client.manifest import Expected, ManifestError, Opened
 from gateway.client.profile import Profile
 from gateway.client.refusals import outcome_unknown
@@ -71,7 +72,9 @@ class Download:
 
     async def run(self) -> Taken:
         """Do what is left to do; raises Refusal, ExportError, LandingError, BusyError, OSError."""
-        require_free(self._target)
+        with Landing(self._target):
+            # It can lie there: nothing is fetched for a folder that is not one.
+            pass
         with self._sealed:
             while True:
                 try:
@@ -98,9 +101,11 @@ class Download:
             return None
         if self._sealed.settle() != ticket.payload_sha256:
             raise ExportError("PAYLOAD_LOST")
-        request = v1.ReleaseExportRequest(request_id=_new_id(), ticket_id=self._ticket_id)
-        answer = await self._client.call(self._client.exports.ReleaseExport, request)
-        return self._open(plan, answer.header, key)
+        # The plaintext is shorter than what it was sealed in.
+        with Landing(self._target, self._sealed.length) as file:
+            request = v1.ReleaseExportRequest(request_id=_new_id(), ticket_id=self._ticket_id)
+            answer = await self._client.call(self._client.exports.ReleaseExport, request)
+            return self._open(plan, answer.header, key, file)
 
     async def _fetch(self, ticket: v1.ExportTicket, plan: approving.Shown) -> None:
         """Take what is missing of the payload, in one stream; raises the refusal that ended it."""
@@ -147,7 +152,13 @@ class Download:
         await self._client.call(self._client.exports.ReceiveExport, request)
         self._progressed()
 
-    def _open(self, plan: approving.Shown, header: bytes, key: ec.EllipticCurvePrivateKey) -> Taken:
+    def _open(
+        self,
+        plan: approving.Shown,
+        header: bytes,
+        key: ec.EllipticCurvePrivateKey,
+        file: Landing,
+    ) -> Taken:
         """Decrypt into the target, judged on the way; raises ExportError, LandingError."""
         profile = self._client.profile
         found = sealed.note(profile, self._ticket_id)
@@ -156,15 +167,14 @@ class Download:
         opened = Opened(Expected(self._ticket_id, plan.sha256, encryption, keys))
         self._sealed.file.seek(0)
         try:
-            with Landing(self._target) as file:
-                for piece in opened.rows(decrypt(header, self._sealed.file, key)):
-                    file.write(piece)
-                found.manifest_sha256 = str(opened.trailer["manifest_sha256"])
-                found.file = str(self._target.absolute())
-                sealed.remember(profile, self._ticket_id, found)
-                file.settle()
+            for piece in opened.rows(decrypt(header, self._sealed.file, key)):
+                file.write(piece)
         except (TaggedError, ManifestError) as error:
             raise ExportError("FILE_DIFFERS", error.cause) from error
+        found.manifest_sha256 = str(opened.trailer["manifest_sha256"])
+        found.file = str(self._target.absolute())
+        sealed.remember(profile, self._ticket_id, found)
+        file.settle()
         return Taken(self._target, plan, opened.manifest, opened.trailer)
 
     async def _go_on(self, refusal: Refusal) -> None:

@@ -5,15 +5,22 @@ the kernel takes back what was there. A hard link gives it its name at the end; 
 nothing and follows no link that somebody laid there.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Self
 
 from gateway.client.files import PRIVATE_FILE
 
+# What a file system answers that cannot do it, where the C library does not do it in its place.
+_SETS_NOTHING_ASIDE = frozenset({errno.EOPNOTSUPP, errno.EINVAL})
+
 
 class LandingError(Exception):
-    """The file cannot lie there: `cause` is exists, or folder (absent, closed, or cannot do it)."""
+    """The file cannot lie there: `cause` is a word.
+
+    exists; folder: absent, closed, or cannot do it; space: not enough for it.
+    """
 
     def __init__(self, cause: str) -> None:
         """Make an error."""
@@ -24,9 +31,10 @@ class LandingError(Exception):
 class Landing:
     """A file on its way, 0600, to be used as `with`; gone at the end of it unless `settle`d."""
 
-    def __init__(self, target: Path) -> None:
-        """Write what will lie at `target`."""
+    def __init__(self, target: Path, room_bytes: int = 0) -> None:
+        """Write what will lie at `target`, with room for so many bytes taken at once."""
         self._target = target
+        self._room_bytes = room_bytes
         self._folder = -1
 
     def __enter__(self) -> Self:
@@ -38,6 +46,7 @@ class Landing:
         except OSError as error:
             self._close_folder()
             raise LandingError("folder") from error
+        self._take_room()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,7 +61,7 @@ class Landing:
 
     def settle(self) -> None:
         """Give it its name once its bytes are on the disk; raises LandingError, OSError."""
-        self._file.flush()
+        self._file.truncate()
         os.fsync(self._file.fileno())
         own = f"/proc/self/fd/{self._file.fileno()}"
         try:
@@ -60,6 +69,18 @@ class Landing:
         except FileExistsError as error:
             raise LandingError("exists") from error
         os.fsync(self._folder)
+
+    def _take_room(self) -> None:
+        """Have the disk set aside what will be written (posix_fallocate(3))."""
+        if not self._room_bytes:
+            return
+        try:
+            os.posix_fallocate(self._file.fileno(), 0, self._room_bytes)
+        except OSError as error:
+            if error.errno in _SETS_NOTHING_ASIDE:
+                return
+            self.__exit__()
+            raise LandingError("space") from error
 
     def _close_folder(self) -> None:
         if self._folder >= 0:

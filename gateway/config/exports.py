@@ -12,6 +12,7 @@ EXPORTS_FILE = "exports.toml"
 # A leaf's integer is exact up to 2^53; a cap is far below (exports.md section 8, attack 38).
 _LARGEST = 10_000_000
 _HOURS = 24
+_DAYS = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,25 @@ class CountRules:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRules:
-    """How many persons, how far apart, and within how many hours of the submission."""
+    """How many persons, how far apart, and within how many hours of the submission.
+
+    A draft waits so many days for that.
+    """
 
     needed: int
     apart_s: int
     within_hours: int
+    draft_days: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnusualRules:
-    """What counts as unusual of a requester, and what follows from how many signs of it."""
+    """What counts as unusual of a requester, and what follows from how many signs of it.
 
+    `first_is_new`: of whom nothing was released yet, purpose and division are new.
+    """
+
+    first_is_new: bool
     memory_days: int
     size_factor: float
     hours_apart: int
@@ -76,6 +85,18 @@ class QuotaRules:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundRules:
+    """How many drafts a person has at once, how often a file is fetched, and the days of a recall.
+
+    Within those days of it the file must be destroyed, whatever its plan says.
+    """
+
+    drafts: int
+    fetches: int
+    recall_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRules:
     """All of exports.toml; each number is explained there."""
 
@@ -84,6 +105,7 @@ class ExportRules:
     approvals: ApprovalRules
     unusual: UnusualRules
     quota: QuotaRules
+    bounds: BoundRules
 
 
 def export_rules(text: str) -> ExportRules:
@@ -118,6 +140,8 @@ def _faults(rules: ExportRules) -> list[tuple[str, bool, str]]:
         ("approvals.needed", approvals.needed in (2, 3), "2 or 3"),
         ("approvals.apart_s", approvals.apart_s > 0, "above 0"),
         ("approvals.within_hours", approvals.within_hours > 0, "above 0"),
+        ("approvals.draft_days", 0 < approvals.draft_days <= _DAYS, f"1 to {_DAYS}"),
+        *_bounds_faults(rules.bounds),
         ("unusual.three_persons_from", unusual.three_persons_from >= 0, "not negative"),
         ("unusual.blocked_from", unusual.blocked_from >= 0, "not negative"),
         ("unusual.memory_days", unusual.memory_days > 0, "above 0"),
@@ -130,4 +154,13 @@ def _quota_faults(rules: QuotaRules) -> list[tuple[str, bool, str]]:
     return [
         (f"quota.{one.name}", 0 <= getattr(rules, one.name) <= _LARGEST, f"0 to {_LARGEST}")
         for one in fields(rules)
+    ]
+
+
+def _bounds_faults(rules: BoundRules) -> list[tuple[str, bool, str]]:
+    most = {"recall_days": _DAYS}
+    return [
+        (f"bounds.{one.name}", 0 < getattr(rules, one.name) <= limit, f"1 to {limit}")
+        for one in fields(rules)
+        for limit in [most.get(one.name, _LARGEST)]
     ]

@@ -70,10 +70,14 @@ def owners() -> list[tuple[int, str]]:
 
 
 def policies(folder: Path) -> Path:
-    """Write the demo province's policies: those that ship, with less time between two approvals."""
+    """Write the demo province's policies: those that ship, with less time between two approvals.
+
+    Everybody in it is new: what asks for a third approval of a first request is left out.
+    """
     shutil.copytree(shipped("policies"), folder)
     for name, before, after in (
         ("cedar/exports.toml", f"apart_s = {SHIPPED_APART_S}", f"apart_s = {APART_S}"),
+        ("cedar/exports.toml", "first_is_new = true", "first_is_new = false"),
         ("cedar/05-exports-floor.cedar", f">= {SHIPPED_APART_S}", f">= {APART_S}"),
     ):
         text = (folder / name).read_text(encoding="utf-8")

@@ -97,6 +97,8 @@ class Reason(StrEnum):
     PLAN_CHANGED = "PLAN_CHANGED"
     COUNT_TOO_LARGE = "COUNT_TOO_LARGE"
     COUNT_TOO_SOON = "COUNT_TOO_SOON"
+    DRAFTS_TOO_MANY = "DRAFTS_TOO_MANY"
+    DOWNLOADS_SPENT = "DOWNLOADS_SPENT"
     APPROVAL_SAME_PERSON = "APPROVAL_SAME_PERSON"
     APPROVAL_TOO_SOON = "APPROVAL_TOO_SOON"
     APPROVAL_SIGNATURE = "APPROVAL_SIGNATURE"
@@ -220,6 +222,8 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.PLAN_CHANGED: Meaning(_D, "What was signed is not this ticket's plan. Read it anew, then decide.", "所签内容不是该申请单的方案。请重新查看后再决定。"),
     Reason.COUNT_TOO_LARGE: Meaning(_P, "The plan finds more rows or children than its caps allow. Ask for less.", "方案涉及的行数或儿童数超过上限。请缩小范围。"),
     Reason.COUNT_TOO_SOON: Meaning(_E, "A count was made for you a few minutes ago. Wait, then submit.", "数分钟前已为您计数一次。请稍后再提交。"),
+    Reason.DRAFTS_TOO_MANY: Meaning(_E, "You have as many drafts waiting as the policy allows. Submit some, or withdraw them.", "您的待提交草稿已达策略上限。请先提交或撤回。"),
+    Reason.DOWNLOADS_SPENT: Meaning(_P, "The file of this ticket was fetched as often as the policy allows. Ask for a new ticket.", "该申请单文件的下载次数已达策略上限，须重新申请。"),
     Reason.APPROVAL_SAME_PERSON: Meaning(_D, "It takes another person: one who has not signed yet, neither requester nor recipient, whatever the account.", "须由另一人办理：不得是已签名者、申请人或接收人，更换账号亦不允许。"),
     Reason.APPROVAL_TOO_SOON: Meaning(_P, "The other approval is too fresh. Read the plan, and approve in a few minutes.", "前一批准刚刚作出。请阅读方案，数分钟后再批准。"),
     Reason.APPROVAL_SIGNATURE: Meaning(_D, "The signature is not that of your connection's certificate over this ticket and plan.", "签名与当前连接证书、本申请单及方案不符。"),

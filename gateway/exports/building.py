@@ -134,6 +134,9 @@ class Builder:
             if found.version != ticket.version or found.held or not in_window:
                 return None
             known = await facts.of(tx, found, around)
+            if known.overdue:
+                # What the province approved waits for the proof of an earlier destruction.
+                return None
             named = await facts.named(tx, plan.encryption_certificate_sha256)
         judgement = judged(self._engine(), BUILD, plan, known, around)
         if judgement.decision.error:

@@ -2,7 +2,7 @@
 
 The door keeps the index and the hash of the newest leaf that it has seen, in HOME/exports, which no
 backup holds. A log without that leaf is not the one: what was stopped since would stand again. So
-every ticket that is past its approvals and was not released is revoked, by a leaf that says why.
+every ticket that somebody approved and that was not released is revoked, by a leaf that says why.
 """
 
 import asyncio
@@ -18,13 +18,15 @@ from gateway.config.folders import PRIVATE_FILE
 from gateway.errors import Refusal, UnavailableError
 from gateway.exports import ticket_rows
 from gateway.exports.moving import Mover
-from gateway.exports.ticket import UNRELEASED, Act
+from gateway.exports.ticket import UNRELEASED, Act, State
 from gateway.store.database import StoreError, Transaction
 
 MARK_FILE = "newest-leaf.json"
 RESTORED_ALERT = "tickets-restored"
 # (index, hash) of a leaf; the hash is lower hex.
 Mark = tuple[int, str]
+# An approval that stands may have been taken back since by a denial or a withdrawal.
+_STANDING = sorted(UNRELEASED | {State.ONCE_APPROVED})
 _CHANNEL, _EPOCH = "gateway_epoch", "ticket"
 _NEWEST = (
     "SELECT e.idx, encode(e.leaf_hash, 'hex') FROM gateway.audit_entry AS e"
@@ -52,7 +54,7 @@ class Continuity:
         async with self._one_at_a_time:
             async with self._mover.database.transaction() as tx:
                 same = await self._same(tx)
-                found = [] if same else await ticket_rows.in_states(tx, sorted(UNRELEASED))
+                found = [] if same else await ticket_rows.in_states(tx, _STANDING)
             told = base.with_(detail={"alert": RESTORED_ALERT, "cause": "restored"})
             done = 0
             for ticket in found:

@@ -43,6 +43,7 @@ _RULES = {
         "An account of an officer with the role recipient.",
         "须为具有接收人角色的人员账号。",
     ),
+    "EX-APART": ("Another person than who asks.", "接收人不得为申请人本人。"),
     "EX-CERTIFICATE": (
         "A certificate of the recipient, of its purpose, valid past the window.",
         "须为接收人本人的、用途相符且有效期超过时间窗的证书。",

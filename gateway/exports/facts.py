@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from gateway.clock import civil_day
 from gateway.errors import Refusal
-from gateway.exports import approval
+from gateway.exports import approval, duties
 from gateway.exports.plan import Party, Plan
 from gateway.exports.recipient import RecipientError, key_of
 from gateway.exports.ticket import Approval, Ticket
@@ -41,11 +40,6 @@ _IN_FORCE = (
     " ORDER BY c.first_used_us IS NULL, c.not_after_us DESC LIMIT 1"
 )
 _PEERS = "SELECT peer FROM gateway.tunnel WHERE organisation = %s AND state = 1"
-_OVERDUE = (
-    "SELECT 1 FROM gateway.ticket WHERE recipient_organisation = %s AND ticket_id <> %s"
-    " AND state IN ('released', 'acknowledged', 'recalled', 'overdue')"
-    " AND (state = 'overdue' OR destroy_by < %s) LIMIT 1"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +81,11 @@ async def of(
     tx: Transaction, ticket: Ticket, around: Around, planned: tuple[int, int] | None = None
 ) -> request.Ticket:
     """Return the facts of a ticket now; `planned` is a count that stands in no ticket yet."""
-    plan = ticket.plan
-    counted = ticket.counted
+    plan, counted, built = ticket.plan, ticket.counted, ticket.built
     if planned is None and counted is not None:
         planned = (counted.rows, counted.children)
-    built, gone = ticket.built, fields.withdrawn(plan.dataset, plan.columns)
+    gone = fields.withdrawn(plan.dataset, plan.columns)
+    owed = await duties.owed(tx, plan.recipient.organisation, ticket.ticket_id, around.now_us)
     return request.Ticket(
         ticket_id=ticket.ticket_id,
         state=ticket.state.value,
@@ -114,7 +108,9 @@ async def of(
         not_after_us=plan.not_after_us,
         certificates_good=not await bad_certificates(tx, plan),
         tunnel_active=await tunnel_active(tx, plan, around),
-        overdue=await _overdue(tx, ticket, around.now_us),
+        overdue=bool(owed),
+        owed=owed,
+        recalled_by=_recaller(ticket, around.trust_domain),
         approvals_needed=2 if counted is None else max(2, counted.needed),
         approvals=tuple([await _signed(tx, ticket, one, around) for one in ticket.approvals]),
         planned=planned,
@@ -265,6 +261,9 @@ def _encrypts(certificate: Certificate) -> bool:
     return True
 
 
-async def _overdue(tx: Transaction, ticket: Ticket, now_us: int) -> bool:
-    organisation, today = ticket.plan.recipient.organisation, civil_day(now_us)
-    return await tx.fetch_one(_OVERDUE, (organisation, ticket.ticket_id, today)) is not None
+def _recaller(ticket: Ticket, trust_domain: str) -> str:
+    """Return who called a file back, "" for nobody."""
+    if ticket.recalled is None:
+        return ""
+    organisation, name = ticket.recalled.by
+    return person(Party(organisation, name, ""), trust_domain)

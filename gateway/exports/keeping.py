@@ -1,8 +1,9 @@
 """What the gateway watches of tickets: may they stand, was the file opened, was it destroyed.
 
 One person, a revoked certificate, a locked tunnel, a suspended approver, a tightened policy: each
-stops what was not released yet. What was released and lies beyond its day is overdue, and told.
-Payloads whose ticket needs them no more leave the disk, and headers the store.
+stops what was not released yet. What was released and lies beyond its day is overdue, and told;
+what else its organisation was approved for waits until then. Payloads whose ticket needs them no
+more leave the disk, and headers the store.
 """
 
 import re

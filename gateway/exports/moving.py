@@ -14,6 +14,7 @@ from gateway.exports.ticket import (
     UNRELEASED,
     Act,
     Given,
+    State,
     Ticket,
     ends_us,
     moved,
@@ -101,7 +102,7 @@ class Mover:
         rules = self._rules()
         async with self.database.transaction() as tx:
             now_us = await ticket_rows.now_us(tx, self._clock)
-            found = await ticket_rows.in_states(tx, sorted(PENDING | UNRELEASED))
+            found = await ticket_rows.in_states(tx, sorted(PENDING | UNRELEASED | {State.DRAFT}))
         done = 0
         for one in found:
             if now_us < ends_us(one, rules):

@@ -64,6 +64,8 @@ PENDING = frozenset({_S.SUBMITTED, _S.ONCE_APPROVED})
 UNRELEASED = frozenset({_S.APPROVED, _S.BUILDING, _S.SEALED, _S.FETCHING, _S.RECEIVED})
 # The recipient can read it.
 OUT = frozenset({_S.RELEASED, _S.ACKNOWLEDGED, _S.RECALLED, _S.OVERDUE})
+# The header is there for whoever gets it; with any further move it goes.
+KEYED = UNRELEASED | {_S.RELEASED}
 ENDED = frozenset({_S.DESTROYED, _S.WITHDRAWN, _S.DENIED, _S.EXPIRED, _S.FAILED, _S.REVOKED})
 
 
@@ -81,6 +83,8 @@ class Transition:
 
 
 _GATEWAY, _OFFICER = "gateway", roles.SECURITY_OFFICER
+# Who may say that a file is destroyed (`ticket.sides`): the recipient, or who stands in for him.
+ATTESTER = "attester"
 
 
 def _by(*whom: str) -> frozenset[str]:
@@ -98,7 +102,9 @@ TABLE: Mapping[Act, Transition] = MappingProxyType(
         ),
         Act.APPROVE: Transition(PENDING, _S.APPROVED, _by(roles.APPROVER), before_end=True),
         Act.DENY: Transition(PENDING, _S.DENIED, _by(roles.APPROVER), while_held=True),
-        Act.EXPIRE: Transition(PENDING | UNRELEASED, _S.EXPIRED, _by(_GATEWAY), while_held=True),
+        Act.EXPIRE: Transition(
+            PENDING | UNRELEASED | {_S.DRAFT}, _S.EXPIRED, _by(_GATEWAY), while_held=True
+        ),
         Act.BUILD: Transition(frozenset({_S.APPROVED}), _S.BUILDING, _by(_GATEWAY), in_window=True),
         Act.SEAL: Transition(frozenset({_S.BUILDING}), _S.SEALED, _by(_GATEWAY), in_window=True),
         Act.FAIL: Transition(frozenset({_S.BUILDING}), _S.FAILED, _by(_GATEWAY), while_held=True),
@@ -115,7 +121,7 @@ TABLE: Mapping[Act, Transition] = MappingProxyType(
             frozenset({_S.RELEASED}), _S.ACKNOWLEDGED, _by(roles.RECIPIENT), while_held=True
         ),
         Act.REVOKE: Transition(
-            UNRELEASED,
+            UNRELEASED | {_S.ONCE_APPROVED},
             _S.REVOKED,
             _by(roles.REQUESTER, roles.APPROVER, _OFFICER, _GATEWAY),
             while_held=True,
@@ -124,14 +130,15 @@ TABLE: Mapping[Act, Transition] = MappingProxyType(
         Act.UNHOLD: Transition(
             frozenset(State) - ENDED, None, _by(roles.APPROVER), while_held=True
         ),
+        # Also what is overdue: a recall lets others than the recipient attest (decision 0020).
         Act.RECALL: Transition(
-            frozenset({_S.RELEASED, _S.ACKNOWLEDGED}), _S.RECALLED, _by(_OFFICER), while_held=True
+            frozenset({_S.RELEASED, _S.ACKNOWLEDGED, _S.OVERDUE}),
+            _S.RECALLED,
+            _by(_OFFICER),
+            while_held=True,
         ),
-        Act.DESTROY: Transition(
-            frozenset({_S.ACKNOWLEDGED, _S.RECALLED, _S.OVERDUE}),
-            _S.DESTROYED,
-            _by(roles.RECIPIENT),
-        ),
+        # From wherever it can be read: a duty can always be met, frozen or not.
+        Act.DESTROY: Transition(OUT, _S.DESTROYED, _by(ATTESTER), while_held=True),
         Act.LAPSE: Transition(
             frozenset({_S.RELEASED, _S.ACKNOWLEDGED, _S.RECALLED}),
             _S.OVERDUE,

@@ -1,25 +1,52 @@
 """A ticket and how it moves: a pure state machine (exports.md section 5, decision 0017).
 
-`states` says which way leads where; here stand the values, and what a table cannot say: persons,
-times, the number of approvals. Nothing reads or writes anything.
+`states` says which way leads where, `shape` what a ticket is; here stands what a table cannot say:
+persons, times, the number of approvals. Nothing reads or writes anything.
 """
 
-import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TypeVar
 
 from gateway.clock import SHANGHAI, US_PER_S, from_datetime
 from gateway.config.exports import ApprovalRules
 from gateway.errors import Reason, Refusal, refuse
-from gateway.exports.plan import Party, Plan
-from gateway.exports.states import ENDED, OUT, PENDING, TABLE, UNRELEASED, Act, State
+from gateway.exports.plan import Party
+from gateway.exports.shape import (
+    NOTHING,
+    Approval,
+    Built,
+    Caller,
+    Counted,
+    Given,
+    Recall,
+    Ticket,
+    opened,
+)
+from gateway.exports.states import (
+    ATTESTER,
+    ENDED,
+    KEYED,
+    OUT,
+    PENDING,
+    TABLE,
+    UNRELEASED,
+    Act,
+    State,
+)
 from gateway.identity import roles
-from gateway.tlog import leaf
 
-__all__ = ["ENDED", "OUT", "PENDING", "TABLE", "UNRELEASED", "Act", "State"]
+# A ticket is spoken of by this name.
+# fmt: off
+__all__ = [
+    "ENDED", "KEYED", "NOTHING", "OUT", "PENDING", "TABLE", "UNRELEASED", "Act", "Approval",
+    "Built", "Caller", "Counted", "Given", "Recall", "State", "Ticket", "ends_us", "moved",
+    "opened", "overdue_us", "sides",
+]
+# fmt: on
 
 _US_PER_HOUR = 3600 * US_PER_S
+_US_PER_DAY = 24 * _US_PER_HOUR
 # The header is sent again when its answer was lost, so often (exports.md section 5, row 15).
 RELEASES_MAX = 1 + 3
 # What only an approved ticket can come to: refused before that, the answer says what is missing.
@@ -27,111 +54,6 @@ _AFTER_APPROVAL = frozenset(
     {Act.BUILD, Act.SEAL, Act.FETCH, Act.RECEIVE, Act.RELEASE, Act.ACKNOWLEDGE}
 )
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who acts: the person with the account used, its roles, and whether of the province itself."""
-
-    party: Party
-    roles: frozenset[str]
-    provincial: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """One person's signature (ECDSA, DER) over the plan's digest, and by which certificate."""
-
-    organisation: str
-    person: str
-    account: str
-    certificate_sha256: str
-    signature: bytes
-    at_us: int
-
-    @property
-    def who(self) -> tuple[str, str]:
-        """The person, whatever the account."""
-        return self.organisation, self.person
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What was built: how much, and the SHA-256 (lower hex) of the payload and of its manifest."""
-
-    rows: int
-    children: int
-    payload_bytes: int
-    payload_sha256: str
-    manifest_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The dry run's answer at the submission, rounded up, and how many approvals it takes."""
-
-    rows: int
-    children: int
-    needed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A ticket as it stands; times in microseconds. `version` grows with every move."""
-
-    ticket_id: str
-    plan: Plan
-    plan_sha256: str
-    state: State
-    version: int
-    created_us: int
-    moved_us: int
-    held: bool = False
-    submitted_us: int | None = None
-    counted: Counted | None = None
-    approvals: tuple[Approval, ...] = ()
-    # The first of the two who let a held ticket go on.
-    unheld_by: Party | None = None
-    built: Built | None = None
-    # How often the header was handed out.
-    releases: int = 0
-
-    @property
-    def epoch(self) -> int:
-        """What a stream compares before each chunk: it grows with every move."""
-        return self.version
-
-    @property
-    def first(self) -> Approval | None:
-        """The first approval."""
-        return self.approvals[0] if self.approvals else None
-
-    @property
-    def second(self) -> Approval | None:
-        """The second approval."""
-        return self.approvals[1] if len(self.approvals) > 1 else None
-
-    @property
-    def sha256(self) -> str:
-        """The digest of everything above, lower hex: what the leaf of every move tells."""
-        return hashlib.sha256(leaf.encode(_document(self))).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What comes with an act: a count at the submission, an approval, what was built."""
-
-    counted: Counted | None = None
-    approval: Approval | None = None
-    built: Built | None = None
-
-
-NOTHING = Given()
-
-
-def opened(ticket_id: str, plan: Plan, now_us: int) -> Ticket:
-    """Return the draft of a plan."""
-    return Ticket(ticket_id, plan, plan.sha256, State.DRAFT, 1, now_us, now_us)
 
 
 def moved(
@@ -167,10 +89,11 @@ def moved(
             after = replace(after, submitted_us=now_us, counted=_there(given.counted))
         case Act.SEAL:
             after = replace(after, built=_there(given.built))
-        case Act.RELEASE if ticket.releases >= RELEASES_MAX:
-            raise refuse(Reason.TICKET_SPENT)
-        case Act.RELEASE:
-            after = replace(after, releases=ticket.releases + 1)
+        case Act.RECALL:
+            recall = Recall(*_there(by).party.person, _there(given.due_us))
+            after = replace(after, recalled=recall)
+        case Act.FETCH | Act.RELEASE:
+            after = _handed_out(after, act)
     return replace(after, state=rule.to or ticket.state)
 
 
@@ -178,7 +101,9 @@ def sides(ticket: Ticket, by: Caller | None) -> frozenset[str]:
     """Return on which sides of a ticket a caller stands; None is the gateway itself.
 
     An approver and a security officer are of the province; requester and recipient are persons,
-    the recipient under the plan's very account.
+    the recipient under the plan's very account. For the recipient attests any account of its; once
+    the province has called the file back, another recipient of the organisation than who did that:
+    whether the recipient is there to do it, the policy asks (decision 0020).
     """
     if by is None:
         return frozenset({"gateway"})
@@ -189,18 +114,29 @@ def sides(ticket: Ticket, by: Caller | None) -> frozenset[str]:
         found |= by.roles & {roles.REQUESTER}
     if by.party == plan.recipient:
         found |= by.roles & {roles.RECIPIENT}
+    if roles.RECIPIENT in by.roles and _attests(ticket, by.party):
+        found.add(ATTESTER)
     return frozenset(found)
 
 
 def overdue_us(ticket: Ticket) -> int:
-    """Return when its destruction is overdue: when the plan's day is over in the province."""
+    """Return when its destruction is overdue: when the plan's day is over in the province.
+
+    Sooner where it was called back.
+    """
     after = datetime.combine(ticket.plan.destroy_by + timedelta(days=1), time.min, SHANGHAI)
-    return from_datetime(after)
+    due_us = from_datetime(after)
+    return due_us if ticket.recalled is None else min(due_us, ticket.recalled.due_us)
 
 
 def ends_us(ticket: Ticket, rules: ApprovalRules) -> int:
-    """Return when it expires: with its window, before that when the approvals are not there."""
+    """Return when it expires: with its window, before that when the approvals are not there.
+
+    A draft, when nobody submitted it for so many days.
+    """
     plan, submitted_us = ticket.plan, ticket.submitted_us
+    if ticket.state is State.DRAFT:
+        return min(ticket.created_us + rules.draft_days * _US_PER_DAY, plan.not_after_us)
     if ticket.state in PENDING and submitted_us is not None:
         return min(submitted_us + rules.within_hours * _US_PER_HOUR, plan.not_after_us)
     return plan.not_after_us
@@ -220,7 +156,7 @@ def _misplaced(ticket: Ticket, act: Act) -> Refusal:
 def _require_time(ticket: Ticket, act: Act, now_us: int, rules: ApprovalRules) -> None:
     rule, plan = TABLE[act], ticket.plan
     late = now_us >= plan.not_after_us
-    if act is Act.APPROVE:
+    if act in (Act.SUBMIT, Act.APPROVE):
         late = now_us >= ends_us(ticket, rules)
     if late and (rule.in_window or rule.before_end):
         raise refuse(Reason.TICKET_EXPIRED)
@@ -232,6 +168,23 @@ def _require_time(ticket: Ticket, act: Act, now_us: int, rules: ApprovalRules) -
     )
     if early:
         raise refuse(Reason.TICKET_STATE)
+
+
+def _attests(ticket: Ticket, party: Party) -> bool:
+    plan, recalled = ticket.plan, ticket.recalled
+    if party.person == plan.recipient.person:
+        return True
+    same = party.organisation == plan.recipient.organisation
+    return same and recalled is not None and party.person != recalled.by
+
+
+def _handed_out(ticket: Ticket, act: Act) -> Ticket:
+    """Count what was handed out: the sealed file, or the header, which is so only so often."""
+    if act is Act.FETCH:
+        return replace(ticket, fetches=ticket.fetches + 1)
+    if ticket.releases >= RELEASES_MAX:
+        raise refuse(Reason.TICKET_SPENT)
+    return replace(ticket, releases=ticket.releases + 1)
 
 
 def _approved(ticket: Ticket, approval: Approval, by: Caller, rules: ApprovalRules) -> Ticket:
@@ -268,31 +221,3 @@ def _there(value: Found | None) -> Found:
     if value is None:
         raise TypeError("the act came without what belongs to it")
     return value
-
-
-def _document(ticket: Ticket) -> dict[str, leaf.Json]:
-    """Return all of a ticket as canonical JSON has it; what is absent is left out."""
-    document: dict[str, leaf.Json] = {
-        "ticket_id": ticket.ticket_id,
-        "plan_sha256": ticket.plan_sha256,
-        "state": ticket.state.value,
-        "version": ticket.version,
-        "created_us": ticket.created_us,
-        "moved_us": ticket.moved_us,
-        "held": ticket.held,
-        "releases": ticket.releases,
-        "approvals": [_table(one) for one in ticket.approvals],
-    }
-    if ticket.submitted_us is not None:
-        document["submitted_us"] = ticket.submitted_us
-    for name in ("counted", "unheld_by", "built"):
-        value = getattr(ticket, name)
-        if value is not None:
-            document[name] = _table(value)
-    return document
-
-
-def _table(value: Approval | Built | Counted | Party) -> dict[str, leaf.Json]:
-    return {
-        name: one.hex() if isinstance(one, bytes) else one for name, one in asdict(value).items()
-    }

@@ -12,7 +12,17 @@ from gateway.clock import Clock
 from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import plan as plans
 from gateway.exports.plan import Party, Plan
-from gateway.exports.ticket import ENDED, Approval, Built, Counted, State, Ticket, opened
+from gateway.exports.ticket import (
+    ENDED,
+    KEYED,
+    Approval,
+    Built,
+    Counted,
+    Recall,
+    State,
+    Ticket,
+    opened,
+)
 from gateway.store.database import Transaction
 
 _LOG = log.get("exports")
@@ -30,7 +40,7 @@ _COLUMNS = (
     " unheld_person, unheld_account, built_rows, built_children, payload_bytes,"
     " encode(payload_sha256, 'hex'), encode(manifest_sha256, 'hex'), releases,"
     " requester_organisation, requester_person, recipient_organisation, recipient_person,"
-    " not_after_us, destroy_by"
+    " not_after_us, destroy_by, fetches, recalled_organisation, recalled_person, recall_due_us"
     " FROM gateway.ticket"
 )
 # Constants only, here and below: no value ever stands in the text.
@@ -62,7 +72,8 @@ _MOVE = (
     " moved_in = pg_current_xact_id(), submitted_us = %s, counted_rows = %s,"
     " counted_children = %s, needed = %s, unheld_organisation = %s, unheld_person = %s,"
     " unheld_account = %s, built_rows = %s, built_children = %s, payload_bytes = %s,"
-    " payload_sha256 = %s, manifest_sha256 = %s, releases = %s"
+    " payload_sha256 = %s, manifest_sha256 = %s, releases = %s, fetches = %s,"
+    " recalled_organisation = %s, recalled_person = %s, recall_due_us = %s"
     " WHERE ticket_id = %s AND state = %s AND version = %s"
 )
 _KEEP_HEADER = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
@@ -121,15 +132,18 @@ async def lock(tx: Transaction, ticket_id: str) -> Ticket:
 async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
     """Write a move, if the row still stands where it was, and return the ticket after it.
 
-    Raises REVISION_STALE. A ticket that ends loses its header with the same stroke.
+    Raises REVISION_STALE. Whatever is not released again loses its header with the same stroke.
     """
     counted, built, unheld = after.counted, after.built, after.unheld_by
+    recalled = after.recalled
     values = (
         *(after.state.value, after.version, after.held, after.moved_us, after.submitted_us),
         *((None,) * 3 if counted is None else (counted.rows, counted.children, counted.needed)),
         *((None,) * 3 if unheld is None else (*unheld.person, unheld.account)),
         *((None,) * 5 if built is None else _built(built)),
         after.releases,
+        after.fetches,
+        *((None,) * 3 if recalled is None else (*recalled.by, recalled.due_us)),
         *(before.ticket_id, before.state.value, before.version),
     )
     if not await tx.execute(_MOVE, values):
@@ -139,8 +153,9 @@ async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
         signed = (certificate, one.signature, one.at_us)
         who = (one.organisation, one.person, one.account)
         await tx.execute(_APPROVE, (after.ticket_id, place + 1, *who, *signed))
-    if after.state in ENDED:
+    if after.state not in KEYED:
         await tx.execute(_FORGET_HEADER, (after.ticket_id,))
+    if after.state in ENDED:
         await tx.execute(_FORGET_CHILDREN, (after.ticket_id,))
     return after
 
@@ -226,4 +241,6 @@ def _ticket(row: Sequence[Any], approvals: tuple[Approval, ...]) -> Ticket:
         unheld_by=None if row[12] is None else Party(*row[12:15]),
         built=None if row[15] is None else Built(*row[15:20]),
         releases=row[20],
+        fetches=row[27],
+        recalled=None if row[28] is None else Recall(*row[28:31]),
     )

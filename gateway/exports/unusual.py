@@ -1,6 +1,7 @@
 """How unlike a request is to what its requester has had released before: signs, counted. Pure.
 
-A person's first request is like nothing, and so unusual in nothing: two others read it anyway.
+A person's first request is like nothing before: where the policy says so its purpose and divisions
+are new, and a person more reads it.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def signs(asked: Request, released: Sequence[Ticket], rules: UnusualRules) -> tu
     `released` are this person's tickets of the policy's memory whose key was handed out.
     """
     if not released:
-        return ()
+        return ("purpose", "division") if rules.first_is_new else ()
     plan = asked.ticket.plan
     purposes = {one.plan.purpose for one in released}
     divisions = {code for one in released for code in one.plan.divisions}

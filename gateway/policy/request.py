@@ -65,7 +65,8 @@ class Ticket:
     columns that are `withdrawn`, which no policy asks for. `planned` and `built`: rows
     and distinct children. `certificates_good`: both certificates of the recipient are registered,
     not revoked, of their purpose, and live past the window. `overdue`: the recipient has not
-    attested a destruction that is due.
+    attested a destruction that is due, of the ticket `owed`, which no policy asks for.
+    `recalled_by` is the person who called this file back, "" where nobody did.
     """
 
     ticket_id: str
@@ -94,6 +95,8 @@ class Ticket:
     approvals: tuple[Signed, ...] = ()
     planned: tuple[int, int] | None = None
     built: tuple[int, int] | None = None
+    owed: str = ""
+    recalled_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

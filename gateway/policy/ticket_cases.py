@@ -61,6 +61,7 @@ class TicketCase:
     certificates_good: bool = True
     tunnel_active: bool = True
     overdue: bool = False
+    recalled_by: str = ""
     certificate: str = CERTIFICATE
     tunnel: str = TUNNEL
     confirmed: bool = True
@@ -75,12 +76,7 @@ def ticket(case: TicketCase, province: str, parents: Mapping[str, str]) -> Ticke
     """Return the ticket of a case in a province of these organisations (code to the one above)."""
 
     def party(person: Person) -> Party:
-        organisation = person.name.partition("/")[0]
-        covers = [code for code in case.divisions if organisation in _up(code, parents)]
-        roles = frozenset(person.roles)
-        return Party(
-            person.name, organisation, person.active, roles, frozenset(covers), person.external
-        )
+        return _party(person, case.divisions, parents)
 
     at_us = NOW_US + case.approved_s * US_PER_S
     return Ticket(
@@ -109,6 +105,7 @@ def ticket(case: TicketCase, province: str, parents: Mapping[str, str]) -> Ticke
         approvals=tuple(Signed(party(one), one.plan, at_us) for one in case.approvals),
         planned=_counted(case.planned),
         built=_counted(case.built),
+        recalled_by=case.recalled_by,
     )
 
 
@@ -116,6 +113,13 @@ def calling(case: TicketCase) -> Calling:
     """Return who calls in a case, how and when."""
     overspent = frozenset(case.overspent) if case.budgets_counted else None
     return Calling(case.caller, case.certificate, case.tunnel, case.confirmed, NOW_US, overspent)
+
+
+def _party(person: Person, divisions: tuple[str, ...], parents: Mapping[str, str]) -> Party:
+    organisation = person.name.partition("/")[0]
+    covers = frozenset(code for code in divisions if organisation in _up(code, parents))
+    known = (organisation, person.active, frozenset(person.roles), covers)
+    return Party(person.name, *known, person.external)
 
 
 def _up(code: str, parents: Mapping[str, str]) -> list[str]:

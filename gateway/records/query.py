@@ -5,6 +5,7 @@ thousand at a time through a cursor, whatever their number. Each content key is 
 while the cache holds it. What lies sealed as restricted is never read here.
 """
 
+import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, MutableSequence, Sequence
@@ -23,6 +24,8 @@ from gateway.v1.types_pb2 import Date
 from gateway.v1.upload_service_pb2 import Item
 
 FETCH_ROWS = 1000
+# After so many bodies or keys the others of the process have their turn: some milliseconds' work.
+AT_A_TIME = 50
 # Opened keys are about a kilobyte each. A key serves an organisation's minute, so that in a keyed
 # order the same one comes back again and again.
 KEYS_HELD = 16_384
@@ -75,12 +78,15 @@ class Bodies:
         await tx.execute(f"DECLARE wanted NO SCROLL CURSOR FOR {statement}", parameters)
         while stored := await tx.fetch(_FETCH):
             await self._find_keys(tx, keys, {row[2] for row in stored})
-            for request_id, item_index, key_id, nonce, body, child_tag, record_key in stored:
+            for number, row in enumerate(stored):
+                if number % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+                request_id, item_index, key_id, nonce, body, child_tag, record_key = row
                 place = request_id.bytes + item_index.to_bytes(4)
                 item = Item.FromString(keys[key_id].open("item", place, 0, nonce, body))
-                row = self._judged(getattr(item, field), child_tag, record_key, wanted, kept)
-                if row is not None:
-                    yield row
+                found = self._judged(getattr(item, field), child_tag, record_key, wanted, kept)
+                if found is not None:
+                    yield found
         await tx.execute("CLOSE wanted")
 
     async def count(self, tx: Transaction, wanted: Wanted) -> tuple[int, int]:
@@ -98,7 +104,10 @@ class Bodies:
     async def _find_keys(self, tx: Transaction, keys: _Keys, needed: set[uuid.UUID]) -> None:
         """Unwrap the content keys of the next rows that are not held yet."""
         missing = [key_id for key_id in needed if key_id not in keys]
-        for key_id, recipient, wrapped in await tx.fetch(_CONTENT_KEYS, [missing]):
+        wanted = await tx.fetch(_CONTENT_KEYS, [missing])
+        for number, (key_id, recipient, wrapped) in enumerate(wanted):
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
             keys[key_id] = self._opener.unwrap(key_id, recipient, wrapped)
         if not needed <= keys.keys():
             raise SealError("a body's content key is gone")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from gateway.audit.recorder import Recorder
+from gateway.clock import Passing
 from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import payloads
 from gateway.exports.ticket import Act, Ticket
@@ -64,11 +65,14 @@ class DeliveryService:
     ) -> None:
         """Send a payload from an offset on.
 
-        Raises FIELD_INVALID, TICKET_STATE, RECIPIENT_MISMATCH and as `Tickets.judge`; while it
-        flows also TICKET_REVOKED, TICKET_HELD, TICKET_EXPIRED, REVISION_STALE, POLICY_DENIED.
+        Raises FIELD_INVALID, TICKET_STATE, RECIPIENT_MISMATCH, DOWNLOADS_SPENT and as
+        `Tickets.judge`; while it flows also TICKET_REVOKED, TICKET_HELD, TICKET_EXPIRED,
+        REVISION_STALE, POLICY_DENIED.
         """
         found = await self._tickets.find(call, request.ticket_id)
         self._tickets.judge(call, found, Act.FETCH)
+        if found.ticket.fetches >= self._tickets.rules.bounds.fetches:
+            raise refuse(Reason.DOWNLOADS_SPENT)
         with self._opened(found.ticket, request.offset_bytes) as payload:
             # Before it moves: where they cannot be read nothing has begun.
             keys = [pb.ExportKey(key_id=one, spki=spki) for one, spki in self._keys().items()]
@@ -133,11 +137,10 @@ class DeliveryService:
 
     async def _watch(self, call: Call, ticket: Ticket) -> None:
         """Return never; raise why the bytes must not flow any more."""
-        seen = None
+        seen, passed = None, Passing(self._tickets.clock, ticket.moved_us)
         while True:
             epochs = self._current.epochs
-            clock_us = self._tickets.clock.now_us()
-            if clock_us >= ticket.plan.not_after_us:
+            if passed.now_us() >= ticket.plan.not_after_us:
                 raise refuse(Reason.TICKET_EXPIRED)
             if epochs != seen:
                 await self._require(call, ticket)

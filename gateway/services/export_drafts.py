@@ -27,6 +27,10 @@ _US_PER_MINUTE = 60 * US_PER_S
 _US_PER_DAY = 24 * 60 * _US_PER_MINUTE
 # What a plan that has no number yet is judged under.
 _UNNUMBERED = "EX-00000000"
+_WAITING = (
+    "SELECT count(*) FROM gateway.ticket"
+    " WHERE requester_organisation = %s AND requester_person = %s AND state = 'draft'"
+)
 _COUNT = (
     "INSERT INTO gateway.export_count AS c (organisation, person, counted_us) VALUES (%s, %s, %s)"
     " ON CONFLICT (organisation, person) DO UPDATE SET counted_us = excluded.counted_us"
@@ -46,7 +50,7 @@ class Drafts:
     async def draft(self, call: Call, request: pb.DraftExportRequest) -> Ticket:
         """Return the draft of a plan.
 
-        Raises FIELD_INVALID with violations, RECIPIENT_OVERDUE, POLICY_DENIED.
+        Raises FIELD_INVALID with violations, RECIPIENT_OVERDUE, DRAFTS_TOO_MANY, POLICY_DENIED.
         """
         earlier = await self._tickets.repeated(call)
         if earlier is not None:
@@ -60,6 +64,10 @@ class Drafts:
         self._tickets.judge(call, found)
 
         async def work(tx: Transaction) -> Ticket:
+            # Here, where nobody else of this door writes: of two at once one is the last.
+            row = await tx.fetch_one(_WAITING, plan.requester.person)
+            if row is None or row[0] >= self._tickets.rules.bounds.drafts:
+                raise refuse(Reason.DRAFTS_TOO_MANY)
             return await ticket_rows.create(tx, plan, await self._tickets.now_us(tx))
 
         return await call.effect(work, leaf_of)
@@ -74,11 +82,11 @@ class Drafts:
         if earlier is not None:
             return await self._tickets.again(call, earlier)
         found = await self._tickets.find(call, request.ticket_id)
-        if request.plan_sha256 != found.ticket.plan_sha256:
-            raise refuse(Reason.PLAN_CHANGED)
-        # Nobody has a plan counted that he may not submit.
+        # Nobody has a plan counted, or hears of it, that he may not submit.
         bare = replace(found, facts=replace(found.facts, planned=(0, 0)))
         self._tickets.judge(call, bare, Act.SUBMIT, Given(counted=Counted(0, 0, 2)))
+        if request.plan_sha256 != found.ticket.plan_sha256:
+            raise refuse(Reason.PLAN_CHANGED)
         rows, children = await self._count(found.ticket.plan, found.around.now_us)
         if rows > found.ticket.plan.row_cap or children > max(found.ticket.plan.child_cap, 0):
             raise refuse(Reason.COUNT_TOO_LARGE)
@@ -99,6 +107,8 @@ class Drafts:
             raise export_wire.faulty([violation("recipient", "EX-RECIPIENT")])
         requester = self._tickets.caller(call, around.registry).party
         recipient = Party(code, account.subject_name, name)
+        if recipient.person == requester.person:
+            raise export_wire.faulty([violation("recipient", "EX-APART")])
         plan = export_wire.plan(request, requester, recipient)
         plan = await _completed(tx, plan, around)
         found = await self._faults(tx, plan, around)

@@ -6,7 +6,7 @@ act.
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
 from gateway.errors import Reason, refuse
-from gateway.exports import approval, facts, ticket_rows
+from gateway.exports import approval, duties, facts, ticket_rows
 from gateway.exports.ticket import (
     NOTHING,
     Act,
@@ -101,9 +101,16 @@ class ExportService:
     async def RecallExport(
         self, call: Call, request: pb.RecallExportRequest
     ) -> pb.RecallExportResponse:
-        """Call back what was released; raises as `Tickets.judge`."""
+        """Call back what was released, by a day of its own; raises as `Tickets.judge`."""
         require_reason(request.reason)
-        moved = await self._move(call, request.ticket_id, Act.RECALL)
+        earlier = await self._tickets.repeated(call)
+        if earlier is not None:
+            return pb.RecallExportResponse(ticket=message(await self._again(call, earlier)))
+        found = await self._tickets.find(call, request.ticket_id)
+        days = self._tickets.rules.bounds.recall_days
+        given = Given(due_us=duties.recall_due_us(found.around.now_us, days))
+        self._tickets.judge(call, found, Act.RECALL, given)
+        moved = await self._tickets.move(call, found, Act.RECALL, given)
         return pb.RecallExportResponse(ticket=message(moved))
 
     async def GetExport(self, call: Call, request: pb.GetExportRequest) -> pb.GetExportResponse:

@@ -18,7 +18,7 @@ from gateway.exports import facts, ticket_rows
 from gateway.exports.facts import Around
 from gateway.exports.moving import leaf_of
 from gateway.exports.plan import Party
-from gateway.exports.ticket import NOTHING, Act, Caller, Given, Ticket, moved
+from gateway.exports.ticket import NOTHING, Act, Caller, Given, Ticket, moved, sides
 from gateway.policy import request as policy
 from gateway.policy.request import Calling, Resource
 from gateway.registry.snapshot import Registry
@@ -31,10 +31,10 @@ from gateway.store.database import Database, Transaction
 
 TAMPERED_ALERT = "ticket-tampered"
 _TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
-# What brings an export about: not for who owes the proof of a destruction.
-_STARTING = frozenset({"DraftExport", "SubmitExport", "ApproveExport"})
 # What only the plan's certificate does, through the plan's tunnel.
 _BOUND = frozenset({"DownloadExport", "ReceiveExport", "ReleaseExport"})
+# What brings an export about: not for who owes the proof of a destruction.
+_GETTING = _BOUND | {"DraftExport", "SubmitExport", "ApproveExport"}
 # What moves a ticket towards the release: not with a column that may not leave any more.
 _ONWARD = _BOUND | {"SubmitExport", "ApproveExport", "UnholdExport"}
 _EARLIER = "SELECT gateway.export_leaf(%s, %s)"
@@ -93,7 +93,7 @@ class Tickets:
     async def find(self, call: Call, ticket_id: str, column: str = "ticket_id") -> Found:
         """Return a ticket; the leaf names it from here on.
 
-        Raises FIELD_INVALID, NOT_FOUND, TICKET_TAMPERED.
+        Raises FIELD_INVALID, NOT_FOUND for who has no part in it, too, TICKET_TAMPERED.
         """
         if not _TICKET.fullmatch(ticket_id):
             raise invalid(column, "TICKET", "EX- and eight digits.", "格式为 EX- 加八位数字。")
@@ -109,7 +109,12 @@ class Tickets:
                 call.note(detail={"alert": TAMPERED_ALERT})
             raise
         call.note(detail={"plan_sha256": ticket.plan_sha256, "from_state": ticket.state.value})
-        return Found(ticket, known, around)
+        found = Found(ticket, known, around)
+        if not sides(ticket, self.caller(call, around.registry)):
+            # Which tickets there are is no stranger's business; the leaf says that there is one.
+            self._ask(call, call.action, found)
+            raise refuse(Reason.NOT_FOUND)
+        return found
 
     async def repeated(self, call: Call) -> str | None:
         """Return the ticket of this very request where it was made before.
@@ -153,8 +158,8 @@ class Tickets:
             raise refuse(Reason.RECIPIENT_MISMATCH)
         if overspent:
             raise refuse(Reason.CHILD_BUDGET_SPENT)
-        if found.facts.overdue and call.action in _STARTING:
-            raise refuse(Reason.RECIPIENT_OVERDUE)
+        if found.facts.overdue and call.action in _GETTING:
+            raise refuse(Reason.RECIPIENT_OVERDUE, metadata={"ticket": found.facts.owed})
         if found.facts.withdrawn and call.action in _ONWARD:
             raise refuse(Reason.COLUMN_WITHDRAWN)
         if not allowed:

@@ -100,6 +100,8 @@ def message(ticket: Ticket) -> pb.ExportTicket:
     if built is not None:
         told.built_row_count, told.built_child_count = built.rows, built.children
         told.payload_bytes, told.payload_sha256 = built.payload_bytes, built.payload_sha256
+    if ticket.recalled is not None:
+        told.recall_due_time.CopyFrom(timestamp(ticket.recalled.due_us))
     return told
 
 

@@ -186,6 +186,7 @@ class ExportTicket(_message.Message):
     BUILT_CHILD_COUNT_FIELD_NUMBER: _builtins.int
     PAYLOAD_BYTES_FIELD_NUMBER: _builtins.int
     PAYLOAD_SHA256_FIELD_NUMBER: _builtins.int
+    RECALL_DUE_TIME_FIELD_NUMBER: _builtins.int
     ticket_id: _builtins.str
     """"EX-" and eight digits."""
     state: Global___ExportState.ValueType
@@ -214,6 +215,10 @@ class ExportTicket(_message.Message):
     def moved_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportApproval]: ...
+    @_builtins.property
+    def recall_due_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the file must be destroyed since the province called it back, where the plan does not say sooner; absent before."""
+
     def __init__(
         self,
         *,
@@ -234,10 +239,11 @@ class ExportTicket(_message.Message):
         built_child_count: _builtins.int = ...,
         payload_bytes: _builtins.int = ...,
         payload_sha256: _builtins.str = ...,
+        recall_due_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "moved_time", b"moved_time", "submitted_time", b"submitted_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "moved_time", b"moved_time", "recall_due_time", b"recall_due_time", "submitted_time", b"submitted_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "built_child_count", b"built_child_count", "built_row_count", b"built_row_count", "counted_child_count", b"counted_child_count", "counted_row_count", b"counted_row_count", "created_time", b"created_time", "held", b"held", "moved_time", b"moved_time", "needed_count", b"needed_count", "payload_bytes", b"payload_bytes", "payload_sha256", b"payload_sha256", "plan", b"plan", "plan_sha256", b"plan_sha256", "state", b"state", "submitted_time", b"submitted_time", "ticket_id", b"ticket_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "built_child_count", b"built_child_count", "built_row_count", b"built_row_count", "counted_child_count", b"counted_child_count", "counted_row_count", b"counted_row_count", "created_time", b"created_time", "held", b"held", "moved_time", b"moved_time", "needed_count", b"needed_count", "payload_bytes", b"payload_bytes", "payload_sha256", b"payload_sha256", "plan", b"plan", "plan_sha256", b"plan_sha256", "recall_due_time", b"recall_due_time", "state", b"state", "submitted_time", b"submitted_time", "ticket_id", b"ticket_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

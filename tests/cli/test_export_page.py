@@ -8,12 +8,12 @@ from gateway.cli import export_page
 from gateway.cli.output import Output
 from gateway.client.approving import FIELDS, read
 from gateway.exports.plan import Plan
-from gateway.exports.ticket import State
+from gateway.exports.ticket import Act, State
 from gateway.policy import fields
 from gateway.services import export_wire
 from gateway.v1 import export_service_pb2 as pb
 from gateway.v1.options_pb2 import ExportClass
-from tests.exports.tickets import along
+from tests.exports.tickets import HOUR, START_US, along, officer, step
 
 
 def test_every_field_of_a_plan_is_on_the_page():
@@ -55,3 +55,14 @@ def test_a_held_ticket_is_told_as_frozen_in_the_list():
         export_page.state_word(pb.ExportTicket(state=pb.EXPORT_STATE_ONCE_APPROVED))
         == "once_approved"
     )
+
+
+def test_what_was_called_back_says_until_when():
+    recalled = step(along(8), Act.RECALL, officer(), START_US + HOUR)
+    ticket = export_wire.message(recalled)
+    for language, words in (("en", "Called back"), ("zh", "已召回")):
+        page = export_page.page(Output(language), ticket, read(ticket))
+        assert words in page
+        assert "2026-11-09T16:00:00" in page
+    before = export_wire.message(along(8))
+    assert "Called back" not in export_page.page(Output("en"), before, read(before))

@@ -4,6 +4,7 @@ import pytest
 import typer
 
 from gateway.cli.output import CommandError, Output
+from gateway.errors import Reason, refuse
 
 
 def test_results_go_to_standard_output_all_else_to_standard_error(capsys) -> None:
@@ -33,3 +34,14 @@ def test_failing_leaves_with_the_errors_status(capsys) -> None:
         "refused": "CODE",
         "message": "gateway: CODE: text",
     }
+
+
+def test_a_refusal_names_the_ticket_that_it_is_about_and_prints_nothing_else_it_was_sent(capsys):
+    for sent, printed in (("EX-00000007", True), ("EX-00000007\x1b[2J", False), ("", False)):
+        refusal = refuse(Reason.RECIPIENT_OVERDUE, metadata={"ticket": sent, "other": "\x1b[2J"})
+        with pytest.raises(SystemExit) as ended:
+            Output("en").fail(refusal)
+        said = capsys.readouterr().err
+        assert ended.value.code == 1
+        assert ("EX-00000007" in said) is printed
+        assert "\x1b" not in said

@@ -1,6 +1,8 @@
 """A download goes on where it was cut and opens what was approved for us; anything else leaves nothing (attacks 34, 62-65)."""
 
 import asyncio
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -111,6 +113,44 @@ def test_a_session_that_ends_meanwhile_is_renewed(gateway, profile, target):
     fetched(profile, target)
     assert gateway.offsets == [0, CHUNK]
     assert gateway.calls.count("Login") == 2
+    assert target.read_bytes() == DATA
+
+
+def test_for_a_folder_that_is_not_there_nothing_is_asked_for(gateway, profile, tmp_path):
+    """The key is handed out so often only: a slip of the pen costs none of it."""
+    target = tmp_path / "absent" / "rows.csv"
+    with pytest.raises(LandingError) as error:
+        fetched(profile, target)
+    assert error.value.cause == "folder"
+    assert (gateway.offsets, gateway.releases) == ([], 0)
+    target.parent.mkdir()
+    fetched(profile, target)
+    assert (target.read_bytes(), gateway.releases) == (DATA, 1)
+
+
+def test_a_folder_that_goes_meanwhile_costs_no_key(gateway, profile, target, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway, "_lose", lambda _what: target.parent.rmdir())
+        with pytest.raises(LandingError) as error:
+            fetched(profile, target)
+    assert (error.value.cause, gateway.releases) == ("folder", 0)
+    target.parent.mkdir()
+    fetched(profile, target)
+    assert (target.read_bytes(), gateway.releases) == (DATA, 1)
+
+
+def test_a_disk_that_is_full_costs_no_key(gateway, profile, target, monkeypatch):
+    """The room is taken before the key is asked for; what came stays, and the same command goes on."""
+
+    def full(_file, _offset, _length):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        assert failed(profile, target, LandingError).cause == "space"
+    assert (len(gateway.offsets), gateway.releases) == (1, 0)
+    fetched(profile, target)
+    assert (len(gateway.offsets), gateway.releases) == (1, 1)
     assert target.read_bytes() == DATA
 
 

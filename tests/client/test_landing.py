@@ -80,6 +80,22 @@ def test_attack_65_what_lies_there_stays_as_it_is(tmp_path, what):
     assert not target.is_file() or target.read_bytes() == b"precious"
 
 
+def test_the_room_is_taken_at_once_and_what_is_not_needed_given_back(tmp_path):
+    target = tmp_path / "rows.csv"
+    with Landing(target, 1_000_000) as file:
+        file.write(b"rows")
+        file.settle()
+    assert target.read_bytes() == b"rows"
+
+
+def test_where_there_is_no_room_nothing_is_begun(tmp_path):
+    """More than any file system holds: the disk itself says so, before a byte is written."""
+    with pytest.raises(LandingError) as error, Landing(tmp_path / "rows.csv", 1 << 62):
+        pytest.fail("there is no such disk")
+    assert error.value.cause == "space"
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_folder_that_is_none_is_told(tmp_path):
     for folder in (tmp_path / "absent", tmp_path / "file"):
         (tmp_path / "file").touch()

@@ -120,15 +120,15 @@ def receipt_for(
     )
 
 
-def destroyed(cast: Cast, ticket: pb.ExportTicket) -> pb.AttestDestructionRequest:
-    """The recipient's signed word that all is destroyed today."""
+def destroyed(cast: Cast, ticket: pb.ExportTicket, by: str = "wang") -> pb.AttestDestructionRequest:
+    """Somebody's signed word that all is destroyed today."""
     day = civil_day(cast.world.clock.now_us())
     signed = receipt.attestation(ticket.ticket_id, ticket.plan_sha256, day)
     return about(
         pb.AttestDestructionRequest,
         ticket,
         destroyed_date=Date(year=day.year, month=day.month, day=day.day),
-        signature=cast["wang"].key.sign(signed, ec.ECDSA(SHA256())),
+        signature=cast[by].key.sign(signed, ec.ECDSA(SHA256())),
     )
 
 
@@ -154,6 +154,7 @@ def received_for(cast: Cast, ticket: pb.ExportTicket) -> Any:
 def a_receipt(cast: Cast) -> pb.ReceiveExportRequest:
     """The receipt for a planted payload."""
     ticket = plant(cast, 6, **WIDE)
+    list_children(cast, ticket)
     signed = receipt.statement(ticket.ticket_id, ticket.payload_sha256)
     return about(
         pb.ReceiveExportRequest,
@@ -168,7 +169,17 @@ def a_release(cast: Cast) -> pb.ReleaseExportRequest:
     ticket = plant(cast, 7, **WIDE)
     keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
     cast.world.sql(keep, ticket.ticket_id, b"header")
+    list_children(cast, ticket)
     return about(pb.ReleaseExportRequest, ticket)
+
+
+def list_children(cast: Cast, ticket: pb.ExportTicket) -> None:
+    """Give a planted ticket as many children as it says to hold."""
+    children = (
+        "INSERT INTO gateway.export_child (ticket_id, child_tag)"
+        " SELECT %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n"
+    )
+    cast.world.sql(children, ticket.ticket_id, ticket.built_child_count)
 
 
 async def received(cast: Cast, **changes: Any) -> tuple[pb.ExportTicket, Fetched]:

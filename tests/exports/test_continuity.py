@@ -36,7 +36,7 @@ async def revoked(cast, spoil):
     assert await memory.look(cast.base()) == 0
     spoil(mark(cast))
     watch = Watch(cast.world)
-    assert await memory.look(cast.base()) == 4
+    assert await memory.look(cast.base()) == 5
     leaves = await watch.leaves()
     assert {leaf["kind"] for leaf in leaves} == {"export.stop"}
     assert {leaf["detail"]["alert"] for leaf in leaves} == {RESTORED_ALERT}
@@ -59,10 +59,12 @@ async def revoked(cast, spoil):
     ],
     ids=["older", "other", "absent", "torn", "nonsense"],
 )
-def test_what_is_past_its_approvals_and_unreleased_returns_as_revoked(province, spoil):
+def test_what_somebody_approved_and_nobody_released_returns_as_revoked(province, spoil):
+    """Also what one had approved: it may have been denied or withdrawn since."""
+
     async def work(cast):
         states = await revoked(cast, spoil)
-        assert states == ["draft", "submitted", "once_approved", *["revoked"] * 4, "released"]
+        assert states == ["draft", "submitted", *["revoked"] * 5, "released"]
 
     province(work)
 

@@ -1,12 +1,18 @@
 """What the gateway watches of tickets by itself: who may no longer is stopped, what is out is followed to its end."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from gateway.clock import US_PER_S, civil_day
 from gateway.exports import payloads
 from gateway.exports.keeping import OVERDUE_ALERT, UNACKNOWLEDGED_ALERT
-from tests.coverage.rpcs import Watch
-from tests.exports.cast import Cast
-from tests.exports.fetching import DOOR, WIDE, chore
+from gateway.v1 import export_service_pb2 as pb
+from gateway.v1.types_pb2 import Date
+from tests.coverage.rpcs import Watch, refused
+from tests.exports.cast import Cast, about
+from tests.exports.fetching import DOOR, WIDE, chore, destroyed, download, list_children, release
 from tests.exports.planted import plant
 from tests.world import held
 
@@ -106,5 +112,88 @@ def test_headers_and_payloads_go_when_nothing_asks_for_them_any_more(province):
         await look(cast)
         assert (path.exists(), headers(cast, released)) == (False, 0)
         assert stranger.exists()
+
+    province(work)
+
+
+def owing(cast):
+    """A file of wang's whose day was yesterday."""
+    day = civil_day(cast.world.clock.now_us()) - timedelta(days=1)
+    return plant(cast, 8, destroy_by_date=Date(year=day.year, month=day.month, day=day.day), **WIDE)
+
+
+def test_one_destruction_owed_holds_back_what_was_approved_and_revokes_none_of_it(province):
+    """Whoever attests a day late loses no approval: everything goes on where it stood."""
+
+    async def work(cast):
+        waiting, sealed_, received = (plant(cast, steps, **WIDE) for steps in (3, 5, 7))
+        for one in (sealed_, received):
+            lay(cast, one)
+        list_children(cast, received)
+        theirs = plant(cast, 3, **county(cast))
+        late = owing(cast)
+        moved, leaves = await look(cast)
+        assert (moved, [one["kind"] for one in leaves]) == (1, ["export.overdue"])
+        assert cast.state(late) == "overdue"
+        assert await chore(cast, "Builder").look(DOOR) == 1
+        assert (cast.state(waiting), cast.state(theirs)) == ("approved", "sealed")
+        for call in (
+            cast.draft(),
+            cast.ask(cast["zhao"], "ApproveExport", cast.signed(plant(cast, 1), cast["zhao"])),
+            release(cast, received),
+        ):
+            await nothing_new(cast, late, call)
+        watch = Watch(cast.world)
+        fetched = await download(cast, sealed_)
+        assert (fetched.refused.reason, fetched.parts) == ("RECIPIENT_OVERDUE", [])
+        assert (await watch.only_leaf())["reason"] == "RECIPIENT_OVERDUE"
+        assert await look(cast) == (0, [])
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, late))
+        await chore(cast, "Builder").look(DOOR)
+        assert cast.state(waiting) == "sealed"
+        assert (await download(cast, sealed_)).tail is not None
+        assert (await release(cast, received)).header == b"header"
+        assert (await cast.draft()).ticket_id
+
+    province(work)
+
+
+async def nothing_new(cast, late, call):
+    """A call that is refused because of this ticket, and says so."""
+    await cast.token(cast["zhao"]), await cast.token(cast["wang"]), await cast.token(cast["lian"])
+    watch = Watch(cast.world)
+    error = await refused(call)
+    assert error.reason == "RECIPIENT_OVERDUE"
+    assert error.detail(ErrorInfo).metadata["ticket"] == late.ticket_id
+    leaf = await watch.only_leaf()
+    assert (leaf["decision"], leaf["reason"]) == ("deny", "RECIPIENT_OVERDUE")
+    assert "f41-overdue" in leaf["policies"]
+
+
+def county(cast):
+    """Changes of a plan that goes to yang of the county."""
+    plan = cast.plan_of_county()
+    names = (
+        *("recipient_organisation_code", "recipient_account_name", "tunnel_name"),
+        *("connection_certificate_sha256", "encryption_certificate_sha256"),
+    )
+    return {name: getattr(plan, name) for name in names}
+
+
+def test_a_recall_is_overdue_after_its_own_days(province):
+    async def work(cast):
+        ticket = plant(cast, 9, **WIDE)
+        answer = await cast.ask(cast["song"], "RecallExport", about(pb.RecallExportRequest, ticket))
+        due_us = answer.ticket.recall_due_time.ToMicroseconds()
+        now_us = cast.world.clock.now_us()
+        days = cast.tickets.rules.bounds.recall_days
+        assert days * DAY_S < (due_us - now_us) / US_PER_S <= (days + 1) * DAY_S
+        assert await look(cast) == (0, [])
+        cast.world.clock.turn(seconds=(due_us - now_us) / US_PER_S)
+        moved, [leaf] = await look(cast)
+        assert (moved, leaf["detail"]["alert"]) == (1, OVERDUE_ALERT)
+        await nothing_new(cast, ticket, cast.draft())
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert (await cast.draft()).ticket_id
 
     province(work)

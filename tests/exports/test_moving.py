@@ -1,7 +1,9 @@
 """What the gateway does to tickets by itself leaves a leaf each, and the clock ends what is over."""
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.clock import US_PER_S
 from gateway.exports.moving import KINDS, leaf_of
 from gateway.exports.ticket import TABLE, Act, Given, State
 from tests.coverage.rpcs import Watch
@@ -62,7 +64,7 @@ def test_the_clock_ends_what_waits_too_long_and_what_is_past_its_window(province
         clock.turn(seconds=3 * 24 * HOUR)
         assert await mover.expire(cast.base()) >= 1
         states = [cast.state(one) for one in (waiting, approved, draft)]
-        assert states == ["expired", "expired", "draft"]
+        assert states == ["expired"] * 3
         assert await mover.expire(cast.base()) == 0
 
     province(work)
@@ -103,5 +105,22 @@ def test_a_row_that_is_not_what_the_log_says_stops_nobody_elses_expiry(province)
         mine = {one.ticket_id: told[one.ticket_id] for one in (forged, good)}
         assert mine == {forged.ticket_id: "TICKET_TAMPERED", good.ticket_id: None}
         cast.world.sql("UPDATE gateway.ticket SET releases = 0")
+
+    province(work)
+
+
+def test_a_draft_that_nobody_submits_expires(province):
+    async def work(cast):
+        until = Timestamp()
+        until.FromMicroseconds(cast.world.clock.now_us() + 40 * 24 * HOUR * US_PER_S)
+        draft = plant(cast, 0, not_after_time=until)
+        await cast.mover().expire(cast.base())
+        assert cast.state(draft) == "draft"
+        cast.world.clock.turn(seconds=cast.tickets.rules.approvals.draft_days * 24 * HOUR)
+        watch = Watch(cast.world)
+        await cast.mover().expire(cast.base())
+        assert cast.state(draft) == "expired"
+        told = [leaf for leaf in await watch.leaves() if leaf["kind"] == "export.expire"]
+        assert [one["detail"]["ticket"] for one in told].count(draft.ticket_id) == 1
 
     province(work)

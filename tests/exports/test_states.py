@@ -1,6 +1,6 @@
 """The table of transitions: what exports.md section 5 lists, and nothing more."""
 
-from gateway.exports.states import ENDED, OUT, PENDING, TABLE, UNRELEASED, Act, State
+from gateway.exports.states import ENDED, KEYED, OUT, PENDING, TABLE, UNRELEASED, Act, State
 
 # (from, act, to) by hand, without hold and unhold, which stay where they are.
 EXPECTED = {
@@ -23,8 +23,11 @@ EXPECTED = {
     ("received", "release", "released"),
     ("released", "release", "released"),
     ("released", "acknowledge", "acknowledged"),
+    ("draft", "expire", "expired"),
     ("released", "recall", "recalled"),
     ("acknowledged", "recall", "recalled"),
+    ("overdue", "recall", "recalled"),
+    ("released", "destroy", "destroyed"),
     ("acknowledged", "destroy", "destroyed"),
     ("recalled", "destroy", "destroyed"),
     ("overdue", "destroy", "destroyed"),
@@ -33,7 +36,7 @@ EXPECTED = {
     ("recalled", "lapse", "overdue"),
     *(
         (one, "revoke", "revoked")
-        for one in ("approved", "building", "sealed", "fetching", "received")
+        for one in ("once_approved", "approved", "building", "sealed", "fetching", "received")
     ),
     *(
         (one, "expire", "expired")
@@ -63,9 +66,15 @@ def test_every_act_has_its_row_and_nothing_leaves_an_end() -> None:
 def test_what_starts_something_stands_still_while_held() -> None:
     moving = {act for act, rule in TABLE.items() if not rule.while_held}
     assert moving == {
-        *(Act.SUBMIT, Act.APPROVE, Act.BUILD, Act.SEAL, Act.FETCH, Act.RECEIVE, Act.RELEASE),
-        Act.DESTROY,
+        *(Act.SUBMIT, Act.APPROVE, Act.BUILD, Act.SEAL, Act.FETCH, Act.RECEIVE, Act.RELEASE)
     }
+
+
+def test_the_key_is_there_as_long_as_it_may_be_asked_for() -> None:
+    """Said to be opened, called back, overdue: nobody gets it any more, and it goes."""
+    asked_for = TABLE[Act.RELEASE].froms
+    assert asked_for <= KEYED
+    assert UNRELEASED | asked_for == KEYED
 
 
 def test_no_administrator_moves_a_ticket() -> None:

@@ -12,7 +12,12 @@ from gateway.exports.unusual import Request, needed, signs
 from tests.exports.tickets import HOUR, RULES, START_US, along, draft
 
 UNUSUAL = UnusualRules(
-    memory_days=365, size_factor=3.0, hours_apart=3, three_persons_from=1, blocked_from=4
+    first_is_new=True,
+    memory_days=365,
+    size_factor=3.0,
+    hours_apart=3,
+    three_persons_from=1,
+    blocked_from=4,
 )
 AT_TEN = START_US + 10 * HOUR
 
@@ -55,8 +60,13 @@ def test_the_day_is_round() -> None:
     assert signs(asked(at_us=START_US + 21 * HOUR), [at_one], UNUSUAL) == ("hour",)
 
 
-def test_a_first_request_is_like_nothing() -> None:
-    assert signs(asked(rows=50_000, purpose="court-order"), [], UNUSUAL) == ()
+def test_a_first_request_is_for_something_new_where_the_policy_says_so() -> None:
+    """Whoever had nothing released yet is not judged more mildly than who had."""
+    first = signs(asked(), [], UNUSUAL)
+    assert first == ("purpose", "division")
+    assert needed(first, UNUSUAL, RULES) == 3
+    mild = replace(UNUSUAL, first_is_new=False)
+    assert signs(asked(rows=50_000, purpose="court-order"), [], mild) == ()
 
 
 def test_signs_raise_the_approvals_or_block() -> None:

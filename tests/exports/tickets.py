@@ -22,7 +22,9 @@ S = 1_000_000
 HOUR = 3600 * S
 # 2026-11-02T00:00:00Z.
 START_US = 1_793_577_600 * S
-RULES = ApprovalRules(needed=2, apart_s=120, within_hours=72)
+RULES = ApprovalRules(needed=2, apart_s=120, within_hours=72, draft_days=14)
+# The end of the seventh day after START_US, in the province.
+RECALL_DUE_US = START_US + (7 * 24 + 16) * HOUR
 PLAN = Plan(
     dataset="vaccinations",
     divisions=("140105",),
@@ -77,7 +79,8 @@ def step(
 ) -> Ticket:
     """Move a ticket with what belongs to the act."""
     if given is None:
-        given = {Act.SUBMIT: COUNTED, Act.SEAL: BUILT}.get(act, Given())
+        due = Given(due_us=RECALL_DUE_US)
+        given = {Act.SUBMIT: COUNTED, Act.SEAL: BUILT, Act.RECALL: due}.get(act, Given())
         if act is Act.APPROVE and by is not None:
             given = approval(by)
     return moved(ticket, act, by, at_us, RULES, given)

@@ -1,6 +1,8 @@
 """What is wanted and nothing else, the newest revision of it, opened, in an order that only the key explains."""
 
+import asyncio
 import contextlib
+import itertools
 import secrets
 from datetime import date, timedelta
 
@@ -353,4 +355,36 @@ def test_no_other_role_reads_a_body(conninfo, role):
             finally:
                 await database.close()
 
+    run(play())
+
+
+def test_while_documents_are_opened_others_have_their_turn(conninfo, monkeypatch):
+    """Counting stock opens every body: the door answers meanwhile, after so many at the latest."""
+    opened, turns = [], []
+    judged = Bodies._judged
+
+    def noted(*given):
+        opened.append(given)
+        return judged(*given)
+
+    async def heartbeat():
+        while True:
+            turns.append(len(opened))
+            await asyncio.sleep(0)
+
+    async def play():
+        count = 4 * query.AT_A_TIME
+        async with county(conninfo) as one:
+            await taken(one, *(a_movement(number) for number in range(count)))
+            beating = asyncio.create_task(heartbeat())
+            try:
+                assert await counted(one, wanted("stock")) == (count, 0)
+            finally:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+        steps = [after - before for before, after in itertools.pairwise([*turns, len(opened)])]
+        assert len(opened) == count
+        assert max(steps) <= query.AT_A_TIME
+
+    monkeypatch.setattr(Bodies, "_judged", noted)
     run(play())

@@ -1,6 +1,7 @@
 """The sealed file goes to the one who may have it, in one stream at a time, and not a second longer than he may."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -173,5 +174,61 @@ def test_an_approver_who_falls_stops_what_he_signed(province):
         fetched = await download(cast, good)
         await cast.ask(cast["wang"], "ReceiveExport", receipt_for(cast, good, fetched.payload))
         assert (await release(cast, good)).header
+
+    province(work)
+
+
+def test_a_file_is_fetched_so_often_and_no_more(province, monkeypatch):
+    """Each time is a leaf: not without end. What came by then is signed for and opened."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        current = cast.tickets._current
+        rules = current.export_rules
+        few = replace(rules, bounds=replace(rules.bounds, fetches=2))
+        with monkeypatch.context() as patch:
+            patch.setattr(type(current), "export_rules", few)
+            fetched = [await download(cast, ticket) for _ in range(2)]
+            assert fetched[1].tail is not None
+            watch = Watch(cast.world)
+            spent = await download(cast, ticket)
+            leaf = await watch.only_leaf()
+            assert (spent.refused.reason, spent.parts) == ("DOWNLOADS_SPENT", [])
+            assert (leaf["decision"], leaf["reason"]) == ("deny", "DOWNLOADS_SPENT")
+            assert (await download(cast, await sealed(cast))).tail is not None
+            signed = receipt_for(cast, ticket, fetched[1].payload)
+            await cast.ask(cast["wang"], "ReceiveExport", signed)
+            assert (await release(cast, ticket)).header
+
+    province(work)
+
+
+class Set:
+    """The world's clock, whose wall somebody sets back while time goes on."""
+
+    def __init__(self, clock):
+        self.clock, self.back_us, self.gone_s = clock, 0, 0.0
+
+    def now_us(self):
+        return self.clock.now_us() - self.back_us
+
+    def monotonic(self):
+        return self.clock.monotonic() + self.gone_s
+
+
+def test_a_clock_set_back_while_bytes_flow_buys_no_time(province, monkeypatch):
+    async def work(cast):
+        ticket = await sealed(cast)
+        enlarge(cast, ticket)
+        watch = Watch(cast.world)
+        clock = Set(cast.world.clock)
+        with monkeypatch.context() as patch:
+            patch.setattr(cast.tickets, "clock", clock)
+            stream = await begun(cast, ticket)
+            clock.back_us = 3_600_000_000
+            clock.gone_s = 6 * 86_400.0
+            [end] = await ends(watch)
+            assert end["reason"] == "TICKET_EXPIRED"
+            stream.cancel()
 
     province(work)

@@ -1,11 +1,16 @@
 """How a ticket begins: once per request id, counted seldom, and with three persons where it is unusual."""
 
+from datetime import timedelta
+
 import pytest
 
+from gateway.clock import civil_day
 from gateway.exports import parquet
 from gateway.v1 import export_service_pb2 as pb
+from gateway.v1.types_pb2 import Date
 from tests.coverage.rpcs import Watch, refused
 from tests.exports.cast import Cast, about
+from tests.exports.fetching import destroyed
 from tests.exports.planted import plant
 from tests.world import SECOND_COUNTY, held
 
@@ -98,24 +103,68 @@ def test_what_is_new_of_a_requester_takes_three_persons_or_is_refused(province):
     province(work)
 
 
+def test_a_first_request_takes_three_persons(province):
+    """Whoever had nothing released yet is judged as one who asks for something new."""
+
+    async def work(cast):
+        assert (await cast.submitted_of_county()).needed_count == 3
+
+    province(work)
+
+
+def test_a_person_has_so_many_drafts_and_no_more(province):
+    async def work(cast):
+        most = cast.tickets.rules.bounds.drafts
+        cast.world.sql("DELETE FROM gateway.ticket WHERE state = 'draft'")
+        drafts = [plant(cast, 0) for _ in range(most)]
+        await cast.token(cast["lian"])
+        watch = Watch(cast.world)
+        error = await refused(cast.ask(cast["lian"], "DraftExport", cast.plan()))
+        leaf = await watch.only_leaf()
+        assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "DRAFTS_TOO_MANY")
+        assert (leaf["decision"], leaf["reason"]) == ("deny", "DRAFTS_TOO_MANY")
+        # Another person's are another's.
+        await cast.ask(cast["chen"], "DraftExport", cast.plan_of_county())
+        withdrawn = about(pb.WithdrawExportRequest, drafts[0])
+        await cast.ask(cast["lian"], "WithdrawExport", withdrawn)
+        assert (await cast.ask(cast["lian"], "DraftExport", cast.plan())).ticket.ticket_id
+        # So that they stand in no other test's way.
+        cast.world.sql("DELETE FROM gateway.ticket WHERE state = 'draft'")
+
+    province(work)
+
+
+def test_nobody_asks_for_what_goes_to_himself(province):
+    """Under another account, too: who asks and who takes are two persons."""
+
+    async def work(cast):
+        cast.second_account("wang", "wang.asks")
+        cast.world.sql("UPDATE gateway.account SET roles = '{requester}' WHERE name = 'wang.asks'")
+        person = cast["wang.asks"]
+        await cast.token(person)
+        watch = Watch(cast.world)
+        error = await refused(cast.ask(person, "DraftExport", cast.plan()))
+        assert (error.reason, cast.rules(error)) == ("FIELD_INVALID", {"EX-APART"})
+        assert (await watch.only_leaf())["reason"] == "FIELD_INVALID"
+        assert (await cast.draft()).ticket_id
+
+    province(work)
+
+
 def test_who_owes_a_destruction_gets_nothing_new(province):
     async def work(cast):
-        plant(cast, 8)
-        waiting = plant(cast, 1)
-        cast.world.sql(
-            "UPDATE gateway.ticket SET destroy_by = '2020-01-01' WHERE state = 'released'"
-        )
-        try:
-            error = await refused(cast.draft())
-            assert error.reason == "RECIPIENT_OVERDUE"
-            cast.world.clock.turn(seconds=121)
-            request = cast.signed(waiting, cast["zhao"])
-            watch = Watch(cast.world)
-            error = await refused(cast.ask(cast["zhao"], "ApproveExport", request))
-            assert error.reason == "RECIPIENT_OVERDUE"
-            assert "f41-overdue" in (await watch.leaves())[-1]["policies"]
-        finally:
-            cast.world.sql("UPDATE gateway.ticket SET destroy_by = '2099-01-01'")
+        day = civil_day(cast.world.clock.now_us()) - timedelta(days=1)
+        owed = Date(year=day.year, month=day.month, day=day.day)
+        late, waiting = plant(cast, 8, destroy_by_date=owed), plant(cast, 1)
+        error = await refused(cast.draft())
+        assert error.reason == "RECIPIENT_OVERDUE"
+        cast.world.clock.turn(seconds=121)
+        request = cast.signed(waiting, cast["zhao"])
+        watch = Watch(cast.world)
+        error = await refused(cast.ask(cast["zhao"], "ApproveExport", request))
+        assert error.reason == "RECIPIENT_OVERDUE"
+        assert "f41-overdue" in (await watch.leaves())[-1]["policies"]
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, late))
         assert (await cast.draft()).ticket_id
 
     province(work)

@@ -106,7 +106,7 @@ def test_another_certificate_or_tunnel_gets_neither_file_nor_key(province):
         ticket, _fetched = await received(cast)
         watch = Watch(cast.world)
         county = cast.origin(cast["yang"].organisation)
-        assert await refused(release(cast, ticket, "yang")) == "TICKET_NOT_YOURS"
+        assert await refused(release(cast, ticket, "yang")) == "NOT_FOUND"
         assert await refused(release(cast, ticket, origin=county)) == "ORIGIN_MISMATCH"
         leaves = [one for one in await watch.leaves() if one["kind"] == "export.release"]
         assert [one["decision"] for one in leaves] == ["deny", "deny"]
@@ -154,5 +154,106 @@ def test_a_row_that_names_another_recipient_is_refused_and_stops_no_other(provin
             ticket.ticket_id,
         )
         assert (await release(cast, ticket)).header
+
+    province(work)
+
+
+def has_header(cast, ticket):
+    sql = "SELECT count(*) FROM gateway.export_header WHERE ticket_id = %s"
+    return cast.world.sql(sql, ticket.ticket_id) == [(1,)]
+
+
+@pytest.mark.parametrize("how", ["AcknowledgeExport", "RecallExport", "AttestDestruction"])
+def test_the_key_goes_with_the_move_after_which_nobody_may_ask_for_it(province, how):
+    async def work(cast):
+        ticket, _ = await received(cast)
+        await release(cast, ticket)
+        assert has_header(cast, ticket)
+        manifest = (await cast.value(ticket)).built.manifest_sha256
+        name, request = {
+            "AcknowledgeExport": (
+                "wang",
+                about(pb.AcknowledgeExportRequest, ticket, manifest_sha256=manifest),
+            ),
+            "RecallExport": ("song", about(pb.RecallExportRequest, ticket)),
+            # From the state in which the recipient has it, said to be opened or not.
+            "AttestDestruction": ("wang", destroyed(cast, ticket)),
+        }[how]
+        await cast.ask(cast[name], how, request)
+        assert not has_header(cast, ticket)
+        assert await refused(release(cast, ticket)) == "TICKET_STATE"
+        if how == "RecallExport":
+            # So that nobody owes anything to the tests that follow.
+            await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+
+    province(work)
+
+
+def test_a_frozen_file_is_said_to_be_destroyed_all_the_same(province):
+    async def work(cast):
+        ticket, _ = await received(cast)
+        await release(cast, ticket)
+        await cast.ask(cast["song"], "HoldExport", about(pb.HoldExportRequest, ticket))
+        assert await refused(release(cast, ticket)) == "TICKET_HELD"
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert cast.state(ticket) == "destroyed"
+
+    province(work)
+
+
+def takes_too(cast, name, account):
+    """Open an account of a recipient for somebody."""
+    cast.second_account(name, account)
+    cast.world.sql("UPDATE gateway.account SET roles = '{recipient}' WHERE name = %s", account)
+
+
+def test_the_recipient_attests_under_another_account_of_its_own(province):
+    """Whose account was closed is still the person who owes it."""
+
+    async def work(cast):
+        ticket, _ = await received(cast)
+        await release(cast, ticket)
+        takes_too(cast, "wang", "wang.new")
+        told = destroyed(cast, ticket, "wang.new")
+        await cast.ask(cast["wang.new"], "AttestDestruction", told)
+        assert cast.state(ticket) == "destroyed"
+
+    province(work)
+
+
+def test_who_stands_in_for_a_recipient_that_left_does_so_after_a_recall_alone(province):
+    """Four eyes: the province calls the file back, and another person of the organisation signs."""
+
+    async def work(cast):
+        ticket, _ = await received(cast)
+        await release(cast, ticket)
+        takes_too(cast, "lian", "lian.takes")
+        person = cast["lian.takes"]
+
+        async def attest():
+            await cast.token(person)
+            watch = Watch(cast.world)
+            told = destroyed(cast, ticket, "lian.takes")
+            reason = await refused(cast.ask(person, "AttestDestruction", told))
+            leaf = await watch.only_leaf()
+            assert (leaf["decision"], leaf["reason"]) == ("deny", reason)
+            return reason
+
+        assert await attest() == "NOT_FOUND"
+        await cast.ask(cast["song"], "RecallExport", about(pb.RecallExportRequest, ticket))
+        shown = await cast.ask(person, "GetExport", pb.GetExportRequest(ticket_id=ticket.ticket_id))
+        assert shown.ticket.recall_due_time.ToMicroseconds() > cast.world.clock.now_us()
+        # The recipient is there: it attests itself.
+        assert await attest() == "POLICY_DENIED"
+        cast.world.sql("UPDATE gateway.account SET state = 2 WHERE name = 'wang'")
+        try:
+            watch = Watch(cast.world)
+            told = destroyed(cast, ticket, "lian.takes")
+            await cast.ask(person, "AttestDestruction", told)
+            leaf = (await watch.leaves())[-1]
+            assert (leaf["account"], leaf["policies"]) == ("lian.takes", ["p33-stand-in"])
+            assert cast.state(ticket) == "destroyed"
+        finally:
+            cast.world.sql("UPDATE gateway.account SET state = 1 WHERE name = 'wang'")
 
     province(work)
