@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from gateway.config.policies import shipped
 from gateway.policy import activation, bundle
 from gateway.policy.activation import Change, Proposal
+from gateway.policy.trust import Trust
 from gateway.store import roles
 from gateway.store.database import Database
 from gateway.v1 import admin_service_pb2 as admin
@@ -33,10 +34,12 @@ async def proposed(
 ) -> Proposal:
     """Propose files as the host's command does, past its checks."""
     conninfo = roles.conninfo(world.home, world.settings, "administration")
+    trust = Trust.of(world.home, world.settings.trust_domain)
     database = await Database.open(conninfo, application="propose", size=1)
     try:
         async with database.transaction() as tx:
-            return await activation.propose(tx, files, change or Change(), world.clock.now_us())
+            told = (files, change or Change(), world.clock.now_us())
+            return await activation.propose(tx, trust, *told)
     finally:
         await database.close()
 

@@ -126,6 +126,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "target_tunnel": TUNNEL_PEER,
         "target_unit": UNIT_CODE,
         "ticket": re.compile(r"[A-Z]{1,10}-[0-9]{1,8}", re.ASCII),
+        "ticket_mac": SHA256,
         "ticket_sha256": SHA256,
         "ticket_version": None,
         "to_state": WORD,

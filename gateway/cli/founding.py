@@ -30,7 +30,7 @@ from gateway.policy.bundle import BundleError
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import export_keys, external, roles, seal_keys
+from gateway.store import export_keys, external, roles, seal_keys, ticket_key
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
@@ -166,6 +166,7 @@ class Founding:
         signer.create(self.home, self.settings.log_origin)
         seal_keys.make_keys(self.home)
         export_keys.make(self.home)
+        ticket_key.make(self.home)
         return authority
 
     def _make_database(self) -> Cluster | None:

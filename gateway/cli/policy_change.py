@@ -4,6 +4,7 @@ On the gateway's host. Nothing is in force before two security officers signed (
 """
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,12 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.exports.facts import Around
 from gateway.exports.replaying import Past
+from gateway.pki.issuers import Issuers
 from gateway.policy import activation, bundle, cases, history, mutation
 from gateway.policy.activation import Proposal
 from gateway.policy.bundle import BundleError
 from gateway.policy.history import Simulated
+from gateway.policy.trust import Trust
 from gateway.records.tables import Tables
 from gateway.registry import snapshot
 from gateway.store import roles
@@ -60,9 +63,10 @@ def propose(
     _require_guarded(output, cedar)
     found = _simulated(output, place, cedar)
     files, proposals = bundle.files(cedar), list[Proposal]()
+    trust = _trust(place)
 
     async def effect(tx: Transaction) -> Event:
-        one = await activation.propose(tx, files, found.change, SYSTEM.now_us())
+        one = await activation.propose(tx, trust, files, found.change, SYSTEM.now_us())
         proposals.append(one)
         return Event(kind=KIND, door="host", detail={"target_bundle": one.bundle.sha256})
 
@@ -101,18 +105,14 @@ def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
     weak = own.origin.allow_weak_origin
 
     async def run() -> Simulated:
-        log = await _opened(place, own, "administration")
-        # Administration has no business with tickets, on the host neither.
-        tickets = await _opened(place, own, "disclosure")
-        try:
+        async with AsyncExitStack() as stack:
+            log = await _opened(stack, place, own, "administration")
+            # Administration has no business with tickets, on the host neither.
+            tickets = await _opened(stack, place, own, "disclosure")
             past = Past(tickets, await _around(place, own, tickets), weak=weak)
             with Bar(output, "policy.replaying") as bar:
-                return await history.simulate(
-                    log, engine, judged, past.request, weak=weak, tell=bar.update
-                )
-        finally:
-            await log.close()
-            await tickets.close()
+                asking = (log, _trust(place), engine, judged, past.request)
+                return await history.simulate(*asking, weak=weak, tell=bar.update)
 
     try:
         return asyncio.run(run())
@@ -120,9 +120,16 @@ def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
         raise CommandError(INVALID, str(error)) from error
 
 
-async def _opened(place: Home, own: Settings, role: str) -> Database:
+def _trust(place: Home) -> Trust:
+    domain = settings.load(place.settings).trust_domain
+    return Trust.of(place, domain)
+
+
+async def _opened(stack: AsyncExitStack, place: Home, own: Settings, role: str) -> Database:
     conninfo = roles.conninfo(place, own, role)
-    return await Database.open(conninfo, application="gateway-host", size=1)
+    database = await Database.open(conninfo, application="gateway-host", size=1)
+    stack.push_async_callback(database.close)
+    return database
 
 
 async def _around(place: Home, own: Settings, tickets: Database) -> Around:
@@ -130,7 +137,8 @@ async def _around(place: Home, own: Settings, tickets: Database) -> Around:
     async with tickets.transaction() as tx:
         registry = await snapshot.load(tx)
     divisions = Tables.load(place.policies).divisions
-    return Around(registry, divisions, own.trust_domain, named_tunnels(own.origin), 0)
+    domain, static = own.trust_domain, named_tunnels(own.origin)
+    return Around(registry, divisions, domain, static, Issuers(place, domain), 0)
 
 
 def _document(found: Simulated) -> dict[str, object]:

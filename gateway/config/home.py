@@ -67,6 +67,16 @@ class Home:
         return self.public / "client-authority.pem"
 
     @property
+    def former_authorities(self) -> Path:
+        """Those that were retired, PEM: what officers signed while they were trusted stands."""
+        return self.public / "former-authorities.pem"
+
+    @property
+    def first_policies(self) -> Path:
+        """The digest of the bundle of policies that this HOME began with, which nobody signed."""
+        return self.public / "first-policies"
+
+    @property
     def crl(self) -> Path:
         """The client-issuing CA's revocation list, PEM."""
         return self.public / "client-authority.crl"

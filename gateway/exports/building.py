@@ -128,7 +128,7 @@ class Builder:
         Raises TICKET_TAMPERED, REVISION_STALE.
         """
         async with self._sources.database.transaction() as tx:
-            found = await ticket_rows.lock(tx, ticket.ticket_id)
+            found = await ticket_rows.lock(tx, ticket.ticket_id, self._mover.seal)
             around, plan = await self._around(tx), found.plan
             in_window = plan.not_before_us <= around.now_us < plan.not_after_us
             if found.version != ticket.version or found.held or not in_window:
@@ -137,7 +137,7 @@ class Builder:
             if known.overdue:
                 # What the province approved waits for the proof of an earlier destruction.
                 return None
-            named = await facts.named(tx, plan.encryption_certificate_sha256)
+            named = await facts.named(tx, plan.encryption_certificate_sha256, around)
         judgement = judged(self._engine(), BUILD, plan, known, around)
         if judgement.decision.error:
             # No decision is no reason to end it; the engine logged it, and nothing is built.

@@ -1,7 +1,8 @@
 """What the policy is told of a ticket: who is in it as registered now, not as they were at signing.
 
 Signatures are verified anew, certificates and tunnel looked up; what is not found is told as not
-good, and denies.
+good, and denies. A certificate counts where an authority of HOME issued it: a row of the register
+alone proves nobody.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -19,6 +20,7 @@ from gateway.identity import accounts
 from gateway.names import Subject
 from gateway.pki import register
 from gateway.pki.defect import ACTIVE, REVOKED
+from gateway.pki.issuers import Issuers, Use
 from gateway.policy import fields, request
 from gateway.registry.organisations import Kind
 from gateway.registry.snapshot import Registry
@@ -46,21 +48,27 @@ _PEERS = "SELECT peer FROM gateway.tunnel WHERE organisation = %s AND state = 1"
 class Around:
     """What a ticket is judged in: the register, the divisions there are today, the trust domain.
 
-    `static` are the tunnels that the settings name, each with its organisation.
+    `static` are the tunnels that the settings name, each with its organisation; `issuers` are who
+    may have issued a certificate.
     """
 
     registry: Registry
     divisions: Container[str]
     trust_domain: str
     static: Mapping[str, str]
+    issuers: Issuers
     now_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A certificate as the register has it now."""
+    """A certificate as the register has it now.
+
+    `subject` is whom an authority of ours issued it to, None where none did.
+    """
 
     certificate: Certificate
+    subject: Subject | None
     organisation: str
     kind: str
     name: str
@@ -71,9 +79,12 @@ class Named:
 
     def is_of(self, party: Party, purpose: int) -> bool:
         """Tell whether it was issued to this person, for this purpose."""
-        return (self.organisation, self.kind, self.name, self.purpose) == (
-            *(party.organisation, "officer", party.name),
-            purpose,
+        whose = (party.organisation, "officer", party.name)
+        issued = self.subject
+        return (
+            issued is not None
+            and (issued.organisation, issued.kind, issued.name) == whose
+            and (self.organisation, self.kind, self.name, self.purpose) == (*whose, purpose)
         )
 
 
@@ -106,11 +117,12 @@ async def of(
         child_cap=plan.child_cap,
         not_before_us=plan.not_before_us,
         not_after_us=plan.not_after_us,
-        certificates_good=not await bad_certificates(tx, plan),
+        certificates_good=not await bad_certificates(tx, plan, around),
         tunnel_active=await tunnel_active(tx, plan, around),
         overdue=bool(owed),
         owed=owed,
         recalled_by=_recaller(ticket, around.trust_domain),
+        unheld_by="" if ticket.unheld_by is None else person(ticket.unheld_by, around.trust_domain),
         approvals_needed=2 if counted is None else max(2, counted.needed),
         approvals=tuple([await _signed(tx, ticket, one, around) for one in ticket.approvals]),
         planned=planned,
@@ -129,10 +141,11 @@ def person(party: Party, trust_domain: str) -> str:
     return str(Subject(trust_domain, party.organisation, "officer", party.name))
 
 
-async def bad_certificates(tx: Transaction, plan: Plan) -> Sequence[str]:
+async def bad_certificates(tx: Transaction, plan: Plan, around: Around) -> Sequence[str]:
     """Return the plan's fields that name a certificate which does not serve the recipient.
 
-    Each is registered, the recipient's, of its purpose, in force and longer valid than the window.
+    Each is registered, issued by an authority of ours, the recipient's, of its purpose, in force
+    and longer valid than the window.
     """
     asked = (
         ("connection_certificate_sha256", register.TLS),
@@ -140,7 +153,7 @@ async def bad_certificates(tx: Transaction, plan: Plan) -> Sequence[str]:
     )
     bad = []
     for field, purpose in asked:
-        found = await named(tx, getattr(plan, field))
+        found = await named(tx, getattr(plan, field), around)
         serves = (
             found is not None
             and found.is_of(plan.recipient, purpose)
@@ -176,11 +189,13 @@ async def only_tunnel(tx: Transaction, organisation: str, around: Around) -> str
     return found[0] if len(found) == 1 else ""
 
 
-async def named(tx: Transaction, sha256: str) -> Named | None:
-    """Return the certificate of a digest (lower hex), or None.
+async def named(
+    tx: Transaction, sha256: str, around: Around, at_us: int | None = None
+) -> Named | None:
+    """Return the certificate of a digest (lower hex), judged at a moment (None: now), or None.
 
     None, too, where the row holds another certificate than the one of that digest: it was signed
-    for, not what somebody wrote beside it.
+    for, not what somebody wrote beside it. Raises SettingsError, OSError as `Issuers`.
     """
     row = await tx.fetch_one(_CERTIFICATE, (bytes.fromhex(sha256),))
     if row is None:
@@ -188,7 +203,9 @@ async def named(tx: Transaction, sha256: str) -> Named | None:
     certificate = load_pem_x509_certificate(row[0].encode("ascii"))
     if certificate.fingerprint(SHA256()).hex() != sha256:
         return None
-    return Named(certificate, *row[1:])
+    use: Use = "encryption" if row[4] == register.ENCRYPTION else "client"
+    moment_us = around.now_us if at_us is None else at_us
+    return Named(certificate, around.issuers.subject(certificate, use, moment_us), *row[1:])
 
 
 def covers(organisation: str, plan: Plan, around: Around) -> frozenset[str]:
@@ -230,18 +247,21 @@ async def _party(tx: Transaction, party: Party, plan: Plan, around: Around) -> r
 async def _signed(
     tx: Transaction, ticket: Ticket, given: Approval, around: Around
 ) -> request.Signed:
-    """Return an approval with the plan that its signature stands for, "" where it does not."""
+    """Return an approval with the plan that its signature stands for, "" where it does not.
+
+    Genuine is what a certificate of ours of that person signed, whatever became of it since.
+    """
     party = Party(given.organisation, given.person, given.account)
-    found = await named(tx, given.certificate_sha256)
-    stands = (
+    found = await named(tx, given.certificate_sha256, around, given.at_us)
+    genuine = (
         found is not None
         and found.is_of(party, register.TLS)
-        and found.state != REVOKED
-        and not found.locked
         and _verifies(found.certificate, ticket, given)
     )
+    stands = found is not None and genuine and found.state != REVOKED and not found.locked
     by = await _party(tx, party, ticket.plan, around)
-    return request.Signed(by, ticket.plan_sha256 if stands else "", given.at_us)
+    signed = ticket.plan_sha256 if stands else ""
+    return request.Signed(by, signed, given.at_us, genuine=genuine)
 
 
 def _verifies(certificate: Certificate, ticket: Ticket, given: Approval) -> bool:

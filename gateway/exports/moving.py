@@ -8,6 +8,7 @@ from gateway.clock import Clock
 from gateway.config.exports import ApprovalRules
 from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import ticket_rows
+from gateway.exports.seal import TicketSeal
 from gateway.exports.ticket import (
     NOTHING,
     PENDING,
@@ -34,14 +35,14 @@ KINDS = {
 }
 
 
-def leaf_of(after: Ticket, event: Event) -> Event:
-    """Return the leaf of a move: where to, and the digest of the whole ticket after it."""
+def leaf_of(seal: TicketSeal, after: Ticket, event: Event) -> Event:
+    """Return the leaf of a move: where to, and the MAC of the whole ticket after it."""
     moved_to = {
         "ticket": after.ticket_id,
         "plan_sha256": after.plan_sha256,
         "to_state": after.state.value,
         "ticket_version": after.version,
-        "ticket_sha256": after.sha256,
+        "ticket_mac": seal.of(after),
     }
     return event.with_(detail={**(event.detail or {}), **moved_to})
 
@@ -55,9 +56,11 @@ class Mover:
         recorder: Recorder,
         rules: Callable[[], ApprovalRules],
         clock: Clock,
+        seal: TicketSeal,
     ) -> None:
         """Move tickets of this database, telling this log; `rules` gives those in force."""
         self.database = database
+        self.seal = seal
         self._recorder = recorder
         self._rules = rules
         self._clock = clock
@@ -80,7 +83,7 @@ class Mover:
         after: list[Ticket] = []
 
         async def work(tx: Transaction) -> Event:
-            before = await ticket_rows.lock(tx, ticket.ticket_id)
+            before = await ticket_rows.lock(tx, ticket.ticket_id, self.seal)
             if before.version != ticket.version:
                 raise refuse(Reason.REVISION_STALE)
             now_us = await ticket_rows.now_us(tx, self._clock)
@@ -88,7 +91,7 @@ class Mover:
             after.append(await ticket_rows.move(tx, before, done))
             if also is not None:
                 await also(tx)
-            return leaf_of(done, event)
+            return leaf_of(self.seal, done, event)
 
         await self._recorder.append(event, work)
         return after[-1]

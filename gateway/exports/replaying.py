@@ -125,11 +125,14 @@ def _variants(ticket: Ticket, told: _Told, known: policy.Ticket) -> Iterator[pol
     """Yield the facts in each condition that the ticket may have been in."""
     flags = ("held", "certificates_good", "tunnel_active", "overdue")
     likely = [(getattr(known, name), not getattr(known, name)) for name in flags]
-    for people, counted, built in product(
-        _people(known), _counted(ticket, told), _built(ticket, told)
+    # What somebody did since had not been done.
+    done = {(known.recalled_by, known.unheld_by), ("", known.unheld_by), ("", "")}
+    for people, counted, built, (recalled_by, unheld_by) in product(
+        _people(known), _counted(ticket, told), _built(ticket, told), sorted(done, reverse=True)
     ):
         planned, needed = counted
-        so_far = replace(people, planned=planned, approvals_needed=needed, built=built)
+        since = replace(people, recalled_by=recalled_by, unheld_by=unheld_by)
+        so_far = replace(since, planned=planned, approvals_needed=needed, built=built)
         for values in product(*likely):
             yield replace(so_far, **dict(zip(flags, values, strict=True)))
 

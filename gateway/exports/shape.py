@@ -1,6 +1,5 @@
 """What a ticket is: values alone, and the bytes that stand for all of one. Pure."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 
 from gateway.exports.plan import Party, Plan
@@ -108,13 +107,8 @@ class Ticket:
 
     @property
     def canonical(self) -> bytes:
-        """Everything above, as bytes."""
+        """Everything above: what the leaf of every move has a MAC of (`seal`)."""
         return leaf.encode(_document(self))
-
-    @property
-    def sha256(self) -> str:
-        """The digest of everything above, lower hex: what the leaf of every move tells."""
-        return hashlib.sha256(self.canonical).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

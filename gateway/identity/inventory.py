@@ -14,7 +14,7 @@ from gateway.config.home import Home
 from gateway.identity import keys, signer_rotation, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
-from gateway.store import export_keys, role_passwords, seal_keys
+from gateway.store import export_keys, role_passwords, seal_keys, ticket_key
 from gateway.tlog.note import parse_vkey
 
 # What the keys of each kind serve: `name` of their rows.
@@ -23,6 +23,7 @@ LOG = "log"
 BLIND_INDEX = "blind-index"
 MANIFESTS = "manifests"
 ROW_TOKENS = "row-tokens"
+TICKETS = "tickets"
 # Whose private keys lie elsewhere: only the table knows of them.
 _ELSEWHERE = frozenset({"backup-recipient"})
 _NS_PER_US = 1_000_000_000 // US_PER_S
@@ -119,10 +120,12 @@ def _sealing_keys(home: Home) -> Iterator[Kept]:
 
 
 def _export_keys(home: Home) -> Iterator[Kept]:
-    """Return those that signed manifests, the one that does, and the one that makes tokens.
+    """Return those that signed manifests, the one that does, that of tokens, that of tickets.
 
-    A HOME of a version without exports has none before its next start.
+    A HOME of a version without exports, or without the last, has none before its next start.
     """
+    if ticket_key.path(home).exists():
+        yield _file("export-ticket-key", TICKETS, ticket_key.path(home))
     if not home.export_keys.exists():
         return
     *before, newest = export_keys.published(home.export_keys)

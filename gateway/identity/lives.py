@@ -268,6 +268,7 @@ def _days(kind: Kind, ages: AgeRules) -> float:
         "index-key": ages.index_key_days,
         "export-key": ages.export_key_days,
         "export-token-key": ages.export_token_key_days,
+        "export-ticket-key": ages.export_ticket_key_days,
         "database-password": ages.database_password_days,
         "backup-recipient": ages.backup_recipient_days,
     }[kind]

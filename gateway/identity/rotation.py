@@ -31,6 +31,7 @@ Kind = Literal[
     "index-key",
     "export-key",
     "export-token-key",
+    "export-ticket-key",
     "database-password",
     "tunnel-key",
     "backup-recipient",

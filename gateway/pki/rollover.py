@@ -134,6 +134,8 @@ def retire(home: Home, anchor: Anchor) -> None:
     """
     with authorities.alone(home):
         rest = [one.certificate for one in authorities.load(home) if one.name != anchor.name]
+        # First: policies that its officers signed stay in force, also after a crash in between.
+        _keep_former(home, anchor.certificate)
         replace_public(home.client_authority_certificate, b"".join(map(ceremony.pem, rest)))
         write_lists(home, rest)
         _forget_roots(home, rest)
@@ -143,6 +145,14 @@ def retire(home: Home, anchor: Anchor) -> None:
     first = home.authority / authorities.FIRST_KEY
     if first.exists() and authorities.fitting(first.read_bytes(), anchor.certificate, home):
         first.unlink()
+
+
+def _keep_former(home: Home, certificate: Certificate) -> None:
+    """Add an authority to those that were retired, once."""
+    path = home.former_authorities
+    known = authorities.read(path) if path.exists() else []
+    if certificate not in known:
+        replace_public(path, b"".join(map(ceremony.pem, [*known, certificate])))
 
 
 def _forget_roots(home: Home, anchors: Sequence[Certificate]) -> None:

@@ -2,29 +2,26 @@
 
 The first one is the founding's and nobody's signature stands under it. From the second on, whoever
 reads an activation verifies it anew: its texts against the digest, and two signatures by officers
-of the province over "sxgw-policies-v1", number and digest. The number keeps a signature from
-serving again for the same bundle later (decision 0018).
+of the province over "sxgw-policies-v1", number and digest, each with a certificate that an
+authority of HOME issued (`trust`). The number keeps a signature from serving again for the same
+bundle later (decisions 0018, 0019).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509 import load_pem_x509_certificate
 
 from gateway.clock import US_PER_S
 from gateway.config.activation import ActivationRules
+from gateway.config.strict import SettingsError
 from gateway.errors import Reason, refuse
 from gateway.policy import bundle
 from gateway.policy.bundle import Bundle, BundleError
+from gateway.policy.signing import signers
+from gateway.policy.trust import Trust
 from gateway.store.database import Transaction
 
 SIGNATURES = 2
-# ECDSA over P-256 in DER has 72 bytes at most.
-SIGNATURE_MAX = 80
 _HOUR_US = 3600 * US_PER_S
 # Two officers who sign at once come one after the other; any number that nothing else locks.
 _LOCK = "SELECT pg_advisory_xact_lock(20203511)"
@@ -32,6 +29,7 @@ _NEWEST = (
     "SELECT a.number, a.sha256, a.activated_us, b.files FROM gateway.policy_activation AS a"
     " JOIN gateway.policy_bundle AS b ON b.sha256 = a.sha256 ORDER BY a.number DESC LIMIT 1"
 )
+_FIRST = "SELECT sha256 FROM gateway.policy_activation WHERE number = 1"
 _ONCE = "SELECT 1 FROM gateway.policy_activation WHERE sha256 = %s LIMIT 1"
 _ACTIVATE = (
     "INSERT INTO gateway.policy_activation (number, sha256, activated_us) VALUES (%s, %s, %s)"
@@ -52,7 +50,7 @@ _PROPOSALS = (
 )
 _SIGNATURES = (
     "SELECT s.person, s.account, s.certificate_sha256, s.signature, s.signed_us, c.pem,"
-    " c.subject_name, o.parent IS NULL AND c.subject_kind = 'officer'"
+    " o.code, o.parent IS NULL"
     " FROM gateway.policy_signature AS s"
     " JOIN gateway.certificate AS c ON c.certificate_sha256 = s.certificate_sha256"
     " JOIN gateway.organisation AS o ON o.code = c.organisation"
@@ -64,7 +62,7 @@ _SIGN = (
     " VALUES (%s, %s, %s, %s, %s, %s, %s)"
 )
 _OFFICER = (
-    "SELECT c.pem, c.subject_name, o.parent IS NULL AND c.subject_kind = 'officer'"
+    "SELECT c.pem, o.code, o.parent IS NULL"
     " FROM gateway.certificate AS c JOIN gateway.organisation AS o ON o.code = c.organisation"
     " WHERE c.certificate_sha256 = %s"
 )
@@ -129,7 +127,7 @@ def statement(number: int, sha256: str) -> bytes:
     return f"sxgw-policies-v1\n{number}\n{sha256}\n".encode("ascii")
 
 
-async def active(tx: Transaction) -> Active | None:
+async def active(tx: Transaction, trust: Trust) -> Active | None:
     """Return what is in force, verified, or None where nothing was ever activated.
 
     Raises BundleError where texts or signatures are not what they must be.
@@ -143,17 +141,28 @@ async def active(tx: Transaction) -> Active | None:
         msg = f"activation {number}: the texts are not those of its digest"
         raise BundleError(msg)
     if number > 1:
-        await _require_signed(tx, found)
+        await _require_signed(tx, trust, found)
+    else:
+        _require_first(trust, found)
     return found
 
 
-async def in_force(tx: Transaction) -> Active:
+async def in_force(tx: Transaction, trust: Trust) -> Active:
     """Return what is in force, verified; raises BundleError where there is nothing too."""
-    current = await active(tx)
+    current = await active(tx, trust)
     if current is None:
         msg = "no bundle was ever activated"
         raise BundleError(msg)
     return current
+
+
+async def first(tx: Transaction) -> str:
+    """Return the digest of the very first bundle; raises BundleError where there is none."""
+    row = await tx.fetch_one(_FIRST)
+    if row is None:
+        msg = "activation 1: not in the store"
+        raise BundleError(msg)
+    return bytes(row[0]).hex()
 
 
 async def was_active(tx: Transaction, sha256: str) -> bool:
@@ -163,20 +172,20 @@ async def was_active(tx: Transaction, sha256: str) -> bool:
 
 async def found(tx: Transaction, files: Mapping[str, str], now_us: int) -> Bundle:
     """Put the very first bundle in force, and return it; raises BundleError, StoreError."""
-    first = bundle.of_files(files)
-    await _keep(tx, first, files)
-    await tx.execute(_ACTIVATE, (1, bytes.fromhex(first.sha256), now_us))
-    return first
+    one = bundle.of_files(files)
+    await _keep(tx, one, files)
+    await tx.execute(_ACTIVATE, (1, bytes.fromhex(one.sha256), now_us))
+    return one
 
 
 async def propose(
-    tx: Transaction, files: Mapping[str, str], change: Change, now_us: int
+    tx: Transaction, trust: Trust, files: Mapping[str, str], change: Change, now_us: int
 ) -> Proposal:
     """Enter a bundle for signatures, and return how it stands; the same again changes nothing.
 
     Raises ALREADY_EXISTS for what is in force, BundleError.
     """
-    wanted, before = bundle.of_files(files), await in_force(tx)
+    wanted, before = bundle.of_files(files), await in_force(tx, trust)
     if wanted.sha256 == before.bundle.sha256:
         raise refuse(Reason.ALREADY_EXISTS)
     await _keep(tx, wanted, files)
@@ -184,12 +193,12 @@ async def propose(
     told = (list(change.newly_allowed), list(change.newly_denied))
     counted = (change.replayed, change.not_replayed)
     await tx.execute(_PROPOSE, (before.number + 1, digest, now_us, *told, *counted))
-    return await _proposal(tx, wanted.sha256)
+    return await _proposal(tx, trust, wanted.sha256)
 
 
-async def proposals(tx: Transaction) -> list[Proposal]:
+async def proposals(tx: Transaction, trust: Trust) -> list[Proposal]:
     """Return what waits for signatures, oldest first; raises BundleError."""
-    number = (await in_force(tx)).number + 1
+    number = (await in_force(tx, trust)).number + 1
     found = []
     for sha256, proposed_us, allowed, denied, replayed, missed, files in await tx.fetch(
         _PROPOSALS, (number,)
@@ -207,16 +216,18 @@ async def proposals(tx: Transaction) -> list[Proposal]:
     return found
 
 
-async def sign(tx: Transaction, sha256: str, mine: Signature, rules: ActivationRules) -> bool:
+async def sign(
+    tx: Transaction, trust: Trust, sha256: str, mine: Signature, rules: ActivationRules
+) -> bool:
     """Enter an officer's signature; return whether the bundle is in force with it.
 
     Raises NOT_FOUND, APPROVAL_SIGNATURE, APPROVAL_SAME_PERSON, APPROVAL_TOO_SOON, BundleError.
     """
     await tx.fetch_one(_LOCK)
-    before = await _proposal(tx, sha256)
+    before = await _proposal(tx, trust, sha256)
     officer = await tx.fetch_one(_OFFICER, (mine.certificate_sha256,))
-    row = (mine.person, None, None, mine.signature, None, *(officer or ("", "", False)))
-    if not _signers([row], statement(before.number, sha256)):
+    row = (mine.person, None, None, mine.signature, mine.signed_us, *(officer or ("", "", False)))
+    if not signers([row], statement(before.number, sha256), trust.issuers):
         raise refuse(Reason.APPROVAL_SIGNATURE)
     if mine.person in {one.person for one in before.signatures}:
         raise refuse(Reason.APPROVAL_SAME_PERSON)
@@ -231,8 +242,8 @@ async def sign(tx: Transaction, sha256: str, mine: Signature, rules: ActivationR
     return complete
 
 
-async def _proposal(tx: Transaction, sha256: str) -> Proposal:
-    for one in await proposals(tx):
+async def _proposal(tx: Transaction, trust: Trust, sha256: str) -> Proposal:
+    for one in await proposals(tx, trust):
         if one.bundle.sha256 == sha256:
             return one
     raise refuse(Reason.NOT_FOUND)
@@ -242,31 +253,26 @@ async def _keep(tx: Transaction, kept: Bundle, files: Mapping[str, str]) -> None
     await tx.execute(_KEEP, (bytes.fromhex(kept.sha256), json.dumps(files)))
 
 
-async def _require_signed(tx: Transaction, current: Active) -> None:
+async def _require_signed(tx: Transaction, trust: Trust, current: Active) -> None:
     """Pass an activation that two officers of the province signed; raises BundleError."""
     digest = current.bundle.sha256
     rows = await tx.fetch(_SIGNATURES, (current.number, bytes.fromhex(digest)))
-    if len(_signers(rows, statement(current.number, digest))) < SIGNATURES:
+    try:
+        found = signers(rows, statement(current.number, digest), trust.issuers)
+    except (OSError, SettingsError) as error:
+        # Without the authorities nobody signed anything.
+        raise BundleError(str(error)) from error
+    if len(found) < SIGNATURES:
         msg = f"activation {current.number}: not signed by two officers of the province"
         raise BundleError(msg)
 
 
-def _signers(rows: Sequence[Sequence[object]], signed: bytes) -> set[str]:
-    found = set()
-    for person, _, _, signature, _, pem, named, provincial in rows:
-        if provincial and person == named and _verifies(str(pem), signed, signature):
-            found.add(str(person))
-    return found
-
-
-def _verifies(pem: str, signed: bytes, signature: object) -> bool:
-    key = load_pem_x509_certificate(pem.encode()).public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(signature, bytes):
-        return False
-    if len(signature) > SIGNATURE_MAX:
-        return False
+def _require_first(trust: Trust, current: Active) -> None:
+    """Pass the bundle that HOME began with; raises BundleError."""
     try:
-        key.verify(signature, signed, ec.ECDSA(SHA256()))
-    except InvalidSignature:
-        return False
-    return True
+        known = trust.is_first(current.bundle.sha256)
+    except OSError as error:
+        raise BundleError(str(error)) from error
+    if not known:
+        msg = "activation 1: not the bundle that this HOME began with"
+        raise BundleError(msg)

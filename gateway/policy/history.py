@@ -11,6 +11,7 @@ from gateway.policy.cases import Cases
 from gateway.policy.engine import Engine
 from gateway.policy.replay import Difference, Named, Recorded, Register, Replay
 from gateway.policy.request import Request, Resource
+from gateway.policy.trust import Trust
 from gateway.registry import snapshot
 from gateway.registry.organisations import Kind
 from gateway.store.database import Database, Row, Transaction
@@ -59,7 +60,14 @@ class Simulated:
 
 
 async def simulate(
-    database: Database, new: Engine, judged: Cases, rebuild: Rebuild, *, weak: bool, tell: Tell
+    database: Database,
+    trust: Trust,
+    new: Engine,
+    judged: Cases,
+    rebuild: Rebuild,
+    *,
+    weak: bool,
+    tell: Tell,
 ) -> Simulated:
     """Return what `new` decides otherwise than what is in force.
 
@@ -68,7 +76,7 @@ async def simulate(
     a weak origin; `tell` is told how far it is. Raises BundleError, StoreError.
     """
     async with database.transaction() as tx:
-        current = await activation.in_force(tx)
+        current = await activation.in_force(tx, trust)
         old = Engine(current.bundle)
         engines = {old.bundle.sha256: old}
         for files in [row[0] for row in await tx.fetch(_BUNDLES)]:

@@ -48,12 +48,13 @@ class Party:
 class Signed:
     """An approval: by whom, and the digest (hex) of the plan that the signature was verified over.
 
-    "" where the signature does not verify now.
+    "" where the signature does not verify now. `genuine`: it was that person's when it was made.
     """
 
     by: Party
     plan_sha256: str
     at_us: int
+    genuine: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Ticket:
     and distinct children. `certificates_good`: both certificates of the recipient are registered,
     not revoked, of their purpose, and live past the window. `overdue`: the recipient has not
     attested a destruction that is due, of the ticket `owed`, which no policy asks for.
-    `recalled_by` is the person who called this file back, "" where nobody did.
+    `recalled_by` is the person who called this file back, `unheld_by` the first of the two who
+    unfreeze it, each "" where nobody did.
     """
 
     ticket_id: str
@@ -97,6 +99,7 @@ class Ticket:
     built: tuple[int, int] | None = None
     owed: str = ""
     recalled_by: str = ""
+    unheld_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

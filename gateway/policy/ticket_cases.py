@@ -62,6 +62,7 @@ class TicketCase:
     tunnel_active: bool = True
     overdue: bool = False
     recalled_by: str = ""
+    unheld_by: str = ""
     certificate: str = CERTIFICATE
     tunnel: str = TUNNEL
     confirmed: bool = True
@@ -106,6 +107,7 @@ def ticket(case: TicketCase, province: str, parents: Mapping[str, str]) -> Ticke
         planned=_counted(case.planned),
         built=_counted(case.built),
         recalled_by=case.recalled_by,
+        unheld_by=case.unheld_by,
     )
 
 

@@ -40,8 +40,8 @@ def attributes(ticket: Ticket) -> dict[str, object]:
         "overdue": ticket.overdue,
         "approvalsNeeded": ticket.approvals_needed,
     }
-    if ticket.recalled_by:
-        stated["recalledBy"] = ticket.recalled_by
+    persons = {"recalledBy": ticket.recalled_by, "unheldBy": ticket.unheld_by}
+    stated |= {name: person for name, person in persons.items() if person}
     # A fourth approval is no fact of any policy.
     stated |= {name: _signed(one) for name, one in zip(SLOTS, ticket.approvals, strict=False)}
     for name, counted in (("planned", ticket.planned), ("built", ticket.built)):

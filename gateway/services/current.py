@@ -22,6 +22,7 @@ from gateway.pki.defect import Life
 from gateway.policy import activation
 from gateway.policy.bundle import BundleError
 from gateway.policy.engine import Engine
+from gateway.policy.trust import Trust
 from gateway.registry import snapshot
 from gateway.registry.snapshot import Registry
 from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
@@ -61,8 +62,9 @@ class Certificate:
 class Current:
     """One process's memory; made by `open`, ended by `close`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, trust: Trust) -> None:
         """Prepare; `open` is how to make one."""
+        self.trust = trust
         self._database = database
         self._clock = clock
         self._epochs: dict[str, int] = {}
@@ -76,12 +78,13 @@ class Current:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock) -> "Current":
+    async def open(cls, database: Database, clock: Clock, trust: Trust) -> "Current":
         """Return a memory that has read everything once and keeps itself current.
 
+        `trust` are whose certificates may have signed policies: those of before too.
         Raises StoreError.
         """
-        current = cls(database, clock)
+        current = cls(database, clock, trust)
         await current._poll()
         current._tasks = [
             asyncio.create_task(current._keep_polling()),
@@ -132,6 +135,18 @@ class Current:
         if self._export_rules is None:
             raise refuse(Reason.POLICIES_UNUSABLE)
         return self._export_rules
+
+    async def seen_by(self, tx: Transaction) -> Registry:
+        """Return the register as a transaction sees it now, whatever is remembered.
+
+        Raises REVISION_STALE where the policies in force are others than the remembered ones.
+        """
+        epochs: dict[str, int] = dict(await tx.fetch(_EPOCHS))
+        if epochs["policies"] != self._epochs["policies"]:
+            raise refuse(Reason.REVISION_STALE)
+        if epochs["registry"] == self._epochs["registry"]:
+            return self.known
+        return await snapshot.load(tx)
 
     async def registry(self) -> Registry:
         """Return the register; raises STORE_AWAY."""
@@ -196,7 +211,7 @@ class Current:
             if self._registry is None or epochs["registry"] != self._epochs.get("registry"):
                 self._registry = await snapshot.load(tx)
             if epochs["policies"] != self._epochs.get("policies"):
-                self._engine, self._export_rules = await _in_force(tx)
+                self._engine, self._export_rules = await _in_force(tx, self.trust)
         if epochs["revocation"] != self._epochs.get("revocation"):
             self._certificates.clear()
         if epochs["session"] != self._epochs.get("session"):
@@ -222,10 +237,10 @@ class Current:
             await asyncio.sleep(RETRY_S)
 
 
-async def _in_force(tx: Transaction) -> tuple[Engine | None, ExportRules | None]:
+async def _in_force(tx: Transaction, trust: Trust) -> tuple[Engine | None, ExportRules | None]:
     """Return engine and rules of exports in force, None where there are none that verify."""
     try:
-        found = await activation.active(tx)
+        found = await activation.active(tx, trust)
         return (None, None) if found is None else (Engine(found.bundle), found.bundle.rules())
     except BundleError as error:
         _LOG.error("policies.unusable", why=str(error))

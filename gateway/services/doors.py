@@ -16,6 +16,7 @@ from gateway.exports.building import Builder
 from gateway.exports.continuity import Continuity
 from gateway.exports.keeping import Keeper
 from gateway.exports.moving import Mover
+from gateway.exports.seal import TicketSeal
 from gateway.identity import keys
 from gateway.identity.age import Succession
 from gateway.identity.keyring import CurrentMinter
@@ -25,6 +26,7 @@ from gateway.identity.rules import Rules
 from gateway.identity.unused import UnusedAccounts
 from gateway.pki import authorities
 from gateway.pki.issuer import Issuer
+from gateway.pki.issuers import Issuers
 from gateway.records.query import Bodies
 from gateway.records.tables import Tables
 from gateway.services import access
@@ -52,6 +54,7 @@ from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
+from gateway.store import ticket_key
 from gateway.store.database import Database
 from gateway.store.export_keys import CurrentKeys
 from gateway.store.seal import BlindIndex, ContentKeys, Opener
@@ -227,13 +230,18 @@ def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
     origin = parts.settings.origin
     static = named_tunnels(origin)
-    ground = Ground(tables.divisions, parts.settings.trust_domain, static)
+    domain, seal = parts.settings.trust_domain, TicketSeal(ticket_key.load(parts.home))
+    ground = Ground(tables.divisions, domain, static, Issuers(parts.home, domain), seal)
     tickets = Tickets(parts.database, parts.current, parts.permits, ground, parts.clock)
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
     drafts = Drafts(tickets, bodies, tables)
     current = parts.current
     mover = Mover(
-        parts.database, parts.recorder, lambda: current.export_rules.approvals, parts.clock
+        parts.database,
+        parts.recorder,
+        lambda: current.export_rules.approvals,
+        parts.clock,
+        seal,
     )
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)

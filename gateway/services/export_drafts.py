@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from gateway.clock import US_PER_S
 from gateway.errors import Reason, Violation, refuse
@@ -70,7 +71,7 @@ class Drafts:
                 raise refuse(Reason.DRAFTS_TOO_MANY)
             return await ticket_rows.create(tx, plan, await self._tickets.now_us(tx))
 
-        return await call.effect(work, leaf_of)
+        return await call.effect(work, partial(leaf_of, self._tickets.ground.seal))
 
     async def submit(self, call: Call, request: pb.SubmitExportRequest) -> Ticket:
         """Return the submitted ticket with its count.
@@ -126,7 +127,7 @@ class Drafts:
         found = drafting.faults(plan, self._tickets.rules.plan, known, around.now_us)
         if found:
             return found
-        bad = await facts.bad_certificates(tx, plan)
+        bad = await facts.bad_certificates(tx, plan, around)
         found = [violation(field, "EX-CERTIFICATE") for field in bad]
         if not await facts.tunnel_active(tx, plan, around):
             found.append(violation("tunnel", "EX-TUNNEL"))

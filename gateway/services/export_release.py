@@ -6,14 +6,17 @@ only then the header goes out. Before that nobody can read what was downloaded.
 """
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
+from functools import partial
+
 from gateway.audit.event import Event
 from gateway.clock import civil_day
 from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import approval, budget, facts, receipt, ticket_rows
 from gateway.exports.moving import leaf_of
+from gateway.exports.seal import TicketSeal
 from gateway.exports.ticket import Act, State, Ticket, moved
 from gateway.services.call import Call, told
-from gateway.services.export_tickets import Found, Tickets
+from gateway.services.export_tickets import Tickets
 from gateway.services.export_wire import message
 from gateway.services.requests import invalid
 from gateway.services.times import day
@@ -61,31 +64,37 @@ class ReleaseService:
         """Give the header, decided, debited and on the log before.
 
         Once more, up to three times, where an answer was lost; the children are charged once.
-        Raises TICKET_SPENT, CHILD_BUDGET_SPENT and as `Tickets.judge`.
+        Raises TICKET_SPENT, CHILD_BUDGET_SPENT, TICKET_TAMPERED and as `Tickets.judge`.
         """
         await self._tickets.repeated(call)
+        seal = self._tickets.ground.seal
         found = await self._tickets.find(call, request.ticket_id)
         async with self._tickets.database.transaction() as tx:
             # So that the leaf of a refusal names the policies, too.
-            overspent = await self._overspent(tx, found)
+            overspent = await self._overspent(tx, found.ticket, found.around.now_us)
         self._tickets.judge(call, found, Act.RELEASE, overspent=overspent)
 
         async def work(tx: Transaction) -> tuple[Ticket, bytes, int]:
-            before = await ticket_rows.lock(tx, found.ticket.ticket_id)
-            around = await self._tickets.around(tx)
-            newest = Found(before, await facts.of(tx, before, around), around)
-            overspent = await self._overspent(tx, newest)
-            self._tickets.judge(call, newest, Act.RELEASE, overspent=overspent)
-            by = self._tickets.caller(call, around.registry)
-            rules = self._tickets.rules.approvals
-            after = moved(before, Act.RELEASE, by, around.now_us, rules)
-            charged = await budget.debit(tx, before, around.now_us)
+            before = await ticket_rows.lock(tx, found.ticket.ticket_id, seal)
+            now_us = await self._tickets.now_us(tx)
+            overspent = await self._overspent(tx, before, now_us)
+            by = self._tickets.caller(call, found.around.registry)
+            after = moved(before, Act.RELEASE, by, now_us, self._tickets.rules.approvals)
+            charged = await budget.debit(tx, before, now_us)
+            if before.state is State.RECEIVED and charged != _children(before):
+                # The list of children is not the one that the file was built with.
+                raise refuse(Reason.TICKET_TAMPERED)
             header = await ticket_rows.header(tx, before.ticket_id)
             if header is None:
                 raise refuse(Reason.TICKET_STATE)
-            return await ticket_rows.move(tx, before, after), header, charged
+            await ticket_rows.move(tx, before, after)
+            # Last: whoever was suspended by a leaf before ours is seen to be.
+            await ticket_rows.hold_log(tx)
+            newest = await self._tickets.newest(tx, before)
+            self._tickets.judge(call, newest, Act.RELEASE, overspent=overspent)
+            return after, header, charged
 
-        after, header, _ = await call.effect(work, _released)
+        after, header, _ = await call.effect(work, partial(_released, seal))
         return pb.ReleaseExportResponse(ticket=message(after), header=header)
 
     async def AcknowledgeExport(
@@ -134,17 +143,17 @@ class ReleaseService:
         after = await self._tickets.move(call, found, Act.DESTROY, also=keep)
         return pb.AttestDestructionResponse(ticket=message(after))
 
-    async def _overspent(self, tx: Transaction, found: Found) -> frozenset[str]:
+    async def _overspent(self, tx: Transaction, ticket: Ticket, now_us: int) -> frozenset[str]:
         """Return the budgets beyond; what was charged once is not counted against itself."""
-        if found.ticket.state is State.RELEASED:
+        if ticket.state is State.RELEASED:
             return frozenset()
-        quota, now_us = self._tickets.rules.quota, found.around.now_us
-        return await budget.overspent(tx, found.ticket, quota, now_us)
+        return await budget.overspent(tx, ticket, self._tickets.rules.quota, now_us)
 
     async def _verify(self, call: Call, signed: bytes, signature: bytes) -> None:
         """Return where this connection's certificate signed; raises RECEIPT_SIGNATURE."""
         async with self._tickets.database.transaction() as tx:
-            own = await facts.named(tx, call.link.certificate_sha256)
+            around = await self._tickets.around(tx)
+            own = await facts.named(tx, call.link.certificate_sha256, around)
         if own is None:
             raise refuse(Reason.RECEIPT_SIGNATURE)
         try:
@@ -153,6 +162,10 @@ class ReleaseService:
             raise refuse(Reason.RECEIPT_SIGNATURE) from None
 
 
-def _released(done: tuple[Ticket, bytes, int], event: Event) -> Event:
+def _children(ticket: Ticket) -> int:
+    return 0 if ticket.built is None else ticket.built.children
+
+
+def _released(seal: TicketSeal, done: tuple[Ticket, bytes, int], event: Event) -> Event:
     after, _, charged = done
-    return told(leaf_of(after, event), counts={"children": charged})
+    return told(leaf_of(seal, after, event), counts={"children": charged})

@@ -15,6 +15,7 @@ from gateway.exports.ticket import (
     Ticket,
     sides,
 )
+from gateway.pki import register
 from gateway.services import pages
 from gateway.services.call import Call
 from gateway.services.current import Current
@@ -80,9 +81,9 @@ class ExportService:
     async def RevokeExport(
         self, call: Call, request: pb.RevokeExportRequest
     ) -> pb.RevokeExportResponse:
-        """Stop an approved ticket; raises as `Tickets.judge`."""
+        """Stop a ticket, also one that was tampered with; raises as `Tickets.stop`."""
         require_reason(request.reason)
-        moved = await self._move(call, request.ticket_id, Act.REVOKE)
+        moved = await self._stop(call, request.ticket_id, Act.REVOKE)
         return pb.RevokeExportResponse(ticket=message(moved))
 
     async def HoldExport(self, call: Call, request: pb.HoldExportRequest) -> pb.HoldExportResponse:
@@ -101,16 +102,13 @@ class ExportService:
     async def RecallExport(
         self, call: Call, request: pb.RecallExportRequest
     ) -> pb.RecallExportResponse:
-        """Call back what was released, by a day of its own; raises as `Tickets.judge`."""
+        """Call back what was released, by a day of its own; raises as `Tickets.stop`."""
         require_reason(request.reason)
-        earlier = await self._tickets.repeated(call)
-        if earlier is not None:
-            return pb.RecallExportResponse(ticket=message(await self._again(call, earlier)))
-        found = await self._tickets.find(call, request.ticket_id)
+        async with self._tickets.database.transaction() as tx:
+            now_us = await self._tickets.now_us(tx)
         days = self._tickets.rules.bounds.recall_days
-        given = Given(due_us=duties.recall_due_us(found.around.now_us, days))
-        self._tickets.judge(call, found, Act.RECALL, given)
-        moved = await self._tickets.move(call, found, Act.RECALL, given)
+        given = Given(due_us=duties.recall_due_us(now_us, days))
+        moved = await self._stop(call, request.ticket_id, Act.RECALL, given)
         return pb.RecallExportResponse(ticket=message(moved))
 
     async def GetExport(self, call: Call, request: pb.GetExportRequest) -> pb.GetExportResponse:
@@ -152,6 +150,13 @@ class ExportService:
         self._tickets.judge(call, found, act, NOTHING)
         return await self._tickets.move(call, found, act)
 
+    async def _stop(self, call: Call, ticket_id: str, act: Act, given: Given = NOTHING) -> Ticket:
+        """Stop a ticket, or show it where it was stopped by this very request."""
+        earlier = await self._tickets.repeated(call)
+        if earlier is not None:
+            return await self._again(call, earlier)
+        return await self._tickets.stop(call, ticket_id, act, given)
+
     async def _again(self, call: Call, ticket_id: str) -> Ticket:
         return await self._tickets.again(call, ticket_id)
 
@@ -164,10 +169,10 @@ class ExportService:
         if request.plan_sha256 != ticket.plan_sha256:
             raise refuse(Reason.PLAN_CHANGED)
         async with self._tickets.database.transaction() as tx:
-            own = await facts.named(tx, certificate)
-        if own is None:
+            own = await facts.named(tx, certificate, found.around)
+        who = self._tickets.caller(call, found.around.registry).party
+        if own is None or not own.is_of(who, register.TLS):
             raise refuse(Reason.APPROVAL_SIGNATURE)
         signed = approval.statement(ticket.ticket_id, ticket.plan_sha256)
         approval.verify(own.certificate, signed, request.signature)
-        who = self._tickets.caller(call, found.around.registry).party
         return Approval(who.organisation, who.name, who.account, certificate, request.signature, 0)

@@ -10,6 +10,7 @@ leaf names the policies all the same.
 import re
 from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.clock import US_PER_S, Clock
 from gateway.config.exports import ExportRules
@@ -18,7 +19,10 @@ from gateway.exports import facts, ticket_rows
 from gateway.exports.facts import Around
 from gateway.exports.moving import leaf_of
 from gateway.exports.plan import Party
+from gateway.exports.seal import TicketSeal
+from gateway.exports.stopping import stopped
 from gateway.exports.ticket import NOTHING, Act, Caller, Given, Ticket, moved, sides
+from gateway.pki.issuers import Issuers
 from gateway.policy import request as policy
 from gateway.policy.request import Calling, Resource
 from gateway.registry.snapshot import Registry
@@ -35,6 +39,8 @@ _TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
 _BOUND = frozenset({"DownloadExport", "ReceiveExport", "ReleaseExport"})
 # What brings an export about: not for who owes the proof of a destruction.
 _GETTING = _BOUND | {"DraftExport", "SubmitExport", "ApproveExport"}
+# What one person may do to a ticket that nobody else believes any more.
+_STOPPING = frozenset({"RevokeExport", "RecallExport"})
 # What moves a ticket towards the release: not with a column that may not leave any more.
 _ONWARD = _BOUND | {"SubmitExport", "ApproveExport", "UnholdExport"}
 _EARLIER = "SELECT gateway.export_leaf(%s, %s)"
@@ -47,6 +53,8 @@ class Ground:
     divisions: Container[str]
     trust_domain: str
     static: Mapping[str, str]
+    issuers: Issuers
+    seal: TicketSeal
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +89,20 @@ class Tickets:
 
         Nothing is read anew here: who holds a connection of the pool must not wait for another.
         """
-        registry = self._current.known
-        now_us = await self.now_us(tx)
-        ground = self.ground
-        return Around(registry, ground.divisions, ground.trust_domain, ground.static, now_us)
+        return await self._around(tx, self._current.known)
+
+    async def newest(self, tx: Transaction, ticket: Ticket) -> Found:
+        """Return a ticket in what this transaction sees, after `ticket_rows.hold_log`.
+
+        So nothing that is on the log is missed. Raises REVISION_STALE where other policies came.
+        """
+        around = await self._around(tx, await self._current.seen_by(tx))
+        return Found(ticket, await facts.of(tx, ticket, around), around)
+
+    async def _around(self, tx: Transaction, registry: Registry) -> Around:
+        one = self.ground
+        known = (registry, one.divisions, one.trust_domain, one.static, one.issuers)
+        return Around(*known, await self.now_us(tx))
 
     async def now_us(self, tx: Transaction) -> int:
         """Return the time, which never lies before the log."""
@@ -101,7 +119,7 @@ class Tickets:
         await self._current.registry()
         try:
             async with self.database.transaction() as tx:
-                ticket = await ticket_rows.lock(tx, ticket_id)
+                ticket = await ticket_rows.lock(tx, ticket_id, self.ground.seal)
                 around = await self.around(tx)
                 known = await facts.of(tx, ticket, around)
         except Refusal as refusal:
@@ -148,9 +166,11 @@ class Tickets:
         """Pass a call that policy and machine allow.
 
         Raises the machine's reason, RECIPIENT_OVERDUE, RECIPIENT_MISMATCH, CHILD_BUDGET_SPENT,
-        COLUMN_WITHDRAWN, POLICY_DENIED.
+        POLICY_DENIED.
         """
         allowed = self._ask(call, call.action, found, overspent)
+        if call.action not in _STOPPING:
+            _require_genuine(call, found)
         if act is not None:
             by, rules = self.caller(call, found.around.registry), self.rules.approvals
             moved(found.ticket, act, by, found.around.now_us, rules, given)
@@ -181,7 +201,7 @@ class Tickets:
         by = self.caller(call, found.around.registry)
 
         async def work(tx: Transaction) -> Ticket:
-            before = await ticket_rows.lock(tx, found.ticket.ticket_id)
+            before = await ticket_rows.lock(tx, found.ticket.ticket_id, self.ground.seal)
             if before.version != found.ticket.version:
                 raise refuse(Reason.REVISION_STALE)
             now_us = await self.now_us(tx)
@@ -191,7 +211,41 @@ class Tickets:
                 await also(tx, after)
             return after
 
-        return await call.effect(work, leaf_of)
+        return await call.effect(work, partial(leaf_of, self.ground.seal))
+
+    async def stop(self, call: Call, ticket_id: str, act: Act, given: Given = NOTHING) -> Ticket:
+        """Revoke or recall, also what row and log tell differently: nothing else moves that.
+
+        Raises as `find`, `judge`, `move` and `stopped`.
+        """
+        try:
+            found = await self.find(call, ticket_id)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.TICKET_TAMPERED:
+                raise
+            return await self._stop_spoiled(call, ticket_id, act, given)
+        self.judge(call, found, act, given)
+        return await self.move(call, found, act, given)
+
+    async def _stop_spoiled(self, call: Call, ticket_id: str, act: Act, given: Given) -> Ticket:
+        async with self.database.transaction() as tx:
+            ticket, version = await ticket_rows.lock_spoiled(tx, ticket_id)
+            around = await self.around(tx)
+            found = Found(ticket, await facts.of(tx, ticket, around), around)
+        by, allowed = self.caller(call, around.registry), self._ask(call, call.action, found)
+        approvals = self.rules.approvals
+        stopped(ticket, version, act, by, around.now_us, approvals, given)
+        if not allowed:
+            raise refuse(Reason.POLICY_DENIED)
+        call.permitted = True
+
+        async def work(tx: Transaction) -> Ticket:
+            before, version = await ticket_rows.lock_spoiled(tx, ticket_id)
+            now_us = await self.now_us(tx)
+            after = stopped(before, version, act, by, now_us, approvals, given)
+            return await ticket_rows.move(tx, before, after)
+
+        return await call.effect(work, partial(leaf_of, self.ground.seal))
 
     def caller(self, call: Call, registry: Registry) -> Caller:
         """Return who calls, as the machine knows people."""
@@ -204,6 +258,7 @@ class Tickets:
     def _require(self, call: Call, action: str, found: Found) -> None:
         if not self._ask(call, action, found):
             raise refuse(Reason.POLICY_DENIED)
+        _require_genuine(call, found)
         call.permitted = True
 
     def _ask(
@@ -222,6 +277,17 @@ def calling(call: Call, now_us: int, overspent: frozenset[str] | None = None) ->
     confirmed = 0 <= now_us - who.confirmed_us <= within_s * US_PER_S
     certificate = call.link.certificate_sha256
     return Calling(str(who.subject), certificate, who.origin.tunnel, confirmed, now_us, overspent)
+
+
+def _require_genuine(call: Call, found: Found) -> None:
+    """Pass a ticket each of whose approvals its approver signed; raises TICKET_TAMPERED.
+
+    With a certificate that an authority of ours issued to that person: anything else did not come
+    in by `ApproveExport`.
+    """
+    if not all(one.genuine for one in found.facts.approvals):
+        call.note(detail={"alert": TAMPERED_ALERT})
+        raise refuse(Reason.TICKET_TAMPERED)
 
 
 def _is_bound(call: Call, ticket: Ticket) -> bool:

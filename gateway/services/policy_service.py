@@ -34,9 +34,10 @@ class PolicyService:
         self, _call: Call, _request: pb.GetPoliciesRequest
     ) -> pb.GetPoliciesResponse:
         """Show what is in force and what waits."""
+        trust = self._current.trust
         async with self._database.transaction() as tx:
-            active = await activation.in_force(tx)
-            waiting = await activation.proposals(tx)
+            active = await activation.in_force(tx, trust)
+            waiting = await activation.proposals(tx, trust)
         return pb.GetPoliciesResponse(
             number=active.number,
             active=_bundle(active.bundle),
@@ -52,7 +53,7 @@ class PolicyService:
         if len(sha256) != _DIGEST_LENGTH or set(sha256) - set("0123456789abcdef"):
             raise invalid("sha256", "SHA256", "64 lower-case hex digits.", "64 位小写十六进制。")
         call.note(detail={"target_bundle": sha256})
-        caller = call.caller
+        caller, trust = call.caller, self._current.trust
         mine = Signature(
             caller.subject.name,
             caller.account,
@@ -63,8 +64,8 @@ class PolicyService:
 
         async def work(tx: Transaction) -> bool:
             if await is_repeat(tx, call):
-                return (await activation.in_force(tx)).bundle.sha256 == sha256
-            return await activation.sign(tx, sha256, mine, self._rules)
+                return (await activation.in_force(tx, trust)).bundle.sha256 == sha256
+            return await activation.sign(tx, trust, sha256, mine, self._rules)
 
         active = await call.effect(work, _told)
         await self._current.renew()

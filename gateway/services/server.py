@@ -22,6 +22,7 @@ from gateway.identity import age, rule_files
 from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
 from gateway.policy import disk
+from gateway.policy.trust import Trust
 from gateway.services import doors
 from gateway.services.access import Rpc
 from gateway.services.checks import Checks
@@ -144,7 +145,8 @@ async def _parts(home: Home, door: Door, clock: Clock, opened: AsyncExitStack) -
     async with database.transaction() as tx:
         loaded = await age.in_force(tx, loaded, clock.now_us())
         await disk.require(tx, home)
-    current = await Current.open(database, clock)
+    trust = Trust.of(home, own.trust_domain)
+    current = await Current.open(database, clock, trust)
     opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
     recorder = await DoorRecorder.open(database, link, door=door, clock=clock)

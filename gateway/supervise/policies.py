@@ -11,6 +11,7 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.policy import activation, bundle, complete, disk
 from gateway.policy.bundle import BundleError
+from gateway.policy.trust import Trust
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
 from gateway.supervise.keeper import StartError
@@ -29,15 +30,19 @@ async def settle(home: Home, settings: Settings) -> str:
     what does not verify, StoreError, OSError.
     """
     database = await _open(home, settings, "owner")
+    trust, adopted = Trust.of(home, settings.trust_domain), ""
     try:
         disk.mend(home)
         async with database.transaction() as tx:
-            current = await activation.active(tx)
+            current = await activation.active(tx, trust)
             if current is None:
                 files = bundle.files(disk.folder(home))
                 complete.require(disk.folder(home), files)
-                return (await activation.found(tx, files, SYSTEM.now_us())).sha256
+                adopted = (await activation.found(tx, files, SYSTEM.now_us())).sha256
+                current = await activation.in_force(tx, trust)
             await disk.require(tx, home)
+            first = await activation.first(tx)
+        trust.keep_first(first)
         disk.exchange(home, current)
         for line in complete.told(home, current.bundle):
             _LOG.error("policies.lacking", why=line)
@@ -45,7 +50,7 @@ async def settle(home: Home, settings: Settings) -> str:
         raise StartError(str(error)) from error
     finally:
         await database.close()
-    return ""
+    return adopted
 
 
 async def keep(home: Home, settings: Settings) -> None:
@@ -66,7 +71,7 @@ async def look(home: Home, settings: Settings) -> bool:
     database = await _open(home, settings, "front")
     try:
         async with database.transaction() as tx:
-            current = await activation.active(tx)
+            current = await activation.active(tx, Trust.of(home, settings.trust_domain))
             await disk.require(tx, home)
     finally:
         await database.close()

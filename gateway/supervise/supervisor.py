@@ -20,7 +20,7 @@ from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
 from gateway.identity.rotation import Kind
-from gateway.store import export_keys, role_passwords, roles, versions
+from gateway.store import export_keys, role_passwords, roles, ticket_key, versions
 from gateway.store.embedded import Cluster
 from gateway.store.export_keys import ExportKeyError
 from gateway.supervise import policies as in_force
@@ -124,7 +124,9 @@ class Supervisor:
         folders.make_folders(self._home, self._home.exports)
         kinds: tuple[Kind, ...] = ("export-key", "export-token-key")
         try:
-            made = kinds if export_keys.make(self._home) else ()
+            made = [*kinds] if export_keys.make(self._home) else list[Kind]()
+            if ticket_key.make(self._home):
+                made.append("export-ticket-key")
         except ExportKeyError as error:
             raise StartError(str(error)) from error
         for kind in made:

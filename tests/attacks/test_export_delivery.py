@@ -26,6 +26,7 @@ from tests.exports.fetching import (
     destroyed,
     download,
     drained,
+    list_children,
     open_download,
     opened,
     receipt_for,
@@ -174,10 +175,11 @@ def test_002_a_fetch_of_what_is_over(province, state):
     async def work(cast):
         steps, act, reason = OVER[state]
         end, now_us = Timestamp(), cast.world.clock.now_us()
-        end.FromMicroseconds(now_us - 60_000_000 if act is Act.EXPIRE else now_us + 3_600_000_000)
+        end.FromMicroseconds(now_us + (60_000_000 if act is Act.EXPIRE else 3_600_000_000))
         day = civil_day(now_us) - timedelta(days=2)
         owed = Date(year=day.year, month=day.month, day=day.day)
         ticket = plant(cast, steps, not_after_time=end, destroy_by_date=owed)
+        cast.world.clock.turn(seconds=61)
         await cast.mover().move(await cast.value(ticket), act, cast.base())
         assert cast.state(ticket) == state
         await withheld(cast, ticket, reason)
@@ -236,6 +238,7 @@ async def _raced(cast, turns):
     ticket = plant(cast, 7, row_cap_count=2_000)
     keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
     cast.world.sql(keep, ticket.ticket_id, b"header")
+    list_children(cast, ticket)
     request = about(pb.ReleaseExportRequest, ticket)
 
     async def late(times, call):

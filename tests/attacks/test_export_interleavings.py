@@ -21,11 +21,10 @@ from gateway.clock import US_PER_S
 from gateway.exports import payloads
 from gateway.v1 import export_service_pb2 as pb
 from tests.exports.cast import Cast, about
-from tests.exports.fetching import DOOR, chore, download, received_for, release
+from tests.exports.fetching import DOOR, chore, download, list_children, received_for, release
 from tests.exports.planted import plant
 from tests.world import RefusedError, held
 
-CHILDREN = (b"\x01" * 32, b"\x02" * 32)
 HEADER, PAYLOAD = b"header", b"noise" * 100
 WINDOW_S, STEP_S = 100, 30
 
@@ -53,9 +52,7 @@ def machine(stands, cast, reached):
             place.write_bytes(PAYLOAD)
             sql = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
             cast.world.sql(sql, self.ticket.ticket_id, HEADER)
-            for tag in CHILDREN:
-                sql = "INSERT INTO gateway.export_child (ticket_id, child_tag) VALUES (%s, %s)"
-                cast.world.sql(sql, self.ticket.ticket_id, tag)
+            list_children(cast, self.ticket)
             self.keys = 0
             self.stopped = False
 
@@ -119,7 +116,9 @@ def machine(stands, cast, reached):
             ]
             assert len(told) == self.keys
             sql = "SELECT count(*) FROM gateway.export_debit WHERE ticket_id = %s"
-            assert cast.world.sql(sql, number)[0][0] == (len(CHILDREN) if self.keys else 0)
+            assert cast.world.sql(sql, number)[0][0] == (
+                self.ticket.built_child_count if self.keys else 0
+            )
             kept = cast.world.sql(
                 "SELECT 1 FROM gateway.export_header WHERE ticket_id = %s", number
             )

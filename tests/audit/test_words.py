@@ -21,7 +21,7 @@ def test_no_canary_is_of_its_grammar(word) -> None:
 
 
 def test_a_tickets_leaf_names_it_by_number_and_digests() -> None:
-    good = {"ticket": "EX-00000001", "plan_sha256": "a" * 64, "ticket_sha256": "b" * 64}
+    good = {"ticket": "EX-00000001", "plan_sha256": "a" * 64, "ticket_mac": "b" * 64}
     for name, value in good.items():
         pattern = DETAILS[name]
         assert pattern is not None

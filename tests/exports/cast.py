@@ -265,7 +265,10 @@ class Cast:
         """The disclosure door's own hand."""
         tickets = self.tickets
         recorder = self.world.doors["disclosure"].recorder
-        return Mover(tickets.database, recorder, lambda: tickets.rules.approvals, tickets.clock)
+        return Mover(
+            *(tickets.database, recorder, lambda: tickets.rules.approvals),
+            *(tickets.clock, tickets.ground.seal),
+        )
 
     def base(self) -> Event:
         """What the door's own leaves begin with."""

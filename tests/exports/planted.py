@@ -13,9 +13,10 @@ from gateway.audit.event import Event
 from gateway.exports import approval, ticket_rows
 from gateway.exports.moving import leaf_of
 from gateway.exports.plan import Party, Plan
+from gateway.exports.seal import TicketSeal
 from gateway.exports.ticket import Act, Approval, Caller, Given, Ticket
 from gateway.services import export_wire
-from gateway.store import roles
+from gateway.store import roles, ticket_key
 from gateway.store.database import Database, Transaction
 from gateway.v1 import export_service_pb2 as pb
 from tests.exports.cast import Cast, digest
@@ -23,7 +24,7 @@ from tests.exports.tickets import WAY, S, officer, step
 from tests.world import PROVINCE
 
 _APPEND = "SELECT size FROM gateway.audit_append(%s, (SELECT size FROM gateway.audit_head))"
-# A wait between two steps: the approvals keep their distance.
+# The approvals keep their distance; the rest is quick, for certificates begin to live shortly before.
 APART_US = 121 * S
 
 
@@ -47,36 +48,46 @@ def plant(cast: Cast, steps: int, *, held: bool = False, **changes: Any) -> pb.E
 
 async def _planted(cast: Cast, steps: int, held: bool, changes: dict[str, Any]) -> Ticket:
     world = cast.world
-    owner = roles.conninfo(world.home, world.settings, "owner")
-    database = await Database.open(owner, application="plant", size=1)
-    begun_us = world.clock.now_us() - (steps + 2) * APART_US
+    # Nobody else tells the log of exports.
+    door = roles.conninfo(world.home, world.settings, "disclosure")
+    database = await Database.open(door, application="plant", size=1)
+    seal = TicketSeal(ticket_key.load(world.home))
+    begun_us = world.clock.now_us() - (steps + 2) * S - APART_US
     early = changes.pop("not_before_us", begun_us - S)
     plan = replace(plan_of(cast, **changes), not_before_us=early)
     try:
         async with database.transaction() as tx:
             ticket = await ticket_rows.create(tx, plan, begun_us)
-            await _tell(tx, ticket)
+            await _tell(tx, seal, ticket)
         for number, (act, by) in enumerate(WAY[:steps], 1):
             given, who = _hands(cast, ticket, act, by)
-            at_us = begun_us + number * APART_US
+            at_us = _at(begun_us, number)
             ticket = await _move(
-                database, ticket, lambda t, a=act, w=who, u=at_us, g=given: step(t, a, w, u, g)
+                *(database, seal, ticket),
+                lambda t, a=act, w=who, u=at_us, g=given: step(t, a, w, u, g),
             )
         if held:
-            at_us = begun_us + (steps + 1) * APART_US
+            at_us = _at(begun_us, steps + 1)
             ticket = await _move(
-                database, ticket, lambda t: step(t, Act.HOLD, officer("song"), at_us)
+                database, seal, ticket, lambda t: step(t, Act.HOLD, officer("song"), at_us)
             )
     finally:
         await database.close()
     return ticket
 
 
-async def _move(database: Database, ticket: Ticket, change: Callable[[Ticket], Ticket]) -> Ticket:
+def _at(begun_us: int, number: int) -> int:
+    """When a step is taken, counted from 1; the third is the second approval."""
+    return begun_us + number * S + (APART_US if number >= 3 else 0)
+
+
+async def _move(
+    database: Database, seal: TicketSeal, ticket: Ticket, change: Callable[[Ticket], Ticket]
+) -> Ticket:
     async with database.transaction() as tx:
-        before = await ticket_rows.lock(tx, ticket.ticket_id)
+        before = await ticket_rows.lock(tx, ticket.ticket_id, seal)
         after = await ticket_rows.move(tx, before, change(before))
-        await _tell(tx, after)
+        await _tell(tx, seal, after)
     return after
 
 
@@ -99,6 +110,6 @@ def _hands(
     return Given(approval=given), who
 
 
-async def _tell(tx: Transaction, ticket: Ticket) -> None:
-    leaf = leaf_of(ticket, Event(kind="export.planted")).to_leaf(ticket.moved_us)
+async def _tell(tx: Transaction, seal: TicketSeal, ticket: Ticket) -> None:
+    leaf = leaf_of(seal, ticket, Event(kind="export.planted")).to_leaf(ticket.moved_us)
     await tx.fetch(_APPEND, ([leaf],))

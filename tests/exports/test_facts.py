@@ -2,10 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
+from gateway.config.home import Home
 from gateway.exports import facts, ticket_rows
 from gateway.exports.facts import Around
 from gateway.exports.plan import Party
+from gateway.pki.issuers import Issuers
 from gateway.registry.organisations import Organisation
 from gateway.registry.relations import USES_TUNNEL_OF, Relation
 from gateway.registry.snapshot import Registry
@@ -24,7 +27,9 @@ REGISTRY = Registry.of(
     relations=[Relation("140105", "140100", USES_TUNNEL_OF)],
 )
 DIVISIONS = frozenset({"140105", "140106", "140212"})
-AROUND = Around(REGISTRY, DIVISIONS, "sx.example", {PLAN.tunnel: "140100"}, START_US)
+# Nobody is registered here, so no authority is asked.
+NOBODY = Issuers(Home(Path("nowhere")), "sx.example")
+AROUND = Around(REGISTRY, DIVISIONS, "sx.example", {PLAN.tunnel: "140100"}, NOBODY, START_US)
 WIDE = replace(PLAN, divisions=("140105", "140106", "140212"))
 
 
@@ -57,7 +62,7 @@ def test_what_the_register_does_not_have_is_not_good(conninfo) -> None:
             async with database.transaction() as tx:
                 found = await facts.of(tx, along(3), AROUND, planned=(7, 5))
                 assert not found.certificates_good
-                assert await facts.bad_certificates(tx, PLAN) == [
+                assert await facts.bad_certificates(tx, PLAN, AROUND) == [
                     *("connection_certificate_sha256", "encryption_certificate_sha256")
                 ]
                 assert found.tunnel_active

@@ -9,7 +9,7 @@ from gateway.exports.ticket import TABLE, Act, Given, State
 from tests.coverage.rpcs import Watch
 from tests.exports.cast import Cast
 from tests.exports.planted import plant
-from tests.exports.tickets import BUILT, along
+from tests.exports.tickets import BUILT, SEAL, along
 from tests.world import held
 
 HOUR = 3600
@@ -29,17 +29,17 @@ def test_every_act_of_the_gateways_own_has_its_kind():
     assert all(kind.startswith("export.") for kind in KINDS.values())
 
 
-def test_a_leaf_tells_where_to_and_the_digest_of_the_whole(province):
+def test_a_leaf_tells_where_to_and_the_mac_of_the_whole(province):
     async def work(cast):
         after = along(3)
-        event = leaf_of(after, cast.base().with_(detail={"cause": "clock"}))
+        event = leaf_of(SEAL, after, cast.base().with_(detail={"cause": "clock"}))
         assert event.detail == {
             "cause": "clock",
             "ticket": after.ticket_id,
             "plan_sha256": after.plan_sha256,
             "to_state": "approved",
             "ticket_version": 4,
-            "ticket_sha256": after.sha256,
+            "ticket_mac": SEAL.of(after),
         }
 
     province(work)

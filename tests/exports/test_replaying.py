@@ -17,6 +17,7 @@ from tests.exports.cast import Cast, about, new_id
 from tests.exports.fetching import DOOR, WIDE, a_release, chore
 from tests.exports.planted import plant
 from tests.policies import SHIPPED
+from tests.policy.test_activation import trust
 from tests.policy.test_replay import without
 from tests.world import CITY, held
 
@@ -52,6 +53,7 @@ async def simulated(cast, files):
         past = Past(tickets, await around(cast, tickets), weak=weak)
         return await history.simulate(
             log,
+            trust(cast.world),
             Engine(bundle.of_files(files)),
             cases.of_files(SHIPPED),
             past.request,

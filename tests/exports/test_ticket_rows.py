@@ -17,7 +17,17 @@ from gateway.exports.ticket import Act, State, Ticket
 from gateway.store import roles
 from gateway.store.database import Database, Transaction
 from gateway.store.embedded import Cluster
-from tests.exports.tickets import PLAN, RECIPIENT, REQUESTER, START_US, WAY, S, approver, step
+from tests.exports.tickets import (
+    PLAN,
+    RECIPIENT,
+    REQUESTER,
+    SEAL,
+    START_US,
+    WAY,
+    S,
+    approver,
+    step,
+)
 
 Conninfo = Callable[[str], str]
 DOORS = ("identity", "intake", "administration", "front")
@@ -52,7 +62,8 @@ def within(conninfo: Conninfo, work: Callable[[Database], Awaitable[None]]) -> N
 
 async def tell(tx: Transaction, ticket: Ticket, decision: str = "allow") -> None:
     """Put the leaf of a move on the log, as the recorder does: last in the transaction."""
-    detail = {"ticket": ticket.ticket_id, "ticket_sha256": ticket.sha256}
+    detail = {"ticket": ticket.ticket_id, "ticket_mac": SEAL.of(ticket)}
+    detail |= {"ticket_version": ticket.version}
     event = Event(kind="export.approve", detail=detail)
     if decision == "deny":
         event = Event(kind="export.approve", decision="deny", reason="TICKET_STATE", detail=detail)
@@ -66,7 +77,7 @@ async def made(database: Database, steps: int = 0) -> Ticket:
         await tell(tx, ticket)
     for number, (act, by) in enumerate(WAY[:steps], 1):
         async with database.transaction() as tx:
-            before = await ticket_rows.lock(tx, ticket.ticket_id)
+            before = await ticket_rows.lock(tx, ticket.ticket_id, SEAL)
             ticket = step(before, act, by, START_US + number * 120 * S)
             await ticket_rows.move(tx, before, ticket)
             await tell(tx, ticket)
@@ -76,7 +87,7 @@ async def made(database: Database, steps: int = 0) -> Ticket:
 async def reason(database: Database, ticket_id: str) -> Reason:
     async with database.transaction() as tx:
         with pytest.raises(Refusal) as raised:
-            await ticket_rows.lock(tx, ticket_id)
+            await ticket_rows.lock(tx, ticket_id, SEAL)
     return raised.value.reason
 
 
@@ -86,7 +97,7 @@ def test_a_ticket_comes_back_as_it_was_written_at_every_step(conninfo: Conninfo)
             ticket = await made(database, steps)
             async with database.transaction() as tx:
                 assert await ticket_rows.read(tx, ticket.ticket_id) == ticket
-                assert await ticket_rows.lock(tx, ticket.ticket_id) == ticket
+                assert await ticket_rows.lock(tx, ticket.ticket_id, SEAL) == ticket
         async with database.transaction() as tx:
             assert await ticket_rows.read(tx, "EX-00000099") is None
         assert await reason(database, "EX-00000099") is Reason.NOT_FOUND
@@ -109,7 +120,7 @@ def test_a_move_from_where_the_row_stands_no_more_is_stale(conninfo: Conninfo) -
                 await ticket_rows.move(tx, before, second)
         assert raised.value.reason is Reason.REVISION_STALE
         async with database.transaction() as tx:
-            assert await ticket_rows.lock(tx, before.ticket_id) == first
+            assert await ticket_rows.lock(tx, before.ticket_id, SEAL) == first
 
     within(conninfo, work)
 
@@ -120,16 +131,16 @@ def test_of_two_moves_in_one_transaction_the_second_is_stale(conninfo: Conninfo)
     async def work(database: Database) -> None:
         ticket = await made(database, 1)
         async with database.transaction() as tx:
-            before = await ticket_rows.lock(tx, ticket.ticket_id)
+            before = await ticket_rows.lock(tx, ticket.ticket_id, SEAL)
             async with tx.savepoint():
                 after = step(before, Act.WITHDRAW, REQUESTER, START_US + 240 * S)
                 await ticket_rows.move(tx, before, after)
             with pytest.raises(Refusal) as raised:
-                await ticket_rows.lock(tx, ticket.ticket_id)
+                await ticket_rows.lock(tx, ticket.ticket_id, SEAL)
             await tell(tx, after)
         assert raised.value.reason is Reason.REVISION_STALE
         async with database.transaction() as tx:
-            assert (await ticket_rows.lock(tx, ticket.ticket_id)).state is State.WITHDRAWN
+            assert (await ticket_rows.lock(tx, ticket.ticket_id, SEAL)).state is State.WITHDRAWN
 
     within(conninfo, work)
 
@@ -173,7 +184,7 @@ def test_an_old_row_put_back_does_not_agree_with_the_log(conninfo: Conninfo) -> 
         with psycopg.connect(conninfo("owner"), autocommit=True) as owner:
             owner.execute(copy)
             async with database.transaction() as tx:
-                before = await ticket_rows.lock(tx, ticket.ticket_id)
+                before = await ticket_rows.lock(tx, ticket.ticket_id, SEAL)
                 after = step(before, Act.REVOKE, REQUESTER, START_US + 480 * S)
                 await ticket_rows.move(tx, before, after)
                 await tell(tx, after)
@@ -205,7 +216,7 @@ def test_a_header_goes_with_its_ticket(conninfo: Conninfo) -> None:
             await ticket_rows.keep_header(tx, ticket.ticket_id, b"age-encryption.org/v1")
             assert await ticket_rows.header(tx, ticket.ticket_id) == b"age-encryption.org/v1"
         async with database.transaction() as tx:
-            before = await ticket_rows.lock(tx, ticket.ticket_id)
+            before = await ticket_rows.lock(tx, ticket.ticket_id, SEAL)
             after = step(before, Act.REVOKE, approver("zhao"), START_US + 9_000 * S)
             await ticket_rows.move(tx, before, after)
             await tell(tx, after)
@@ -305,7 +316,7 @@ def test_a_plan_and_its_digest_agree_in_the_table_too(conninfo: Conninfo) -> Non
             pytest.raises(psycopg.errors.CheckViolation),
         ):
             owner.execute("UPDATE gateway.ticket SET plan = plan || ' '::bytea")
-        assert replace(ticket, held=True).sha256 != ticket.sha256
+        assert SEAL.of(replace(ticket, held=True)) != SEAL.of(ticket)
 
     within(conninfo, work)
 

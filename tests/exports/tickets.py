@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.config.exports import ApprovalRules
 from gateway.exports.plan import Party, Plan
+from gateway.exports.seal import TicketSeal
 from gateway.exports.ticket import (
     Act,
     Approval,
@@ -19,6 +20,8 @@ from gateway.exports.ticket import (
 )
 
 S = 1_000_000
+# Of tests that have no HOME.
+SEAL = TicketSeal(b"\x07" * 32)
 HOUR = 3600 * S
 # 2026-11-02T00:00:00Z.
 START_US = 1_793_577_600 * S

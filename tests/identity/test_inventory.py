@@ -36,6 +36,7 @@ def test_every_secret_of_the_host_is_found_with_its_age(home):
         "index-key",
         "export-key",
         "export-token-key",
+        "export-ticket-key",
         "database-password",
     }
     [token] = tokens(home)

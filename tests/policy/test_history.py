@@ -11,6 +11,7 @@ from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import identity_service_pb2 as identity
 from tests.coverage.rpcs import a_receipt, kept_token, refused
 from tests.policies import CEDAR, LOOSER, SHIPPED, TIGHTER, changed
+from tests.policy.test_activation import trust
 from tests.world import held
 
 NO_UPLOADS = '\n@id("F91") @says("x") @says_zh("y") forbid (principal, action == Action::"UploadBatches", resource);\n'
@@ -53,6 +54,7 @@ def test_the_log_is_asked_again_in_pages(province, monkeypatch):
         new = Engine(bundle.of_files(changed(TIGHTER + LOOSER + NO_UPLOADS)))
         found = await history.simulate(
             database,
+            trust(world),
             new,
             cases.load(CEDAR),
             nothing,
@@ -93,6 +95,7 @@ async def simulated(world, files):
     try:
         return await history.simulate(
             database,
+            trust(world),
             Engine(bundle.of_files(files)),
             cases.of_files(files),
             nothing,

@@ -14,7 +14,7 @@ from gateway.store.database import Database
 from tests.coverage.rpcs import eventually
 from tests.people import newcomer
 from tests.policies import SHIPPED, changed
-from tests.policy.test_activation import RULES, Hand, signed_by
+from tests.policy.test_activation import RULES, Hand, signed_by, trust
 from tests.sealed import officer
 from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
 
@@ -22,7 +22,7 @@ from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
 def test_what_is_known_is_read_once(province):
     async def work(world):
         database = await opened(world)
-        current = await Current.open(database, world.clock)
+        current = await Current.open(database, world.clock, trust(world))
         assert (await current.registry()).chain(COUNTY) == (COUNTY, CITY, PROVINCE)
         serial = world.county.serial
         certificate = await current.certificate(serial)
@@ -41,7 +41,7 @@ def test_what_is_known_is_read_once(province):
 def test_a_change_is_seen_at_once(province):
     async def work(world):
         database = await opened(world)
-        current = await Current.open(database, world.clock)
+        current = await Current.open(database, world.clock, trust(world))
         owner = roles.conninfo(world.home, world.settings, "owner")
         for change, reason in (
             ("certificate SET state = 3, revoked_us = 9", "CERT_SUPERSEDED"),
@@ -94,7 +94,7 @@ def test_the_memory_is_bounded(province, monkeypatch):
     async def work(world):
         monkeypatch.setattr(module, "REMEMBERED_MAX", 2)
         database = await opened(world)
-        current = await Current.open(database, world.clock)
+        current = await Current.open(database, world.clock, trust(world))
         for person in (world.county, world.city, world.auditor):
             await current.certificate(person.serial)
         assert list(current._certificates) == [world.auditor.serial]
@@ -112,7 +112,7 @@ def test_without_the_counters_nothing_is_known(cluster, turned):
         async with World.open(ground, ()) as world:
             clock = TurnedClock(world.clock.now_us())
             database = await opened(world)
-            current = await Current.open(database, clock)
+            current = await Current.open(database, clock, trust(world))
             await current.certificate(world.county.serial)
             world.take_store_away()
             clock.turn(seconds=turned)
@@ -150,13 +150,13 @@ def test_policies_in_force_are_taken_and_unusable_ones_decide_nothing(cluster):
     async def scenario(ground):
         async with World.open(ground, ()) as world:
             database = await opened(world)
-            current = await Current.open(database, world.clock)
+            current = await Current.open(database, world.clock, trust(world))
             before = current.engine
             first, second = await officer(world, "a-one"), await officer(world, "b-two")
             hand, sha256 = Hand(world), bundle.of_files(changed()).sha256
             found = await hand(activation.propose, changed(), Change(), 0)
-            for at_us, person in enumerate((first, second)):
-                mine = signed_by(person, 2, sha256, 200_000_000 * at_us)
+            for late, person in enumerate((first, second)):
+                mine = signed_by(person, 2, sha256, world.clock.now_us() + 200_000_000 * late)
                 await hand(activation.sign, sha256, mine, RULES)
             await current.renew()
             assert current.engine is not before
@@ -179,7 +179,7 @@ def test_a_bundle_without_the_rules_of_exports_decides_all_but_exports(cluster):
     async def scenario(ground):
         async with World.open(ground, ()) as world:
             database = await opened(world)
-            current = await Current.open(database, world.clock)
+            current = await Current.open(database, world.clock, trust(world))
             assert current.export_rules.approvals.needed == 2
             lacking = {name: text for name, text in SHIPPED.items() if name != "exports.toml"}
             world.sql("DELETE FROM gateway.policy_activation")

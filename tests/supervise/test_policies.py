@@ -38,7 +38,8 @@ def place(world, tmp_path) -> Home:
 async def activated(world) -> None:
     hand = Hand(world)
     found = await hand(activation.propose, changed(), Change(), 0)
-    for name, at_us in (("a-one", 0), ("b-two", 200 * US)):
+    for name, late in (("a-one", 0), ("b-two", 200 * US)):
+        at_us = world.clock.now_us() + late
         mine = signed_by(await officer(world, name), 2, found.bundle.sha256, at_us)
         await hand(activation.sign, found.bundle.sha256, mine, RULES)
 

@@ -83,6 +83,7 @@ def test_a_home_without_rows_gets_them_from_its_files(cluster):
         assert dict(kinds) == {
             "database-password": 7,
             "export-key": 1,
+            "export-ticket-key": 1,
             "export-token-key": 1,
             "index-key": 1,
             "sealing-key": 2,

@@ -5,7 +5,7 @@ from alembic import op
 from gateway.store.migrate import run_files
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0012"
 
 FILES = ("0014_export_duties.sql",)
 

@@ -1,0 +1,101 @@
+"""Whether an authority of HOME issued a certificate that somebody wrote into the register.
+
+The register is rows, and whoever owns the database writes rows. So what a signature hangs on, or to
+whom a file is encrypted, is judged by the authorities in HOME/public as well, in the steps of
+`verify`: path by two verifiers, closed profile, trust domain. But at the moment it was signed at,
+and without lists: that it was revoked since, the register and the front say (decision 0019).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import Certificate
+
+from gateway.clock import to_datetime
+from gateway.config.home import Home
+from gateway.config.watched import Watched
+from gateway.names import Subject
+from gateway.pki import authorities, lint, profile
+from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
+
+# What a person's certificate is for.
+Use = Literal["client", "encryption"]
+# Judgements remembered; beyond this the memory is emptied.
+_REMEMBERED_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Whom a certificate names, and between which moments it and its authority live."""
+
+    subject: Subject
+    since: datetime
+    until: datetime
+
+
+class Issuers:
+    """The authorities as their files are at that moment; one per process.
+
+    `former`: those that were retired count too, for what they issued while they were trusted.
+    """
+
+    def __init__(self, home: Home, trust_domain: str, *, former: bool = False) -> None:
+        """Read nothing yet."""
+        self._paths = [home.client_authority_certificate, home.root_certificate]
+        if former:
+            self._paths.append(home.former_authorities)
+        self._trust_domain = trust_domain
+        self._seen: list[tuple[int, int, int] | None] = []
+        self._judged: dict[tuple[bytes, Use], _Judged] = {}
+        self._trust = Trust(())
+
+    def subject(self, certificate: Certificate, use: Use, at_us: int) -> Subject | None:
+        """Return whom a certificate named at a moment, None where none of ours issued it so.
+
+        Raises SettingsError, OSError where the authorities' files are not as they must be.
+        """
+        self._look()
+        key, at = (certificate.fingerprint(SHA256()), use), to_datetime(at_us)
+        known = self._judged.get(key) or self._judge(certificate, use, at)
+        if known is None or not known.since <= at < known.until:
+            return None
+        if len(self._judged) >= _REMEMBERED_MAX:
+            self._judged.clear()
+        self._judged[key] = known
+        return known.subject
+
+    def _judge(self, certificate: Certificate, use: Use, at: datetime) -> _Judged | None:
+        try:
+            anchor = OpenSslPath(self._trust).path(certificate, (), at)[-1]
+            ours = anchor not in self._trust.external
+            kind: profile.Kind = "external-client" if use == "client" and not ours else use
+            if lint.faults(certificate, profile.load(kind)):
+                return None
+            RustPath(self._trust).check(certificate, (), at)
+        except PathError:
+            return None
+        subject = lint.subject_of(certificate)
+        if subject.trust_domain != self._trust_domain:
+            return None
+        return _Judged(
+            subject,
+            max(certificate.not_valid_before_utc, anchor.not_valid_before_utc),
+            min(certificate.not_valid_after_utc, anchor.not_valid_after_utc),
+        )
+
+    def _look(self) -> None:
+        """Take the files anew where one of them changed, and forget what was judged by them."""
+        # Before what is in them is read: a change meanwhile shows itself at the next look.
+        seen = [Watched(path).state() if path.exists() else None for path in self._paths]
+        if seen == self._seen:
+            return
+        bundle, roots, *former = self._paths
+        own = authorities.read(roots)
+        anchors = authorities.read(bundle)
+        anchors += [one for path in former if path.exists() for one in authorities.read(path)]
+        external = tuple(one for one in anchors if not authorities.is_ours(one, own))
+        self._trust = Trust(tuple(anchors), lists="none", external=external)
+        self._judged.clear()
+        self._seen = seen
