@@ -54,7 +54,9 @@ def test_two_officers_put_a_bundle_in_force_without_a_restart(province):
         await whoami(world)
         before = await shown(world, first)
         found = await proposed(
-            world, changed(TIGHTER), Change(newly_denied=("WhoAmI",), replayed=3)
+            world,
+            changed(f"{TIGHTER}// {new_id()}\n"),
+            Change(newly_denied=("WhoAmI",), replayed=3),
         )
         [waiting] = [
             one
