@@ -4,9 +4,11 @@ What a service method is given, and how it puts its effect on the log.
 """
 
 import asyncio
+import ipaddress
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from gateway.audit.event import Event
@@ -20,6 +22,7 @@ from gateway.services.access import Rpc
 from gateway.store.database import Transaction
 
 Result = TypeVar("Result")
+Leaf = TypeVar("Leaf", Entry, Entry | None)
 
 # Whatever becomes of such a call, its leaf is critical.
 _CRITICAL = "breakglass."
@@ -60,7 +63,7 @@ class Call:
         Its request id is ours until the caller's own is read.
         """
         self._recorder = recorder
-        self._append: asyncio.Task[Entry] | None = None
+        self._append: asyncio.Task[Entry | None] | None = None
         self._blamed: dict[Refusal, str] = {}
         self._claims: Claims | None = None
         self._connection: Connection | None = None
@@ -81,7 +84,7 @@ class Call:
         return self._append is not None
 
     @property
-    def appending(self) -> asyncio.Task[Entry] | None:
+    def appending(self) -> asyncio.Task[Entry | None] | None:
         """The leaf on its way to the log, once `record` was called."""
         return self._append
 
@@ -172,12 +175,31 @@ class Call:
         Once begun it is finished even when the caller goes away: a cancel cannot part an effect
         from its leaf.
         """
+        return await self._finish(self._recorder.append, fields, effect)
+
+    async def record_limited(self, **fields: Any) -> Entry | None:  # noqa: ANN401  as note
+        """Commit the leaf of what its caller asks too often; beyond some, only count it.
+
+        The counted stand in one `suppressed` leaf of the peer's address and second; None then.
+        """
+        if self.event.kind.startswith(_CRITICAL):
+            return await self.record(**fields)
+        address = self.link.peer.rpartition(":")[0].strip("[]")
+        source = str(ipaddress.ip_network(address))
+        return await self._finish(partial(self._recorder.append_limited, source), fields)
+
+    async def _finish(
+        self,
+        append: Callable[..., Coroutine[Any, Any, Leaf]],
+        fields: dict[str, Any],
+        *effect: Effect | None,
+    ) -> Leaf:
         if self._append is not None:
             raise RuntimeError("a call has exactly one leaf")
         self.note(**fields)
-        self._append = asyncio.create_task(self._recorder.append(self.event, effect))
-        self._append.add_done_callback(_seen)
-        return await asyncio.shield(self._append)
+        self._append = task = asyncio.create_task(append(self.event, *effect))
+        task.add_done_callback(_seen)
+        return await asyncio.shield(task)
 
     async def effect(
         self,
@@ -227,7 +249,7 @@ def new_id() -> str:
     return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
 
 
-def _seen(task: asyncio.Task[Entry]) -> None:
+def _seen(task: asyncio.Task[Entry | None]) -> None:
     """Take note of the outcome of an append whose caller is gone.
 
     Asyncio would print its exception.

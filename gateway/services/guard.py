@@ -41,6 +41,9 @@ Method: TypeAlias = Callable[..., Awaitable[Any]]
 
 UNKNOWN_KIND = "rpc.unknown"
 UNATTRIBUTED_KIND = "unattributed"
+# Whoever asks too often before he has proven who he is waits for that answer: a connection has
+# `server.CONCURRENT_STREAMS` calls under way at most, so this bounds what its flood costs us.
+PAUSE_S = 1.0
 _LOG = log.get("guard")
 
 
@@ -225,6 +228,8 @@ class Guard(grpc.GenericRpcHandler):
             raise
         except Exception as error:  # noqa: BLE001  the recorder itself failed: promise nothing
             answer = self._internal(call, error)
+        if answer.reason is Reason.RATE_LIMITED and call.principal is None:
+            await asyncio.sleep(PAUSE_S)
         self._close(call, context, answer)
 
     async def _record_refusal(self, call: Call, refusal: Refusal) -> None:
@@ -233,8 +238,9 @@ class Guard(grpc.GenericRpcHandler):
         if refusal.reason is Reason.CANCELLED and refusal.metadata:
             call.note(detail=refusal.metadata)
         decision = "error" if refusal.code in {"INTERNAL", "CANCELLED"} else "deny"
-        entry = await call.record(decision=decision, reason=refusal.reason.value)
-        refusal.leaf_index = entry.index
+        record = call.record_limited if refusal.reason is Reason.RATE_LIMITED else call.record
+        entry = await record(decision=decision, reason=refusal.reason.value)
+        refusal.leaf_index = entry.index if entry else None
 
     def _internal(self, call: Call, error: Exception) -> Refusal:
         """Return INTERNAL, or STORE_AWAY where that is what happened."""

@@ -8,6 +8,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 from gateway.audit.event import Event
+from gateway.services import guard
 from gateway.tlog import checkpoint, note
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
@@ -377,5 +378,35 @@ def test_login_has_one_text_for_every_cause(province):
             texts.add(str(error.status).replace(told, ""))
             assert error.reason == "LOGIN_FAILED"
         assert len(texts) == 1
+
+    province.run(work(province.world))
+
+
+def test_who_has_not_proven_who_he_is_waits_to_be_sent_away(province, monkeypatch):
+    """A flood of logins asks again only after a pause; whoever has logged in is told at once."""
+
+    async def work(world):
+        token = await world.login(world.county)
+        await world.call(world.county, WHOAMI, identity.WhoAmIRequest(), token=token)
+        limits = world.doors["identity"].guard._checks.limits
+        monkeypatch.setattr(limits._connections, "_rate", 0.001)
+        monkeypatch.setattr(limits._accounts, "_rate", 0.001)
+        monkeypatch.setattr(guard, "PAUSE_S", 3600)
+        for level in (*limits._connections._levels.values(), *limits._accounts._levels.values()):
+            level.tokens = 0
+        watch = Watch(world)
+        login = asyncio.ensure_future(world.login(world.county))
+        await eventually(lambda: world.size() > watch._begin)
+        whoami = world.call(world.county, WHOAMI, identity.WhoAmIRequest(), token=token)
+        assert (await refused(whoami)).reason == "RATE_LIMITED"
+        assert not login.done()
+        login.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await login
+        assert [leaf["reason"] for leaf in await watch.leaves()] == ["RATE_LIMITED"] * 2
+        limits._connections._levels.clear()
+        limits._accounts._levels.clear()
+        monkeypatch.undo()
+        await world.login(world.county)
 
     province.run(work(province.world))
