@@ -12,12 +12,13 @@ from gateway.config.activation import ActivationRules, load_activation_rules
 from gateway.config.exports import ExportRules, load_export_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
+from gateway.config.witnesses import WitnessRules, load_witness_rules
 
 _PACKAGE = Path(__file__).parent.parent
 # Those that are read here.
 _FILES = (
     *("limits.toml", "certificates.toml", "tunnels.toml"),
-    *("rotation.toml", "exports.toml", "activation.toml"),
+    *("rotation.toml", "exports.toml", "activation.toml", "witnesses.toml"),
 )
 
 
@@ -162,6 +163,7 @@ class Policies:
     rotation: RotationRules
     exports: ExportRules
     activation: ActivationRules
+    witnesses: WitnessRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -178,7 +180,8 @@ def load_policies(folder: Path) -> Policies:
     rotation = load_rotation_rules(folder / "rotation.toml")
     exports = load_export_rules(folder / "exports.toml")
     activation = load_activation_rules(folder / "activation.toml")
-    known = (limits, certificates, tunnels, rotation, exports, activation)
+    witnesses = load_witness_rules(folder / "witnesses.toml")
+    known = (limits, certificates, tunnels, rotation, exports, activation, witnesses)
     return Policies(folder, digest(folder), *known)
 
 

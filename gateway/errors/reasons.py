@@ -83,6 +83,7 @@ class Reason(StrEnum):
     POLICY_DENIED = "POLICY_DENIED"
     OWN_ACCOUNT = "OWN_ACCOUNT"
     LAST_ADMIN = "LAST_ADMIN"
+    WITNESS_UNKNOWN = "WITNESS_UNKNOWN"
     # may it leave
     TICKET_NOT_YOURS = "TICKET_NOT_YOURS"
     TICKET_NOT_APPROVED = "TICKET_NOT_APPROVED"
@@ -115,6 +116,7 @@ class Reason(StrEnum):
     PAGE_TOKEN_INVALID = "PAGE_TOKEN_INVALID"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     REVISION_STALE = "REVISION_STALE"
+    COSIGNATURE_INVALID = "COSIGNATURE_INVALID"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     NOT_FOUND = "NOT_FOUND"
     # not now
@@ -224,6 +226,8 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.APPROVAL_SIGNATURE: Meaning(_D, "The signature is not that of your connection's certificate over this ticket and plan.", "签名与当前连接证书、本申请单及方案不符。"),
     Reason.RECIPIENT_MISMATCH: Meaning(_D, "The ticket names another certificate or tunnel for its recipient.", "申请单指定的接收证书或通道与当前连接不符。"),
     Reason.RECIPIENT_OVERDUE: Meaning(_D, "The recipient's organisation owes the proof that an earlier export was destroyed; until then it gets nothing new.", "接收机构尚未证明以往导出数据已销毁，证明之前不再提供新数据。"),
+    Reason.WITNESS_UNKNOWN: Meaning(_D, "No key that is registered for a witness of your organisation made this line. Have an administrator register it.", "该行不是由本机构已登记的见证方密钥签出。请由管理员登记该密钥。"),
+    Reason.COSIGNATURE_INVALID: Meaning(_I, "The line is no cosignature over the checkpoint of this size, or of a time that has not come. Ask for the checkpoint again.", "该行不是对此长度检查点的联署签名，或其时间尚未到来。请重新获取检查点。"),
     Reason.RECEIPT_SIGNATURE: Meaning(_D, "The receipt is not signed by your connection's certificate over this ticket and payload.", "收据签名与当前连接证书、本申请单及文件不符。"),
     Reason.CHILD_BUDGET_SPENT: Meaning(_E, "With this export more children would have been disclosed to this person or organisation than the policy allows for a day, a month or a year.", "加上本次导出，向该人员或机构披露的儿童数将超过日、月或年度限额。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.audit.event import Event
+from gateway.audit.heartbeat import Heartbeat
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
 from gateway.config.home import Home, Listener
@@ -27,6 +28,7 @@ from gateway.pki import authorities
 from gateway.pki.issuer import Issuer
 from gateway.records.query import Bodies
 from gateway.records.tables import Tables
+from gateway.registry.witness_duty import WitnessDuty
 from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
@@ -52,6 +54,7 @@ from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
+from gateway.services.witness_service import WitnessService
 from gateway.store.database import Database
 from gateway.store.export_keys import CurrentKeys
 from gateway.store.seal import BlindIndex, ContentKeys, Opener
@@ -220,7 +223,12 @@ def _administration(parts: Parts) -> Standing:
     signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
     services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
-    return Standing(services, [duties.look, unused.look, succession.look])
+    logged, policy = (parts.database, parts.recorder), parts.policies.witnesses
+    vouching = WitnessService(parts.home, *logged, policy, parts.clock)
+    watch = WitnessDuty(*logged, policy, parts.clock)
+    heart = Heartbeat(parts.recorder, parts.settings.log.heartbeat_s, parts.clock)
+    chores = [duties.look, unused.look, succession.look, watch.look]
+    return Standing([*services, vouching], chores, [heart.serve])
 
 
 def _disclosure(parts: Parts) -> Standing:

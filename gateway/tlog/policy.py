@@ -10,7 +10,7 @@ name is a member of one group at most: no witness counts twice.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.tlog.cosignature import Cosignature, WitnessKey, verified
@@ -59,7 +59,7 @@ class Policy:
     groups: Mapping[str, Group]
     quorum: str
 
-    def suffices(self, cosigned_by: Collection[WitnessKey]) -> bool:
+    def suffices(self, cosigned_by: Container[WitnessKey]) -> bool:
         """Return whether these witnesses together are a quorum."""
         return self.quorum == NONE or self._stands(self.quorum, cosigned_by)
 
@@ -71,7 +71,7 @@ class Policy:
         found = verified(raw, list(self.witnesses.values()))
         return self.suffices({each.key for each in found}), found
 
-    def _stands(self, name: str, cosigned_by: Collection[WitnessKey]) -> bool:
+    def _stands(self, name: str, cosigned_by: Container[WitnessKey]) -> bool:
         group = self.groups.get(name)
         if group is None:
             return self.witnesses[name] in cosigned_by

@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.tlog import checkpoint
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import HASH_LENGTH, SIZE_MAX, MerkleError, verify_consistency
-from gateway.tlog.note import NoteError, decoded
+from gateway.tlog.note import NoteError, decoded, split
 
 HASHES_MAX = 63
 REFUSALS: Mapping[str, int] = MappingProxyType(
@@ -60,7 +61,7 @@ class AddCheckpoint:
 
 def parse(text: str) -> AddCheckpoint:
     """Return the request of a body; raises WitnessError with REQUEST_FORM."""
-    head, gap, checkpoint = text.partition("\n\n")
+    head, gap, signed = text.partition("\n\n")
     first, *lines = head.split("\n")
     match = _OLD.fullmatch(first)
     hashes = tuple(decoded(line) for line in lines)
@@ -68,7 +69,7 @@ def parse(text: str) -> AddCheckpoint:
         raise WitnessError("REQUEST_FORM", "not a request to cosign")
     if len(hashes) > HASHES_MAX or any(len(each) != HASH_LENGTH for each in hashes):
         raise WitnessError("REQUEST_FORM", "the proof is not at most 63 hashes of 32 bytes")
-    return AddCheckpoint(int(match[1]), hashes, checkpoint)
+    return AddCheckpoint(int(match[1]), hashes, signed)
 
 
 def judge(request: AddCheckpoint, keys: LogKeys, cosigned: Checkpoint | None) -> Checkpoint:
@@ -77,11 +78,11 @@ def judge(request: AddCheckpoint, keys: LogKeys, cosigned: Checkpoint | None) ->
     Raises WitnessError. The caller keeps the checkpoint durably before it signs.
     """
     try:
+        if checkpoint.parse(split(request.checkpoint)[0]).origin != keys.origin:
+            raise WitnessError("LOG_UNKNOWN", "the checkpoint is of another log")
         found = keys.open(request.checkpoint)
     except NoteError as error:
-        foreign = error.code == "CHECKPOINT_ORIGIN"
-        code = "LOG_UNKNOWN" if foreign else "LOG_SIGNATURE"
-        raise WitnessError(code, f"{error.code}: {error}") from error
+        raise WitnessError("LOG_SIGNATURE", f"{error.code}: {error}") from error
     known = cosigned or Checkpoint(found.origin, 0, b"")
     if found.size < known.size:
         raise WitnessError("SIZE_SHRANK", f"the log shrank from {known.size} to {found.size}")
