@@ -71,4 +71,4 @@ def test_attack(tmp_path: Path, name: str) -> None:
 
 def test_the_untouched_log_passes(tmp_path: Path) -> None:
     report = verify_folder(write(tmp_path / "log", LOG), SIGNER.verifier, older=[OUTSIDE])
-    assert (report.failures, report.notices, report.older) == ((), (), (1200,))
+    assert (report.failures, report.notices, report.older_sizes) == ((), (), (1200,))
