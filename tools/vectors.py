@@ -168,7 +168,7 @@ def refused(lines: dict[str, str]) -> Iterator[tuple[str, str, int, str]]:
 
 
 def files() -> dict[str, str]:
-    """Every file of the folder but its README, with its content."""
+    """Every file of the folder but its page, with its content."""
     place = FOLDER / "vectors.json"
     kept = (
         json.loads(place.read_text(encoding="utf-8"))["cosignatures"]["lines"]
