@@ -41,6 +41,7 @@ class AgeRules:
     # A file of an older version lacks these.
     export_key_days: float = 365.0
     export_token_key_days: float = 0.0
+    witness_key_days: float = 365.0
 
 
 @dataclass(frozen=True, slots=True)

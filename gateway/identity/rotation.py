@@ -33,6 +33,7 @@ Kind = Literal[
     "export-token-key",
     "database-password",
     "tunnel-key",
+    "witness-key",
     "backup-recipient",
     "break-glass",
 ]
