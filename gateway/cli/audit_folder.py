@@ -1,6 +1,7 @@
 """`gateway audit export`: writes the log of a HOME as a folder, on the gateway's own host."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,14 +10,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway import signer
 from gateway.audit import archive, vouching
+from gateway.audit.event import Event
+from gateway.cli import host
 from gateway.cli.output import REFUSED, USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.config import log_keys, settings
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.config.witnesses import load_witness_rules
+from gateway.errors import UnavailableError
 from gateway.registry import witnesses
 from gateway.store import roles
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
+from gateway.supervise import state
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 
@@ -38,6 +43,7 @@ def export(
     signed = signer.stored_checkpoint(place)
     if signed is None:
         raise CommandError("CHECKPOINT_MISSING", output.text("audit.no-checkpoint"))
+    _tell(place)
     with Bar(output, "audit.exporting") as bar:
         try:
             done = asyncio.run(_export(place, signed, folder.absolute(), begin, bar))
@@ -55,6 +61,21 @@ def export(
     output.result(document, human)
     if done.missing:
         raise typer.Exit(REFUSED)
+
+
+def _tell(place: Home) -> None:
+    """Put on the log that it is read as a whole.
+
+    Not where nothing can be: of a gateway that is not served, or whose log is degraded, the export
+    is what an incident is looked into with.
+    """
+    if state.is_served(place):
+        with contextlib.suppress(UnavailableError):
+            host.act(place, Event(kind="audit.export", door="host"), _as_it_is)
+
+
+async def _as_it_is(_: Transaction) -> Event:
+    return Event(kind="audit.export", door="host")
 
 
 async def _export(

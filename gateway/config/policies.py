@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gateway.config.activation import ActivationRules, load_activation_rules
+from gateway.config.disk import DiskRules, load_disk_rules
 from gateway.config.exports import ExportRules, load_export_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
@@ -18,7 +19,7 @@ _PACKAGE = Path(__file__).parent.parent
 # Those that are read here.
 _FILES = (
     *("limits.toml", "certificates.toml", "tunnels.toml"),
-    *("rotation.toml", "exports.toml", "activation.toml", "witnesses.toml"),
+    *("rotation.toml", "exports.toml", "activation.toml", "witnesses.toml", "disk.toml"),
 )
 
 
@@ -164,6 +165,7 @@ class Policies:
     exports: ExportRules
     activation: ActivationRules
     witnesses: WitnessRules
+    disk: DiskRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -181,7 +183,8 @@ def load_policies(folder: Path) -> Policies:
     exports = load_export_rules(folder / "exports.toml")
     activation = load_activation_rules(folder / "activation.toml")
     witnesses = load_witness_rules(folder / "witnesses.toml")
-    known = (limits, certificates, tunnels, rotation, exports, activation, witnesses)
+    disk = load_disk_rules(folder / "disk.toml")
+    known = (limits, certificates, tunnels, rotation, exports, activation, witnesses, disk)
     return Policies(folder, digest(folder), *known)
 
 

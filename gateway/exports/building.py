@@ -60,11 +60,14 @@ class Builder:
         engine: Callable[[], Engine],
         around: Callable[[Transaction], Awaitable[Around]],
         whole_birth_for: Collection[str],
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
         """Build from these sources what the engine in force allows.
 
-        `whole_birth_for` are the purposes that need days of birth (policies/exports.toml).
+        `whole_birth_for` are the purposes that need days of birth (policies/exports.toml); without
+        `room` on the disk what waits goes on waiting.
         """
+        self._room = room
         self._sources = sources
         self._mover = mover
         self._recorder = recorder
@@ -92,6 +95,8 @@ class Builder:
 
     async def look(self, base: Event) -> int:
         """Build what waits; return how many were sealed. Raises StoreError, UnavailableError."""
+        if not self._room():
+            return 0
         async with self._one_at_a_time:
             async with self._sources.database.transaction() as tx:
                 waiting = await ticket_rows.in_states(tx, [State.APPROVED, State.BUILDING])

@@ -9,6 +9,7 @@ from gateway.audit.event import Event
 from gateway.audit.heartbeat import Heartbeat
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
+from gateway.config.disk import Disk
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
@@ -243,6 +244,7 @@ def _disclosure(parts: Parts) -> Standing:
     mover = Mover(parts.database, parts.recorder, rules.approvals, parts.clock)
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)
+    disk = Disk.of(parts.home)
     sources = Sources(parts.database, bodies, signing.keys, parts.home.exports, parts.clock)
     builder = Builder(
         sources,
@@ -251,6 +253,7 @@ def _disclosure(parts: Parts) -> Standing:
         lambda: parts.current.engine,
         tickets.around,
         rules.plan.whole_birth_for,
+        lambda: disk.allows("exports"),
     )
     keeper = Keeper(
         mover, parts.recorder, lambda: parts.current.engine, tickets.around, parts.home.exports

@@ -18,6 +18,7 @@ from tests.audit.folder import leaf, witness
 from tests.audit.test_log import damage
 from tests.cli.small_admin import cli
 from tests.cli.test_audit_verify import codes, verified
+from tests.cli.test_certificate import hosted
 
 Conninfo = Callable[[str], str]
 ENTRIES = [leaf(i) for i in range(600)]
@@ -160,3 +161,15 @@ def test_export_from_an_entry_on(
     assert codes(verified(capsys, str(folder))[1]) == ["ENTRIES_PRUNED"]
     status, found = verified(capsys, str(folder), "--minimum-index", "300")
     assert (status, found["decisions"]) == (0, {"allow": 344})
+
+
+def test_the_export_of_a_served_log_is_told_on_it(
+    cluster, database_settings, capsys, tmp_path: Path
+) -> None:
+    async def work(host, at) -> None:
+        done = await host.told("audit", "export", str(at.home.root), str(tmp_path / "log"))
+        [leaf] = [one for one in at.leaves() if one["kind"] == "audit.export"]
+        assert (leaf["decision"], leaf["door"]) == ("allow", "host")
+        assert done["missing"] == []
+
+    hosted(cluster, database_settings, capsys, work)
