@@ -32,7 +32,6 @@ def test_uploads_stop_before_the_disk_is_full_and_go_on_by_themselves(cluster):
             await stream.write(batch)
             with pytest.raises(Exception, match="UNAVAILABLE"):
                 await stream.read()
-                await stream.read()
             leaf = await watch.only_leaf()
             assert (leaf["decision"], leaf["reason"]) == ("deny", "DISK_LOW")
             watch = Watch(world)
