@@ -13,7 +13,7 @@ from gateway.clock import TurnedClock
 from gateway.errors import Reason, Refusal
 from gateway.tlog import contradiction
 from gateway.tlog.cosignature import verified
-from tests.client.small_gateway import PASSWORD, SmallGateway
+from tests.client.small_gateway import PASSWORD, Log, SmallGateway
 from tests.client.test_alarm import fork_of
 from tests.client.test_checkpoints import log_of
 
@@ -123,5 +123,19 @@ def test_what_others_vouched_for_is_of_the_same_log(tmp_path):
         assert error.value.code == "LOG_INCONSISTENT"
         proof = alarm.standing(client.profile)
         assert contradiction.parse(proof.read_text()).judge()[0] == "fork"
+
+    play(tmp_path, scene)
+
+
+def test_what_others_are_said_to_vouch_for_is_signed_by_the_log(tmp_path):
+    async def scene(gateway, client):
+        await settled(client)
+        before = len(gateway.cosignatures)
+        gateway.confirmed = log_of(5, Log()).checkpoint()
+        with pytest.raises(LogError) as error:
+            await client.cosign(client.witness)
+        assert error.value.code == "SIGNATURE_MISSING"
+        assert len(gateway.cosignatures) == before
+        assert alarm.standing(client.profile) is None
 
     play(tmp_path, scene)

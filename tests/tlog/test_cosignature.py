@@ -171,3 +171,11 @@ def test_keys_are_equal_by_what_they_say():
     assert W1.key == parse_vkey(str(W1.key))
     assert W1.key != W2.key
     assert len({W1.key, parse_vkey(str(W1.key)), W2.key}) == 2
+
+
+def test_an_origin_too_long_for_ml_dsa_is_not_cosigned():
+    head = Checkpoint("o" * 256, 7, bytes(32))
+    with pytest.raises(NoteError, match="longer"):
+        LATTICE.line(head.text(), TIME_S)
+    raw = f"{head.text()}\n{LATTICE.line(HEAD.text(), TIME_S)}"
+    assert refused(raw, LATTICE.key) == "SIGNATURE_INVALID"
