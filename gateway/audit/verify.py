@@ -30,7 +30,7 @@ from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash, root_of
 from gateway.tlog.note import NoteError, Verifier
 from gateway.tlog.policy import NONE, Policy
-from gateway.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, TileError
+from gateway.tlog.tiles import LEVEL_MAX, TILE_HEIGHT, TILE_WIDTH, Tile, TileError
 
 Progress = Callable[[int, int], None]
 _INDEX = re.compile(rb"0|[1-9][0-9]{0,18}")
@@ -246,8 +246,7 @@ class _Verification:
 
     def _raise(self, root: bytes) -> None:
         """4: put a complete tile's root into the row above; a row's complete tiles are compared."""
-        level = 1
-        while True:
+        for level in range(1, LEVEL_MAX + 1):
             if level > len(self._rows):
                 self._rows.append([])
             row = self._rows[level - 1]
@@ -256,7 +255,7 @@ class _Verification:
                 return
             full = row[-TILE_WIDTH:]
             self._tile(Tile(level, len(row) // TILE_WIDTH - 1), full)
-            root, level = root_of(full), level + 1
+            root = root_of(full)
 
     def _tile(self, tile: Tile, computed: list[bytes]) -> None:
         """4: compare a tile of level 1 or more with what the level below makes it."""

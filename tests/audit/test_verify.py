@@ -167,25 +167,25 @@ def pruned(folder: Path, said: bytes, gone: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("said", "gone", "accepted", "expected"),
-    [
-        (b"0\n", 0, 0, []),
-        (b"512\n", 2, 512, []),
-        (b"512\n", 2, 600, []),
-        # What may be missing need not be, and is judged where it is there.
-        (b"512\n", 1, 512, []),
-        # A bundle that holds an entry from the minimum on may not be missing.
-        (b"511\n", 2, 511, ["BUNDLE_MISSING"]),
-        # Nobody said that it was right to leave them out.
-        (b"512\n", 2, 0, ["ENTRIES_PRUNED"]),
-        (b"512\n", 2, 511, ["ENTRIES_PRUNED"]),
-        (b"601\n", 0, 601, ["MINIMUM_FORM"]),
-        (b"0512\n", 2, 512, ["MINIMUM_FORM", "BUNDLE_MISSING", "BUNDLE_MISSING"]),
-        (b"-1\n", 0, 0, ["MINIMUM_FORM"]),
-        (b"9" * 5000, 0, 0, ["MINIMUM_FORM"]),
-    ],
-)
+PRUNED = [
+    (b"0\n", 0, 0, []),
+    (b"512\n", 2, 512, []),
+    (b"512\n", 2, 600, []),
+    # What may be missing need not be, and is judged where it is there.
+    (b"512\n", 1, 512, []),
+    # A bundle that holds an entry from the minimum on may not be missing.
+    (b"511\n", 2, 511, ["BUNDLE_MISSING"]),
+    # Nobody said that it was right to leave them out.
+    (b"512\n", 2, 0, ["ENTRIES_PRUNED"]),
+    (b"512\n", 2, 511, ["ENTRIES_PRUNED"]),
+    (b"601\n", 0, 601, ["MINIMUM_FORM"]),
+    (b"0512\n", 2, 512, ["MINIMUM_FORM", "BUNDLE_MISSING", "BUNDLE_MISSING"]),
+    (b"-1\n", 0, 0, ["MINIMUM_FORM"]),
+    (b"9" * 5000, 0, 0, ["MINIMUM_FORM"]),
+]
+
+
+@pytest.mark.parametrize(("said", "gone", "accepted", "expected"), PRUNED)
 def test_entries_that_were_left_out(
     tmp_path: Path, said: bytes, gone: int, accepted: int, expected: list[str]
 ) -> None:
