@@ -24,9 +24,9 @@ KIND = "log.disk"
 # A disk fills at some hundred MB a second at most; the thresholds are gigabytes.
 LOOK_S = 1.0
 _MIB = 1 << 20
-# The reserve is given up when less than this share of it is free besides, and made again when this
-# many times its size is.
-_GIVEN_UP_BELOW, _MADE_ABOVE = 0.25, 4
+# The reserve is given up when less than this share of it is free besides: PostgreSQL stops where a
+# whole new WAL segment (16 MiB) does not fit. It is made again when this many times its size is.
+_GIVEN_UP_BELOW, _MADE_ABOVE = 0.5, 4
 _ROLE = "owner"
 _REFUSED = "SELECT count(*) FROM gateway.audit_entry WHERE reason = %s AND time_us >= %s"
 _LOG = log.get("disk")

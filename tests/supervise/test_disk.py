@@ -86,7 +86,7 @@ def test_the_reserve_is_made_given_up_and_made_again(home):
         0o600,
     )
     assert looking.look() == []
-    filling.room = Room(50.0, MIB // 4 - 1)
+    filling.room = Room(50.0, MIB // 2 - 1)
     given_up = {"alert": "disk-full", "state": "reserve_given_up"}
     assert details(looking.look()) == [("error", given_up)]
     assert not looking.reserve.exists()
