@@ -149,7 +149,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "unit list": _door("ListUnits"),
         "upload": _door("UploadBatches"),
         "whoami": _door("WhoAmI"),
-        # no acts: own files of whoever runs them
+        # no acts: they work on files of whoever runs them, or on nothing
         "audit contradiction": NONE,
         "audit verify": NONE,
         "certificate ceremony root": NONE,
