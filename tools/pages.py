@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from gateway.cli.acts import ACTS, Door, Leaf, Nothing
 from gateway.audit.failures import FAILURES, NOTICES
+from gateway.cli.acts import ACTS, Door, Leaf, Nothing
 from gateway.cli.main import application
 from gateway.demo import command as demo
 from gateway.errors import REASONS
@@ -89,8 +89,8 @@ AUDITED = """\
 
 {note} Every rpc, every refused connection, every act on the host, every start, stop and crash of a
 process leaves exactly one leaf, before its effect leaves the gateway. `tests/coverage` calls each
-rpc in each way (allowed, denied, malformed, too large, unknown, unauthenticated, cancelled, too late,
-crashed) and counts; `tests/cli/test_acts.py` holds the list of commands against the program.
+rpc in each way (allowed, denied, malformed, too large, unknown, unauthenticated, cancelled, too
+late, crashed) and counts; `tests/cli/test_acts.py` holds the list of commands against the program.
 每个调用、被拒连接、主机操作及进程启停均恰好留下一条审计记录，且先于其效果。
 
 ## What is not audited 未审计事项
