@@ -35,7 +35,7 @@ proto: $(STAMP) ## generate gateway/v1 from proto/
 proto-check: $(STAMP) ## is gateway/v1 exactly what proto/ generates?
 	@tools/proto --check
 
-docs: $(STAMP) ## generate docs/errors.md, rules.md, columns.md and commands.md
+docs: $(STAMP) ## generate docs/errors.md, rules.md, columns.md, commands.md and verifier.md
 	@$(BIN)/python tools/pages.py
 
 lint: $(STAMP) ## ruff, format, mypy, storeys, house rules

@@ -73,7 +73,8 @@ class Judging:
             self._keys[index] = document.get("detail")
         self._prefixes.append(int.from_bytes(entry_hash[:8], "big"))
         self._indexes.append(index)
-        self._pair(index, kind, str(document.get("request_id", "")))
+        if kind.endswith((".begin", ".end")):
+            self._pair(index, kind, str(document.get("request_id", "")))
 
     def finish(self, keys: LogKeys) -> None:
         """Say what only the whole log shows; `keys` are those that its notes make known."""
@@ -132,7 +133,7 @@ class Judging:
         base, _, last = kind.rpartition(".")
         if last == "begin":
             self._begun[base, request_id] = index
-        elif last == "end":
+        else:
             self._begun.pop((base, request_id), None)
 
     def _notice(self, code: str, index: int, message: str) -> None:

@@ -238,11 +238,14 @@ class _Verification:
             return expected
         hashes = [leaf_hash(each) for each in entries]
         for index, (entry, found) in enumerate(zip(entries, hashes, strict=True), begin):
-            if expected is not None and expected[index - begin] != found:
+            self._judging.read(index, entry, found)
+        if expected is None:
+            return hashes
+        for index, (known, found) in enumerate(zip(expected, hashes, strict=True), begin):
+            if known != found:
                 text = "the leaf is not the one whose hash is in the tree"
                 self._fail.append(Failure("ENTRY_DIFFERS", f"entry {index}", text))
-            self._judging.read(index, entry, found)
-        return hashes if expected is None else expected
+        return expected
 
     def _raise(self, root: bytes) -> None:
         """4: put a complete tile's root into the row above; a row's complete tiles are compared."""
