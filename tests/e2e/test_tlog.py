@@ -16,7 +16,7 @@ from gateway.tlog import proof
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.merkle import inclusion_path, leaf_hash, root_of
 from tests.attacks.test_audit_log import ATTACKS, LOG, OUTSIDE
-from tests.audit.folder import ORIGIN, SIGNER, leaf, signed, write
+from tests.audit.folder import ORIGIN, SIGNER, cosigned, leaf, signed, witness, write
 from tests.audit.test_verify import DAMAGES, ENTRIES
 
 PROJECT = Path(__file__).parent / "tlog"
@@ -144,3 +144,16 @@ def test_go_verifies_the_published_vectors(verifier: Path, tmp_path: Path) -> No
         assert f"signatures={one['signatures']['ed25519']}" in said
         entry.write_text(one["entry"].replace("upload", "uplaod"))
         assert run(verifier, "proof", *words)[0] == 1
+
+
+def test_go_verifies_our_cosignatures_and_rejects_a_moved_one(
+    verifier: Path, tmp_path: Path
+) -> None:
+    """The log's lines and two witnesses' on one checkpoint; a line of another checkpoint is false."""
+    folder = write(tmp_path / "log", ENTRIES, cosigned(ENTRIES, 1, 2))
+    known = [word for number in (1, 2) for word in ("-cosigner", witness(number).key)]
+    status, said = run(verifier, "log", folder, SIGNER.verifier, *known)
+    assert (status, "signatures=3" in said) == (0, True), said
+    moved = cosigned(ENTRIES[:9], 1).rpartition("\n\n")[2].split("\n", 1)[1]
+    (folder / "checkpoint").write_text(signed(ENTRIES) + moved)
+    assert run(verifier, "log", folder, SIGNER.verifier, *known)[0] == 1
