@@ -2,13 +2,20 @@
 
 import secrets
 import uuid
+from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from gateway.client import profile as profiles
+from gateway.client.profile import Profile, Remote
+from gateway.names import DEFAULT_TRUST_DOMAIN
+from gateway.pki import ceremony
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.cosignature import ED25519, Cosigner
 from gateway.tlog.note import split
 from gateway.v1 import audit_service_pb2 as audit
-from tests.people import COUNTY
+from tests.people import COUNTY, Person
 
 
 def a_cosigner(kind: int = ED25519) -> Cosigner:
@@ -78,3 +85,19 @@ def another_head(note: str) -> str:
     """The text of a checkpoint of the same size with another root."""
     origin, size, *_ = note.split("\n")
     return Checkpoint(origin, int(size), secrets.token_bytes(32)).text()
+
+
+def profile(world: Any, person: Person, folder: Path) -> Profile:
+    """The profile of a person whose own tunnel leads to the front."""
+    remote = Remote(
+        world.address_of(person.organisation),
+        DEFAULT_TRUST_DOMAIN,
+        DEFAULT_TRUST_DOMAIN,
+        person.organisation,
+        person.account,
+        world.home.log_key.read_text(encoding="utf-8").strip(),
+        world.settings.ports,
+    )
+    key = person.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    paper, root = ceremony.pem(person.certificate), world.home.root_certificate.read_bytes()
+    return profiles.write(folder, remote, key=key, certificate=paper, root=root)

@@ -50,24 +50,20 @@ class WitnessService:
         old = request.old_size
         if old > SIZE_MAX:
             raise invalid("old_size", "SIZE", "Below 2^63.", "小于 2^63。")
+        # This call's own leaf first: once it is signed, so is all that other doors wrote before it.
+        await call.record(detail={"from_size": old})
         newest = self._recorder.checkpoints.newest.size, self._recorder.newest_checkpoint
         notes = log_keys.read(self._home.log_keys)
-
-        async def work(tx: Transaction) -> tuple[int, str, Policy | None, str]:
-            offer = await vouching.offer(tx, newest, self._rules, self._clock.now_us())
+        async with self._database.transaction() as tx:
+            size, note = await vouching.offer(tx, newest, self._rules, self._clock.now_us())
             policy = await self._policy(tx, notes)
             found = await vouching.confirmed(tx, policy)
-            return *offer, policy, "" if found is None else found.note
-
-        size, note, policy, confirmed = await call.effect(
-            work, lambda found, event: told(event, detail={"size": found[0]})
-        )
         hashes = await self._recorder.log.consistency(old, size) if old <= size else []
         return pb.GetWitnessingResponse(
             add_checkpoint=AddCheckpoint(old, tuple(hashes), note).text(),
             log_keys=notes,
             policy="" if policy is None else policy.text(),
-            confirmed=confirmed,
+            confirmed="" if found is None else found.note,
         )
 
     async def AddCosignatures(

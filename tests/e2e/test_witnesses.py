@@ -4,19 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.audit import vouching
-from gateway.client import profile as profiles
 from gateway.client.checkpoints import LogError
 from gateway.client.client import Client
-from gateway.client.profile import Profile, Remote
+from gateway.client.profile import Profile
 from gateway.client.secret import Secret
 from gateway.client.witness import Witness
 from gateway.config.policies import load_policies
 from gateway.errors import Reason, Refusal
-from gateway.names import DEFAULT_TRUST_DOMAIN
-from gateway.pki import ceremony
 from gateway.registry import witness_duty
 from gateway.store import roles
 from gateway.store.database import Database
@@ -25,24 +21,8 @@ from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 from gateway.v1 import audit_service_pb2 as audit
 from tests.coverage.rpcs import new_id
-from tests.people import Person
+from tests.vouching import profile
 from tests.world import CITY, COUNTY, OTHER_COUNTY, PASSWORD, PROVINCE, World, fresh_ground
-
-
-def profile(world: World, person: Person, folder: Path) -> Profile:
-    """The profile of a person whose own tunnel leads to the front."""
-    remote = Remote(
-        world.address_of(person.organisation),
-        DEFAULT_TRUST_DOMAIN,
-        DEFAULT_TRUST_DOMAIN,
-        person.organisation,
-        person.account,
-        world.home.log_key.read_text(encoding="utf-8").strip(),
-        world.settings.ports,
-    )
-    key = person.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    paper, root = ceremony.pem(person.certificate), world.home.root_certificate.read_bytes()
-    return profiles.write(folder, remote, key=key, certificate=paper, root=root)
 
 
 def opened(world: World, where: Profile) -> Client:

@@ -47,6 +47,7 @@ def keys(world):
 def test_a_witness_is_asked_and_what_it_answers_confirms_the_log(province):
     async def work(world):
         large, small = enter(world, a_cosigner(ML_DSA_44)), enter(world, a_cosigner())
+        world.clock.turn(seconds=OFFER_S)
         await kept_token(world, world.county)
         watch = Watch(world)
         answer = await asked(world, world.county)
@@ -54,7 +55,9 @@ def test_a_witness_is_asked_and_what_it_answers_confirms_the_log(province):
         request = witness.parse(answer.add_checkpoint)
         found = witness.judge(request, keys(world), None)
         assert own["kind"] == "audit.witnessing"
-        assert own["detail"]["size"] == found.size
+        assert own["detail"] == {"from_size": 0}
+        # The newest there is: this call's own leaf and all before it.
+        assert found.size == own["index"] + 1
         given = [a_line(one, request.checkpoint, now_s(world)) for one in (large, small)]
         watch = Watch(world)
         await ask(world, world.county, "AddCosignatures", lines(found.size, *given))
