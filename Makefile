@@ -18,7 +18,7 @@ ONLY ?=
 FULL ?=
 DEFAULT := not bench and not needs_netns$(if $(FULL),, and not slow)
 
-.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn e2e-hsm lock docs wheel clean
+.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn e2e-hsm e2e-tlog lock docs wheel clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ proto: $(STAMP) ## generate gateway/v1 from proto/
 proto-check: $(STAMP) ## is gateway/v1 exactly what proto/ generates?
 	@tools/proto --check
 
-docs: $(STAMP) ## generate docs/errors.md, rules.md, columns.md and commands.md
+docs: $(STAMP) ## generate docs/errors.md, rules.md, columns.md, commands.md and verifier.md
 	@$(BIN)/python tools/pages.py
 
 lint: $(STAMP) ## ruff, format, mypy, storeys, house rules
@@ -78,6 +78,9 @@ e2e-vpn: $(STAMP) ## real tunnels in own network namespaces; needs root, install
 e2e-hsm: $(STAMP) ## an issuing key in a PKCS #11 token; needs Debian's softhsm2, skipped with a line elsewhere
 	@$(BIN)/pip install -q --require-hashes -r requirements/hsm.txt || echo "python-pkcs11 cannot be installed here"
 	@$(BIN)/pytest -q -rs tests/e2e/test_hsm.py
+
+e2e-tlog: $(STAMP) ## Go's x/mod/sumdb verifies our export and our vectors; skipped with a line where Go is missing
+	@$(BIN)/pytest -q -rs tests/e2e/test_tlog.py
 
 lock: $(STAMP) ## make requirements/*.txt anew from *.in (needs uv)
 	@tools/lock

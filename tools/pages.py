@@ -8,6 +8,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from gateway.audit.failures import FAILURES, NOTICES
+from gateway.cli.acts import ACTS, Door, Leaf, Nothing
 from gateway.cli.main import application
 from gateway.demo import command as demo
 from gateway.errors import REASONS
@@ -49,6 +51,17 @@ Severities marked * are the province's, in `policies/rules.toml`; the others are
 |---|---|---|---|"""
 
 
+VERIFIER = """\
+# What the verifier says 验证器的结论
+
+{note} `gateway audit verify DIR` ends with status 0 when nothing
+of the first table was found, with 1 when something was; 2 for a key or policy that is none.
+第一张表中的任何一项都使验证失败（退出状态 1）；第二张表供人工查看。
+
+| failure 失败 | what is wrong | 含义 |
+|---|---|---|"""
+
+
 COLUMNS = """\
 # Columns of an export 导出列
 
@@ -70,6 +83,51 @@ COMMANDS = """\
 
 | command 命令 | what it does | 作用 |
 |---|---|---|"""
+
+AUDITED = """\
+# What the log is told 审计覆盖
+
+{note} Every rpc, every refused connection, every act on the host, every start, stop and crash of a
+process leaves exactly one leaf, before its effect leaves the gateway. `tests/coverage` calls each
+rpc in each way (allowed, denied, malformed, too large, unknown, unauthenticated, cancelled, too
+late, crashed) and counts; `tests/cli/test_acts.py` holds the list of commands against the program.
+每个调用、被拒连接、主机操作及进程启停均恰好留下一条审计记录，且先于其效果。
+
+## What is not audited 未审计事项
+
+Nothing but these three, each counted exactly:
+
+1. while the log cannot be written: nothing is served; the recovery leaf `log.recover` tells from
+   when until when, why, how many calls were refused and how many were left unknown;
+2. beyond grpc's hard limit of a message, where nobody can say who called: a leaf `unattributed`;
+3. floods: beyond a few leaves of their own, one leaf `suppressed` per source prefix and second,
+   with the number.
+
+What is no act (it changes nothing of a gateway and lets out no record, no leaf and no secret) has
+no leaf:
+{nothing}.
+
+`gateway audit export` works on a gateway that is not served, too, or whose log is degraded: it is
+what an incident is looked into with. Then there is no log to tell; root on the host reads what lies
+there anyway.
+
+| act 操作 | told by 记录方式 |
+|---|---|"""
+
+
+def audited() -> Iterator[str]:
+    """Yield the lines of docs/audited.md."""
+    nothing = [f"`gateway {one}`" for one, told in ACTS.items() if isinstance(told, Nothing)]
+    yield AUDITED.format(note=NOTE.format("gateway/cli/acts.py"), nothing=",\n".join(nothing))
+    for command, told in sorted(ACTS.items()):
+        if command == "run":  # nobody types it: the supervisor starts its children so
+            continue
+        if isinstance(told, Leaf):
+            kinds = ", ".join(f"`{kind}`" for kind in told.kinds)
+            yield f"| `gateway {command}` | leaf {kinds}, on the host |"
+        elif isinstance(told, Door):
+            rpcs = ", ".join(f"`{rpc}`" for rpc in told.rpcs)
+            yield f"| `gateway {command}` | {rpcs}, at its door |"
 
 
 def errors() -> Iterator[str]:
@@ -128,11 +186,24 @@ def _usages(command: TyperCommand | TyperGroup, path: str) -> Iterator[tuple[str
     yield usage.replace("[[", "[").replace("]]", "]"), command.help or ""
 
 
+def verifier() -> Iterator[str]:
+    """Yield the lines of docs/verifier.md."""
+    yield VERIFIER.format(note=NOTE.format("gateway/audit/failures.py"))
+    for codes in (FAILURES, NOTICES):
+        for code in codes:
+            said = f"audit.code.{code}"
+            yield f"| `{code}` | {text(said, 'en')} | {text(said, 'zh')} |"
+        if codes is FAILURES:
+            yield "\n| notice 提示 | what is odd | 含义 |\n|---|---|---|"
+
+
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "audited.md": audited,
     "errors.md": errors,
     "rules.md": rules,
     "columns.md": columns,
     "commands.md": commands,
+    "verifier.md": verifier,
 }
 
 if __name__ == "__main__":

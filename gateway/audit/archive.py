@@ -1,11 +1,15 @@
 """Exports the log as a static C2SP folder that anybody verifies without us.
 
     DIR/checkpoint      the signed note: everything below is of its size
-    DIR/log.vkey        the key that signs the log; get it also from somewhere else
+    DIR/cosigned/SIZE   earlier ones that witnesses cosigned, the newest of them
+    DIR/witness-policy  who is a witness, and who suffices; get it also from somewhere else
+    DIR/log.vkey        the key that signs the log; this as well
     DIR/log-keys/N      the notes by which it followed the keys before, signed by both
+    DIR/minimum-index   entries before it may be left out; their hashes never are
     DIR/tile/L/N        hashes, complete and partial
     DIR/tile/entries/N  the leaves
 
+These are the paths of C2SP tlog-tiles below the log's prefix: any static web server may serve them.
 The folder appears whole or not at all. What the database no longer holds is missing in it, and
 `verify` says so: an export hides nothing.
 """
@@ -13,24 +17,32 @@ The folder appears whole or not at all. What the database no longer holds is mis
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.log import LogError, fetch_tile, head
+from gateway.audit.witnessing import CHECKPOINT_FILE, COSIGNED_FOLDER, MINIMUM_FILE, POLICY_FILE
 from gateway.config import log_keys
 from gateway.store.database import Database, Transaction
 from gateway.tlog import checkpoint, note, tiles
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.tiles import TILE_WIDTH, Tile
 
-CHECKPOINT_FILE = "checkpoint"
 KEY_FILE = "log.vkey"
 # Bundles read in one transaction: 4,096 leaves of at most 64 KiB.
 _BUNDLES_AT_ONCE = 16
 
 _ENTRIES = """
     SELECT idx, leaf FROM gateway.audit_entry WHERE idx >= %s AND idx < %s ORDER BY idx
+"""
+
+# So many cosigned checkpoints go along, the newest; each with no more lines than a note may have.
+_COSIGNED_MAX = 64
+_COSIGNED = """
+    SELECT o.size, o.note, array_to_string((array_agg(c.line ORDER BY c.vkey))[:90], '')
+    FROM gateway.offered_checkpoint AS o JOIN gateway.cosignature AS c ON c.size = o.size
+    WHERE o.size <= %s GROUP BY o.size, o.note ORDER BY o.size DESC LIMIT %s
 """
 
 Progress = Callable[[int, int], None]
@@ -65,42 +77,60 @@ async def export(
     progress: Progress = lambda *_: None,
     *,
     notes: Sequence[str] = (),
+    policy: str = "",
+    begin: int = 0,
 ) -> Exported:
     """Write the log up to the checkpoint `signed` into `folder`, replacing an earlier export.
 
-    `key` is the vkey line, `notes` those by which it followed the keys before. Raises
-    ArchiveError, StoreAwayError, OSError.
+    `key` is the vkey line, `notes` those by which it followed the keys before, `policy` that of the
+    witnesses; complete bundles before entry `begin` are left out. Raises ArchiveError,
+    StoreAwayError, OSError.
     """
     try:
         newest = checkpoint.parse(note.split(signed)[0])
     except note.NoteError as error:
         raise ArchiveError("CHECKPOINT_FORM", str(error)) from error
-    fresh = _begin(folder, signed, key, notes)
+    begin = min(begin, newest.size)
+    files = {KEY_FILE: f"{key}\n", MINIMUM_FILE: f"{begin}\n"}
+    files |= {POLICY_FILE: policy} if policy else {}
+    files |= {f"{log_keys.FOLDER}/{number}": each for number, each in enumerate(notes, 1)}
+    files |= await _checkpoints(database, signed, newest)
+    fresh = _begin(folder, files)
     try:
-        exported = await _write(database, newest, fresh, progress)
+        exported = await _write(database, newest, fresh, progress, begin)
         _replace(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return exported
 
 
-def _begin(folder: Path, signed: str, key: str, notes: Sequence[str]) -> Path:
-    """Return a new folder beside `folder`, with checkpoint and keys in it."""
+async def _checkpoints(database: Database, signed: str, newest: Checkpoint) -> dict[str, str]:
+    """Return the files of the checkpoint, with what witnesses said of it, and of earlier ones."""
+    files = {CHECKPOINT_FILE: signed}
+    async with database.transaction() as transaction:
+        rows = await transaction.fetch(_COSIGNED, (newest.size, _COSIGNED_MAX))
+    for size, offered, lines in rows:
+        if size == newest.size and note.split(offered)[0] == newest.text():
+            files[CHECKPOINT_FILE] = signed + lines
+        else:
+            files[f"{COSIGNED_FOLDER}/{size}"] = offered + lines
+    return files
+
+
+def _begin(folder: Path, files: Mapping[str, str]) -> Path:
+    """Return a new folder beside `folder`, with these files in it."""
     if folder.exists() and not (folder / CHECKPOINT_FILE).is_file():
         raise ArchiveError("FOLDER_EXISTS", f"{folder} exists and is no export")
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    fresh.mkdir(parents=True)
-    (fresh / CHECKPOINT_FILE).write_text(signed, encoding="utf-8")
-    (fresh / KEY_FILE).write_text(f"{key}\n", encoding="utf-8")
-    for number, note_of_both in enumerate(notes, 1):
-        path = fresh / log_keys.FOLDER / str(number)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(note_of_both, encoding="utf-8")
+    for name, content in files.items():
+        path = fresh / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
     return fresh
 
 
 async def _write(
-    database: Database, newest: Checkpoint, folder: Path, progress: Progress
+    database: Database, newest: Checkpoint, folder: Path, progress: Progress, begin: int
 ) -> Exported:
     missing: list[str] = []
     async with database.transaction() as transaction:
@@ -112,7 +142,8 @@ async def _write(
                 missing.append(tile.path)
             else:
                 _put(folder, tile, content)
-    for some in _chunks(list(tiles.bundles_of(newest.size))):
+    kept = [one for one in tiles.bundles_of(newest.size) if (one.n + 1) * TILE_WIDTH > begin]
+    for some in _chunks(kept):
         async with database.transaction() as transaction:
             missing += await _write_bundles(transaction, some, folder)
         progress(some[-1].n * TILE_WIDTH + some[-1].width, newest.size)

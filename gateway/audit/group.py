@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
 
+from gateway.audit import ground
 from gateway.audit.event import Event, EventError
+from gateway.audit.ground import Ground
 from gateway.audit.signing import SignerAwayError
 from gateway.errors import Reason, Refusal
 from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
@@ -36,7 +38,6 @@ class Joint(ABC):
 
 _SAVEPOINT = "SAVEPOINT effect"
 _ROLLBACK = "ROLLBACK TO SAVEPOINT effect"
-_APPEND = "SELECT first, size, root, hashes FROM gateway.audit_append(%s, %s)"
 # After these only the statement failed, not the connection: rollback (40), lock timeout (55P03),
 # cancelled by timeout (57014).
 _STATEMENT_ONLY = ("40", "55P03", "57014")
@@ -129,13 +130,15 @@ class Terms:
     since: Callable[[], int]
     time_us: Callable[[], int]
     signer_there: Callable[[], bool]
+    stand_on: Callable[[Ground], None]
 
 
 async def commit(database: Database, group: Sequence[Append], terms: Terms) -> Committed:
     """Commit the group; afterwards every Append has its leaf and index.
 
-    Raises SignerAwayError before COMMIT when the signer is known to be away, CommitUnknownError,
-    StoreError: in all three no caller may be told that anything happened.
+    Raises SignerAwayError before COMMIT when the signer is known to be away, LogError when the log
+    lies elsewhere than before, CommitUnknownError, StoreError: in none of them may a caller be told
+    that anything happened.
     """
     try:
         # Effects seldom fail, and the round trip for a savepoint costs as much as a small effect.
@@ -157,10 +160,11 @@ async def _attempt(
                 raise SignerAwayError("the signer is away")
             since = terms.since()
             leaves = [each.leaf for each in group]
-            row = await transaction.fetch_one(_APPEND, (leaves, since))
+            row = await transaction.fetch_one(ground.APPEND, (leaves, since))
             if row is None:
                 raise StoreError("audit_append answers nothing")
-            first, size, root, hashes = row
+            first, size, root, hashes, *found = row
+            terms.stand_on(ground.read(found))
             appended = True
     except StoreAwayError as error:
         if appended:

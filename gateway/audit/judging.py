@@ -6,9 +6,11 @@ Verifiers that fail on clock steps get switched off (reference/audit.md 1), so t
 
 from array import array
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from gateway.audit.failures import Failure
 from gateway.clock import US_PER_S
 from gateway.tlog import leaf
 from gateway.tlog.keys import LogKeys
@@ -21,15 +23,6 @@ LEAF_VERSION = 1
 NOTICES_MAX = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A broken promise: a stable code, where, and a text for people."""
-
-    code: str
-    where: str
-    message: str
-
-
 @dataclass(slots=True)
 class Judging:
     """Reads leaves in order and remembers what they say together."""
@@ -40,6 +33,11 @@ class Judging:
     kinds: Counter[str] = field(default_factory=Counter)
     first_us: int | None = None
     last_us: int = 0
+    # The latest time that any leaf told, whatever was set right later: by now, and when the log had
+    # each size of `sizes`.
+    latest_us: int = 0
+    sizes: Collection[int] = ()
+    latest_at: dict[int, int] = field(default_factory=dict)
     _stepped: bool = False
     # 16 bytes an entry: the hashes' first 8 and the indexes, so that a log of millions fits.
     _prefixes: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -56,7 +54,8 @@ class Judging:
         except LeafError as error:
             self.failures.append(Failure(error.code, f"entry {index}", str(error)))
             return
-        time_us, kind, decision = (document.get(key) for key in ("time_us", "kind", "decision"))
+        time_us, kind = document.get("time_us"), document.get("kind")
+        decision = document.get("decision")
         if (
             not isinstance(time_us, int)
             or not isinstance(kind, str)
@@ -74,7 +73,8 @@ class Judging:
             self._keys[index] = document.get("detail")
         self._prefixes.append(int.from_bytes(entry_hash[:8], "big"))
         self._indexes.append(index)
-        self._pair(index, kind, str(document.get("request_id", "")))
+        if kind.endswith((".begin", ".end")):
+            self._pair(index, kind, str(document.get("request_id", "")))
 
     def finish(self, keys: LogKeys) -> None:
         """Say what only the whole log shows; `keys` are those that its notes make known."""
@@ -87,9 +87,19 @@ class Judging:
                 more = f"and {count - NOTICES_MAX} more of {code}"
                 self.notices.append(Failure(code, "", more))
 
+    def seen(self, size: int, time_s: int) -> None:
+        """Notice where a leaf tells a later time than the one at which a witness saw it."""
+        ahead = self.latest_at.get(size, 0) - time_s * US_PER_S
+        if ahead > TIME_SLACK_US:
+            text = f"a leaf is {ahead // US_PER_S} s ahead of a witness that had seen it"
+            self._notice("TIME_AFTER_WITNESS", size - 1, text)
+
     def _time(self, index: int, kind: str, time_us: int) -> None:
         if self.first_us is None:
             self.first_us = time_us
+        self.latest_us = max(self.latest_us, time_us)
+        if index + 1 in self.sizes:
+            self.latest_at[index + 1] = self.latest_us
         if kind == "log.clock":
             self._stepped, self.last_us = True, time_us
             return
@@ -123,7 +133,7 @@ class Judging:
         base, _, last = kind.rpartition(".")
         if last == "begin":
             self._begun[base, request_id] = index
-        elif last == "end":
+        else:
             self._begun.pop((base, request_id), None)
 
     def _notice(self, code: str, index: int, message: str) -> None:

@@ -18,16 +18,17 @@ from gateway import log as process_log
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.event import Event
 from gateway.audit.floods import Floods
+from gateway.audit.ground import Ground
 from gateway.audit.group import Append, Committed, CommitUnknownError, Effect, Entry, Terms, commit
 from gateway.audit.log import Log, LogError
-from gateway.audit.recovery import FAILURES, recover
-from gateway.audit.signing import SignerAwayError, SignerError, SignerLink
-from gateway.audit.state import Cause, State
+from gateway.audit.recovery import FAILURES, cause_of, recover
+from gateway.audit.signing import SignerAwayError, SignerLink
+from gateway.audit.state import State
 from gateway.audit.tree import Tree
 from gateway.clock import US_PER_S, Clock
 from gateway.errors import Reason, UnavailableError, refuse
 from gateway.store.database import Database
-from gateway.tlog.merkle import MerkleError, inclusion_path
+from gateway.tlog.merkle import inclusion_path
 from gateway.tlog.proof import Proof
 
 __all__ = ["Effect", "Entry", "Recorder"]
@@ -65,7 +66,10 @@ class Recorder:
         self._at_work = 0
         self._last_us = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._terms = Terms(lambda: self.tree.size, self._time_us, lambda: signer.available)
+        # What the log stands on, as the last group found it; None: the next one says.
+        self.ground: Ground | None = None
+        here = (lambda: self.tree.size, self._time_us, lambda: signer.available, self._stand_on)
+        self._terms = Terms(*here)
 
     @classmethod
     async def open(
@@ -143,11 +147,7 @@ class Recorder:
 
     def degrade(self, error: Exception) -> None:
         """Refuse from now on, also what waits in line, until recovery."""
-        cause: Cause = "store"
-        if isinstance(error, SignerError):
-            cause = "signer"
-        elif isinstance(error, LogError | MerkleError):
-            cause = "log"
+        cause = cause_of(error)
         if not self.state.degraded or cause != self.state.cause:
             _LOG.error("log not writable", cause=cause, error=type(error).__name__, why=str(error))
         self.state.degrade(cause, self.clock.now_us())
@@ -260,6 +260,9 @@ class Recorder:
     def _stop(self, appends: list[Append]) -> None:
         for each in appends:
             each.fail(refuse(Reason.SHUTTING_DOWN))
+
+    def _stand_on(self, found: Ground) -> None:
+        self.ground = found.follow(self.ground)
 
     def _time_us(self) -> int:
         """Return the time of a leaf: never before the previous one's, but for a told clock step."""

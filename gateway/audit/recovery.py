@@ -4,15 +4,17 @@ Fresh connection, head read anew, and a leaf that tells of it.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 from gateway import log as process_log
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.event import Event
+from gateway.audit.ground import Ground
 from gateway.audit.group import Append
 from gateway.audit.log import Log, LogError
 from gateway.audit.signing import SignerAwayError, SignerError, SignerLink
-from gateway.audit.state import State
+from gateway.audit.state import Cause, State
 from gateway.audit.tree import Tree
 from gateway.clock import Clock
 from gateway.errors import UnavailableError
@@ -22,6 +24,7 @@ from gateway.tlog.merkle import MerkleError
 # Callers are told to try again after a second; the log is tried more often than they come.
 PAUSE_S = 0.2
 FAILURES = (StoreError, LogError, SignerError, MerkleError)
+_ELSEWHERE: Mapping[str, Cause] = {"REPLACED": "replaced", "FILES_GONE": "files"}
 _LOG = process_log.get("recorder")
 
 
@@ -36,6 +39,7 @@ class Degradable(Protocol):
     tree: Tree
     checkpoints: Checkpoints
     outage: asyncio.Event
+    ground: Ground | None
 
     @property
     def busy(self) -> bool:
@@ -53,6 +57,15 @@ class Degradable(Protocol):
     def resume(self) -> None:
         """Take up what waits in line."""
         ...
+
+
+def cause_of(error: Exception) -> Cause:
+    """Return what the log is told of why it could not be written."""
+    if isinstance(error, SignerError):
+        return "signer"
+    if isinstance(error, LogError):
+        return _ELSEWHERE.get(error.code, "log")
+    return "log" if isinstance(error, MerkleError) else "store"
 
 
 async def recover(recorder: Degradable) -> None:
@@ -79,6 +92,8 @@ async def _attempt(recorder: Degradable) -> None:
         raise SignerAwayError("the signer is away")
     recorder.tree = await recorder.log.tree()
     await recorder.checkpoints.learn(recorder.tree)
+    # Wherever the log lies now: it is the one that was signed, whole, and the leaf tells the cause.
+    recorder.ground = None
     append = Append(told(recorder), counted=False)
     await recorder.run([append])
     await append.future

@@ -7,15 +7,19 @@ from gateway.audit.event import Event
 from gateway.errors import Reason, Refusal, refuse
 
 # store: the database is away or refuses; signer: no checkpoints; log: the database's log is not
-# what was signed.
-Cause = Literal["store", "signer", "log"]
+# what was signed; replaced, files: it lies in another database than before, or its files are gone.
+Cause = Literal["store", "signer", "log", "replaced", "files"]
 Phase = Literal["normal", "degraded", "recovering", "closed"]
 RETRY_AFTER_S = 1.0
 
+# What such an outage brings about in its course does not hide it.
+_LASTING = frozenset({"replaced", "files"})
 _REASONS = {
     "store": Reason.AUDIT_DEGRADED,
     "signer": Reason.SIGNER_AWAY,
     "log": Reason.AUDIT_DEGRADED,
+    "replaced": Reason.AUDIT_DEGRADED,
+    "files": Reason.AUDIT_DEGRADED,
 }
 
 
@@ -58,8 +62,10 @@ class State:
         """Refuse from now on; the first cause of an outage keeps its time."""
         if self.phase == "normal":
             self.since_us = now_us
+        if self.phase == "normal" or self.cause not in _LASTING:
+            self.cause = cause
         if self.phase != "closed":
-            self.phase, self.cause = "degraded", cause
+            self.phase = "degraded"
 
     def recovering(self, door: str, now_us: int) -> Event:
         """Return the recovery leaf; from now on appends wait instead of being refused."""

@@ -62,6 +62,7 @@ COUNTS = frozenset(
 DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
     {
         "alert": DOTTED,
+        "approvers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}\.[a-z0-9-]{1,40}", re.ASCII),
         "cause": DOTTED,
         "checkpoint_sha256": SHA256,
         "clock_from_us": None,
@@ -132,6 +133,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "to_state": WORD,
         "total": None,
         "valid_from_us": None,
+        "witness_key": KEY_ID,
         "version": re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}", re.ASCII),
     }
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit_folder
+from gateway.cli import audit_compare, audit_folder, audit_verify, audit_witness
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, password_of
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
@@ -53,7 +53,12 @@ def register(app: typer.Typer) -> None:
     noun.command("tail", help="audit.tail.help")(tail)
     noun.command("show", help="audit.show.help")(show)
     noun.command("export", help="audit.export.help")(audit_folder.export)
-    noun.command("verify", help="audit.verify.help")(audit_folder.verify)
+    noun.command("verify", help="audit.verify.help")(audit_verify.verify)
+    noun.command("compare", help="audit.compare.help")(audit_compare.compare)
+    noun.command("contradiction", help="audit.contradiction.help")(audit_compare.contradiction)
+    noun.command("witness", help="audit.witness.help")(audit_witness.witness)
+    noun.command("witness-add", help="audit.witness-add.help")(audit_witness.witness_add)
+    noun.command("witness-end", help="audit.witness-end.help")(audit_witness.witness_end)
     app.add_typer(noun, name="audit")
 
 

@@ -131,6 +131,8 @@ async def explained(output: Output, client: Client, refusal: Refusal) -> Excepti
 async def warn(output: Output, client: Client) -> None:
     """Tell, once the work is done, what could not be renewed, and of break-glass after a login."""
     await client.settled()
+    if client.uncosigned is not None:
+        output.say("witness.unheard", reason=client.uncosigned.reason)
     glass = client.session.break_glass
     if glass is not None:
         until = iso(glass.end_time.ToMicroseconds())

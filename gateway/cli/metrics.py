@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from gateway.cli import rotation, standing, tunnel_standing
+from gateway.cli import rotation, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.rotation import Report
 from gateway.cli.standing import PURPOSES, Registered
@@ -47,13 +47,15 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
     place = Home(home.resolve())
     check_runner(place)
     rules = policies.load_policies(place.policies)
-    found, stands = asyncio.run(_registered(place, rules))
+    found, stands, vouched = asyncio.run(_registered(place, rules))
     now_us = SYSTEM.now_us()
     registry = gauges(place, rules.certificates, found, now_us)
     weak = settings.load(place.settings).origin.may_be_weak
     _gauge(registry, "origin_weak", "Whether an address may be believed.").set(weak)
     if stands is not None:
         tunnel_gauges(registry, stands, now_us)
+    if vouched is not None:
+        witness_gauges(registry, vouched)
     lives(registry, asyncio.run(rotation.read(place, now_us)))
     text = generate_latest(registry).decode()
     output.result({"metrics": text}, text.rstrip("\n"))
@@ -108,6 +110,18 @@ def tunnel_gauges(registry: CollectorRegistry, stands: tuple[Stand, ...], now_us
                 due.labels(*labels).set((one.key.due_us - now_us) / US_PER_S)
 
 
+def witness_gauges(registry: CollectorRegistry, vouched: witnessed.Standing) -> None:
+    """Add the gauges of the witnesses, and of the end of the log that none vouches for."""
+    _gauge(registry, "witnesses", "Keys of witnesses that count.").set(vouched.witnesses)
+    _gauge(registry, "unwitnessed_entries", "Entries no quorum vouches for.").set(
+        vouched.tail.entries
+    )
+    age = _gauge(registry, "unwitnessed_age_seconds", "Age of the oldest such entry.")
+    age.set(vouched.tail.age_s)
+    late = _gauge(registry, "unwitnessed_late", "Whether that is past the policy's limits.")
+    late.set(vouched.late)
+
+
 def lives(registry: CollectorRegistry, report: Report) -> None:
     """Add the gauges of every secret, by kind; without the database of those on disk."""
     oldest = _gauge(
@@ -129,18 +143,20 @@ def _gauge(
     return Gauge(f"gateway_{name}", about, labels, registry=registry)
 
 
-async def _registered(
-    place: Home, rules: Policies
-) -> tuple[Registered | None, tuple[Stand, ...] | None]:
+Found = tuple[Registered | None, tuple[Stand, ...] | None, witnessed.Standing | None]
+
+
+async def _registered(place: Home, rules: Policies) -> Found:
     owner = roles.conninfo(place, settings.load(place.settings), "owner")
     try:
         database = await Database.open(owner, application="gateway-metrics", size=1)
     except StoreAwayError:
-        return None, None
+        return None, None, None
     try:
         async with database.transaction() as tx:
             now_us = SYSTEM.now_us()
             found = await standing.registered(tx, rules.certificates, now_us)
-            return found, await tunnel_standing.read(tx, rules.tunnels, now_us)
+            stands = await tunnel_standing.read(tx, rules.tunnels, now_us)
+            return found, stands, await witnessed.read(tx, rules.witnesses, now_us)
     finally:
         await database.close()

@@ -36,6 +36,8 @@ from gateway.vpn.static import named_tunnels
 
 UNGUARDED = "POLICY_UNGUARDED"
 KIND = "policies.propose"
+# The log's decisions were read again.
+LOOK = "policies.simulate"
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="policy.new", exists=True)]
 
@@ -52,6 +54,12 @@ def simulate(
     """Ask the log's decisions again, of a changed bundle."""
     output, place = Output.of(json, lang), host.place(home)
     found = _simulated(output, place, cedar_of(new))
+    asked = Event(kind=LOOK, door="host", counts={"calls": found.change.replayed})
+
+    async def effect(_: Transaction) -> Event:
+        return asked
+
+    host.act(place, asked, effect)
     output.result(_document(found), _text(output, found))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import rotation, sealed, standing, tunnel_standing
+from gateway.cli import rotation, sealed, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.standing import DAY_US, HOUR_US, Held
 from gateway.clock import SYSTEM, iso
@@ -23,6 +23,7 @@ from gateway.config.policies import (
     load_tunnel_rules,
 )
 from gateway.config.settings import Settings
+from gateway.config.witnesses import WitnessRules, load_witness_rules
 from gateway.identity import rule_files
 from gateway.identity.rules import Dated, Rules
 from gateway.pki.register import Bearer
@@ -126,6 +127,8 @@ class Report:
         if isinstance(database, Mapping):
             told.append(output.text(f"status.database-{database['state']}", **database))
             told += _attention(output, database)
+            vouched = database.get("witnesses")
+            told += witnessed.lines(output, vouched) if isinstance(vouched, Mapping) else []
             glass = database.get("break_glass")
             told += sealed.lines(output, glass) if isinstance(glass, Mapping) else []
         return told + [_late(output, one) for one in _each(document, "secrets_late")]
@@ -158,6 +161,10 @@ class Report:
     def _tunnel_rules(self) -> TunnelRules:
         return load_tunnel_rules(self.home.policies / "tunnels.toml")
 
+    @property
+    def _witness_rules(self) -> WitnessRules:
+        return load_witness_rules(self.home.policies / "witnesses.toml")
+
     async def _database(self) -> dict[str, object]:
         owner = roles.conninfo(self.home, self.settings, "owner")
         try:
@@ -174,6 +181,7 @@ class Report:
                 found = await standing.registered(tx, self._rules, self.now_us)
                 stands = await tunnel_standing.read(tx, self._tunnel_rules, self.now_us)
                 glass = await sealed.read(tx, limits, self.now_us)
+                vouched = await witnessed.read(tx, self._witness_rules, self.now_us)
         finally:
             await database.close()
         valid, ending, revoked = certificates or (0, 0, 0)
@@ -196,6 +204,7 @@ class Report:
             "passwords_one_time": one_time,
             "oldest_password_days": (self.now_us - oldest) // DAY_US if oldest else 0,
             "break_glass": glass,
+            "witnesses": vouched.document(),
         }
 
 

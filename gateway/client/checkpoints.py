@@ -2,7 +2,8 @@
 
 1. A checkpoint counts only with the log's origin and the signature of a key that proves its size:
    the profile's, or one that followed it by notes that both signed (`follow`), kept in `log-keys/`.
-2. Two checkpoints of one size with different roots are a fork: nothing is believed after that.
+2. Two checkpoints of one size with different roots are a fork: nothing is believed after that, and
+   both are kept as a proof (`alarm`), while which lies there nothing goes on.
 3. Now and then, and at the end of an upload, the newest checkpoint is proven to continue the one
    kept before, and a few of those in between, drawn by lot, to be of the same tree: a gateway that
    showed another log even once is found out with a chance that it cannot foresee.
@@ -15,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from gateway.client import alarm
 from gateway.client.files import make_private, write_private
 from gateway.client.profile import Profile
 from gateway.config import log_keys
@@ -50,6 +52,9 @@ class Checkpoints:
 
     def __init__(self, profile: Profile) -> None:
         """Take up what the profile kept; raises LogError when its files were tampered with."""
+        self._profile = profile
+        if (proof := alarm.standing(profile)) is not None:
+            raise LogError("LOG_CONTRADICTED", f"{proof}: the log contradicted itself")
         self._followed = profile.folder / log_keys.FOLDER
         self.keys = _keys(profile.remote.log_key, log_keys.read(self._followed))
         # The successions that were followed since, for the user to be told of.
@@ -60,8 +65,9 @@ class Checkpoints:
         self._roots: dict[int, bytes] = {}
         self._unproven: dict[int, str] = {}
         self.kept: Checkpoint | None = None
+        self.kept_note = ""
         for note in _notes(self._kept_file):
-            self.kept = self._open(note)
+            self.kept, self.kept_note = self._open(note), note
             self._roots[self.kept.size] = self.kept.root
         for note in _notes(self._unproven_file):
             self.see(note)
@@ -74,7 +80,9 @@ class Checkpoints:
             return known
         found = self._open(note)
         if self._roots.setdefault(found.size, found.root) != found.root:
-            raise LogError("LOG_FORKED", f"two signed checkpoints of size {found.size} differ")
+            where = alarm.raise_over(self._profile, self._note_of(found.size), note)
+            text = f"two signed checkpoints of size {found.size} differ: {where}"
+            raise LogError("LOG_FORKED", text)
         if self.kept is None or found.size != self.kept.size:
             self._unproven.setdefault(found.size, note)
         self._opened[note] = found
@@ -101,6 +109,10 @@ class Checkpoints:
             self.news += fresh.values()
             # What the old key signed alone is judged anew: it may be beyond its range.
             self._opened.clear()
+
+    def _note_of(self, size: int) -> str:
+        """Return the note whose root is known for a size."""
+        return self._unproven.get(size, self.kept_note)
 
     @property
     def unproven(self) -> int:
@@ -133,11 +145,23 @@ class Checkpoints:
             drawn.insert(0, self.kept)
         for older in {each.size: each for each in drawn}.values():
             if older.size != newest.size:
-                await _consistent(older, newest, fetch)
+                await self.prove(older, self._note_of(newest.size), fetch)
         if newest.size in waiting:
             write_private(self._kept_file, waiting[newest.size].encode())
-            self.kept = newest
+            self.kept, self.kept_note = newest, waiting[newest.size]
         return newest
+
+    async def prove(self, known: Checkpoint, note: str, fetch: Fetch) -> None:
+        """Prove that a known checkpoint and that of a note are of one log; raises LogError."""
+        older, newer = sorted((known, self._open(note)), key=lambda each: each.size)
+        hashes = await fetch(older.size, newer.size) if older.size != newer.size else ()
+        try:
+            verify_consistency(older.size, newer.size, hashes, older.root, newer.root)
+        except MerkleError as error:
+            proof = alarm.raise_over(self._profile, self._note_of(known.size), note, hashes)
+            where = f"size {older.size} ({_root(older)}) and size {newer.size} ({_root(newer)})"
+            text = f"{where} are not of one log: {error}: {proof}"
+            raise LogError("LOG_INCONSISTENT", text) from error
 
     def _open(self, note: str) -> Checkpoint:
         try:
@@ -151,15 +175,6 @@ class Checkpoints:
         if newest or self._unproven_file.exists():
             notes = [self._unproven[size].encode() for size in newest]
             write_private(self._unproven_file, _NOTE_BREAK.join(notes))
-
-
-async def _consistent(older: Checkpoint, newer: Checkpoint, fetch: Fetch) -> None:
-    hashes = await fetch(older.size, newer.size)
-    try:
-        verify_consistency(older.size, newer.size, hashes, older.root, newer.root)
-    except MerkleError as error:
-        where = f"size {older.size} ({_root(older)}) and size {newer.size} ({_root(newer)})"
-        raise LogError("LOG_INCONSISTENT", f"{where} are not of one log: {error}") from error
 
 
 def _root(checkpoint: Checkpoint) -> str:

@@ -1,6 +1,7 @@
 """One profile at work: its channels, session and checkpoints, and the calls that need a token."""
 
 import asyncio
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from google.protobuf.message import Message
 from grpc import aio
 
+from gateway.client import witnessing
 from gateway.client.channel import Channels
 from gateway.client.checkpoints import KEY_UNKNOWN, Checkpoints, LogError
 from gateway.client.own_secret import OwnSecret
@@ -16,6 +18,8 @@ from gateway.client.profile import Profile
 from gateway.client.rotate import Rotation
 from gateway.client.secret import Secret
 from gateway.client.session import SESSION_OVER, Session
+from gateway.client.witness import Witness
+from gateway.client.witnessing import Cosigned
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import Reason, Refusal
 from gateway.v1 import audit_service_pb2 as v1
@@ -56,6 +60,9 @@ class Client:
         """Open nothing yet; raises LogError when what the profile keeps of the log is not sound."""
         self.profile, self.clock = profile, clock
         self.checkpoints = Checkpoints(profile)
+        self.witness = Witness.of(profile)
+        # Why the log did not take our witness's lines the last time, for the user to be told of.
+        self.uncosigned: Refusal | None = None
         self.channels = Channels(profile, own_connection=own_connection, seen=self._seen)
         self.session = Session(self.channels, clock=clock, password=password)
         self.rotation = Rotation(self.channels, self.session, clock=clock)
@@ -154,7 +161,8 @@ class Client:
             answer = await self._answer(self.audit.GetCheckpoint, v1.GetCheckpointRequest())
             self._follow(answer)
             self.checkpoints.see(answer.checkpoint)
-            await self.checkpoints.settle(self._consistency)
+            await self.checkpoints.settle(self.consistency)
+            await self._vouch()
 
     async def learn_keys(self, error: LogError | None = None) -> None:
         """Ask which key followed ours, where a reply was signed by one that is unknown here.
@@ -178,6 +186,41 @@ class Client:
         except Refusal:
             return
 
+    async def cosign(self, own: Witness) -> Cosigned:
+        """Have a witness of ours vouch for the log; raises LogError, or the refusal of a call."""
+        try:
+            return await witnessing.cosign(self, own)
+        except OSError as error:
+            raise LogError("WITNESS_STATE", f"nothing is cosigned: {error}") from error
+
+    async def ask_witness(self, old_size: int) -> v1.GetWitnessingResponse:
+        """Return what the log asks a witness that cosigned so many entries, its keys followed."""
+        request = v1.GetWitnessingRequest(old_size=old_size)
+        answer = await self.call(self.audit.GetWitnessing, request)
+        self.checkpoints.follow(answer.log_keys)
+        return answer
+
+    async def give_cosignatures(self, size: int, lines: Sequence[str]) -> None:
+        """Hand over a witness's lines upon the checkpoint of a size; raises the refusal."""
+        request = v1.AddCosignaturesRequest(
+            request_id=str(uuid.uuid4()), size=size, cosignatures=lines
+        )
+        await self.call(self.audit.AddCosignatures, request)
+
+    async def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the proof that one size is a prefix of another; both are of signed checkpoints.
+
+        Raises LogError with LOG_SHRANK where the log is shorter than what it signed.
+        """
+        request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)
+        try:
+            return (await self.call(self.audit.GetConsistencyProof, request)).hashes
+        except Refusal as refusal:
+            if refusal.reason is not Reason.FIELD_INVALID:
+                raise
+            text = f"the log signed {new} entries and has fewer now"
+            raise LogError("LOG_SHRANK", text) from refusal
+
     async def diagnose(self) -> identity_service_pb2.DiagnoseResponse:
         """Return what the gateway thinks of our certificate; it answers also where that is bad."""
         stub = IdentityServiceStub(self.channels.to("identity"))
@@ -190,9 +233,14 @@ class Client:
 
         self._looking = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, look)
 
-    async def _consistency(self, old: int, new: int) -> Sequence[bytes]:
-        request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)
-        return (await self.call(self.audit.GetConsistencyProof, request)).hashes
+    async def _vouch(self) -> None:
+        """Cosign where there is a witness; that a call is refused stops no upload, a log does."""
+        self.uncosigned = None
+        if self.witness is not None:
+            try:
+                await self.cosign(self.witness)
+            except Refusal as refusal:
+                self.uncosigned = refusal
 
     def _follow(self, answer: v1.GetCheckpointResponse) -> None:
         """Follow the keys that an answer tells of; then what was strange must be good."""

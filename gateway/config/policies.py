@@ -9,14 +9,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gateway.config.activation import ActivationRules, load_activation_rules
+from gateway.config.disk import DiskRules, load_disk_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
+from gateway.config.witnesses import WitnessRules, load_witness_rules
 
 _PACKAGE = Path(__file__).parent.parent
 # Those that are read here.
 _FILES = (
     *("limits.toml", "certificates.toml", "tunnels.toml"),
-    *("rotation.toml", "activation.toml"),
+    *("rotation.toml", "activation.toml", "witnesses.toml", "disk.toml"),
 )
 
 
@@ -160,6 +162,8 @@ class Policies:
     tunnels: TunnelRules
     rotation: RotationRules
     activation: ActivationRules
+    witnesses: WitnessRules
+    disk: DiskRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -175,7 +179,9 @@ def load_policies(folder: Path) -> Policies:
     tunnels = load_tunnel_rules(folder / "tunnels.toml")
     rotation = load_rotation_rules(folder / "rotation.toml")
     activation = load_activation_rules(folder / "activation.toml")
-    known = (limits, certificates, tunnels, rotation, activation)
+    witnesses = load_witness_rules(folder / "witnesses.toml")
+    disk = load_disk_rules(folder / "disk.toml")
+    known = (limits, certificates, tunnels, rotation, activation, witnesses, disk)
     return Policies(folder, digest(folder), *known)
 
 

@@ -19,6 +19,7 @@ _PROVINCE = re.compile(r"[0-9]{6}", re.ASCII)
 # own.
 _CREDENTIAL = re.compile(r"\b(user|password|passfile)\s*=|://[^/]*@", re.IGNORECASE)
 _HIGHEST_PORT = 65_535
+_HOUR_S = 3600
 # A device's name has 15 bytes (linux/if.h, IFNAMSIZ); ours are spelled plainly.
 _DEVICE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,14})?", re.ASCII)
 # Family and name of an nftables table whose chains see what comes in (nft(8)).
@@ -118,9 +119,13 @@ class OriginSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """The audit log's origin (C2SP tlog-checkpoint); "" means "<trust domain>/audit"."""
+    """The audit log's origin (C2SP tlog-checkpoint); "" means "<trust domain>/audit".
+
+    After `heartbeat_s` seconds without an entry the log makes one of its own; 0: never.
+    """
 
     origin: str = ""
+    heartbeat_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +194,17 @@ def _faults(settings: Settings) -> list[tuple[str, str]]:
         ("front.listen", all(map(_is_address, settings.front.listen)), "IP addresses"),
         ("front.handshake_timeout_s", settings.front.handshake_timeout_s > 0, "above 0"),
         ("front.idle_timeout_s", settings.front.idle_timeout_s > 0, "above 0"),
+        ("log.heartbeat_s", _beats(settings.log.heartbeat_s), "0, or a second to an hour"),
     ]
     faults = [(key, text) for key, good, text in rules if not good]
     faults += _origin_faults(settings.origin)
     for number, tunnel in enumerate(settings.origin.static):
         faults += [(f"origin.static[{number}].{key}", text) for key, text in _tunnel_faults(tunnel)]
     return faults
+
+
+def _beats(every_s: float) -> bool:
+    return every_s == 0 or 1 <= every_s <= _HOUR_S
 
 
 def _origin_faults(origin: OriginSettings) -> list[tuple[str, str]]:

@@ -83,6 +83,7 @@ class Reason(StrEnum):
     POLICY_DENIED = "POLICY_DENIED"
     OWN_ACCOUNT = "OWN_ACCOUNT"
     LAST_ADMIN = "LAST_ADMIN"
+    WITNESS_UNKNOWN = "WITNESS_UNKNOWN"
     # may it leave
     TICKET_NOT_YOURS = "TICKET_NOT_YOURS"
     TICKET_NOT_APPROVED = "TICKET_NOT_APPROVED"
@@ -118,6 +119,7 @@ class Reason(StrEnum):
     PAGE_TOKEN_INVALID = "PAGE_TOKEN_INVALID"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     REVISION_STALE = "REVISION_STALE"
+    COSIGNATURE_INVALID = "COSIGNATURE_INVALID"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     NOT_FOUND = "NOT_FOUND"
     # not now
@@ -129,6 +131,7 @@ class Reason(StrEnum):
     STORE_AWAY = "STORE_AWAY"
     POLICIES_UNUSABLE = "POLICIES_UNUSABLE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    DISK_LOW = "DISK_LOW"
     DEADLINE_MISSING = "DEADLINE_MISSING"
     DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
     CANCELLED = "CANCELLED"
@@ -230,6 +233,8 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.RECIPIENT_MISMATCH: Meaning(_D, "The ticket names another certificate or tunnel for its recipient.", "申请单指定的接收证书或通道与当前连接不符。"),
     Reason.RECIPIENT_OVERDUE: Meaning(_D, "The recipient's organisation owes the proof that an earlier export was destroyed; until then it gets nothing new.", "接收机构尚未证明以往导出数据已销毁，证明之前不再提供新数据。"),
     Reason.COLUMN_WITHDRAWN: Meaning(_P, "The contract no longer lets a column of this plan leave. Stop the ticket and ask anew without it.", "接口约定已不再允许导出该计划中的某一字段。请终止该申请，去掉该字段后重新申请。"),
+    Reason.WITNESS_UNKNOWN: Meaning(_D, "No key that is registered for a witness of your organisation made this line. Have an administrator register it.", "该行不是由本机构已登记的见证方密钥签出。请由管理员登记该密钥。"),
+    Reason.COSIGNATURE_INVALID: Meaning(_I, "The line is no cosignature over the checkpoint of this size, or of a time that has not come. Ask for the checkpoint again.", "该行不是对此长度检查点的联署签名，或其时间尚未到来。请重新获取检查点。"),
     Reason.RECEIPT_SIGNATURE: Meaning(_D, "The receipt is not signed by your connection's certificate over this ticket and payload.", "收据签名与当前连接证书、本申请单及文件不符。"),
     Reason.CHILD_BUDGET_SPENT: Meaning(_E, "With this export more children would have been disclosed to this person or organisation than the policy allows for a day, a month or a year.", "加上本次导出，向该人员或机构披露的儿童数将超过日、月或年度限额。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),
@@ -251,6 +256,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.FRONT_AWAY: Meaning(_A, "The front does not answer. Try again with the same id.", "网关前端无应答。请用同一编号重试。"),
     Reason.STORE_AWAY: Meaning(_A, "The database does not answer. Try again with the same id.", "数据库无应答。请用同一编号重试。"),
     Reason.POLICIES_UNUSABLE: Meaning(_A, "The policies in force are not what their digest and signatures say, or lack the rules of exports; what they should decide is refused. Tell the province's operator.", "生效的策略与其摘要或签名不符，或缺少导出规则，相关操作均被拒绝。请联系省级运维人员。"),
+    Reason.DISK_LOW: Meaning(_A, "There is too little room on the gateway's disk for this; the log goes on. Try again later with the same id.", "网关磁盘余量不足，暂不受理此类操作，审计照常。请稍后用同一编号重试。"),
     Reason.SHUTTING_DOWN: Meaning(_A, "The gateway is stopping. Try again with the same id.", "网关正在停止。请用同一编号重试。"),
     Reason.DEADLINE_MISSING: Meaning(_I, "The call has no deadline. Set one.", "调用未设置截止时间。请设置。"),
     Reason.DEADLINE_TOO_SHORT: Meaning(TooLateError, "Too little time is left to do the work; it was not begun.", "剩余时间不足，未开始处理。"),

@@ -61,11 +61,14 @@ class Builder:
         engine: Callable[[], Engine],
         around: Callable[[Transaction], Awaitable[Around]],
         whole_birth_for: Callable[[], Collection[str]],
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
         """Build from these sources what the engine in force allows.
 
-        `whole_birth_for` gives the purposes that need days of birth (exports.toml of the bundle).
+        `whole_birth_for` gives the purposes that need days of birth (exports.toml of the bundle);
+        without `room` on the disk what waits goes on waiting.
         """
+        self._room = room
         self._sources = sources
         self._mover = mover
         self._recorder = recorder
@@ -93,6 +96,8 @@ class Builder:
 
     async def look(self, base: Event) -> int:
         """Build what waits; return how many were sealed. Raises StoreError, UnavailableError."""
+        if not self._room():
+            return 0
         async with self._one_at_a_time:
             async with self._sources.database.transaction() as tx:
                 waiting = await ticket_rows.in_states(tx, [State.APPROVED, State.BUILDING])

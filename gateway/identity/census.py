@@ -29,7 +29,7 @@ from gateway.identity.lives import HOST, Kept, Living
 from gateway.identity.rotation import DAY_US, Judgement, Kind, Secret, judge
 from gateway.identity.rules import Rules
 from gateway.pki import authorities, ceremony, crl, der, register
-from gateway.registry import tunnels
+from gateway.registry import tunnels, witnesses
 from gateway.store.database import Transaction
 
 # A certificate that ended unrenewed is told for so long; after that nobody misses it.
@@ -62,6 +62,7 @@ class Census:
             *await self._passwords(tx, now_us),
             *await self._certificates(tx, now_us),
             *await self._tunnels(tx, now_us),
+            *await self._witnesses(tx),
             *(lives.of_break_glass(one, self.policies.rotation) for one in await glasses(tx)),
         ]
         judged = [judge(*one, now_us) for one in living]
@@ -115,6 +116,10 @@ class Census:
             ]
             after = (page[-1].organisation, page[-1].kind, page[-1].peer)
         return found
+
+    async def _witnesses(self, tx: Transaction) -> list[Living]:
+        rotation = self.policies.rotation
+        return [lives.of_witness(one, rotation) for one in await witnesses.counting(tx)]
 
     def _host_certificates(self) -> Iterator[Living]:
         roots = authorities.roots(self.home)

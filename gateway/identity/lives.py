@@ -17,6 +17,7 @@ from gateway.identity.rules import NEVER_US, Profile
 from gateway.pki import renewal
 from gateway.registry import tunnel_keys
 from gateway.registry.tunnels import ACTIVE, Tunnel
+from gateway.registry.witnesses import Witness
 
 # Whose the secrets of the gateway's own machine are.
 HOST = "host"
@@ -153,6 +154,22 @@ def of_tunnel(tunnel: Tunnel, rules: TunnelRules, now_us: int) -> Living:
         warned_us=() if found.due_us is None else (found.due_us,),
         overlapping=found.state == "overlapping",
         blocked_us=None if tunnel.state == ACTIVE else tunnel.changed_us,
+    )
+
+
+def of_witness(witness: Witness, rules: RotationRules) -> Living:
+    """Return the life of a witness's key, which its organisation replaces by another."""
+    key, days = witness.key, rules.ages.witness_key_days
+    secret = Secret("witness-key", key.name, witness.organisation, key_id=key.key_id.hex())
+    if not days:
+        return secret, Life(witness.registered_us)
+    end_us = witness.registered_us + round(days * DAY_US)
+    return secret, Life(
+        witness.registered_us,
+        step="replace",
+        due_us=end_us,
+        late_us=end_us,
+        warned_us=_warnings(witness.registered_us, end_us, rules.engine.warning_days),
     )
 
 

@@ -34,6 +34,7 @@ Kind = Literal[
     "export-ticket-key",
     "database-password",
     "tunnel-key",
+    "witness-key",
     "backup-recipient",
     "break-glass",
 ]

@@ -18,6 +18,7 @@ from functools import partial
 from google.protobuf.message import Message
 
 from gateway.clock import Clock, iso
+from gateway.config.disk import Disk, Use
 from gateway.config.home import Listener
 from gateway.errors import Reason, Refusal, refuse
 from gateway.identity import breakglass, principal
@@ -27,10 +28,14 @@ from gateway.link.connection import Connection
 from gateway.link.control import ControlClient
 from gateway.names import parse_subject
 from gateway.pki.defect import Life, worst
+from gateway.services.access import Rpc
 from gateway.services.call import Call
 from gateway.services.current import Current
 from gateway.services.limits import Limits
 from gateway.services.permits import Permits
+
+# Somebody has to make room first.
+ROOM_RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Checks:
     permits: Permits
     clock: Clock
     grace_s: float
+    disk: Disk
 
     async def connection(self, call: Call, name: str) -> None:
         """1, 2, 3: establish the connection.
@@ -84,6 +90,7 @@ class Checks:
         await self._establish(call, claims)
         self._require_password(call)  # 6
         self.limits.account(call.caller.organisation, call.caller.account)  # 7
+        self._require_room(rpc)  # 7
         if rpc.access.confirmed_within_s:
             await self._require_confirmed(call, claims)  # 8
         if rpc.access.roles and not rpc.access.roles & call.caller.roles:  # 8
@@ -92,7 +99,7 @@ class Checks:
             self.permits.judge(call, request, await self.current.registry())
 
     async def again(self, call: Call) -> None:
-        """2, 5, 6 once more, before each batch of a stream.
+        """2, 5, 6 once more, and room, before each batch of a stream.
 
         Raises TOKEN_EXPIRED, SESSION_UNKNOWN and the like.
         """
@@ -101,6 +108,7 @@ class Checks:
             raise refuse(Reason.TOKEN_EXPIRED)
         await self._establish(call, call.claims)
         self._require_password(call)
+        self._require_room(call.known)
 
     def stream(self, call: Call) -> AbstractContextManager[None]:
         """7: hold one stream of the connection open; raises RATE_LIMITED."""
@@ -152,6 +160,12 @@ class Checks:
             expired_allowed=access.password_expired_allowed,
             grace_allowed=access.password_grace_allowed,
         )
+
+    def _require_room(self, rpc: Rpc) -> None:
+        """7: there is room on the disk for what this would store; raises DISK_LOW."""
+        use: Use | None = "uploads" if rpc.streaming else "exports" if rpc.sending else None
+        if use is not None and not self.disk.allows(use):
+            raise refuse(Reason.DISK_LOW, retry_after_s=ROOM_RETRY_S)
 
     async def _require_confirmed(self, call: Call, claims: Claims) -> None:
         """8: the password was shown lately, as the rpc asks.

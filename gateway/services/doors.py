@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.audit.event import Event
+from gateway.audit.heartbeat import Heartbeat
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
+from gateway.config.disk import Disk
 from gateway.config.home import Home, Listener
 from gateway.config.policies import Policies
 from gateway.config.settings import Settings
@@ -29,6 +31,7 @@ from gateway.pki.issuer import Issuer
 from gateway.pki.issuers import Issuers
 from gateway.records.query import Bodies
 from gateway.records.tables import Tables
+from gateway.registry.witness_duty import WitnessDuty
 from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
@@ -54,6 +57,7 @@ from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
 from gateway.services.upload_service import UploadService
+from gateway.services.witness_service import WitnessService
 from gateway.store import ticket_key
 from gateway.store.database import Database
 from gateway.store.export_keys import CurrentKeys
@@ -223,7 +227,12 @@ def _administration(parts: Parts) -> Standing:
     signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
     services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
-    return Standing(services, [duties.look, unused.look, succession.look])
+    logged, policy = (parts.database, parts.recorder), parts.policies.witnesses
+    vouching = WitnessService(parts.home, *logged, policy, parts.clock)
+    watch = WitnessDuty(*logged, policy, parts.clock)
+    heart = Heartbeat(parts.recorder, parts.settings.log.heartbeat_s, parts.clock)
+    chores = [duties.look, unused.look, succession.look, watch.look]
+    return Standing([*services, vouching], chores, [heart.serve])
 
 
 def _disclosure(parts: Parts) -> Standing:
@@ -245,6 +254,7 @@ def _disclosure(parts: Parts) -> Standing:
     )
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)
+    disk = Disk.of(parts.home)
     sources = Sources(parts.database, bodies, signing.keys, parts.home.exports, parts.clock)
     builder = Builder(
         sources,
@@ -253,6 +263,7 @@ def _disclosure(parts: Parts) -> Standing:
         lambda: current.engine,
         tickets.around,
         lambda: current.export_rules.plan.whole_birth_for,
+            lambda: disk.allows("exports"),
     )
     keeper = Keeper(
         mover, parts.recorder, lambda: current.engine, tickets.around, parts.home.exports

@@ -238,4 +238,8 @@ ABOUT: Mapping[str, About] = {
     "SearchLeaves": _searched,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,
+    "GetWitnessing": _checkpoints,
+    "AddCosignatures": _checkpoints,
+    "RegisterWitness": _named,
+    "EndWitness": _named,
 }

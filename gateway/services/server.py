@@ -16,6 +16,7 @@ from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
 from gateway.config import policies, readiness, settings
+from gateway.config.disk import Disk
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
 from gateway.identity import age, rule_files
@@ -179,6 +180,7 @@ def _guard(
         parts.permits,
         parts.clock,
         parts.policies.certificates.renewal.grace_s,
+        Disk.of(parts.home),
     )
     domain = f"gateway.{parts.settings.trust_domain}"
     return Guard(methods, checks, parts.recorder, Event(door=door), domain)

@@ -9,7 +9,18 @@ shortened, also by restoring an old database, gets no signature.
     serving   the socket, and the process
 """
 
-from gateway.signer.memory import STATE_FILE, Memory, StateError, create, stored_checkpoint
+from gateway.signer.keys import KeysError
+from gateway.signer.memory import STATE_FILE, Memory, StateError, create, resume, stored_checkpoint
 from gateway.signer.serving import Signer, main
 
-__all__ = ["STATE_FILE", "Memory", "Signer", "StateError", "create", "main", "stored_checkpoint"]
+__all__ = [
+    "STATE_FILE",
+    "KeysError",
+    "Memory",
+    "Signer",
+    "StateError",
+    "create",
+    "main",
+    "resume",
+    "stored_checkpoint",
+]

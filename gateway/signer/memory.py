@@ -1,7 +1,7 @@
 """What the signer signed: its own state, on disk before a checkpoint leaves, and never rolled back.
 
 State lost while the log has entries is an incident: the signer stays up and refuses. Only `create`,
-which `gateway init` calls, makes a state.
+which `gateway init` calls, makes a state, and `resume`, at the word of two officers.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gateway import log
 from gateway.config import folders
+from gateway.config.folders import replace_private
 from gateway.config.home import Home
 from gateway.signer import keys as signing
 from gateway.signer.keys import KeysError, SigningKeys
@@ -157,6 +158,21 @@ def create(home: Home, origin: str) -> None:
     first = _slot_content(Checkpoint(origin, 0, EMPTY_ROOT).signed(key), Frontier())
     folders.write_private(home.secrets("signer") / STATE_FILE, first * SLOTS, "signer")
     folders.write_public(home.log_key, f"{key.verifier}\n".encode())
+
+
+def resume(home: Home, frontier: Frontier) -> bool:
+    """Make the state anew in place of one that is lost; return whether it was.
+
+    The signer finds it by itself. Raises KeysError, OSError.
+    """
+    with contextlib.suppress(StateError):
+        Memory.load(home)
+        return False
+    keys = signing.read(home)
+    signed = Checkpoint(keys.origin, frontier.size, frontier.root()).signed(*keys.signers)
+    content = _slot_content(signed, frontier) * SLOTS
+    replace_private(home.secrets("signer") / STATE_FILE, content, "signer")
+    return True
 
 
 def stored_checkpoint(home: Home) -> str | None:

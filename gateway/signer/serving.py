@@ -30,9 +30,13 @@ _LOG = log.get("signer")
 class Signer:
     """Answers requests on a socket; those that wait together share one write and one signature."""
 
-    def __init__(self, memory: Memory | None) -> None:
-        """Serve from `memory`; without one every request is refused."""
+    def __init__(self, memory: Memory | None, home: Home | None = None) -> None:
+        """Serve from `memory`; without one every request is refused.
+
+        Until there is one again in `home`: somebody resolved the incident (`memory.resume`).
+        """
         self._memory = memory
+        self._home = home
         self._waiting: list[tuple[Claim, asyncio.Future[Answer]]] = []
         self._stopping = False
         self._wake = asyncio.Event()
@@ -76,6 +80,8 @@ class Signer:
             del self._talks[writer]
 
     async def _answer(self, line: bytes) -> Answer:
+        if self._memory is None and self._home is not None:
+            self._memory = _loaded(self._home, told=True)
         if self._memory is None:
             return {"refused": "state"}
         try:
@@ -125,12 +131,20 @@ class Signer:
 def main(home: Home) -> None:
     """Run the signer of this HOME until SIGTERM."""
     confine(home, "signer")
+    asyncio.run(_run(Signer(_loaded(home), home), home.signer_socket))
+
+
+def _loaded(home: Home, *, told: bool = False) -> Memory | None:
+    """Return the state in HOME; None, and `told` once, where there is none that is whole."""
     try:
         memory = Memory.load(home)
     except (StateError, KeysError, OSError) as error:
-        _LOG.error("state lost: nothing is signed until an officer resolves it", why=str(error))
-        memory = None
-    asyncio.run(_run(Signer(memory), home.signer_socket))
+        if not told:
+            why = "state lost: nothing is signed until two officers resolve it"
+            _LOG.error(why, see="gateway signer", why=str(error))
+        return None
+    _LOG.info("state read", size=memory.growth.size)
+    return memory
 
 
 async def _run(signer: Signer, path: Path) -> None:

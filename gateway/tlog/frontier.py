@@ -29,12 +29,18 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Append a leaf hash (32 bytes)."""
-        rest = self.size
+        self.append_subtree(leaf, 0)
+
+    def append_subtree(self, root: bytes, height: int) -> None:
+        """Append 2**height leaves by the root over them; raises MerkleError inside a subtree."""
+        rest = self.size >> height
+        if rest << height != self.size:
+            raise MerkleError("FRONTIER_SHAPE", f"no subtree of height {height} at {self.size}")
         while rest & 1:
-            leaf = node_hash(self.hashes.pop(), leaf)
+            root = node_hash(self.hashes.pop(), root)
             rest >>= 1
-        self.hashes.append(leaf)
-        self.size += 1
+        self.hashes.append(root)
+        self.size += 1 << height
 
     def extend(self, leaves: Iterable[bytes]) -> None:
         """Append leaf hashes in their order."""

@@ -169,6 +169,16 @@ def _verify_growth(
     steps = list(path)
     if not old & (old - 1):
         steps.insert(0, old_root)
+    before, after = grown_roots(old, new, steps)
+    if not hmac.compare_digest(before, old_root) or not hmac.compare_digest(after, new_root):
+        raise MerkleError("ROOT_DIFFERS", "the consistency path leads to other roots")
+
+
+def grown_roots(old: int, new: int, steps: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the roots of the two trees that the steps of a consistency path lead to.
+
+    The first step is the subtree from which both grow. Raises MerkleError with PATH_LENGTH.
+    """
     place, last = old - 1, new - 1
     while place % 2:
         place, last = place >> 1, last >> 1
@@ -187,8 +197,7 @@ def _verify_growth(
         place, last = place >> 1, last >> 1
     if last:
         raise MerkleError("PATH_LENGTH", "the consistency path is too short")
-    if not hmac.compare_digest(before, old_root) or not hmac.compare_digest(after, new_root):
-        raise MerkleError("ROOT_DIFFERS", "the consistency path leads to other roots")
+    return before, after
 
 
 def _split(count: int) -> int:

@@ -57,13 +57,18 @@ class Note:
     unverified: tuple[Signature, ...]
 
 
+def check_name(name: str) -> None:
+    """Raise NoteError with KEY_NAME where a key cannot be called so."""
+    if not name or "+" in name or any(each.isspace() for each in name) or _CONTROL.search(name):
+        raise NoteError("KEY_NAME", "a key name has no space and no plus sign")
+
+
 class Verifier:
     """A verification key: name, 4-byte key id, Ed25519 public key."""
 
     def __init__(self, name: str, public: bytes) -> None:
         """Take a key (32 bytes); raises NoteError on a name that notes cannot carry."""
-        if not name or "+" in name or any(each.isspace() for each in name) or _CONTROL.search(name):
-            raise NoteError("KEY_NAME", "a key name has no space and no plus sign")
+        check_name(name)
         if len(public) != KEY_LENGTH:
             raise NoteError("KEY_LENGTH", "an Ed25519 key has 32 bytes")
         self.name = name
@@ -195,14 +200,14 @@ def _check_text(text: str) -> None:
 
 def _signature(line: str) -> Signature:
     match = _LINE.fullmatch(line)
-    payload = _decoded(match[2]) if match else b""
+    payload = decoded(match[2]) if match else b""
     if match is None or len(payload) <= KEY_ID_LENGTH:
         raise NoteError("SIGNATURE_FORM", "a signature line is malformed")
     return Signature(match[1], payload[:KEY_ID_LENGTH], payload[KEY_ID_LENGTH:])
 
 
 def _key_bytes(text: str) -> bytes:
-    content = _decoded(text)
+    content = decoded(text)
     if content[:1] != bytes([ED25519]):
         raise NoteError("KEY_TYPE", "not an Ed25519 key")
     return content[1:]
@@ -212,7 +217,7 @@ def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _decoded(text: str) -> bytes:
+def decoded(text: str) -> bytes:
     """Return the bytes of canonical base64, b"" for anything else."""
     try:
         content = base64.b64decode(text, validate=True)

@@ -262,3 +262,198 @@ class GetConsistencyProofResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetConsistencyProofResponse: _TypeAlias = GetConsistencyProofResponse  # noqa: Y015
+
+@_typing.final
+class GetWitnessingRequest(_message.Message):
+    """How many entries the log had that the witness cosigned last; 0: none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_SIZE_FIELD_NUMBER: _builtins.int
+    old_size: _builtins.int
+    def __init__(
+        self,
+        *,
+        old_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["old_size", b"old_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWitnessingRequest: _TypeAlias = GetWitnessingRequest  # noqa: Y015
+
+@_typing.final
+class GetWitnessingResponse(_message.Message):
+    """What the witness is asked, and what others vouched for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_CHECKPOINT_FIELD_NUMBER: _builtins.int
+    LOG_KEYS_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    add_checkpoint: _builtins.str
+    """The body of an add-checkpoint request (c2sp.org/tlog-witness); without proof where the log is shorter than old_size."""
+    policy: _builtins.str
+    """Who vouches and who suffices (c2sp.org/tlog-policy); empty while fewer are registered than must suffice."""
+    confirmed: _builtins.str
+    """The newest checkpoint that suffices by the policy, with its cosignatures; empty: none does."""
+    @_builtins.property
+    def log_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The notes by which the log's keys followed one another, as in GetCheckpointResponse."""
+
+    def __init__(
+        self,
+        *,
+        add_checkpoint: _builtins.str = ...,
+        log_keys: _abc.Iterable[_builtins.str] | None = ...,
+        policy: _builtins.str = ...,
+        confirmed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_checkpoint", b"add_checkpoint", "confirmed", b"confirmed", "log_keys", b"log_keys", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWitnessingResponse: _TypeAlias = GetWitnessingResponse  # noqa: Y015
+
+@_typing.final
+class AddCosignaturesRequest(_message.Message):
+    """Lines of a signed note (c2sp.org/tlog-cosignature) upon the checkpoint of this size that was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    COSIGNATURES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    size: _builtins.int
+    @_builtins.property
+    def cosignatures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        size: _builtins.int = ...,
+        cosignatures: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosignatures", b"cosignatures", "request_id", b"request_id", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCosignaturesRequest: _TypeAlias = AddCosignaturesRequest  # noqa: Y015
+
+@_typing.final
+class AddCosignaturesResponse(_message.Message):
+    """Taken, or taken before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCosignaturesResponse: _TypeAlias = AddCosignaturesResponse  # noqa: Y015
+
+@_typing.final
+class RegisterWitnessRequest(_message.Message):
+    """Whose witness, and its key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    VKEY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    vkey: _builtins.str
+    """A vkey of a cosigner: Ed25519 or ML-DSA-44 (c2sp.org/tlog-cosignature)."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        vkey: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_code", b"organisation_code", "request_id", b"request_id", "vkey", b"vkey"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterWitnessRequest: _TypeAlias = RegisterWitnessRequest  # noqa: Y015
+
+@_typing.final
+class RegisterWitnessResponse(_message.Message):
+    """Registered, or registered before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterWitnessResponse: _TypeAlias = RegisterWitnessResponse  # noqa: Y015
+
+@_typing.final
+class EndWitnessRequest(_message.Message):
+    """Which key, and why; the words stay out of the log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_CODE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    organisation_code: _builtins.str
+    key_id: _builtins.str
+    """The key's id, 8 hex digits: the second part of its vkey."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organisation_code: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "organisation_code", b"organisation_code", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndWitnessRequest: _TypeAlias = EndWitnessRequest  # noqa: Y015
+
+@_typing.final
+class EndWitnessResponse(_message.Message):
+    """Ended, or ended before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndWitnessResponse: _TypeAlias = EndWitnessResponse  # noqa: Y015

@@ -55,6 +55,26 @@ class AuditServiceStub:
                 request_serializer=gateway_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
+        self.GetWitnessing = channel.unary_unary(
+                '/gateway.v1.AuditService/GetWitnessing',
+                request_serializer=gateway_dot_v1_dot_audit__service__pb2.GetWitnessingRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetWitnessingResponse.FromString,
+                _registered_method=True)
+        self.AddCosignatures = channel.unary_unary(
+                '/gateway.v1.AuditService/AddCosignatures',
+                request_serializer=gateway_dot_v1_dot_audit__service__pb2.AddCosignaturesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__service__pb2.AddCosignaturesResponse.FromString,
+                _registered_method=True)
+        self.RegisterWitness = channel.unary_unary(
+                '/gateway.v1.AuditService/RegisterWitness',
+                request_serializer=gateway_dot_v1_dot_audit__service__pb2.RegisterWitnessRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__service__pb2.RegisterWitnessResponse.FromString,
+                _registered_method=True)
+        self.EndWitness = channel.unary_unary(
+                '/gateway.v1.AuditService/EndWitness',
+                request_serializer=gateway_dot_v1_dot_audit__service__pb2.EndWitnessRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__service__pb2.EndWitnessResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -89,6 +109,34 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetWitnessing(self, request, context):
+        """Asks a witness to cosign: a checkpoint that stays the same for a while, so that cosignatures meet on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddCosignatures(self, request, context):
+        """Takes cosignatures of a witness of the caller's own organisation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterWitness(self, request, context):
+        """Registers the public key of an organisation's witness.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndWitness(self, request, context):
+        """Lets a witness's key count no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +159,26 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetConsistencyProof,
                     request_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'GetWitnessing': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWitnessing,
+                    request_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetWitnessingRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__service__pb2.GetWitnessingResponse.SerializeToString,
+            ),
+            'AddCosignatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCosignatures,
+                    request_deserializer=gateway_dot_v1_dot_audit__service__pb2.AddCosignaturesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__service__pb2.AddCosignaturesResponse.SerializeToString,
+            ),
+            'RegisterWitness': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterWitness,
+                    request_deserializer=gateway_dot_v1_dot_audit__service__pb2.RegisterWitnessRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__service__pb2.RegisterWitnessResponse.SerializeToString,
+            ),
+            'EndWitness': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndWitness,
+                    request_deserializer=gateway_dot_v1_dot_audit__service__pb2.EndWitnessRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__service__pb2.EndWitnessResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +290,114 @@ class AuditService:
             '/gateway.v1.AuditService/GetConsistencyProof',
             gateway_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.SerializeToString,
             gateway_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWitnessing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/GetWitnessing',
+            gateway_dot_v1_dot_audit__service__pb2.GetWitnessingRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__service__pb2.GetWitnessingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCosignatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/AddCosignatures',
+            gateway_dot_v1_dot_audit__service__pb2.AddCosignaturesRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__service__pb2.AddCosignaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterWitness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/RegisterWitness',
+            gateway_dot_v1_dot_audit__service__pb2.RegisterWitnessRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__service__pb2.RegisterWitnessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndWitness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/EndWitness',
+            gateway_dot_v1_dot_audit__service__pb2.EndWitnessRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__service__pb2.EndWitnessResponse.FromString,
             options,
             channel_credentials,
             insecure,

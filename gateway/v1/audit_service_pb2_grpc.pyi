@@ -41,6 +41,14 @@ class AuditServiceStub:
     """Answers with the newest signed checkpoint."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]
     """Proves that the log of an older size is a prefix of the log of a newer one."""
+    GetWitnessing: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetWitnessingRequest, _audit_service_pb2.GetWitnessingResponse]
+    """Asks a witness to cosign: a checkpoint that stays the same for a while, so that cosignatures meet on it."""
+    AddCosignatures: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.AddCosignaturesRequest, _audit_service_pb2.AddCosignaturesResponse]
+    """Takes cosignatures of a witness of the caller's own organisation."""
+    RegisterWitness: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.RegisterWitnessRequest, _audit_service_pb2.RegisterWitnessResponse]
+    """Registers the public key of an organisation's witness."""
+    EndWitness: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.EndWitnessRequest, _audit_service_pb2.EndWitnessResponse]
+    """Lets a witness's key count no more."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -55,6 +63,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Answers with the newest signed checkpoint."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
     """Proves that the log of an older size is a prefix of the log of a newer one."""
+    GetWitnessing: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetWitnessingRequest, _audit_service_pb2.GetWitnessingResponse]  # type: ignore[assignment]
+    """Asks a witness to cosign: a checkpoint that stays the same for a while, so that cosignatures meet on it."""
+    AddCosignatures: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.AddCosignaturesRequest, _audit_service_pb2.AddCosignaturesResponse]  # type: ignore[assignment]
+    """Takes cosignatures of a witness of the caller's own organisation."""
+    RegisterWitness: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.RegisterWitnessRequest, _audit_service_pb2.RegisterWitnessResponse]  # type: ignore[assignment]
+    """Registers the public key of an organisation's witness."""
+    EndWitness: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.EndWitnessRequest, _audit_service_pb2.EndWitnessResponse]  # type: ignore[assignment]
+    """Lets a witness's key count no more."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """The audit log. Search and leaves are for auditors; checkpoints and proofs are for everyone."""
@@ -90,5 +106,37 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetConsistencyProofResponse, _abc.Awaitable[_audit_service_pb2.GetConsistencyProofResponse]]:
         """Proves that the log of an older size is a prefix of the log of a newer one."""
+
+    @_abc_1.abstractmethod
+    def GetWitnessing(
+        self,
+        request: _audit_service_pb2.GetWitnessingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetWitnessingResponse, _abc.Awaitable[_audit_service_pb2.GetWitnessingResponse]]:
+        """Asks a witness to cosign: a checkpoint that stays the same for a while, so that cosignatures meet on it."""
+
+    @_abc_1.abstractmethod
+    def AddCosignatures(
+        self,
+        request: _audit_service_pb2.AddCosignaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.AddCosignaturesResponse, _abc.Awaitable[_audit_service_pb2.AddCosignaturesResponse]]:
+        """Takes cosignatures of a witness of the caller's own organisation."""
+
+    @_abc_1.abstractmethod
+    def RegisterWitness(
+        self,
+        request: _audit_service_pb2.RegisterWitnessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.RegisterWitnessResponse, _abc.Awaitable[_audit_service_pb2.RegisterWitnessResponse]]:
+        """Registers the public key of an organisation's witness."""
+
+    @_abc_1.abstractmethod
+    def EndWitness(
+        self,
+        request: _audit_service_pb2.EndWitnessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.EndWitnessResponse, _abc.Awaitable[_audit_service_pb2.EndWitnessResponse]]:
+        """Lets a witness's key count no more."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

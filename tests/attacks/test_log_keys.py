@@ -59,7 +59,7 @@ def test_the_untouched_log_verifies_by_any_key_of_the_chain(
     )
     report = verified(folder_of(tmp_path / "log", 1000, THIRD), trusted.verifier, older)
     assert (codes(report), report.notices) == ([], ())
-    assert report.older == (1, 600, 600, 900, 950)
+    assert report.older_sizes == (1, 600, 600, 900, 950)
     assert [(one.from_size, one.until_size) for one in report.keys.ranges] == [
         (0, 600),
         (600, 900),

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from gateway.tlog import tiles
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.cosignature import ED25519, Cosigner
 from gateway.tlog.keys import Succession
 from gateway.tlog.merkle import leaf_hash, root_of
 from gateway.tlog.note import Signer
+from gateway.tlog.policy import Policy, by_organisation
 
 ORIGIN = "gateway.invalid/audit"
 SIGNER = Signer(ORIGIN, bytes(range(32)))
@@ -34,6 +36,24 @@ def signed(entries: Sequence[bytes], *signers: Signer) -> str:
     """Return the checkpoint of these entries."""
     root = root_of([leaf_hash(each) for each in entries])
     return Checkpoint(ORIGIN, len(entries), root).signed(*signers or (SIGNER,))
+
+
+def witness(number: int) -> Cosigner:
+    """Return a witness of its own key and name."""
+    return Cosigner(f"city{number}.invalid/witness", ED25519, bytes([40 + number]) * 32)
+
+
+def cosigned(entries: Sequence[bytes], *numbers: int, time_s: int = NOW_US // 10**6) -> str:
+    """Return the checkpoint of these entries with the cosignatures of these witnesses."""
+    note = signed(entries)
+    text = note.rpartition("\n\n")[0] + "\n"
+    return note + "".join(witness(number).line(text, time_s) for number in numbers)
+
+
+def quorum(threshold: int, *numbers: int) -> Policy:
+    """Return the policy by which so many of these witnesses suffice; 0: none is asked for."""
+    named = [(str(number), witness(number).key) for number in numbers]
+    return by_organisation([SIGNER.verifier], named, threshold)
 
 
 def succession(old: Signer, new: Signer, from_size: int) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.audit.judging import NOTICES_MAX, TIME_SLACK_US, Failure, Judging
+from gateway.audit.failures import Failure
+from gateway.audit.judging import NOTICES_MAX, TIME_SLACK_US, Judging
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash
 from tests.audit.folder import NOW_US, SIGNER, leaf

@@ -59,7 +59,7 @@ def test_older_checkpoints_are_proven(tmp_path: Path) -> None:
     notes = tuple(signed(ENTRIES[:size]) for size in SIZES)
     report = verify_folder(folder, SIGNER.verifier, older=notes)
     assert report.failures == ()
-    assert report.older == tuple(SIZES)
+    assert report.older_sizes == tuple(SIZES)
 
 
 def test_older_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
@@ -156,6 +156,57 @@ def test_a_leaf_that_is_no_leaf(tmp_path: Path) -> None:
     entries = [b'{"a":1 }', b'{"decision":"allow","kind":"a"}', b"x" * 65_535]
     assert codes(write(tmp_path / "log", entries)) == ["LEAF_FORM", "LEAF_FIELDS", "LEAF_FORM"]
     assert root_of([leaf_hash(each) for each in entries])
+
+
+def pruned(folder: Path, said: bytes, gone: int) -> Path:
+    """The log without its first `gone` bundles, and what it says of that."""
+    write(folder, ENTRIES)
+    (folder / "minimum-index").write_bytes(said)
+    for n in range(gone):
+        (folder / Tile(None, n).path).unlink()
+    return folder
+
+
+PRUNED = [
+    (b"0\n", 0, 0, []),
+    (b"512\n", 2, 512, []),
+    (b"512\n", 2, 600, []),
+    # What may be missing need not be, and is judged where it is there.
+    (b"512\n", 1, 512, []),
+    # A bundle that holds an entry from the minimum on may not be missing.
+    (b"511\n", 2, 511, ["BUNDLE_MISSING"]),
+    # Nobody said that it was right to leave them out.
+    (b"512\n", 2, 0, ["ENTRIES_PRUNED"]),
+    (b"512\n", 2, 511, ["ENTRIES_PRUNED"]),
+    (b"601\n", 0, 601, ["MINIMUM_FORM"]),
+    (b"0512\n", 2, 512, ["MINIMUM_FORM", "BUNDLE_MISSING", "BUNDLE_MISSING"]),
+    (b"-1\n", 0, 0, ["MINIMUM_FORM"]),
+    (b"9" * 5000, 0, 0, ["MINIMUM_FORM"]),
+]
+
+
+@pytest.mark.parametrize(("said", "gone", "accepted", "expected"), PRUNED)
+def test_entries_that_were_left_out(
+    tmp_path: Path, said: bytes, gone: int, accepted: int, expected: list[str]
+) -> None:
+    folder = pruned(tmp_path / "log", said, gone)
+    report = verify_folder(
+        folder,
+        SIGNER.verifier,
+        minimum=accepted,
+        older=[signed(ENTRIES[:9]), signed(ENTRIES[:400])],
+    )
+    assert [each.code for each in report.failures] == expected
+    # Their hashes are all there: older checkpoints are proven all the same.
+    assert report.older_sizes == (9, 400)
+    assert report.judging.decisions.total() == 600 - 256 * gone
+
+
+def test_a_tile_is_never_left_out(tmp_path: Path) -> None:
+    folder = pruned(tmp_path / "log", b"512\n", 2)
+    (folder / "tile/0/000").unlink()
+    report = verify_folder(folder, SIGNER.verifier, minimum=512)
+    assert [each.code for each in report.failures] == ["TILE_MISSING", "BUNDLE_MISSING"]
 
 
 def test_it_needs_no_database_and_no_network() -> None:

@@ -17,6 +17,7 @@ from tests.bench import (
     origin,
     policy,
     revoke,
+    verify,
 )
 from tests.bench.figures import Figure, publish, shown
 
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "export": exports.run,
     "export.cut": export_cut.run,
     "policy": policy.run,
+    "audit.verify": verify.run,
 }
 
 

@@ -1,6 +1,9 @@
 """The recorder alone: leaves with a trivial effect through one recorder, each signed and proven.
 
 Limit `commit`: bare single-row transactions over as many connections as callers, in the same round.
+A disk's fsync is slower than most virtual ones: all of it again with 2 and 10 ms added to each flush, of
+the database's log (`commit_delay`, which the flushing back end sleeps while the others wait for its lock) and of the
+signer's state.
 """
 
 import asyncio
@@ -34,6 +37,8 @@ from tests.bench.figures import Figure, figure
 
 ROUNDS = 5
 APPENDS = {1: 400, 8: 1600, 64: 3200}
+# Added to each flush, and by how much the appends of a round are fewer then.
+FLUSHES_MS = {0: 1, 2: 4, 10: 10}
 # A leaf as an upload leaves it.
 EVENT = Event(
     kind="upload",
@@ -57,8 +62,18 @@ EVENT = Event(
     bundle="12" * 32,
     counts={"accepted": 1},
 )
-# HOME as its one argument; the parent imports, so that root's virtual environment may be private.
-SIGNER = "import sys; from pathlib import Path; from gateway import signer; from gateway.config.home import Home; signer.main(Home(Path(sys.argv[1])))"
+# HOME, and the file with the seconds that each flush takes longer; the parent imports, so that root's virtual environment may
+# be private.
+SIGNER = """
+import os, sys, time
+from pathlib import Path
+from gateway import signer
+from gateway.config.home import Home
+
+real, longer = os.fdatasync, Path(sys.argv[2])
+os.fdatasync = lambda descriptor: (real(descriptor), time.sleep(float(longer.read_text())))[0]
+signer.main(Home(Path(sys.argv[1])))
+"""
 
 
 @contextlib.contextmanager
@@ -82,7 +97,9 @@ def ground() -> Iterator[Home]:
         with psycopg.connect(cluster.superuser("bench")) as connection:
             roles.create_schema(connection)
         migrate(where(home, "owner"))
-        process = subprocess.Popen([sys.executable, "-c", SIGNER, str(home.root)])
+        folders.write_public(longer_file(home), b"0")
+        words = [sys.executable, "-c", SIGNER, str(home.root), str(longer_file(home))]
+        process = subprocess.Popen(words)
         while not home.signer_socket.exists():
             time.sleep(0.01)
         yield home
@@ -92,6 +109,20 @@ def ground() -> Iterator[Home]:
             process.wait(10)
         cluster.stop()
         shutil.rmtree(root)
+
+
+def longer_file(home: Home) -> Path:
+    return home.public / "longer"
+
+
+def lengthen(home: Home, milliseconds: int) -> None:
+    """Let every flush of the database's log and of the signer's state take so much longer."""
+    folders.write_public(longer_file(home), str(milliseconds / 1000).encode())
+    with psycopg.connect(Cluster(home).superuser(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET commit_siblings = 0")
+        # Text of our own number: ALTER SYSTEM takes no parameters.
+        connection.execute(f"ALTER SYSTEM SET commit_delay = {milliseconds * 1000}".encode())
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def where(home: Home, role: str) -> str:
@@ -151,37 +182,42 @@ async def commits(home: Home, callers: int, count: int) -> float:
     return rate
 
 
-async def measure(home: Home, lanes: int = 1) -> list[Figure]:
-    rates: dict[int, list[float]] = {callers: [] for callers in APPENDS}
-    limits: dict[int, list[float]] = {callers: [] for callers in APPENDS}
-    latencies: dict[int, list[float]] = {callers: [] for callers in APPENDS}
+async def measure(home: Home, lanes: int = 1, longer_ms: int = 0) -> list[Figure]:
+    counts = {callers: count // FLUSHES_MS[longer_ms] for callers, count in APPENDS.items()}
+    rates: dict[int, list[float]] = {callers: [] for callers in counts}
+    limits: dict[int, list[float]] = {callers: [] for callers in counts}
+    latencies: dict[int, list[float]] = {callers: [] for callers in counts}
     verifier = parse_vkey(home.log_key.read_text().strip())
+    lengthen(home, longer_ms)
     async with recording(home, lanes) as recorder:
+        begun = (await recorder.log.head()).size
         for _ in range(ROUNDS):
-            for callers, count in APPENDS.items():
+            for callers, count in counts.items():
                 rate, times = await timed(callers, count, lambda: recorder.append(EVENT, effect))
                 rates[callers].append(rate)
                 latencies[callers] += times
                 limits[callers].append(await commits(home, callers, count))
         size = (await recorder.log.head()).size
-        assert size >= ROUNDS * sum(APPENDS.values())
+        done = sum(count // callers * callers for callers, count in counts.items())
+        assert size >= begun + ROUNDS * done
         last = await recorder.append(EVENT)
         text = await recorder.proof(last.index)
         assert proof.parse(text).verify(last.leaf, LogKeys.of(verifier)).size > size
+    slow = f", each flush {longer_ms} ms longer" if longer_ms else ""
     return [
         figure(
-            f"audit.append.{callers}",
+            f"audit.append.{callers}" + (f".flush_{longer_ms}ms" if longer_ms else ""),
             "leaves/s",
             rates[callers],
             {"commit": limits[callers]},
             latencies[callers],
-            f"{callers} callers, one recorder, trivial effect, {len(EVENT.to_leaf(1))}-byte leaves",
+            f"{callers} callers, one recorder, trivial effect, {len(EVENT.to_leaf(1))}-byte leaves{slow}",
         )
-        for callers in APPENDS
+        for callers in counts
     ]
 
 
 def run() -> list[Figure]:
     """Measure."""
     with ground() as home:
-        return asyncio.run(measure(home))
+        return [each for ms in FLUSHES_MS for each in asyncio.run(measure(home, longer_ms=ms))]

@@ -1,4 +1,4 @@
-"""`gateway audit export` on the host and `gateway audit verify` anywhere, in both languages."""
+"""`gateway audit export` on the host: what it writes is verified, what is not there is told."""
 
 import json
 from collections.abc import Callable
@@ -10,95 +10,18 @@ import pytest
 from gateway import signer
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.messages.texts import catalogue
 from gateway.tlog import note
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.growth import Claim
 from gateway.tlog.merkle import leaf_hash, root_of
-from tests.audit.folder import SIGNER, leaf, signed, write
+from tests.audit.folder import leaf, witness
 from tests.audit.test_log import damage
-from tests.audit.test_verify import DAMAGES
 from tests.cli.small_admin import cli
+from tests.cli.test_audit_verify import codes, verified
+from tests.cli.test_certificate import hosted
 
 Conninfo = Callable[[str], str]
 ENTRIES = [leaf(i) for i in range(600)]
-
-
-def verified(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object]]:
-    capsys.readouterr()
-    status = cli("audit", "verify", *words, "--json")
-    found = json.loads(capsys.readouterr().out)
-    assert isinstance(found, dict)
-    return status, found
-
-
-def test_verify_tells_what_is_proven(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = str(write(tmp_path / "log", ENTRIES))
-    status, found = verified(capsys, folder)
-    assert status == 0
-    assert (found["verified"], found["size"], found["key_from"]) == (True, 600, "folder")
-    assert found["decisions"] == {"allow": 600}
-    assert found["failures"] == []
-    assert cli("audit", "verify", folder, "--lang", "en") == 0
-    assert "Verified: every entry" in capsys.readouterr().out
-    assert cli("audit", "verify", folder, "--lang", "zh") == 0
-    assert "验证通过" in capsys.readouterr().out
-
-
-def test_verify_with_a_key_and_checkpoints_from_elsewhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = str(write(tmp_path / "log", ENTRIES))
-    key, older = tmp_path / "key", tmp_path / "older"
-    key.write_text(f"{SIGNER.verifier}\n")
-    older.write_text(signed(ENTRIES[:77]))
-    status, found = verified(capsys, folder, "--key", str(key), "--checkpoint", str(older))
-    assert (status, found["older_sizes"], found["key_from"]) == (0, [77], "option")
-    older.write_text(signed(ENTRIES[1:78]))
-    status, found = verified(capsys, folder, "--checkpoint", str(older))
-    assert (status, codes(found)) == (1, ["HISTORY_DIFFERS"])
-    key.write_text(str(note.Signer("other/log", bytes(32)).verifier))
-    status, found = verified(capsys, folder, "--key", str(key))
-    assert (status, codes(found)) == (1, ["SIGNATURE_MISSING"])
-    key.write_text("nonsense")
-    assert verified(capsys, folder, "--key", str(key))[1]["refused"] == "KEY_INVALID"
-
-
-def codes(found: dict[str, object]) -> list[str]:
-    failures = found["failures"]
-    assert isinstance(failures, list)
-    return [each["code"] for each in failures]
-
-
-@pytest.mark.parametrize("name", DAMAGES)
-def test_every_damage_ends_with_status_1_and_its_code(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    change, expected = DAMAGES[name]
-    folder = write(tmp_path / "log", ENTRIES)
-    change(folder)
-    status, found = verified(capsys, str(folder))
-    assert (status, codes(found), found["verified"]) == (1, expected, False)
-    assert cli("audit", "verify", str(folder), "--lang", "zh") == 1
-    out = capsys.readouterr().out
-    assert expected[0] in out
-    assert catalogue("zh")[f"audit.code.{expected[0]}"] in out
-    assert "验证未通过" in out
-
-
-def test_a_profile_brings_key_and_checkpoint(
-    profile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The log of the small gateway's profile is another one: its key signed nothing here."""
-    folder = write(tmp_path / "log", ENTRIES)
-    status, found = verified(capsys, str(folder), "-p", str(profile))
-    assert (status, found["key_from"]) == (1, "profile")
-    assert codes(found)[0] == "SIGNATURE_MISSING"
-
-
-def test_a_folder_without_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, found = verified(capsys, str(tmp_path))
-    assert (status, found["refused"]) == (2, "KEY_INVALID")
 
 
 @pytest.fixture
@@ -181,3 +104,72 @@ def test_the_signed_root_is_that_of_the_entries(home: Home) -> None:
         Checkpoint("gateway.invalid/audit", 600, root_of([leaf_hash(e) for e in ENTRIES])).text()
         in stored
     )
+
+
+def test_export_brings_what_witnesses_said(
+    home: Home, tmp_path: Path, conninfo: Conninfo, cluster: object, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """Cosignatures of the newest checkpoint stand on it, earlier ones beside it, and the policy too."""
+    home.policies.mkdir()
+    rules = Path("policies/witnesses.toml").read_text(encoding="utf-8")
+    (home.policies / "witnesses.toml").write_text(rules)
+    assert "organisations = 1\n" in rules
+    newest = signer.stored_checkpoint(home)
+    assert newest is not None
+    origin = "gateway.invalid/audit"
+    older = Checkpoint(origin, 300, root_of([leaf_hash(e) for e in ENTRIES[:300]])).signed(
+        note.parse_skey((home.secrets("signer") / "log.skey").read_text().strip())
+    )
+    with psycopg.connect(conninfo("owner")) as connection:
+        connection.execute(
+            "INSERT INTO gateway.organisation (code, name, kind, created_us) VALUES ('140100', 'x', 2, 0)"
+        )
+        key = witness(1).key
+        connection.execute(
+            "INSERT INTO gateway.witness VALUES (%s, %s, %s, %s, '140100', 0)",
+            (str(key), key.public, key.key_id.hex(), key.name),
+        )
+        for size, each in ((300, older), (600, newest)):
+            text = note.split(each)[0]
+            connection.execute(
+                "INSERT INTO gateway.offered_checkpoint VALUES (%s, %s, 0)", (size, each)
+            )
+            connection.execute(
+                "INSERT INTO gateway.cosignature VALUES (%s, %s, %s, 0, 0)",
+                (size, str(key), witness(1).line(text, 1_790_000_000)),
+            )
+    folder = tmp_path / "exported"
+    assert cli("audit", "export", str(home.root), str(folder), "--json") == 0
+    assert (folder / "cosigned" / "300").read_text().startswith(older)
+    assert not (folder / "cosigned" / "600").exists()
+    capsys.readouterr()
+    status, found = verified(capsys, str(folder), "--key", str(home.log_key))
+    assert (status, found["policy_from"], found["older_sizes"]) == (0, "folder", [300])
+    assert found["quorum"] == found["one_witness"]
+    assert found["quorum"]["size"] == 600
+
+
+def test_export_from_an_entry_on(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "exported"
+    assert cli("audit", "export", str(home.root), str(folder), "--from", "300") == 0
+    bundles = sorted(one.name for one in (folder / "tile/entries").iterdir())
+    assert bundles == ["001", "002.p"]
+    assert (folder / "minimum-index").read_text() == "300\n"
+    capsys.readouterr()
+    assert codes(verified(capsys, str(folder))[1]) == ["ENTRIES_PRUNED"]
+    status, found = verified(capsys, str(folder), "--minimum-index", "300")
+    assert (status, found["decisions"]) == (0, {"allow": 344})
+
+
+def test_the_export_of_a_served_log_is_told_on_it(
+    cluster, database_settings, capsys, tmp_path: Path
+) -> None:
+    async def work(host, at) -> None:
+        done = await host.told("audit", "export", str(at.home.root), str(tmp_path / "log"))
+        [leaf] = [one for one in at.leaves() if one["kind"] == "audit.export"]
+        assert (leaf["decision"], leaf["door"]) == ("allow", "host")
+        assert done["missing"] == []
+
+    hosted(cluster, database_settings, capsys, work)

@@ -190,6 +190,8 @@ def test_the_list_and_a_new_server_certificate(
             (issued["serial"], "issued")
         ]
         renewed = await host.told("certificate", "renew-server", str(at.home.root))
+        [leaf] = [one for one in at.leaves() if one["kind"] == "admin.certificate.server"]
+        assert (leaf["decision"], leaf["door"]) == ("allow", "host")
         at.front.refresh()
         _, writer = await at.connect(_papers(tmp_path))
         shown = writer.get_extra_info("ssl_object").getpeercert()

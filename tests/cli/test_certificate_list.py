@@ -4,6 +4,7 @@ from cryptography import x509
 from gateway.clock import SYSTEM
 from gateway.v1 import admin_service_pb2 as ad
 from gateway.v1 import certificate_pb2 as ce
+from tests.cli.test_certificate import hosted
 from tests.client.renewing_gateway import stamp
 from tests.client.small_gateway import DAY_US
 from tests.pki.forge import Ca
@@ -70,3 +71,14 @@ def test_a_file_needs_no_gateway(said, told, tmp_path):
     assert shown["key_sha256"] in said("certificate", "show", str(file))
     file.write_text("no certificate")
     assert told("certificate", "show", str(file), status=1)["refused"] == "FILE_UNREADABLE"
+
+
+def test_what_is_looked_at_on_the_host_has_its_leaf(cluster, database_settings, capsys, tmp_path):
+    async def work(host, at):
+        told = await host.issue(tmp_path, "--system", "his")
+        await host.told("certificate", "list", str(at.home.root))
+        await host.told("certificate", "show", told["serial"], str(at.home.root))
+        looked = [leaf for leaf in at.leaves() if leaf["kind"] == "admin.certificate.list"]
+        assert [(leaf["decision"], leaf["door"]) for leaf in looked] == [("allow", "host")] * 2
+
+    hosted(cluster, database_settings, capsys, work)

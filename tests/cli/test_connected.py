@@ -4,10 +4,12 @@ import pytest
 
 from gateway.cli.connected import connected, load, password_of, prompt, read_secret, unreadable
 from gateway.cli.output import CommandError, Output
+from gateway.client import alarm
 from gateway.client.checkpoints import LogError
 from gateway.client.delimited import DelimitedError
 from gateway.client.journal import BusyError
 from gateway.client.reading import ReadingError
+from gateway.client.witness import Witness
 
 OUTPUT = Output("en")
 
@@ -59,3 +61,30 @@ def test_a_password_is_asked_on_a_terminal_only(monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("typer.prompt", lambda text, **_: f"typed after {text}")
     assert prompt(OUTPUT, "passwd.new").value == "typed after New password"
+
+
+def test_a_log_that_contradicted_itself_lets_nothing_be_sent(small, profile, capsys):
+    found = load(str(profile))
+    alarm.raise_over(found, small.log.checkpoint(), "another")
+    calls = len(small.calls)
+
+    async def work(client):
+        raise AssertionError("asked all the same")
+
+    with pytest.raises(CommandError, match=alarm.FILE) as raised:
+        connected(OUTPUT, found, work)
+    assert raised.value.code == "LOG_CONTRADICTED"
+    assert len(small.calls) == calls
+
+
+def test_lines_of_a_witness_that_are_not_taken_are_told_and_stop_nothing(small, profile, capsys):
+    found = load(str(profile))
+    Witness.create(found)
+    small.witness_unknown = True
+
+    async def work(client):
+        await client.settle()
+        return "done"
+
+    assert connected(OUTPUT, found, work) == "done"
+    assert "WITNESS_UNKNOWN" in capsys.readouterr().err

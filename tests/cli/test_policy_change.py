@@ -61,6 +61,8 @@ def test_simulated_and_proposed(
         assert "case: administrator of a city seals break-glass" not in found["newly_denied"]
         assert "case: security officer: GetPolicies" in found["newly_denied"]
         assert proposals(at) == []
+        [looked] = [leaf for leaf in at.leaves() if leaf["kind"] == "policies.simulate"]
+        assert (looked["decision"], looked["door"]) == ("allow", "host")
         made = await host.told("policy", "propose", home, str(new))
         sha256 = bundle.load(new).sha256
         assert (made["sha256"], made["number"]) == (sha256, 2)

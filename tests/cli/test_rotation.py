@@ -126,7 +126,9 @@ def test_every_secret_stands_in_it_and_who_is_late_comes_first(demo: Home) -> No
     assert isinstance(told, list)
     kinds = [one["kind"] for one in told]
     # There are no tunnels and no backups in the demo, and nobody sealed break-glass.
-    assert set(kinds) == {*KINDS} - {"tunnel-key", "backup-recipient", "break-glass"}
+    assert set(kinds) == {*KINDS} - {
+        *("tunnel-key", "witness-key", "backup-recipient", "break-glass")
+    }
     assert document["backup_recipients"] == 0
     assert (
         report(demo)

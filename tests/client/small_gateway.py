@@ -34,6 +34,7 @@ from gateway.tlog import leaf, merkle, note
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.keys import Succession
 from gateway.tlog.proof import Proof
+from gateway.tlog.witness import AddCheckpoint
 from gateway.v1 import audit_service_pb2 as au
 from gateway.v1 import identity_service_pb2 as ident
 from gateway.v1 import upload_service_pb2 as up
@@ -133,6 +134,11 @@ class SmallGateway:
     certificate_warning_days: int = 0
     receipts_log: Log | None = None
     streams: int = 0
+    # What witnesses are asked to cosign (0: the newest) and shown of others, and what they gave.
+    offered_size: int = 0
+    confirmed: str = ""
+    cosignatures: list[tuple[int, str]] = field(default_factory=list)
+    witness_unknown: bool = False
     port: int = 0
     _server: grpc.aio.Server | None = None
 
@@ -209,6 +215,11 @@ class SmallGateway:
                 self.consistency,
                 au.GetConsistencyProofRequest,
             ),
+            "/gateway.v1.AuditService/GetWitnessing": (self.witnessing, au.GetWitnessingRequest),
+            "/gateway.v1.AuditService/AddCosignatures": (
+                self.cosigned,
+                au.AddCosignaturesRequest,
+            ),
         }
 
     # --- the methods
@@ -257,8 +268,28 @@ class SmallGateway:
         self._check(token)
         if self.audit_away:
             raise refuse(Reason.AUDIT_DEGRADED, retry_after_s=0.01)
+        if request.new_size > len(self.log.hashes):
+            raise refuse(Reason.FIELD_INVALID)
         path = merkle.consistency_path(self.log.node, request.old_size, request.new_size)
         return au.GetConsistencyProofResponse(hashes=path, new_size=request.new_size)
+
+    def witnessing(self, request: au.GetWitnessingRequest, token: str) -> Message:
+        self._check(token)
+        self.log.append(secrets.token_bytes(8))
+        size, old = self.offered_size or len(self.log.hashes), request.old_size
+        path = merkle.consistency_path(self.log.node, old, size) if old <= size else []
+        return au.GetWitnessingResponse(
+            add_checkpoint=AddCheckpoint(old, tuple(path), self.log.checkpoint(size)).text(),
+            log_keys=self.log.notes,
+            confirmed=self.confirmed,
+        )
+
+    def cosigned(self, request: au.AddCosignaturesRequest, token: str) -> Message:
+        self._check(token)
+        if self.witness_unknown:
+            raise refuse(Reason.WITNESS_UNKNOWN)
+        self.cosignatures += [(request.size, line) for line in request.cosignatures]
+        return au.AddCosignaturesResponse()
 
     def checkpoint(self, _request: au.GetCheckpointRequest, token: str) -> Message:
         self._check(token)

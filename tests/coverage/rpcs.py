@@ -34,7 +34,7 @@ from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
-from tests import sealed_rows
+from tests import sealed_rows, vouching
 from tests.exports import fetching
 from tests.exports.cast import Cast, about
 from tests.exports.planted import plant
@@ -453,6 +453,10 @@ CASES: dict[str, Case] = {
     "GetLeaf": _audit(lambda: audit.GetLeafRequest(index=0)),
     "GetCheckpoint": _own(audit.GetCheckpointRequest),
     "GetConsistencyProof": _own(audit.GetConsistencyProofRequest),
+    "GetWitnessing": _own(audit.GetWitnessingRequest),
+    "AddCosignatures": Case(lambda w: w.county, vouching.a_cosignature),
+    "RegisterWitness": _admin(vouching.a_registration),
+    "EndWitness": Case(lambda w: w.province_admin, vouching.an_end, lambda w: w.auditor),
 }
 
 

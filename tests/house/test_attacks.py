@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from gateway.audit.failures import FAILURES, NOTICES
 from gateway.errors import Reason
 from tests.house.tree import ROOT
 from tests.pki.forgeries import FORGED_DEFECTS, FORGERIES
@@ -21,6 +22,7 @@ def rows(page):
 
 ROWS = rows("attacks.md")
 EXPORTS = rows("attacks-exports.md")
+EVIDENCE = rows("attacks-evidence.md")
 TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 # 42 and 115 are no attack's number.
 NUMBERS = {*range(1, 121)} - {42, 115}
@@ -50,6 +52,24 @@ def test_every_row_names_tests_that_exist(page):
 def test_every_reason_is_one_of_ours(page):
     for number, (_, answer, *_) in page.items():
         assert set(re.findall(r"`([A-Z0-9_]+)`", answer)) <= set(Reason), number
+
+
+@pytest.mark.parametrize("number", EVIDENCE)
+def test_every_attack_on_the_log_names_tests_and_codes_that_exist(number):
+    """The last cell has the tests; "the same" are those of the first row."""
+    cells = EVIDENCE[number]
+    tests = next(cell for cell in reversed(cells) if cell)
+    ids = TEST_ID.findall(tests)
+    assert ids or tests.startswith("the same"), number
+    for file, function in ids:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {function}\b", text, re.MULTILINE), f"{number}: {function}"
+    codes = {code for cell in cells for code in re.findall(r"`([A-Z_]+)`", cell)}
+    assert codes <= {*FAILURES, *NOTICES, *Reason}, number
+
+
+def test_every_attack_on_the_log_has_its_row():
+    assert set(EVIDENCE) == {*range(1, 37)} - {22, 23, 25, 26}
 
 
 def test_who_points_at_the_forgeries_is_among_them():

@@ -17,8 +17,10 @@ from gateway.identity.rotation import DAY_US, KINDS, Judgement, Secret
 from gateway.pki import ceremony, crl, issue
 from gateway.store import roles
 from gateway.store.database import Database
+from gateway.tlog.cosignature import parse_vkey
 from tests.grounds import founded, fresh_ground
 from tests.people import populate
+from tests.tlog.test_cosignature import REMORA
 
 PEER = "k" * 43 + "="
 
@@ -181,6 +183,11 @@ def test_every_kind_of_secret_there_is_has_its_place_in_the_census(place: Place)
         "INSERT INTO gateway.break_glass_sealing (id, organisation, sealed_by, sealed_us)"
         " VALUES (gen_random_uuid(), '140000', 'admin', %s)",
         (now_us,),
+    )
+    place.sql.execute(
+        "INSERT INTO gateway.witness (vkey, public_key, key_id, name, organisation, registered_us)"
+        " VALUES (%s, %s, 'da77ade7', 'w', '140105', %s)",
+        (REMORA, parse_vkey(REMORA).public, now_us),
     )
     asyncio.run(entered(place, [*Census.of(place.home).lying(), RECIPIENT]))
     assert {one.secret.kind for one in place.judged(now_us)} == set(KINDS)

@@ -17,6 +17,9 @@ from gateway.identity.rules import NEVER_US
 from gateway.pki import renewal
 from gateway.registry import tunnel_keys
 from gateway.registry.tunnels import ACTIVE, LOCKED, REMOVED, Tunnel
+from gateway.registry.witnesses import Witness
+from gateway.tlog.cosignature import parse_vkey
+from tests.tlog.test_cosignature import REMORA
 
 POLICIES = load_policies(shipped("policies"))
 ROTATION = POLICIES.rotation
@@ -342,3 +345,15 @@ def test_what_was_replaced_is_kept_beside_its_successor():
     kept = Kept(Secret("sealing-key", "body 1", "host"), NOW, replaced_us=NOW + DAY_US)
     found = judge(*lives.of_kept(kept, [], ROTATION), NOW + 4000 * DAY_US)
     assert (found.stage, found.late) == ("overlapping", False)
+
+
+def test_a_witness_key_is_warned_of_and_late_at_the_policys_age():
+    key = parse_vkey(REMORA)
+    living = lives.of_witness(Witness("140100", key, NOW), ROTATION)
+    end_us = NOW + round(ROTATION.ages.witness_key_days * DAY_US)
+    assert living[0] == Secret("witness-key", key.name, "140100", key_id="da77ade7")
+    days = ROTATION.engine.warning_days
+    assert stages(living, around(end_us - days[0] * DAY_US)) == ["issued", "warned", "warned"]
+    assert [judge(*living, moment).late for moment in around(end_us)] == [False, True, True]
+    never = replace(ROTATION, ages=replace(ROTATION.ages, witness_key_days=0.0))
+    assert lives.of_witness(Witness("140100", key, NOW), never)[1].due_us is None

@@ -17,6 +17,18 @@ def test_the_root_after_every_append() -> None:
     assert Frontier(300, frontier.hashes).root() == root_of(HASHES)
 
 
+def test_subtrees_are_appended_by_their_root() -> None:
+    frontier, whole = Frontier(), Frontier()
+    whole.extend(HASHES)
+    for begin in range(0, 256, 64):
+        frontier.append_subtree(root_of(HASHES[begin : begin + 64]), 6)
+    frontier.extend(HASHES[256:])
+    assert (frontier.size, frontier.hashes) == (whole.size, whole.hashes)
+    with pytest.raises(MerkleError) as error:
+        frontier.append_subtree(HASHES[0], 3)
+    assert (error.value.code, frontier.size) == ("FRONTIER_SHAPE", 300)
+
+
 def test_a_copy_is_independent() -> None:
     frontier = Frontier()
     frontier.extend(HASHES[:5])

@@ -124,3 +124,34 @@ def test_a_leaf_fits_into_an_entry_bundle() -> None:
 def test_no_bytes_make_the_reader_stumble(content: bytes) -> None:
     with contextlib.suppress(LeafError):
         assert leaf.encode(leaf.parse(content)) == content
+
+
+# Pieces of JSON whose joinings are objects of every order, doubled keys, strange numbers and spaces.
+members = st.sampled_from(
+    [
+        *('"a":1', '"a":0', '"a":-0', '"b":[-0]', '"b":[0,-7,true]', '"b":"x"', '"b":"\\u0041"'),
+        *('"b":"-0"', '"c":{"y":1,"z":{}}', '"c":{"z":1,"y":2}', '"c":{"y":1,"y":1}', '"c":null'),
+        *('"c":[[[[[[[[1]]]]]]]]', '"d":9007199254740991', '"d":-9007199254740992', '"d":1.0'),
+        *('"d" :1', '"d":"é"', '"d":"a b"'),
+    ]
+)
+
+
+@given(st.lists(members, max_size=5).map(lambda some: "{" + ",".join(some) + "}"))
+def test_what_is_seen_at_once_is_what_encoding_says(text: str) -> None:
+    import json
+
+    try:
+        canonical = leaf.encode(json.loads(text)) == text.encode()
+    except LeafError:
+        canonical = False
+    with contextlib.suppress(LeafError):
+        assert leaf.parse(text.encode()) == json.loads(text)
+        assert canonical
+        return
+    assert not canonical
+
+
+def test_a_leaf_as_ours_are_is_seen_at_once() -> None:
+    document = {"counts": {"accepted": 0}, "policies": ["P01"], "time_us": 2**53 - 1, "weak": True}
+    assert leaf._plainly_canonical(leaf.encode(document), document)
