@@ -124,8 +124,6 @@ def _export_keys(home: Home) -> Iterator[Kept]:
 
     A HOME of a version without exports, or without the last, has none before its next start.
     """
-    if ticket_key.path(home).exists():
-        yield _file("export-ticket-key", TICKETS, ticket_key.path(home))
     if not home.export_keys.exists():
         return
     *before, newest = export_keys.published(home.export_keys)
@@ -135,6 +133,8 @@ def _export_keys(home: Home) -> Iterator[Kept]:
     yield _file("export-key", MANIFESTS, home.export_keys, newest)
     tokens = home.secrets("disclosure") / export_keys.TOKENS_FILE
     yield _file("export-token-key", ROW_TOKENS, tokens)
+    if ticket_key.path(home).exists():
+        yield _file("export-ticket-key", TICKETS, ticket_key.path(home))
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:

@@ -7,8 +7,9 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.exports import payloads
+from gateway.services.export_delivery import DeliveryService
 from gateway.v1 import export_service_pb2 as pb
-from tests.coverage.rpcs import Watch
+from tests.coverage.rpcs import Watch, eventually
 from tests.exports.cast import Cast, about
 from tests.exports.fetching import (
     DOOR,
@@ -121,7 +122,7 @@ def test_of_two_downloads_of_one_ticket_the_newer_goes_on(province):
     province(work)
 
 
-def test_a_slow_reader_does_not_outlast_the_window(province):
+def test_a_slow_reader_does_not_outlast_the_window(province, monkeypatch):
     """Attack 59."""
 
     async def work(cast):
@@ -131,7 +132,17 @@ def test_a_slow_reader_does_not_outlast_the_window(province):
         ticket = await sealed(cast, not_after_time=end)
         enlarge(cast, ticket)
         watch = Watch(cast.world)
+        judged, honest = [], DeliveryService._require
+
+        async def noted(self, call, ticket):
+            epochs = self._current.epochs
+            await honest(self, call, ticket)
+            judged.append(epochs)
+
+        monkeypatch.setattr(DeliveryService, "_require", noted)
         stream = await begun(cast, ticket)
+        # Judged since the last change: from now on nothing but the clock moves.
+        await eventually(lambda: judged[-1:] == [cast.tickets._current.epochs])
         cast.world.clock.turn(seconds=101)
         [end] = await ends(watch)
         assert (end["decision"], end["reason"]) == ("deny", "TICKET_EXPIRED")
