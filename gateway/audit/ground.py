@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.audit.log import LogError
+from gateway.store.database import Database
 
 # The ground is looked at after audit_append has put the group's leaves into the file.
 APPEND = """
@@ -19,6 +20,12 @@ APPEND = """
            'gateway.audit_entry'::regclass::oid, 'gateway.audit_head'::regclass::oid,
            pg_relation_size('gateway.audit_entry'), pg_relation_size('gateway.audit_head')
     FROM gateway.audit_append(%s, %s)
+"""
+_LOOK = """
+    SELECT (SELECT system_identifier FROM pg_control_system()),
+           (SELECT oid FROM pg_database WHERE datname = current_database()),
+           'gateway.audit_entry'::regclass::oid, 'gateway.audit_head'::regclass::oid,
+           pg_relation_size('gateway.audit_entry'), pg_relation_size('gateway.audit_head')
 """
 
 
@@ -53,6 +60,12 @@ class Ground:
     def identity(self) -> tuple[int, ...]:
         """Which cluster, database and tables."""
         return (self.system, self.database, self.entries, self.head)
+
+
+async def look(database: Database) -> Ground:
+    """Return what the log stands on now; raises StoreError."""
+    [row] = await database.fetch(_LOOK)
+    return read(row)
 
 
 def read(row: Sequence[int]) -> Ground:

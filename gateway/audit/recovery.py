@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway import log as process_log
+from gateway.audit import ground
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.event import Event
 from gateway.audit.ground import Ground
@@ -18,7 +19,7 @@ from gateway.audit.state import Cause, State
 from gateway.audit.tree import Tree
 from gateway.clock import Clock
 from gateway.errors import UnavailableError
-from gateway.store.database import StoreError
+from gateway.store.database import Database, StoreError
 from gateway.tlog.merkle import MerkleError
 
 # Callers are told to try again after a second; the log is tried more often than they come.
@@ -31,6 +32,7 @@ _LOG = process_log.get("recorder")
 class Degradable(Protocol):
     """What recovery needs of a recorder."""
 
+    database: Database
     log: Log
     state: State
     door: str
@@ -92,8 +94,12 @@ async def _attempt(recorder: Degradable) -> None:
         raise SignerAwayError("the signer is away")
     recorder.tree = await recorder.log.tree()
     await recorder.checkpoints.learn(recorder.tree)
-    # Wherever the log lies now: it is the one that was signed, whole, and the leaf tells the cause.
-    recorder.ground = None
+    # Wherever the log lies now: it is the one that was signed, whole. Where it lies elsewhere, the
+    # leaf tells it: connections end when one database takes another's place.
+    found, before = await ground.look(recorder.database), recorder.ground
+    if before is not None and found.identity != before.identity:
+        recorder.state.degrade("replaced", recorder.clock.now_us())
+    recorder.ground = found
     append = Append(told(recorder), counted=False)
     await recorder.run([append])
     await append.future

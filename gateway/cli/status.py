@@ -172,7 +172,6 @@ class Report:
         except StoreAwayError:
             return {"state": "away"}
         soon = self.now_us + SOON_DAYS * DAY_US
-        limits = self._passwords.break_glass
         try:
             async with database.transaction() as tx:
                 log = await tx.fetch_one(_LOG) or (0, 0)
@@ -180,7 +179,7 @@ class Report:
                 accounts = await tx.fetch_one(_PASSWORDS, [self.now_us])
                 found = await standing.registered(tx, self._rules, self.now_us)
                 stands = await tunnel_standing.read(tx, self._tunnel_rules, self.now_us)
-                glass = await sealed.read(tx, limits, self.now_us)
+                glass = await sealed.read(tx, self._passwords.break_glass, self.now_us)
                 vouched = await witnessed.read(tx, self._witness_rules, self.now_us)
         finally:
             await database.close()
