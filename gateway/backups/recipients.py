@@ -12,6 +12,7 @@ from pyrage import x25519
 from gateway.audit.event import Event
 from gateway.backups import sealing
 from gateway.backups.errors import BackupError
+from gateway.errors import Reason, refuse
 from gateway.identity import secret_rows
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
@@ -23,7 +24,6 @@ KIND: Kind = "backup-recipient"
 LEAF_KIND = "backup.recipient"
 ADD, REMOVE = "add", "remove"
 NONE, STRANGE = "BACKUP_NO_RECIPIENT", "BACKUP_RECIPIENT_STRANGE"
-KNOWN, UNKNOWN = "BACKUP_RECIPIENT_KNOWN", "BACKUP_RECIPIENT_UNKNOWN"
 _TOLD = "SELECT leaf FROM gateway.audit_entry WHERE kind = %s AND decision = 'allow' ORDER BY idx"
 
 
@@ -36,23 +36,26 @@ def new() -> tuple[str, str]:
 async def add(tx: Transaction, name: str, recipient: str, now_us: int) -> Event:
     """Enter a recipient (`age1…`) by a name; return its event.
 
-    Raises BackupError: BACKUP_RECIPIENT_FORM, BACKUP_RECIPIENT_KNOWN for a name or key in force.
+    Raises FIELD_INVALID, and ALREADY_EXISTS for a name or key in force.
     """
-    key = str(sealing.recipient(recipient))
+    try:
+        key = str(sealing.recipient(recipient))
+    except BackupError as error:
+        raise refuse(Reason.FIELD_INVALID) from error
     if SUBJECT_NAME.fullmatch(name) is None:
-        raise BackupError(sealing.RECIPIENT_FORM, "a name has 1 to 40 of a-z, 0-9 and -")
+        raise refuse(Reason.FIELD_INVALID)
     if any(name == one.secret.name or key == one.secret.key_id for one in await listed(tx)):
-        raise BackupError(KNOWN, "a recipient of this name or key is in force: remove it first")
+        raise refuse(Reason.ALREADY_EXISTS)
     generation = await secret_rows.next_generation(tx, KIND, name)
     await secret_rows.enter(tx, Kept(Secret(KIND, name, HOST, generation, key), now_us, now_us))
     return _event(ADD, key)
 
 
 async def remove(tx: Transaction, name: str, now_us: int) -> Event:
-    """Encrypt nothing more to a recipient; raises BackupError (BACKUP_RECIPIENT_UNKNOWN)."""
+    """Encrypt nothing more to a recipient, and return its event; raises NOT_FOUND."""
     found = [one for one in await listed(tx) if one.secret.name == name]
     if not found:
-        raise BackupError(UNKNOWN, "no recipient of this name is in force")
+        raise refuse(Reason.NOT_FOUND)
     await secret_rows.turn(tx, found[0].secret, "ended", now_us)
     return _event(REMOVE, found[0].secret.key_id)
 

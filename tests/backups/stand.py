@@ -17,6 +17,7 @@ from gateway.backups.making import Made, Source
 from gateway.clock import SYSTEM
 from gateway.config import log_keys, settings
 from gateway.config.home import Home
+from gateway.errors import Refusal
 from gateway.signer.memory import stored_checkpoint
 from gateway.store import roles
 from gateway.store.database import Database
@@ -111,4 +112,6 @@ def code(work: Callable[[], object]) -> str:
         work()
     except BackupError as error:
         return error.code
+    except Refusal as refusal:
+        return refusal.reason
     return ""

@@ -54,11 +54,11 @@ def test_names_and_keys_have_their_form_and_are_there_once(stand: Stand) -> None
             await recipients.remove(tx, "nobody", 1)
 
     refused = {
-        ("safe-1", other): "BACKUP_RECIPIENT_KNOWN",
-        ("safe-3", RECIPIENT): "BACKUP_RECIPIENT_KNOWN",
-        ("safe-3", "age1x"): "BACKUP_RECIPIENT_FORM",
-        ("Safe 3", other): "BACKUP_RECIPIENT_FORM",
+        ("safe-1", other): "ALREADY_EXISTS",
+        ("safe-3", RECIPIENT): "ALREADY_EXISTS",
+        ("safe-3", "age1x"): "FIELD_INVALID",
+        ("Safe 3", other): "FIELD_INVALID",
     }
     for words, reason in refused.items():
         assert code(lambda w=words: stand.run(lambda source: tried(source, *w))) == reason
-    assert code(lambda: stand.run(removed)) == "BACKUP_RECIPIENT_UNKNOWN"
+    assert code(lambda: stand.run(removed)) == "NOT_FOUND"
