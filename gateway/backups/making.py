@@ -91,7 +91,7 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
     with contextlib.ExitStack() as held, _told(source.home):
         await asyncio.to_thread(_begin, held, source.home, place)  # 1
         now_us = source.recorder.clock.now_us()
-        stamp = iso(now_us)[:19].replace("-", "").replace(":", "")
+        stamp = iso(now_us)[:23].replace("-", "").replace(":", "")
         partial = place / f"{PARTIAL}{stamp}"
         await asyncio.to_thread(partial.mkdir, 0o700)
         try:

@@ -19,7 +19,7 @@ from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
-from gateway.cli import backup_recipient, host
+from gateway.cli import backup_recipient, backup_restore, host
 from gateway.cli.audit_folder import Bar
 from gateway.cli.backup_files import (
     BackupArgument,
@@ -53,6 +53,7 @@ def register(app: typer.Typer) -> None:
     noun.command("check", help="backup.check.help")(check)
     noun.command("rehearse", help="backup.rehearse.help")(rehearse)
     backup_recipient.add(noun)
+    backup_restore.add(noun)
     app.add_typer(noun)
 
 

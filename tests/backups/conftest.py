@@ -35,6 +35,7 @@ def stand() -> Iterator[Stand]:
     try:
         made = Stand(home, root / "place")
         made.add("safe-1", RECIPIENT)
+        made.enlist("admin", "zhao", "qian")
         made.kept = made.make()
         yield made
     finally:
