@@ -1,20 +1,28 @@
 """`gateway backup approve`: a statement by the profile's key over what its own log names; the way to the end: tests/e2e/test_backup.py."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
-from gateway.backups import approval
+from gateway.backups import approval, restoring
+from gateway.backups.restoring import Wanted
 from gateway.cli.output import Output
 from gateway.client import profile
 from gateway.clock import SYSTEM
+from gateway.config.home import Home
 from gateway.config.settings import PortSettings
+from gateway.store.embedded import Cluster
 from tests.backups.conftest import backup, stand  # noqa: F401  fixtures
-from tests.backups.stand import KEY, Stand
+from tests.backups.stand import IDENTITY, KEY, Stand
 from tests.cli.small_admin import cli
+from tests.house.tree import ROOT
+from tests.supervise.test_supervisor import until
 
 
 @pytest.fixture
@@ -68,3 +76,35 @@ def test_one_approval_restores_nothing(stand: Stand, officer, tmp_path, capsys, 
     assert Output(lang).text("backup.code.BACKUP_NOT_APPROVED") in said.err
     assert KEY not in said.out + said.err
     assert not target.exists()
+
+
+@pytest.mark.parametrize("reached", ["secrets/signer/log.skey", "database/data/global/pg_control", "database/data/postmaster.pid"])  # fmt: skip
+def test_a_killed_restore_leaves_no_home_and_the_next_one_stands(
+    stand: Stand,  # noqa: F811
+    tmp_path,
+    reached,
+) -> None:
+    """kill -9 among the files, in the database, and while its server runs."""
+    target = stand.home.root.with_name("again")
+    staged = target.with_name("again.restoring")
+    (tmp_path / "key").write_text(KEY)
+    words = ["backup", "restore", stand.kept.folder, target, "--key", stand.home.log_key]
+    words += ["--identity", tmp_path / "key"]
+    approvals = tuple(stand.approved(stand.kept, name) for name in ("zhao", "qian"))
+    for number, one in enumerate(approvals):
+        (tmp_path / str(number)).write_bytes(one.encode())
+        words += ["--approval", tmp_path / str(number)]
+    running = subprocess.Popen([sys.executable, "-m", "gateway", *map(str, words)], cwd=ROOT)
+    try:
+        until(lambda: (staged / reached).exists() or running.poll() is not None)
+    finally:
+        running.kill()
+        running.wait()
+    assert not target.exists()
+    until(lambda: Cluster(Home(staged)).pid() is None)
+    wanted = Wanted(stand.kept.folder, stand.keys, IDENTITY, approvals)
+    try:
+        assert restoring.restore(wanted, target, SYSTEM).home.root == target
+        assert not staged.exists()
+    finally:
+        shutil.rmtree(target)
