@@ -44,6 +44,7 @@ def _door(*rpcs: str) -> Door:
 
 _CEREMONY = Leaf(("admin.certificate.ceremony",), "tests/cli/test_ceremony_host.py")
 _SECRETS = Leaf(("secret.*",), "tests/supervise/test_rotation.py")
+_RECIPIENT = Leaf(("backup.recipient",), "tests/cli/test_backup_recipient.py")
 _TUNNEL = _door("SetTunnelState")
 _ACCOUNT = _door("SetAccountState")
 _ORGANISATION = _door("SetOrganisationState")
@@ -60,6 +61,12 @@ ACTS: Mapping[str, Told] = MappingProxyType(
             "tests/supervise/test_supervisor.py",
         ),
         "audit export": Leaf(("audit.export",), "tests/cli/test_audit_folder.py"),
+        "backup check": Leaf(("backup.check",), "tests/cli/test_backup.py"),
+        "backup create": Leaf(("backup.create",), "tests/cli/test_backup.py"),
+        "backup recipient add": _RECIPIENT,
+        "backup recipient remove": _RECIPIENT,
+        "backup rehearse": Leaf(("backup.rehearse",), "tests/cli/test_backup.py"),
+        "backup restore": Leaf(("backup.restore",), "tests/cli/test_backup_restore.py"),
         "certificate ceremony install": _CEREMONY,
         "certificate ceremony request": _CEREMONY,
         "certificate ceremony retire": _CEREMONY,
@@ -152,6 +159,9 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         # no acts: they work on files of whoever runs them, or on nothing
         "audit contradiction": NONE,
         "audit verify": NONE,
+        "backup approve": NONE,
+        "backup list": NONE,
+        "backup recipient new": NONE,
         "certificate ceremony root": NONE,
         "certificate ceremony server-authority": NONE,
         "certificate ceremony sign": NONE,
@@ -166,6 +176,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "sample": NONE,
         "signer approve": NONE,
         # no acts: how the gateway is
+        "backup recipient list": NONE,
         "doctor": NONE,
         "metrics": NONE,
         "rotation status": NONE,

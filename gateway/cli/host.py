@@ -1,6 +1,8 @@
 """Administrative acts on the gateway's own host: an effect and its leaf in one transaction."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gateway.audit.event import Event
@@ -33,12 +35,19 @@ def act(home: Home, event: Event, effect: Effect, role: str = "administration") 
 
 async def acted(home: Home, event: Event, effect: Effect, role: str = "administration") -> Entry:
     """Do the same within an event loop."""
+    async with opened(home, role) as (_, recorder):
+        return await recorder.append(event, effect)
+
+
+@contextlib.asynccontextmanager
+async def opened(home: Home, role: str) -> AsyncIterator[tuple[Database, Recorder]]:
+    """Give the database as a role, and a recorder on it."""
     database = await _database(home, role)
     signer = SignerLink(home.signer_socket)
     try:
         recorder = await Recorder.open(database, signer, door="host", clock=SYSTEM)
         try:
-            return await recorder.append(event, effect)
+            yield database, recorder
         finally:
             await recorder.close()
     finally:

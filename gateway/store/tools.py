@@ -4,6 +4,7 @@ Where that user cannot reach the wheel (a virtual environment in root's private 
 copied once under HOME.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -11,6 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -74,6 +77,40 @@ class Tools:
             msg = f"{name} failed: {done.stderr.strip()}"
             raise ToolError(msg)
         return done.stdout
+
+    @contextlib.contextmanager
+    def stream(self, name: str, *arguments: str, passwords: Path) -> Iterator[IO[bytes]]:
+        """Give what a program prints while it runs; libpq finds the password in a file of its own.
+
+        Raises ToolError with its complaint once all was read; who leaves earlier ends the program.
+        """
+        with (
+            tempfile.TemporaryFile() as complaint,
+            subprocess.Popen(
+                [str(self.folder / name), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaint,
+                cwd="/",
+                env={**_ENVIRONMENT, "PGPASSFILE": str(passwords)},
+                umask=_UMASK,
+                user=self._uid,
+                group=self._gid,
+                extra_groups=self._groups,
+            ) as running,
+        ):
+            assert running.stdout is not None  # noqa: S101  it was asked for
+            try:
+                yield running.stdout
+            except BaseException:
+                running.kill()
+                raise
+            running.stdout.close()
+            if running.wait() != 0:
+                complaint.seek(0)
+                raise ToolError(
+                    f"{name} failed: {complaint.read().decode(errors='replace').strip()}"
+                )
 
     def spawn(
         self, name: str, *arguments: str, log: IO[bytes], mortal: bool

@@ -21,6 +21,20 @@ def test_programs_run_without_our_environment(cluster, monkeypatch) -> None:
         run("pg_controldata", "/nonexistent")
 
 
+def test_what_a_program_prints_is_read_while_it_runs_and_its_complaint_is_told(
+    cluster, tmp_path
+) -> None:
+    stream = Tools(cluster.home, user_of("postgres")).stream
+    with stream("postgres", "--version", passwords=tmp_path) as printed:
+        assert printed.read().startswith(b"postgres (PostgreSQL) 18")
+    with (
+        pytest.raises(ToolError, match=r"pg_basebackup failed: .*nowhere"),
+        stream("pg_basebackup", "--pgdata=-", "--format=tar", "--wal-method=fetch",
+               "--dbname=host=/nowhere", passwords=tmp_path) as printed,
+    ):  # fmt: skip
+        assert printed.read() == b""
+
+
 def test_an_absent_wheel_is_said(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(tools, "_PACKAGE", "no_such_wheel")
     with pytest.raises(ToolError, match="make venv"):

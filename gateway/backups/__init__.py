@@ -1,0 +1,1 @@
+"""What is kept: backups of a gateway, made, checked, opened, put back."""

@@ -1,0 +1,156 @@
+"""Is a backup good? From its folder alone; with a recipient's key also what is inside.
+
+Without a key (`check`):
+    1 form       the manifest is canonical and of our form
+    2 signature  a leaf of this gateway's log names its digest
+    3 parts      each is there, as long and with the SHA-256 that the manifest says; nothing else is
+
+With one (`rehearse`), everything above, and:
+    4 opens      the key opens each part to its end, and what comes out is what went in
+    5 cluster    the server's own list of files, and every WAL segment (`cluster`)
+    6 home       what a gateway cannot be without is in it
+
+Nothing is restored and nothing readable is written.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tarfile import TarInfo
+
+from pyrage import x25519
+
+from gateway.backups import manifest, sealing
+from gateway.backups.cluster import ClusterCheck
+from gateway.backups.errors import BackupError
+from gateway.backups.manifest import Manifest
+from gateway.backups.untar import DAMAGED, Untar, Visitor
+from gateway.tlog.keys import LogKeys
+
+MISSING, LENGTH, CHANGED = "BACKUP_PART_MISSING", "BACKUP_PART_LENGTH", "BACKUP_PART_CHANGED"
+STRANGE = "BACKUP_FILE_STRANGE"
+# What a gateway cannot be without.
+NEEDED = frozenset(
+    {
+        "settings.toml",
+        "authority/client-authority.key",
+        "public/root.pem",
+        "public/log.vkey",
+        "secrets/signer/log.skey",
+        "secrets/signer/state",
+        "secrets/disclosure/export.key",
+        "secrets/database/owner",
+    }
+)
+_PIECE_BYTES = 1024 * 1024
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A backup that is good: its folder, what it says, its digest, and the leaf that says so."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+    leaf: int
+
+
+def read(folder: Path, keys: LogKeys) -> Checked:
+    """Return what a backup says, once its signature is good (1, 2); raises BackupError."""
+    try:
+        content = (folder / manifest.MANIFEST_FILE).read_bytes()
+        receipt = (folder / manifest.RECEIPT_FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackupError(MISSING, f"{folder} holds no whole backup") from error
+    said = manifest.parse(content)
+    index = manifest.verify(content, receipt, keys)
+    return Checked(folder, said, manifest.sha256(content), index)
+
+
+def check(folder: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Checked:
+    """Return what a backup says once all of it is as its manifest says (1 to 3).
+
+    Raises BackupError.
+    """
+    found = read(folder, keys)
+    known = {manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *manifest.PARTS}
+    for path in folder.iterdir():
+        if path.name not in known:
+            raise BackupError(STRANGE, f"{path.name} is not of this backup")
+    done = 0
+    for part in found.manifest.parts:
+        path = folder / part.name
+        if not path.is_file():
+            raise BackupError(MISSING, f"{part.name} is missing")
+        if path.stat().st_size != part.sealed_bytes:
+            raise BackupError(LENGTH, f"{part.name} is not as long as it was")
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+                done += len(piece)
+                tell(done, found.manifest.total_bytes)
+        if digest.hexdigest() != part.sealed_sha256:
+            raise BackupError(CHANGED, f"{part.name} is not what it was")
+    return found
+
+
+def rehearse(
+    folder: Path, keys: LogKeys, key: x25519.Identity, tell: Progress = lambda *_: None
+) -> Checked:
+    """Return what a backup says once this key opened all of it (1 to 6); raises BackupError."""
+    found = check(folder, keys)
+    names = _Names()
+    unpack(found, manifest.HOME_PART, key, names, tell)
+    if not names.found >= NEEDED:
+        raise BackupError(DAMAGED, f"{min(NEEDED - names.found)} is missing")
+    cluster = ClusterCheck()
+    unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
+    whole = cluster.finish()
+    if (whole.system, whole.wal) != (found.manifest.system, found.manifest.wal):
+        raise BackupError(DAMAGED, "the database is another than the manifest says")
+    return found
+
+
+def unpack(
+    found: Checked,
+    name: str,
+    key: x25519.Identity,
+    visitor: Visitor,
+    tell: Progress = lambda *_: None,
+) -> None:
+    """Open a part and show the visitor what is in its tar (4); raises BackupError.
+
+    What the visitor was shown counts only when this returns.
+    """
+    [part] = [one for one in found.manifest.parts if one.name == name]
+    untar, done = Untar(visitor), 0
+
+    def watch(piece: bytes) -> None:
+        nonlocal done
+        untar.write(piece)
+        done += len(piece)
+        tell(done, part.plain_bytes)
+
+    inside = sealing.unseal(found.folder / name, key, watch)
+    untar.close()
+    if inside != (part.plain_bytes, part.plain_sha256):
+        raise BackupError(DAMAGED, f"{name} holds something else than was put in")
+
+
+class _Names:
+    """The names of the files in a tar."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def begin(self, info: TarInfo) -> None:
+        self.found.add(info.name)
+
+    def content(self, piece: bytes) -> None:
+        """Not looked at."""
+
+    def end(self) -> None:
+        """Not looked at."""

@@ -1,0 +1,133 @@
+"""Whether the tar of a base backup is whole: our own reading of the server's list and of its WAL.
+
+PostgreSQL's `backup_manifest` (documentation, "Backup Manifest Format") names every file with size
+and SHA-256, and the WAL that is needed. The wheel's pg_verifybackup crashes, so it is read here:
+
+    1 the list's own checksum     over all its bytes before that line
+    2 files                       each that is listed is there, as long and as it was; no other
+    3 WAL                         every segment from the first to the last that is needed, in full
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from tarfile import TarInfo
+from typing import Any
+
+from gateway.backups.errors import BackupError
+from gateway.backups.untar import DAMAGED
+
+LIST_FILE = "backup_manifest"
+SEGMENT_BYTES = 16 * 1024 * 1024  # initdb's default, which the embedded cluster has
+WAL_MISSING = "BACKUP_WAL_MISSING"
+_LIST_MAX_BYTES = 64 * 1024 * 1024
+# The server lists all but the segments themselves.
+_SEGMENT = re.compile(r"pg_wal/([0-9A-F]{24})")
+_SELF_CHECKSUM = b'"Manifest-Checksum"'
+_LSN = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Wal:
+    """The WAL that a base backup needs: a timeline, from the first to the last position (LSN)."""
+
+    timeline: int
+    start: str
+    end: str
+
+    def segments(self) -> Iterator[str]:
+        """Yield the names of the segments; raises BackupError where a position is none."""
+        first = _position(self.start) // SEGMENT_BYTES
+        last = (_position(self.end) - 1) // SEGMENT_BYTES
+        per_log = 2**32 // SEGMENT_BYTES
+        for number in range(first, last + 1):
+            yield f"{self.timeline:08X}{number // per_log:08X}{number % per_log:08X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A base backup that is whole: which server's (its own id), its WAL, how many files."""
+
+    system: str
+    wal: Wal
+    files: int
+
+
+class ClusterCheck:
+    """Reads the tar as a `Visitor`; `finish` says whether it is whole."""
+
+    def __init__(self) -> None:
+        """Nothing was read yet."""
+        self._found: dict[str, tuple[int, str]] = {}
+        self._segments: dict[str, int] = {}
+        self._list = bytearray()
+        self._name = ""
+        self._size = 0
+        self._digest = hashlib.sha256()
+
+    def begin(self, info: TarInfo) -> None:
+        """Note a file; folders are not listed."""
+        self._name = info.name.removeprefix("./") if info.isreg() else ""
+        self._size = info.size
+        self._digest = hashlib.sha256()
+
+    def content(self, piece: bytes) -> None:
+        """Digest it; the list is kept."""
+        self._digest.update(piece)
+        if self._name == LIST_FILE:
+            self._list += piece
+            if len(self._list) > _LIST_MAX_BYTES:
+                raise BackupError(DAMAGED, f"{LIST_FILE} is too long")
+
+    def end(self) -> None:
+        """Note what was found."""
+        segment = _SEGMENT.fullmatch(self._name)
+        if segment is not None:
+            self._segments[segment[1]] = self._size
+        elif self._name and self._name != LIST_FILE:
+            self._found[self._name] = (self._size, self._digest.hexdigest())
+
+    def finish(self) -> Whole:
+        """Return what was proven; raises BackupError: BACKUP_DAMAGED, BACKUP_WAL_MISSING."""
+        listed = self._read()
+        try:
+            files = {one["Path"]: (one["Size"], one["Checksum"]) for one in listed["Files"]}
+            [wal] = [
+                Wal(int(one["Timeline"]), str(one["Start-LSN"]), str(one["End-LSN"]))
+                for one in listed["WAL-Ranges"]
+            ]
+            system = str(listed["System-Identifier"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BackupError(DAMAGED, f"{LIST_FILE} is malformed") from error
+        wrong = {
+            name for name in files.keys() | self._found if files.get(name) != self._found.get(name)
+        }
+        if wrong:
+            raise BackupError(DAMAGED, f"{min(wrong)} is not as the server listed it")
+        for name in wal.segments():
+            if self._segments.get(name) != SEGMENT_BYTES:
+                raise BackupError(WAL_MISSING, f"the WAL segment {name} is missing or cut")
+        return Whole(system, wal, len(files))
+
+    def _read(self) -> dict[str, Any]:  # Any: JSON that is not judged yet
+        content = bytes(self._list)
+        at = content.rfind(_SELF_CHECKSUM)
+        if at < 0:
+            raise BackupError(DAMAGED, f"{LIST_FILE} is missing or has no checksum")
+        try:
+            listed = json.loads(content)
+            told = listed["Manifest-Checksum"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackupError(DAMAGED, f"{LIST_FILE} is malformed") from error
+        if told != hashlib.sha256(content[:at]).hexdigest():
+            raise BackupError(DAMAGED, f"{LIST_FILE} is not as the server wrote it")
+        return dict(listed)
+
+
+def _position(lsn: str) -> int:
+    match = _LSN.fullmatch(lsn)
+    if match is None:
+        raise BackupError(DAMAGED, "a WAL position is malformed")
+    return int(match[1], 16) << 32 | int(match[2], 16)

@@ -1,0 +1,244 @@
+"""Makes a backup: sealed parts in a folder that gets its name only when all of it is on the disk.
+
+    1 alone       no other backup into this place, no rotation of a secret meanwhile
+    2 look        recipients the log knows; counts, schema, epoch; the newest checkpoint came first
+    3 home        the files of HOME, the signer's state before all others
+    4 database    the base backup with its WAL, checked against the server's list while it is sealed
+    5 still       no key, certificate or policy changed since 3
+    6 log         the leaf with the manifest's digest is committed and signed: the receipt
+    7 name        everything synced, then renamed
+
+What breaks off before 7 leaves a folder `.partial-…`, which is no backup to anybody, and which the
+next backup into that place removes.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gateway
+from gateway.audit.event import Event
+from gateway.audit.receipt import proof_text
+from gateway.audit.recorder import Entry, Recorder
+from gateway.backups import homefiles, manifest, recipients, sealing
+from gateway.backups.cluster import ClusterCheck, Whole
+from gateway.backups.errors import BackupError
+from gateway.backups.manifest import Manifest
+from gateway.backups.sealing import Part
+from gateway.backups.untar import Untar
+from gateway.clock import iso
+from gateway.config.folders import write_private
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.store import basebackup, versions
+from gateway.store.database import Database, StoreError, Transaction
+from gateway.store.tools import ToolError
+
+PARTIAL = ".partial-"
+BUSY, MOVED, EXTERNAL = "BACKUP_BUSY", "BACKUP_MOVED", "BACKUP_EXTERNAL"
+NOT_WRITTEN, NOT_READ = "BACKUP_NOT_WRITTEN", "BACKUP_NOT_READ"
+_TABLES = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'gateway'::regnamespace AND relkind = 'r'"
+    " ORDER BY relname"
+)
+_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is backed up, and who records it; `checkpoint` is the log's newest note."""
+
+    home: Home
+    settings: Settings
+    database: Database
+    recorder: Recorder
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A backup: its folder, what it says, and where the log says so."""
+
+    folder: Path
+    manifest: Manifest
+    entry: Entry
+
+
+async def make(source: Source, place: Path, rate_kib: int = 0, tell: Progress = int) -> Made:
+    """Make a backup in a folder of `place`; `tell` hears how many bytes were read.
+
+    Raises BackupError, what the recorder raises. What fails leaves its leaf and no backup.
+    """
+    try:
+        return await _make(source, place, rate_kib, tell)
+    except BackupError as error:
+        cause = error.code.lower().replace("_", "-")
+        told = {"alert": "backup-failed", "cause": cause}
+        await source.recorder.append(_event(decision="error", detail=told))
+        raise
+
+
+async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> Made:
+    if source.settings.dsn:
+        raise BackupError(EXTERNAL, "the database is another server's: its keeper backs it up")
+    with contextlib.ExitStack() as held, _told(source.home):
+        await asyncio.to_thread(_begin, held, source.home, place)  # 1
+        now_us = source.recorder.clock.now_us()
+        stamp = iso(now_us)[:23].replace("-", "").replace(":", "")
+        partial = place / f"{PARTIAL}{stamp}"
+        await asyncio.to_thread(partial.mkdir, 0o700)
+        try:
+            async with source.database.transaction() as tx:
+                looked = await _look(tx)  # 2
+            sealed = await asyncio.to_thread(
+                _seal, source, partial, looked.recipients, rate_kib, tell
+            )
+            made = _manifest(source, now_us, looked, sealed)
+            entry = await _record(source.recorder, made, partial)  # 6
+            folder = _name(partial, place / stamp)  # 7
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return Made(folder, made, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What the database says before it is copied."""
+
+    recipients: tuple[str, ...]
+    rows: dict[str, int]
+    epoch: int
+
+
+async def _look(tx: Transaction) -> _Looked:
+    await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    to = await recipients.trusted(tx)
+    rows = {}
+    for (table,) in await tx.fetch(_TABLES):
+        [(rows[table],)] = await tx.fetch(f'SELECT count(*) FROM gateway."{table}"')  # noqa: S608  our own names
+    [(epoch,)] = await tx.fetch(_EPOCH)
+    return _Looked(tuple(to), rows, epoch)
+
+
+def _seal(
+    source: Source, partial: Path, to: tuple[str, ...], rate_kib: int, tell: Progress
+) -> tuple[tuple[Part, Part], Whole]:
+    """3 to 5; runs in a thread of its own."""
+    home, check = source.home, ClusterCheck()
+    before = homefiles.lasting(home)
+    files = sealing.seal(
+        io.BytesIO(homefiles.tar(home)), partial / manifest.HOME_PART, to, lambda _: None
+    )
+    untar = Untar(check)
+    read = 0
+
+    def watch(piece: bytes) -> None:
+        nonlocal read
+        untar.write(piece)
+        read += len(piece)
+        tell(read)
+
+    with basebackup.base_backup(home, source.settings, rate_kib) as stream:
+        cluster = sealing.seal(stream, partial / manifest.CLUSTER_PART, to, watch)
+    untar.close()
+    whole = check.finish()
+    if homefiles.lasting(home) != before:
+        raise BackupError(MOVED, "a key, certificate or policy changed meanwhile: make it again")
+    return (files, cluster), whole
+
+
+def _manifest(
+    source: Source, now_us: int, looked: _Looked, sealed: tuple[tuple[Part, Part], Whole]
+) -> Manifest:
+    parts, whole = sealed
+    return Manifest(
+        made_us=now_us,
+        trust_domain=source.settings.trust_domain,
+        province=source.settings.province,
+        version=gateway.__version__,
+        schema=versions.newest(),
+        separate_users=os.geteuid() == 0,
+        epoch=looked.epoch,
+        checkpoint=source.checkpoint,
+        rows=looked.rows,
+        system=whole.system,
+        wal=whole.wal,
+        recipients=looked.recipients,
+        parts=parts,
+    )
+
+
+async def _record(recorder: Recorder, made: Manifest, partial: Path) -> Entry:
+    content = made.encode()
+    write_private(partial / manifest.MANIFEST_FILE, content)
+    counts = {"bytes": made.total_bytes, "rows": sum(made.rows.values())}
+    detail: dict[str, str | int] = {
+        "manifest_sha256": manifest.sha256(content),
+        "version": made.schema,
+    }
+    entry = await recorder.append(_event(counts=counts, detail=detail))
+    write_private(partial / manifest.RECEIPT_FILE, proof_text(entry, entry.leaf).encode())
+    return entry
+
+
+def _event(**about: object) -> Event:
+    return Event(kind=manifest.KIND, door="host").with_(**about)
+
+
+def _name(partial: Path, folder: Path) -> Path:
+    for path in [*partial.iterdir(), partial]:
+        _sync(path)
+    partial.rename(folder)
+    _sync(folder.parent)
+    return folder
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _begin(held: contextlib.ExitStack, home: Home, place: Path) -> None:
+    """Be the only one there, and remove what a killed command left."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held.enter_context(_alone(place, wait=False))
+    held.enter_context(_alone(home.secrets("identity")))
+    for path in place.glob(f"{PARTIAL}*"):
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder's lock; that of `secrets/identity` is the rotation's (supervise.rotation)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    except BlockingIOError as error:
+        raise BackupError(BUSY, f"another backup is being made in {folder}") from error
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _told(home: Home) -> Iterator[None]:
+    """Turn what files and programs say into our own codes."""
+    try:
+        yield
+    except OSError as error:
+        raise BackupError(
+            NOT_WRITTEN, f"{error.filename or ''} {error.strerror}".strip()
+        ) from error
+    except (ToolError, StoreError) as error:
+        raise BackupError(NOT_READ, f"{home.root}: {error}") from error

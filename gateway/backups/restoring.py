@@ -1,0 +1,222 @@
+"""Puts a backup in the place of a HOME that is gone: beside it first, by its name only when good.
+
+    1 good        the backup is what was made (`checking.check`)
+    2 newest      no other good backup beside it knows of a later revocation
+    3 files       HOME's, with owners and modes
+    4 database    its files, against the server's list as they come out; its WAL by pg_waldump
+    5 start       the server replays the WAL; schema, epoch, counts, and the whole log: each leaf
+                  hashed anew, the root that was signed at its size, the head
+    6 officers    two of the restored register signed for this backup
+    7 void        sessions end; the leaf `backup.restore`, with its cause, is the newest
+    8 name        stopped, synced, renamed
+
+Until 8 there is no HOME: what breaks off leaves `NAME.restoring`, which the next attempt removes.
+Tickets past their approvals are revoked by the disclosure door at its first start, for HOME/exports
+is empty (docs/exports.md).
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrage import x25519
+
+from gateway.audit import log
+from gateway.audit.event import Event
+from gateway.backups import approval, checking, manifest
+from gateway.backups.approval import Approval
+from gateway.backups.checking import Checked
+from gateway.backups.cluster import ClusterCheck
+from gateway.backups.errors import BackupError
+from gateway.backups.manifest import Manifest
+from gateway.backups.placing import Placing
+from gateway.backups.untar import DAMAGED
+from gateway.clock import Clock
+from gateway.config import folders, settings, users
+from gateway.config.home import Home
+from gateway.store import roles, versions
+from gateway.store.database import Database, Transaction
+from gateway.store.embedded import Cluster, ClusterError
+from gateway.store.tools import ToolError, Tools
+from gateway.tlog import checkpoint, note
+from gateway.tlog.frontier import Frontier
+from gateway.tlog.keys import LogKeys
+from gateway.tlog.merkle import leaf_hash
+
+KIND = "backup.restore"
+STAGED = ".restoring"
+OLDER, TAKEN, USERS, VERSION = "BACKUP_OLDER", "BACKUP_HOME_TAKEN", "BACKUP_USERS", "BACKUP_VERSION"
+LOG_DIFFERS = "BACKUP_LOG_DIFFERS"
+# Whose rows are never deleted: what was counted before the copy is there after it.
+_KEPT = ("audit_entry", "batch", "child", "document", "dose", "certificate", "account", "ticket")
+_CHUNK = 4096
+_LEAVES = "SELECT leaf FROM gateway.audit_entry WHERE idx >= %s AND idx < %s ORDER BY idx"
+_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
+_END = "UPDATE gateway.session SET ended_us = %s WHERE ended_us IS NULL"
+_APPEND = "SELECT first FROM gateway.audit_append(%s, 0)"
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What stands now: HOME, how long its log is, how many sessions were ended, on what cause.
+
+    `age_us` is how old the backup was: what was acknowledged since is not in it.
+    """
+
+    home: Home
+    log_size: int
+    sessions: int
+    cause: str
+    age_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: a backup's folder, the log's keys, a recipient's key, two approvals."""
+
+    folder: Path
+    keys: LogKeys
+    key: x25519.Identity
+    approvals: tuple[Approval, ...]
+
+
+def restore(
+    wanted: Wanted, target: Path, clock: Clock, tell: Progress = lambda *_: None
+) -> Restored:
+    """Make `target`, which is absent or empty, the HOME that the backup is of.
+
+    Raises BackupError, ClusterError, StoreError, OSError; nothing stands at `target` then.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise BackupError(TAKEN, f"{target} is not an empty folder")
+    found = checking.check(wanted.folder, wanted.keys)  # 1
+    _require_fit(found.manifest)
+    _require_newest(found, wanted.keys)  # 2
+    staged = Home(target.with_name(target.name + STAGED))
+    shutil.rmtree(staged.root, ignore_errors=True)
+    try:
+        _place(found, wanted.key, staged, tell)  # 3, 4
+        restored = _prove(found, wanted, staged, target, clock)  # 5 to 7
+        os.sync()
+        if target.exists():
+            target.rmdir()
+        staged.root.rename(target)  # 8
+        os.sync()
+    except BaseException:
+        shutil.rmtree(staged.root, ignore_errors=True)
+        raise
+    return restored
+
+
+def _require_fit(said: Manifest) -> None:
+    if said.separate_users != users.separate():
+        raise BackupError(USERS, "it was made by root and this is not, or the other way round")
+    if said.schema > versions.newest():
+        raise BackupError(VERSION, f"its schema is {said.schema}, this code's {versions.newest()}")
+
+
+def _require_newest(found: Checked, keys: LogKeys) -> None:
+    for folder in found.folder.parent.iterdir():
+        try:
+            other = checking.read(folder, keys).manifest
+            if other.epoch <= found.manifest.epoch:
+                continue
+            checking.check(folder, keys)
+        except BackupError:
+            continue  # it is of no use to anybody, so it is in nobody's way
+        raise BackupError(OLDER, f"{folder.name} is good and knows of later revocations")
+
+
+def _place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
+    if users.separate():
+        users.make_users()
+    folders.make_folders(staged)
+    files = Placing(staged.root)
+    user, check, data = users.user_of("postgres"), ClusterCheck(), Cluster(staged).data
+    closed = users.unreachable(staged.database, user)
+    if closed is not None:
+        raise ClusterError(f"{closed}: user {user.name} cannot enter it: choose a HOME elsewhere")
+    data.mkdir(mode=0o700)
+    if users.separate():
+        shutil.chown(data, user.uid, user.gid)
+    cluster = Placing(data, user, check)
+    try:
+        checking.unpack(found, manifest.HOME_PART, key, files, tell)
+        checking.unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
+    finally:
+        files.close()
+        cluster.close()
+    whole = check.finish()
+    if (whole.system, whole.wal) != (found.manifest.system, found.manifest.wal):
+        raise BackupError(DAMAGED, "the database is another than the manifest says")
+    folders.make_folders(staged)  # files brought their own modes
+    wal = whole.wal
+    span = (f"--timeline={wal.timeline}", f"--start={wal.start}", f"--end={wal.end}")
+    try:
+        Tools(staged, user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
+    except ToolError as error:
+        raise BackupError(DAMAGED, str(error)) from error
+
+
+def _prove(found: Checked, wanted: Wanted, staged: Home, target: Path, clock: Clock) -> Restored:
+    cluster = Cluster(staged)
+    try:
+        cluster.start(mortal=True)
+        return asyncio.run(_prove_running(found, wanted, staged, target, clock))
+    finally:
+        cluster.stop()
+
+
+async def _prove_running(
+    found: Checked, wanted: Wanted, staged: Home, target: Path, clock: Clock
+) -> Restored:
+    owner = roles.conninfo(staged, settings.load(staged.settings), "owner")
+    database = await Database.open(owner, application="gateway-restore", size=1)
+    try:
+        async with database.transaction() as tx:
+            await _compare(tx, found.manifest)
+            size = await _log(tx, found.manifest)  # 5
+            now_us = clock.now_us()
+            approvals = list(wanted.approvals)
+            cause = await approval.require(tx, approvals, found.sha256, now_us)  # 6
+            sessions = await tx.execute(_END, (now_us,))  # 7
+            detail: dict[str, str | int] = {
+                "manifest_sha256": found.sha256,
+                "cause": cause,
+                "size": size,
+            }
+            counts = {"sessions": sessions, "confirmations": len(approvals)}
+            event = Event(kind=KIND, door="host", counts=counts, detail=detail)
+            await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
+    finally:
+        await database.close()
+    return Restored(Home(target), size + 1, sessions, cause, now_us - found.manifest.made_us)
+
+
+async def _compare(tx: Transaction, said: Manifest) -> None:
+    for table in _KEPT:
+        [(count,)] = await tx.fetch(f"SELECT count(*) FROM gateway.{table}")  # noqa: S608  our own names
+        if count < said.rows[table]:
+            raise BackupError(DAMAGED, f"{table} has {count} rows, {said.rows[table]} were counted")
+    [(epoch,)] = await tx.fetch(_EPOCH)
+    if epoch < said.epoch:
+        raise BackupError(OLDER, f"the revocation epoch is {epoch}, {said.epoch} was known")
+
+
+async def _log(tx: Transaction, said: Manifest) -> int:
+    """Hash every leaf anew and compare with what was signed and with the head; return the size."""
+    head = await log.head(tx)
+    signed = checkpoint.parse(note.split(said.checkpoint)[0])
+    frontier = Frontier()
+    for begin in range(0, head.size, _CHUNK):
+        for (content,) in await tx.fetch(_LEAVES, (begin, min(begin + _CHUNK, head.size))):
+            frontier.append(leaf_hash(bytes(content)))
+            if frontier.size == signed.size and frontier.root() != signed.root:
+                raise BackupError(LOG_DIFFERS, f"the log of {signed.size} entries was another one")
+    if (frontier.size, frontier.root()) != (head.size, head.root) or head.size < signed.size:
+        raise BackupError(LOG_DIFFERS, "the log is not that of its head, or shorter than signed")
+    return head.size

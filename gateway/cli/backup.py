@@ -1,0 +1,188 @@
+"""`gateway backup create|list|check|rehearse`: making backups, and proving that they are good.
+
+`create` is of a HOME that is served. `check` and `rehearse` need a backup's folder and the log's
+public key, on any machine; with `--home` they leave their leaf.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import signer
+from gateway.audit.event import Event
+from gateway.backups import checking, making, manifest, sealing
+from gateway.backups.checking import Checked
+from gateway.backups.errors import BackupError
+from gateway.backups.making import Made, Source
+from gateway.backups.manifest import Manifest
+from gateway.cli import backup_recipient, backup_restore, host
+from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_files import (
+    BackupArgument,
+    HomeArgument,
+    HomeOption,
+    IdentityOption,
+    KeyOption,
+    told,
+    trusted,
+)
+from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
+from gateway.cli.tables import table
+from gateway.clock import iso
+from gateway.config import settings
+from gateway.config.home import Home
+
+Place = Annotated[Path, typer.Option("--to", help="backup.place", file_okay=False)]
+PlaceArgument = Annotated[
+    Path, typer.Argument(metavar="PLACE", help="backup.place", exists=True, file_okay=False)
+]
+Rate = Annotated[int, typer.Option("--rate-kib", help="backup.rate", min=0)]
+CHECK, REHEARSE = "backup.check", "backup.rehearse"
+_COLUMNS = ("made", "folder", "bytes", "entries", "state")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    noun = typer.Typer(name="backup", help="backup.help", no_args_is_help=True)
+    noun.command("create", help="backup.create.help")(create)
+    noun.command("list", help="backup.list.help")(list_some)
+    noun.command("check", help="backup.check.help")(check)
+    noun.command("rehearse", help="backup.rehearse.help")(rehearse)
+    backup_recipient.add(noun)
+    backup_restore.add(noun)
+    app.add_typer(noun)
+
+
+def create(
+    home: HomeArgument,
+    to: Place,
+    rate_kib: Rate = 0,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Make a backup in a new folder of a place."""
+    output, place, target = Output.of(json, lang), host.place(home), to.resolve()
+    if target.is_relative_to(place.root):
+        raise CommandError("PLACE_INSIDE", output.text("backup.inside"), status=USAGE)
+    total = _estimate(place)
+    with told(output), Bar(output, "backup.making") as bar:
+        made = asyncio.run(_made(place, target, rate_kib, lambda done: bar.update(done, total)))
+    document = _document(made.folder, made.manifest)
+    document |= {"leaf": made.entry.index, "sha256": manifest.sha256(made.manifest.encode())}
+    output.result(document, output.text("backup.made", **document))
+
+
+def list_some(
+    place: PlaceArgument,
+    home: HomeOption = None,
+    key: KeyOption = None,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Show the backups of a place, newest first, with their signatures judged, not their parts."""
+    output, keys = Output.of(json, lang), trusted(home, key)
+    documents, rows = [], []
+    for folder in sorted((one for one in place.iterdir() if one.is_dir()), reverse=True):
+        try:
+            one = _document(folder, checking.read(folder, keys).manifest)
+            state = output.text("backup.signed")
+        except BackupError as error:
+            one, state = {"folder": str(folder), "refused": error.code}, error.code
+        documents.append(one)
+        cells = {**one, "entries": one.get("log_size", ""), "state": state, "folder": folder.name}
+        rows.append([cells.get(name, "") for name in _COLUMNS])
+    headers = [output.text(f"backup.column.{name}") for name in _COLUMNS]
+    human = table(headers, rows) if rows else output.text("backup.none")
+    output.result({"backups": documents}, human)
+
+
+def check(
+    folder: BackupArgument,
+    home: HomeOption = None,
+    key: KeyOption = None,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Prove that a backup is what was made, from its files alone."""
+    output, keys = Output.of(json, lang), trusted(home, key)
+    with told(output), _recorded(home, CHECK), Bar(output, "backup.checking") as bar:
+        found = checking.check(folder, keys, bar.update)
+    _tell(output, found, "backup.checked")
+
+
+def rehearse(
+    folder: BackupArgument,
+    identity: IdentityOption,
+    home: HomeOption = None,
+    key: KeyOption = None,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Prove that a recipient's key opens all of a backup, without restoring it."""
+    output, keys = Output.of(json, lang), trusted(home, key)
+    with told(output), _recorded(home, REHEARSE), Bar(output, "backup.opening") as bar:
+        found = checking.rehearse(folder, keys, sealing.identity(identity), bar.update)
+    _tell(output, found, "backup.rehearsed")
+
+
+async def _made(place: Home, target: Path, rate_kib: int, tell: making.Progress) -> Made:
+    own = settings.load(place.settings)
+    async with host.opened(place, "owner") as (database, recorder):
+        # Before anything is copied: the copy's log is at least as long.
+        note = signer.stored_checkpoint(place) or ""
+        source = Source(place, own, database, recorder, note)
+        return await making.make(source, target, rate_kib, tell)
+
+
+@contextlib.contextmanager
+def _recorded(home: Path | None, kind: str) -> Iterator[None]:
+    """Leave the leaf of a look at a backup, where the log is at hand."""
+    if home is None:
+        yield
+        return
+    place, event = host.place(home), Event(kind=kind, door="host")
+    try:
+        yield
+    except BackupError as error:
+        cause = {"cause": error.code.lower().replace("_", "-")}
+        asyncio.run(_append(place, event.with_(decision="error", detail=cause)))
+        raise
+    asyncio.run(_append(place, event))
+
+
+async def _append(place: Home, event: Event) -> None:
+    async with host.opened(place, "administration") as (_, recorder):
+        await recorder.append(event)
+
+
+def _tell(output: Output, found: Checked, msgid: str) -> None:
+    document = _document(found.folder, found.manifest)
+    document |= {"leaf": found.leaf, "sha256": found.sha256}
+    output.result(document, output.text(msgid, **document))
+
+
+def _document(folder: Path, said: Manifest) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        "made": iso(said.made_us),
+        "bytes": said.total_bytes,
+        "trust_domain": said.trust_domain,
+        "log_size": int(said.checkpoint.split("\n")[1]),
+        "epoch": said.epoch,
+        "schema": said.schema,
+        "rows": sum(said.rows.values()),
+        "recipients": list(said.recipients),
+    }
+
+
+def _estimate(place: Home) -> int:
+    """Return about how long the database is, for the bar: files come and go meanwhile."""
+    total = 0
+    for path in (place.database / "data").rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total

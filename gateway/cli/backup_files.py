@@ -1,0 +1,53 @@
+"""What the commands of `gateway backup` share: whose log is trusted, and refusals in words."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.backups.errors import BackupError
+from gateway.cli.output import USAGE, CommandError, Output
+from gateway.config import log_keys
+from gateway.config.home import Home
+from gateway.tlog.keys import LogKeys
+from gateway.tlog.note import NoteError, parse_vkey
+
+HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
+BackupArgument = Annotated[
+    Path, typer.Argument(metavar="BACKUP", help="backup.folder", exists=True, file_okay=False)
+]
+HomeOption = Annotated[Path | None, typer.Option("--home", help="backup.home", exists=True)]
+KeyOption = Annotated[Path | None, typer.Option("--key", help="backup.key", exists=True)]
+IdentityOption = Annotated[
+    Path, typer.Option("--identity", help="backup.identity", exists=True, dir_okay=False)
+]
+
+
+def trusted(home: Path | None, key: Path | None) -> LogKeys:
+    """Return the log's keys, of a HOME or of a file with the line that cities hold.
+
+    Raises CommandError where neither or both are given, or what is there is no key.
+    """
+    if (home is None) == (key is None):
+        raise CommandError("USAGE", "--home HOME | --key FILE", status=USAGE)
+    try:
+        if key is not None:
+            return LogKeys.of(parse_vkey(key.read_text(encoding="utf-8").strip()))
+        assert home is not None  # noqa: S101  one of both is given
+        place = Home(home.resolve())
+        line = place.log_key.read_text(encoding="utf-8").strip()
+        return LogKeys.of(parse_vkey(line), log_keys.read(place.log_keys))
+    except (NoteError, UnicodeDecodeError) as error:
+        raise CommandError("KEY_FORM", str(error), status=USAGE) from error
+
+
+@contextlib.contextmanager
+def told(output: Output) -> Iterator[None]:
+    """Tell a refusal in the user's language, with what it is about."""
+    try:
+        yield
+    except BackupError as error:
+        meaning = output.text(f"backup.code.{error.code}")
+        raise CommandError(error.code, f"{meaning} ({error})") from error

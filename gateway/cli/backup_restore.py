@@ -1,0 +1,109 @@
+"""`gateway backup approve` and `restore`: two officers sign, a backup takes the place of a HOME.
+
+`approve` is for an officer's own machine: the backup's manifest and receipt, the profile's key. It
+judges the manifest by the profile's log, so that nobody signs what another gateway made.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.backups import approval, checking, restoring, sealing
+from gateway.backups.approval import Approval
+from gateway.backups.errors import BackupError
+from gateway.backups.restoring import Wanted
+from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_files import BackupArgument, IdentityOption, told, trusted
+from gateway.cli.connected import ProfileOption, load
+from gateway.cli.output import JsonOption, LangOption, Output
+from gateway.client import papers
+from gateway.client.files import write_private
+from gateway.client.profile import DEFAULT_NAME, Profile
+from gateway.clock import SYSTEM, US_PER_S, iso
+from gateway.config import log_keys
+from gateway.tlog.keys import LogKeys
+from gateway.tlog.note import parse_vkey
+
+NewHome = Annotated[Path, typer.Argument(metavar="HOME", help="backup.new-home")]
+Cause = Annotated[str, typer.Option("--because", help="backup.because", metavar="WORD")]
+OutFile = Annotated[Path, typer.Option("--out", help="backup.out", dir_okay=False)]
+Key = Annotated[Path, typer.Option("--key", help="backup.key", exists=True)]
+Approvals = Annotated[
+    list[Path], typer.Option("--approval", help="backup.approval", exists=True, dir_okay=False)
+]
+
+
+def add(noun: typer.Typer) -> None:
+    """Add the commands below `backup`."""
+    noun.command("approve", help="backup.approve.help")(approve)
+    noun.command("restore", help="backup.restore.help")(restore)
+
+
+def approve(
+    folder: BackupArgument,
+    because: Cause,
+    out: OutFile,
+    profile: ProfileOption = DEFAULT_NAME,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Sign that a backup may be put back, and why."""
+    output, mine = Output.of(json, lang), load(profile)
+    followed = log_keys.read(mine.folder / log_keys.FOLDER)
+    keys = LogKeys.of(parse_vkey(mine.remote.log_key), followed)
+    with told(output):
+        found = checking.read(folder, keys)
+        signed = _signed(mine, found.sha256, because)
+    write_private(out, signed.encode())
+    document: dict[str, object] = {
+        "made": iso(found.manifest.made_us),
+        "sha256": found.sha256,
+        "because": because,
+        "file": str(out),
+    }
+    output.result(document, output.text("backup.approved", **document))
+
+
+def restore(
+    folder: BackupArgument,
+    home: NewHome,
+    key: Key,
+    identity: IdentityOption,
+    approvals: Approvals,
+    json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Make an absent or empty HOME that of a backup; it is not served yet."""
+    output, begun_s = Output.of(json, lang), SYSTEM.monotonic()
+    with told(output), Bar(output, "backup.opening") as bar:
+        wanted = Wanted(
+            folder.resolve(),
+            trusted(None, key),
+            sealing.identity(identity),
+            tuple(approval.parse(path.read_bytes()) for path in approvals),
+        )
+        done = restoring.restore(wanted, home.resolve(), SYSTEM, bar.update)
+    document: dict[str, object] = {
+        "home": str(done.home.root),
+        "log_size": done.log_size,
+        "sessions": done.sessions,
+        "because": done.cause,
+        "rpo_seconds": done.age_us // US_PER_S,
+        "rto_seconds": round(SYSTEM.monotonic() - begun_s),
+    }
+    output.result(document, output.text("backup.restored", **document))
+
+
+def _signed(mine: Profile, manifest_sha256: str, because: str) -> Approval:
+    now_us = SYSTEM.now_us()
+    text = approval.statement(manifest_sha256, because, now_us)
+    try:
+        pem = mine.certificate.read_bytes()
+        certificate = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+        signature = papers.signed(mine.key.read_bytes(), text)
+    except (papers.PapersError, ValueError) as error:
+        raise BackupError(approval.REFUSED, str(error)) from error
+    return Approval(manifest_sha256, because, now_us, certificate, signature)

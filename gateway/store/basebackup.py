@@ -1,0 +1,80 @@
+"""A base backup of the embedded cluster as one stream: its files, the WAL that it needs, its list.
+
+`pg_basebackup` writes a tar to its standard output, the server's own list of files with their
+SHA-256 (`backup_manifest`) in it, so that nothing readable is ever put on a disk. A slot that ends
+with its connection keeps the server from throwing away WAL that the backup still needs.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from gateway.config import users
+from gateway.config.folders import write_private
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.store import roles
+from gateway.store.errors import translated
+from gateway.store.tools import Tools
+
+ROLE = "backup"
+# pg_basebackup's own bounds of --max-rate, KiB/s.
+RATE_MIN_KIB, RATE_MAX_KIB = 32, 1_048_576
+_PASSWORDS_FILE = "backup.pgpass"
+_SLOT = "SELECT pg_create_physical_replication_slot(%s, true, true)"
+
+
+@contextlib.contextmanager
+def base_backup(home: Home, settings: Settings, rate_kib: int = 0) -> Iterator[IO[bytes]]:
+    """Give the tar of a base backup while it is made, at most so many KiB a second (0: any number).
+
+    Raises ToolError where pg_basebackup complains, StoreError where the server does.
+    """
+    server = roles.server(home, settings)
+    arguments = [
+        "--pgdata=-",
+        "--format=tar",
+        "--wal-method=fetch",
+        "--checkpoint=fast",
+        "--manifest-checksums=SHA256",
+        "--no-password",
+        f"--dbname={make_conninfo(server, user=roles.role_name(ROLE))}",
+    ]
+    if rate_kib:
+        arguments.append(f"--max-rate={min(max(rate_kib, RATE_MIN_KIB), RATE_MAX_KIB)}")
+    tools = Tools(home, users.current())
+    with (
+        _wal_kept(home, settings),
+        _passwords(home) as passwords,
+        tools.stream("pg_basebackup", *arguments, passwords=passwords) as stream,
+    ):
+        yield stream
+
+
+@contextlib.contextmanager
+def _wal_kept(home: Home, settings: Settings) -> Iterator[None]:
+    """Keep the WAL from now on, for as long as this connection stands."""
+    with (
+        translated(),
+        psycopg.connect(roles.conninfo(home, settings, ROLE), autocommit=True) as connection,
+    ):
+        connection.execute(_SLOT, [f"gateway_backup_{connection.info.backend_pid}"])
+        yield
+
+
+@contextlib.contextmanager
+def _passwords(home: Home) -> Iterator[Path]:
+    """Give libpq's password file with the one of our role, beside the one that it is read from."""
+    path = home.password_file(ROLE).with_name(_PASSWORDS_FILE)
+    path.unlink(missing_ok=True)  # one whose command was killed
+    # The password is of letters, digits, "-" and "_" (roles.new_password): nothing to escape.
+    password = home.password_file(ROLE).read_text(encoding="ascii")
+    write_private(path, f"*:*:*:{roles.role_name(ROLE)}:{password}\n".encode("ascii"))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)

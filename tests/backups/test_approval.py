@@ -1,0 +1,88 @@
+"""Two officers of the register sign for one backup, for one cause, within a day; nothing else passes."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.backups import approval, manifest
+from gateway.backups.approval import Approval
+from gateway.backups.making import Source
+from gateway.client.papers import signed
+from gateway.clock import SYSTEM
+from tests.backups.stand import Stand, code
+
+
+def test_what_was_written_is_read(stand: Stand) -> None:
+    made = stand.approved(stand.kept, "zhao")
+    assert approval.parse(made.encode()) == made
+    for field in ("manifest_sha256", "cause"):
+        assert replace(made, **{field: "a"}).statement() != made.statement()
+
+
+def required(stand: Stand, *approvals: Approval, later_s: int = 0, change: str = "") -> str:
+    """The cause on which they agree, or the refusal."""
+    digest, found = manifest.sha256(stand.kept.manifest.encode()), []
+
+    async def work(source: Source) -> None:
+        async with source.database.transaction() as tx:
+            if change:
+                assert await tx.execute(change) == 1
+            now_us = SYSTEM.now_us() + later_s * 1_000_000
+            found.append(await approval.require(tx, list(approvals), digest, now_us))
+
+    return code(lambda: stand.run(work)) or found[0]
+
+
+def test_two_officers_for_one_cause(stand: Stand) -> None:
+    zhao, qian = (stand.approved(stand.kept, name) for name in ("zhao", "qian"))
+    assert required(stand, zhao, qian) == "disk-lost"
+    for two in (
+        (),
+        (zhao,),
+        (zhao, zhao),
+        (zhao, stand.approved(stand.kept, "admin")),
+        (zhao, stand.approved(stand.kept, "qian", cause="test")),
+        (zhao, stand.approved(stand.kept, "qian", ago_s=86_401)),
+        (zhao, stand.approved(stand.kept, "qian", ago_s=-60)),
+        (zhao, replace(qian, signature=zhao.signature)),
+        (zhao, replace(qian, certificate=zhao.certificate)),
+        (zhao, replace(qian, manifest_sha256="0" * 64)),
+        (zhao, replace(qian, certificate=b"none")),
+    ):
+        assert required(stand, *two) == "BACKUP_NOT_APPROVED", two
+    assert required(stand, zhao, qian, later_s=86_500) == "BACKUP_NOT_APPROVED"
+    assert required(stand, zhao, qian) == "disk-lost"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE gateway.account SET state = 2 WHERE subject_name = 'qian'",
+        "UPDATE gateway.account SET roles = '{auditor}' WHERE subject_name = 'qian'",
+        "UPDATE gateway.certificate SET state = 2, revoked_us = 1 WHERE subject_name = 'qian'",
+    ],
+    ids=["suspended", "role", "revoked"],
+)
+def test_who_was_an_officer_signs_nothing(stand: Stand, change) -> None:
+    """The change is undone with the refusal."""
+    zhao, qian = (stand.approved(stand.kept, name) for name in ("zhao", "qian"))
+    assert required(stand, zhao, qian, change=change) == "BACKUP_NOT_APPROVED"
+    assert required(stand, zhao, qian) == "disk-lost"
+
+
+def test_a_statement_of_another_backup_is_not_of_this_one(stand: Stand) -> None:
+    """Signed as it must be, but for another digest."""
+    key, certificate = stand.officers["qian"]
+    other = Approval("0" * 64, "disk-lost", SYSTEM.now_us(), certificate, b"")
+    other = replace(other, signature=signed(key, other.statement()))
+    assert required(stand, stand.approved(stand.kept, "zhao"), other) == "BACKUP_NOT_APPROVED"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"format":"other"}', b"\xff"])
+def test_another_form_is_refused(content) -> None:
+    assert code(lambda: approval.parse(content)) == "BACKUP_NOT_APPROVED"
+
+
+@pytest.mark.parametrize("cause", ["", "two words", "Zhang San", "a\nb", "x" * 65])
+def test_a_cause_is_a_word(cause) -> None:
+    assert code(lambda: approval.statement("0" * 64, cause, 1)) == "BACKUP_NOT_APPROVED"

@@ -1,0 +1,110 @@
+"""`gateway backup approve`: a statement by the profile's key over what its own log names; the way to the end: tests/e2e/test_backup.py."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
+
+from gateway.backups import approval, restoring
+from gateway.backups.restoring import Wanted
+from gateway.cli.output import Output
+from gateway.client import profile
+from gateway.clock import SYSTEM
+from gateway.config.home import Home
+from gateway.config.settings import PortSettings
+from gateway.store.embedded import Cluster
+from tests.backups.conftest import backup, stand  # noqa: F401  fixtures
+from tests.backups.stand import IDENTITY, KEY, Stand
+from tests.cli.small_admin import cli
+from tests.house.tree import ROOT
+from tests.supervise.test_supervisor import until
+
+
+@pytest.fixture
+def officer(stand: Stand, tmp_path: Path) -> Path:  # noqa: F811  a fixture
+    """The profile of zhao."""
+    key, certificate = stand.officers["zhao"]
+    remote = profile.Remote(
+        host="127.0.0.1",
+        server_name="sx.example",
+        trust_domain="sx.example",
+        organisation="140000",
+        account="zhao",
+        log_key=str(stand.keys.newest),
+        ports=PortSettings(),
+    )
+    pem = load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
+    root = stand.home.root_certificate.read_bytes()
+    return profile.write(tmp_path / "zhao", remote, key=key, certificate=pem, root=root).folder
+
+
+def approve(folder: Path, officer: Path, out: Path, *more: str) -> int:
+    words = ("approve", folder, "--because", "disk-lost", "--out", out, "-p", officer, *more)
+    return cli("backup", *map(str, words))
+
+
+def test_what_is_signed_is_the_backups_digest(stand: Stand, officer, tmp_path, capsys) -> None:  # noqa: F811
+    out = tmp_path / "approval"
+    assert approve(stand.kept.folder, officer, out, "--json") == 0
+    said, made = json.loads(capsys.readouterr().out), approval.parse(out.read_bytes())
+    assert (made.manifest_sha256, made.cause) == (said["sha256"], "disk-lost")
+    assert made.certificate == stand.officers["zhao"][1]
+    assert made.signed_us <= SYSTEM.now_us()
+
+
+def test_nobody_signs_what_his_log_does_not_name(backup, officer, tmp_path, capsys) -> None:  # noqa: F811
+    (backup / "manifest.json").write_bytes((backup / "manifest.json").read_bytes() + b" ")
+    assert approve(backup, officer, tmp_path / "approval", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["refused"] == "BACKUP_FORM"
+    assert not (tmp_path / "approval").exists()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_one_approval_restores_nothing(stand: Stand, officer, tmp_path, capsys, lang) -> None:  # noqa: F811
+    assert approve(stand.kept.folder, officer, tmp_path / "a", "--lang", lang) == 0
+    (tmp_path / "key").write_text(KEY)
+    target = stand.home.root.with_name("new")
+    words = ["restore", stand.kept.folder, target, "--key", stand.home.log_key]
+    words += ["--identity", tmp_path / "key", "--approval", tmp_path / "a", "--lang", lang]
+    assert cli("backup", *map(str, words)) == 1
+    said = capsys.readouterr()
+    assert Output(lang).text("backup.code.BACKUP_NOT_APPROVED") in said.err
+    assert KEY not in said.out + said.err
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("reached", ["secrets/signer/log.skey", "database/data/global/pg_control", "database/data/postmaster.pid"])  # fmt: skip
+def test_a_killed_restore_leaves_no_home_and_the_next_one_stands(
+    stand: Stand,  # noqa: F811
+    tmp_path,
+    reached,
+) -> None:
+    """kill -9 among the files, in the database, and while its server runs."""
+    target = stand.home.root.with_name("again")
+    staged = target.with_name("again.restoring")
+    (tmp_path / "key").write_text(KEY)
+    words = ["backup", "restore", stand.kept.folder, target, "--key", stand.home.log_key]
+    words += ["--identity", tmp_path / "key"]
+    approvals = tuple(stand.approved(stand.kept, name) for name in ("zhao", "qian"))
+    for number, one in enumerate(approvals):
+        (tmp_path / str(number)).write_bytes(one.encode())
+        words += ["--approval", tmp_path / str(number)]
+    running = subprocess.Popen([sys.executable, "-m", "gateway", *map(str, words)], cwd=ROOT)
+    try:
+        until(lambda: (staged / reached).exists() or running.poll() is not None)
+    finally:
+        running.kill()
+        running.wait()
+    assert not target.exists()
+    until(lambda: Cluster(Home(staged)).pid() is None)
+    wanted = Wanted(stand.kept.folder, stand.keys, IDENTITY, approvals)
+    try:
+        assert restoring.restore(wanted, target, SYSTEM).home.root == target
+        assert not staged.exists()
+    finally:
+        shutil.rmtree(target)
