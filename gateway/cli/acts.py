@@ -44,7 +44,7 @@ def _door(*rpcs: str) -> Door:
 
 _CEREMONY = Leaf(("admin.certificate.ceremony",), "tests/cli/test_ceremony_host.py")
 _SECRETS = Leaf(("secret.*",), "tests/supervise/test_rotation.py")
-_RECIPIENT = Leaf(("backup.recipient",), "tests/cli/test_backup_recipient.py")
+_RECIPIENT = Leaf(("backup.recipient",), "tests/backups/test_recipients.py")
 _TUNNEL = _door("SetTunnelState")
 _ACCOUNT = _door("SetAccountState")
 _ORGANISATION = _door("SetOrganisationState")
@@ -66,7 +66,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "backup recipient add": _RECIPIENT,
         "backup recipient remove": _RECIPIENT,
         "backup rehearse": Leaf(("backup.rehearse",), "tests/cli/test_backup.py"),
-        "backup restore": Leaf(("backup.restore",), "tests/cli/test_backup_restore.py"),
+        "backup restore": Leaf(("backup.restore",), "tests/backups/test_restoring.py"),
         "certificate ceremony install": _CEREMONY,
         "certificate ceremony request": _CEREMONY,
         "certificate ceremony retire": _CEREMONY,

@@ -263,7 +263,7 @@ def _disclosure(parts: Parts) -> Standing:
         lambda: current.engine,
         tickets.around,
         lambda: current.export_rules.plan.whole_birth_for,
-            lambda: disk.allows("exports"),
+        lambda: disk.allows("exports"),
     )
     keeper = Keeper(
         mover, parts.recorder, lambda: current.engine, tickets.around, parts.home.exports
