@@ -1,21 +1,29 @@
-"""[P8] kill -9 of every process in turn, 20 in all, during uploads: nothing acknowledged is lost, nothing is twice."""
+"""[P8] kill -9 of every process in turn, 20 in all, during uploads: nothing acknowledged is lost, nothing is twice.
+
+FULL=1: a hundred, whoever and whenever the lot says.
+"""
 
 import asyncio
 import itertools
 import json
 import os
+import secrets
 import shutil
 import signal
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from gateway.client.client import Client
 from gateway.client.upload import Upload
 from gateway.client.verify import Sent
+from gateway.clock import SYSTEM
+from gateway.demo import host as hosts
 from gateway.demo import province as provinces
 from gateway.demo.host import Host
 from gateway.demo.insiders import VERIFIED, export_and_verify
@@ -29,33 +37,57 @@ from gateway.store.roles import conninfo
 from tests.coverage.rpcs import eventually
 
 KILLS = 20
+LONG = 100
 VICTIMS = (
     *("supervisor", "postgres", "signer", "front", "identity", "intake", "disclosure"),
     "administration",
 )
 # Attacks 50 and 51. Whoever dies between these and the next supervisor keeps no leaf of theirs from the log.
 TOLD = ("front", "identity", "intake")
+# With so many deaths in between, its leaf is written before the supervisor's own.
+JOURNALLED = 2
 RECEIPTS_BETWEEN = 3
-PROGRESS_TIMEOUT_S = 60.0
+# Of a machine that does much else besides.
+PROGRESS_TIMEOUT_S = 180.0
 COUNTY = COUNTIES[0]
 
 
 @pytest.mark.serial
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_everything_the_client_holds_a_receipt_for_is_stored_exactly_once():
+    _province(list(itertools.islice(itertools.cycle(VICTIMS), KILLS)))
+
+
+@pytest.mark.serial
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_hundred_at_random(capsys: pytest.CaptureFixture[str]):
+    victims = [secrets.choice(VICTIMS) for _ in range(LONG)]
+    receipts = _province(victims)
+    with capsys.disabled():
+        print(f"\n{LONG} kills {dict(Counter(victims))}, {receipts} receipts, 0 lost")
+
+
+def _province(victims: Sequence[str]) -> int:
+    """Upload while these are killed, check, and return how many receipts the client holds."""
+    with mock.patch.object(hosts, "START_TIMEOUT_S", PROGRESS_TIMEOUT_S):
+        return _killed_and_checked(victims)
+
+
+def _killed_and_checked(victims: Sequence[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="gateway-kills-", dir="/tmp"))
     folder.chmod(0o711)
     host = Host.at(folder / "home")
     try:
         host.init(provinces.owners(), [NOBODY_OCTET])
         host.start()
-        asyncio.run(_kill_and_check(host, folder))
+        return asyncio.run(_kill_and_check(host, folder, victims))
     finally:
         host.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _kill_and_check(host: Host, folder: Path) -> None:
+async def _kill_and_check(host: Host, folder: Path, victims: Sequence[str]) -> int:
     province = await provinces.found(host)
     stopped = asyncio.Event()
     findings = Findings(lambda _count: None)
@@ -64,7 +96,7 @@ async def _kill_and_check(host: Host, folder: Path) -> None:
         uploading = asyncio.create_task(
             Upload(client, _until(stopped, province), findings, patience_s=120).run()
         )
-        for victim in itertools.islice(itertools.cycle(VICTIMS), KILLS):
+        for victim in victims:
             await _progress(findings, uploading)
             await asyncio.to_thread(_kill, host, victim)
         await _progress(findings, uploading)
@@ -72,9 +104,10 @@ async def _kill_and_check(host: Host, folder: Path) -> None:
         await uploading
         await client.settle()
     assert not findings.refusals
-    await _told_once_each(host)
+    await _told_once_each(host, victims)
     await _stored_exactly_once(host, findings)
     assert await asyncio.to_thread(export_and_verify, province, folder / "log") == VERIFIED
+    return len(findings.receipts)
 
 
 def _until(stopped: asyncio.Event, province: Province) -> Iterator[Sent]:
@@ -106,22 +139,33 @@ def _kill(host: Host, victim: str) -> None:
 
 
 def _pid(host: Host, process: str) -> int:
-    status = json.loads(host.home.supervisor_status.read_text())
-    return int(status["children"][process]["pid"])
+    """Return the pid of a process, once it has one again."""
+    deadline = SYSTEM.monotonic() + PROGRESS_TIMEOUT_S
+    while SYSTEM.monotonic() < deadline:
+        status = json.loads(host.home.supervisor_status.read_text())
+        if pid := status["children"].get(process, {}).get("pid"):
+            return int(pid)
+        time.sleep(0.05)
+    raise AssertionError(f"{process} does not come back")
 
 
-async def _told_once_each(host: Host) -> None:
+async def _told_once_each(host: Host, victims: Sequence[str]) -> None:
     """One leaf tells of each that was killed; that everybody was served afterwards, the upload shows."""
-    victims = Counter(itertools.islice(itertools.cycle(VICTIMS), KILLS))
+    most = Counter(one for one in victims if one in TOLD)
+    least = Counter(
+        one
+        for place, one in enumerate(victims, 1)
+        if one in TOLD and "supervisor" not in victims[place : place + JOURNALLED]
+    )
     database = await Database.open(conninfo(host.home, host.settings, "owner"), application="test")
 
     async def all_told() -> bool:
-        return (await _killed(database)).total() >= sum(victims[one] for one in TOLD)
+        return await _killed(database) >= least
 
     try:
         # The supervisor writes its leaves beside the doors' work: the last may still be on its way.
         await eventually(all_told, PROGRESS_TIMEOUT_S)
-        assert await _killed(database) == {name: victims[name] for name in TOLD}
+        assert await _killed(database) <= most
     finally:
         await database.close()
 
