@@ -79,6 +79,8 @@ def test_one_key_has_one_name_and_one_organisation(conninfo: Conninfo) -> None:
         ("140100", str(key(name="\u202ename")), {"witness-key"}),
         ("999999", "", {"organisation-unknown", "witness-key"}),
     ],
+    # The keys are random, and the workers must agree on names.
+    ids=["another organisation", "no key", "a long name", "a hidden name", "nothing right"],
 )
 def test_what_is_no_witness(
     conninfo: Conninfo, organisation: str, vkey: str, rules: set[str]
