@@ -96,8 +96,8 @@ def verified(stand: Stand, folder: Path, older: str) -> int:
     stand.run(work)
     report = verify_folder(folder, stand.keys, older=[older])
     assert report.failures == ()
-    [size] = report.older
-    return size
+    [signed] = report.older
+    return signed.checkpoint.size
 
 
 def test_one_officer_restores_nothing(stand: Stand, target: Path) -> None:

@@ -172,8 +172,12 @@ class Cast:
     async def draft(self, by: str = "lian", **changes: Any) -> pb.ExportTicket:
         """A fresh draft; those of tests before leave room for the next."""
         made = (await self.ask(self[by], "DraftExport", self.plan(**changes))).ticket
-        self.world.sql(_FORGET_DRAFTS)
+        self.forget_drafts()
         return made
+
+    def forget_drafts(self) -> None:
+        """Take away all drafts but the newest."""
+        self.world.sql(_FORGET_DRAFTS)
 
     async def submit(self, ticket: pb.ExportTicket, by: str = "lian") -> pb.ExportTicket:
         """Submit a draft, the last count of its requester being long ago."""

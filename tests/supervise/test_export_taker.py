@@ -16,7 +16,7 @@ from gateway.exports import build as building
 from gateway.identity import secret_rows
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import DAY_US, Secret
-from gateway.store import export_keys
+from gateway.store import export_keys, ticket_key
 from gateway.supervise import rotation
 from gateway.supervise.export_taker import ExportTaker
 from gateway.supervise.rotation import Engine
@@ -141,7 +141,7 @@ def test_a_crash_at_any_point_stops_no_export_and_is_finished(cluster, monkeypat
         assert steps(world) == [("publish", 2)]
         assert list(export_keys.published(world.home.export_keys)) == [old, new]
         private = {path.name for path in world.home.secrets("disclosure").glob("export*.key")}
-        assert private == {f"export-{new}.key", export_keys.TOKENS_FILE}
+        assert private == {f"export-{new}.key", export_keys.TOKENS_FILE, ticket_key.TICKETS_FILE}
         rows = "SELECT generation, key_id, replaced_us IS NULL FROM gateway.secret"
         assert world.sql(f"{rows} WHERE kind = 'export-key' ORDER BY 1") == [
             (1, old, False),
