@@ -43,7 +43,7 @@ UNKNOWN_KIND = "rpc.unknown"
 UNATTRIBUTED_KIND = "unattributed"
 # Whoever asks too often before he has proven who he is waits for that answer: a connection has
 # `server.CONCURRENT_STREAMS` calls under way at most, so this bounds what its flood costs us.
-PAUSE_S = 1.0
+PAUSE_S = 2.0
 _LOG = log.get("guard")
 
 
