@@ -4,15 +4,18 @@
 # source: gateway/v1/export_service.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "gateway/v1/export_service.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'gateway/v1/export_service.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -24,401 +27,243 @@ from gateway.v1 import types_pb2 as gateway_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1fgateway/v1/export_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x16gateway/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xd1\x01\n\x0e\x45xportApproval\x12\x1f\n\x11organisation_code\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1a\n\x0cofficer_name\x18\x02 \x01(\tB\x04\x88\xb5\x18\x03\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x03 \x01(\tB\x04\x88\xb5\x18\x03\x12\x31\n\rapproved_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x12\x63\x65rtificate_sha256\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12\x11\n\tsignature\x18\x06 \x01(\x0c"\xc8\x04\n\x0c\x45xportTicket\x12\x17\n\tticket_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.gateway.v1.ExportState\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x0c\n\x04plan\x18\x04 \x01(\x0c\x12\x19\n\x0bplan_sha256\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0f\n\x07version\x18\x06 \x01(\r\x12\x30\n\x0c\x63reated_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0esubmitted_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nmoved_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tapprovals\x18\n \x03(\x0b\x32\x1a.gateway.v1.ExportApproval\x12\x14\n\x0cneeded_count\x18\x0b \x01(\r\x12\x19\n\x11\x63ounted_row_count\x18\x0c \x01(\r\x12\x1b\n\x13\x63ounted_child_count\x18\r \x01(\r\x12\x17\n\x0f\x62uilt_row_count\x18\x0e \x01(\r\x12\x19\n\x11\x62uilt_child_count\x18\x0f \x01(\r\x12\x15\n\rpayload_bytes\x18\x10 \x01(\x04\x12\x1c\n\x0epayload_sha256\x18\x11 \x01(\tB\x04\x88\xb5\x18\x02\x12\x33\n\x0frecall_due_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp"\xde\x06\n\x12\x44raftExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12*\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x19.gateway.v1.ExportDataset\x12\x1c\n\x0e\x64ivision_codes\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\x12(\n\x0e\x62orn_from_date\x18\x04 \x01(\x0b\x32\x10.gateway.v1.Date\x12)\n\x0f\x62orn_until_date\x18\x05 \x01(\x0b\x32\x10.gateway.v1.Date\x12,\n\x12happened_from_date\x18\x06 \x01(\x0b\x32\x10.gateway.v1.Date\x12-\n\x13happened_until_date\x18\x07 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x1b\n\rvaccine_codes\x18\x08 \x03(\tB\x04\x88\xb5\x18\x01\x12\x18\n\nunit_codes\x18\t \x03(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07\x63olumns\x18\n \x03(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07purpose\x18\x0b \x01(\tB\x04\x88\xb5\x18\x01\x12\x19\n\x0blegal_basis\x18\x0c \x01(\tB\x04\x88\xb5\x18\x01\x12)\n\x1brecipient_organisation_code\x18\r \x01(\tB\x04\x88\xb5\x18\x01\x12$\n\x16recipient_account_name\x18\x0e \x01(\tB\x04\x88\xb5\x18\x03\x12+\n\x1d\x63onnection_certificate_sha256\x18\x0f \x01(\tB\x04\x88\xb5\x18\x02\x12+\n\x1d\x65ncryption_certificate_sha256\x18\x10 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0btunnel_name\x18\x11 \x01(\tB\x04\x88\xb5\x18\x02\x12\x15\n\rrow_cap_count\x18\x12 \x01(\r\x12\x17\n\x0f\x63hild_cap_count\x18\x13 \x01(\r\x12\x33\n\x0fnot_before_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0enot_after_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x0f\x64\x65stroy_by_date\x18\x16 \x01(\x0b\x32\x10.gateway.v1.Date\x12(\n\x06\x66ormat\x18\x17 \x01(\x0e\x32\x18.gateway.v1.ExportFormat"?\n\x13\x44raftExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"c\n\x13SubmitExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0bplan_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02"@\n\x14SubmitExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"J\n\x15WithdrawExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02"B\n\x16WithdrawExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"w\n\x14\x41pproveExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0bplan_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12\x11\n\tsignature\x18\x04 \x01(\x0c"A\n\x15\x41pproveExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"\\\n\x11\x44\x65nyExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02">\n\x12\x44\x65nyExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"^\n\x13RevokeExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02"@\n\x14RevokeExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"\\\n\x11HoldExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02">\n\x12HoldExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"H\n\x13UnholdExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02"@\n\x14UnholdExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"^\n\x13RecallExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02"@\n\x14RecallExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"+\n\x10GetExportRequest\x12\x17\n\tticket_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02"=\n\x11GetExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"i\n\x12ListExportsRequest\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.gateway.v1.ExportState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02"_\n\x13ListExportsResponse\x12)\n\x07tickets\x18\x01 \x03(\x0b\x32\x18.gateway.v1.ExportTicket\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02"F\n\x15\x44ownloadExportRequest\x12\x17\n\tticket_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04"/\n\tExportKey\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0c\n\x04spki\x18\x02 \x01(\x0c"\xb0\x01\n\x0c\x44ownloadHead\x12\x15\n\rpayload_bytes\x18\x01 \x01(\x04\x12\x1c\n\x0epayload_sha256\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0bplan_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12+\n\x1d\x65ncryption_certificate_sha256\x18\x04 \x01(\tB\x04\x88\xb5\x18\x02\x12#\n\x04keys\x18\x05 \x03(\x0b\x32\x15.gateway.v1.ExportKey""\n\x0c\x44ownloadTail\x12\x12\n\nsent_bytes\x18\x01 \x01(\x04"\x85\x01\n\x16\x44ownloadExportResponse\x12(\n\x04head\x18\x01 \x01(\x0b\x32\x18.gateway.v1.DownloadHeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12(\n\x04tail\x18\x03 \x01(\x0b\x32\x18.gateway.v1.DownloadTailH\x00\x42\x06\n\x04part"z\n\x14ReceiveExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1c\n\x0epayload_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12\x11\n\tsignature\x18\x04 \x01(\x0c"A\n\x15ReceiveExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"I\n\x14ReleaseExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02"Q\n\x15ReleaseExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\x12\x0e\n\x06header\x18\x02 \x01(\x0c"l\n\x18\x41\x63knowledgeExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1d\n\x0fmanifest_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02"E\n\x19\x41\x63knowledgeExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket"\x8a\x01\n\x18\x41ttestDestructionRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12(\n\x0e\x64\x65stroyed_date\x18\x03 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x11\n\tsignature\x18\x04 \x01(\x0c"E\n\x19\x41ttestDestructionResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket*\x91\x04\n\x0b\x45xportState\x12\x1c\n\x18\x45XPORT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45XPORT_STATE_DRAFT\x10\x01\x12\x1a\n\x16\x45XPORT_STATE_SUBMITTED\x10\x02\x12\x1e\n\x1a\x45XPORT_STATE_ONCE_APPROVED\x10\x03\x12\x19\n\x15\x45XPORT_STATE_APPROVED\x10\x04\x12\x19\n\x15\x45XPORT_STATE_BUILDING\x10\x05\x12\x17\n\x13\x45XPORT_STATE_SEALED\x10\x06\x12\x19\n\x15\x45XPORT_STATE_FETCHING\x10\x07\x12\x19\n\x15\x45XPORT_STATE_RECEIVED\x10\x08\x12\x19\n\x15\x45XPORT_STATE_RELEASED\x10\t\x12\x1d\n\x19\x45XPORT_STATE_ACKNOWLEDGED\x10\n\x12\x1a\n\x16\x45XPORT_STATE_DESTROYED\x10\x0b\x12\x1a\n\x16\x45XPORT_STATE_WITHDRAWN\x10\x0c\x12\x17\n\x13\x45XPORT_STATE_DENIED\x10\r\x12\x18\n\x14\x45XPORT_STATE_EXPIRED\x10\x0e\x12\x17\n\x13\x45XPORT_STATE_FAILED\x10\x0f\x12\x18\n\x14\x45XPORT_STATE_REVOKED\x10\x10\x12\x19\n\x15\x45XPORT_STATE_RECALLED\x10\x11\x12\x18\n\x14\x45XPORT_STATE_OVERDUE\x10\x12*\xaa\x01\n\rExportDataset\x12\x1e\n\x1a\x45XPORT_DATASET_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XPORT_DATASET_CHILDREN\x10\x01\x12\x1f\n\x1b\x45XPORT_DATASET_VACCINATIONS\x10\x02\x12\x18\n\x14\x45XPORT_DATASET_STOCK\x10\x03\x12!\n\x1d\x45XPORT_DATASET_ADVERSE_EVENTS\x10\x04*z\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_CSV\x10\x01\x12\x19\n\x15\x45XPORT_FORMAT_CSV_BOM\x10\x02\x12\x19\n\x15\x45XPORT_FORMAT_PARQUET\x10\x03\x32\xc3\x0e\n\rExportService\x12k\n\x0b\x44raftExport\x12\x1e.gateway.v1.DraftExportRequest\x1a\x1f.gateway.v1.DraftExportResponse"\x1b\xd2\xb5\x18\x17\n\x01\x06\x10\x01\x1a\x0c\x65xport.draft \x80\x80\x04\x12q\n\x0cSubmitExport\x12\x1f.gateway.v1.SubmitExportRequest\x1a .gateway.v1.SubmitExportResponse"\x1e\xd2\xb5\x18\x1a\n\x01\x06\x10\x01\x1a\rexport.submit \x80 P\xac\x02\x12v\n\x0eWithdrawExport\x12!.gateway.v1.WithdrawExportRequest\x1a".gateway.v1.WithdrawExportResponse"\x1d\xd2\xb5\x18\x19\n\x01\x06\x10\x01\x1a\x0f\x65xport.withdraw \x80 \x12u\n\rApproveExport\x12 .gateway.v1.ApproveExportRequest\x1a!.gateway.v1.ApproveExportResponse"\x1f\xd2\xb5\x18\x1b\n\x01\x05\x10\x01\x1a\x0e\x65xport.approve \x80 P\xac\x02\x12\x66\n\nDenyExport\x12\x1d.gateway.v1.DenyExportRequest\x1a\x1e.gateway.v1.DenyExportResponse"\x19\xd2\xb5\x18\x15\n\x01\x05\x10\x01\x1a\x0b\x65xport.deny \x80 \x12p\n\x0cRevokeExport\x12\x1f.gateway.v1.RevokeExportRequest\x1a .gateway.v1.RevokeExportResponse"\x1d\xd2\xb5\x18\x19\n\x03\x06\x05\x04\x10\x01\x1a\rexport.revoke \x80 \x12\x66\n\nHoldExport\x12\x1d.gateway.v1.HoldExportRequest\x1a\x1e.gateway.v1.HoldExportResponse"\x19\xd2\xb5\x18\x15\n\x01\x04\x10\x01\x1a\x0b\x65xport.hold \x80 \x12q\n\x0cUnholdExport\x12\x1f.gateway.v1.UnholdExportRequest\x1a .gateway.v1.UnholdExportResponse"\x1e\xd2\xb5\x18\x1a\n\x01\x05\x10\x01\x1a\rexport.unhold \x80 P\xac\x02\x12n\n\x0cRecallExport\x12\x1f.gateway.v1.RecallExportRequest\x1a .gateway.v1.RecallExportResponse"\x1b\xd2\xb5\x18\x17\n\x01\x04\x10\x01\x1a\rexport.recall \x80 \x12\x65\n\tGetExport\x12\x1c.gateway.v1.GetExportRequest\x1a\x1d.gateway.v1.GetExportResponse"\x1b\xd2\xb5\x18\x17\n\x04\x06\x07\x05\x04\x10\x01\x1a\nexport.get \x80 \x12l\n\x0bListExports\x12\x1e.gateway.v1.ListExportsRequest\x1a\x1f.gateway.v1.ListExportsResponse"\x1c\xd2\xb5\x18\x18\n\x04\x06\x07\x05\x04\x10\x01\x1a\x0b\x65xport.list \x80 \x12w\n\x0e\x44ownloadExport\x12!.gateway.v1.DownloadExportRequest\x1a".gateway.v1.DownloadExportResponse"\x1c\xd2\xb5\x18\x18\n\x01\x07\x10\x01\x1a\x0c\x65xport.begin \x80 (\x01\x30\x01\x12r\n\rReceiveExport\x12 .gateway.v1.ReceiveExportRequest\x1a!.gateway.v1.ReceiveExportResponse"\x1c\xd2\xb5\x18\x18\n\x01\x07\x10\x01\x1a\x0e\x65xport.receipt \x80 \x12t\n\rReleaseExport\x12 .gateway.v1.ReleaseExportRequest\x1a!.gateway.v1.ReleaseExportResponse"\x1e\xd2\xb5\x18\x1a\n\x01\x07\x10\x01\x1a\x0e\x65xport.release \x80 (\x01\x12\x82\x01\n\x11\x41\x63knowledgeExport\x12$.gateway.v1.AcknowledgeExportRequest\x1a%.gateway.v1.AcknowledgeExportResponse" \xd2\xb5\x18\x1c\n\x01\x07\x10\x01\x1a\x12\x65xport.acknowledge \x80 \x12\x80\x01\n\x11\x41ttestDestruction\x12$.gateway.v1.AttestDestructionRequest\x1a%.gateway.v1.AttestDestructionResponse"\x1e\xd2\xb5\x18\x1a\n\x01\x07\x10\x01\x1a\x10\x65xport.destroyed \x80 b\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/export_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x16gateway/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x0e\x45xportApproval\x12\x1f\n\x11organisation_code\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x1a\n\x0cofficer_name\x18\x02 \x01(\tB\x04\x88\xb5\x18\x03\x12\x1a\n\x0c\x61\x63\x63ount_name\x18\x03 \x01(\tB\x04\x88\xb5\x18\x03\x12\x31\n\rapproved_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x12\x63\x65rtificate_sha256\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"\xc8\x04\n\x0c\x45xportTicket\x12\x17\n\tticket_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.gateway.v1.ExportState\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x0c\n\x04plan\x18\x04 \x01(\x0c\x12\x19\n\x0bplan_sha256\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0f\n\x07version\x18\x06 \x01(\r\x12\x30\n\x0c\x63reated_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0esubmitted_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nmoved_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tapprovals\x18\n \x03(\x0b\x32\x1a.gateway.v1.ExportApproval\x12\x14\n\x0cneeded_count\x18\x0b \x01(\r\x12\x19\n\x11\x63ounted_row_count\x18\x0c \x01(\r\x12\x1b\n\x13\x63ounted_child_count\x18\r \x01(\r\x12\x17\n\x0f\x62uilt_row_count\x18\x0e \x01(\r\x12\x19\n\x11\x62uilt_child_count\x18\x0f \x01(\r\x12\x15\n\rpayload_bytes\x18\x10 \x01(\x04\x12\x1c\n\x0epayload_sha256\x18\x11 \x01(\tB\x04\x88\xb5\x18\x02\x12\x33\n\x0frecall_due_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x06\n\x12\x44raftExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12*\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x19.gateway.v1.ExportDataset\x12\x1c\n\x0e\x64ivision_codes\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\x12(\n\x0e\x62orn_from_date\x18\x04 \x01(\x0b\x32\x10.gateway.v1.Date\x12)\n\x0f\x62orn_until_date\x18\x05 \x01(\x0b\x32\x10.gateway.v1.Date\x12,\n\x12happened_from_date\x18\x06 \x01(\x0b\x32\x10.gateway.v1.Date\x12-\n\x13happened_until_date\x18\x07 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x1b\n\rvaccine_codes\x18\x08 \x03(\tB\x04\x88\xb5\x18\x01\x12\x18\n\nunit_codes\x18\t \x03(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07\x63olumns\x18\n \x03(\tB\x04\x88\xb5\x18\x01\x12\x15\n\x07purpose\x18\x0b \x01(\tB\x04\x88\xb5\x18\x01\x12\x19\n\x0blegal_basis\x18\x0c \x01(\tB\x04\x88\xb5\x18\x01\x12)\n\x1brecipient_organisation_code\x18\r \x01(\tB\x04\x88\xb5\x18\x01\x12$\n\x16recipient_account_name\x18\x0e \x01(\tB\x04\x88\xb5\x18\x03\x12+\n\x1d\x63onnection_certificate_sha256\x18\x0f \x01(\tB\x04\x88\xb5\x18\x02\x12+\n\x1d\x65ncryption_certificate_sha256\x18\x10 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0btunnel_name\x18\x11 \x01(\tB\x04\x88\xb5\x18\x02\x12\x15\n\rrow_cap_count\x18\x12 \x01(\r\x12\x17\n\x0f\x63hild_cap_count\x18\x13 \x01(\r\x12\x33\n\x0fnot_before_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0enot_after_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x0f\x64\x65stroy_by_date\x18\x16 \x01(\x0b\x32\x10.gateway.v1.Date\x12(\n\x06\x66ormat\x18\x17 \x01(\x0e\x32\x18.gateway.v1.ExportFormat\"?\n\x13\x44raftExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"c\n\x13SubmitExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0bplan_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\"@\n\x14SubmitExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"J\n\x15WithdrawExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\"B\n\x16WithdrawExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"w\n\x14\x41pproveExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0bplan_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"A\n\x15\x41pproveExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"\\\n\x11\x44\x65nyExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\">\n\x12\x44\x65nyExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"^\n\x13RevokeExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\"@\n\x14RevokeExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"\\\n\x11HoldExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\">\n\x12HoldExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"H\n\x13UnholdExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\"@\n\x14UnholdExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"^\n\x13RecallExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\"@\n\x14RecallExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"+\n\x10GetExportRequest\x12\x17\n\tticket_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\"=\n\x11GetExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"i\n\x12ListExportsRequest\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.gateway.v1.ExportState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\"_\n\x13ListExportsResponse\x12)\n\x07tickets\x18\x01 \x03(\x0b\x32\x18.gateway.v1.ExportTicket\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\"F\n\x15\x44ownloadExportRequest\x12\x17\n\tticket_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x04\"/\n\tExportKey\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0c\n\x04spki\x18\x02 \x01(\x0c\"\xb0\x01\n\x0c\x44ownloadHead\x12\x15\n\rpayload_bytes\x18\x01 \x01(\x04\x12\x1c\n\x0epayload_sha256\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x19\n\x0bplan_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12+\n\x1d\x65ncryption_certificate_sha256\x18\x04 \x01(\tB\x04\x88\xb5\x18\x02\x12#\n\x04keys\x18\x05 \x03(\x0b\x32\x15.gateway.v1.ExportKey\"\"\n\x0c\x44ownloadTail\x12\x12\n\nsent_bytes\x18\x01 \x01(\x04\"\x85\x01\n\x16\x44ownloadExportResponse\x12(\n\x04head\x18\x01 \x01(\x0b\x32\x18.gateway.v1.DownloadHeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12(\n\x04tail\x18\x03 \x01(\x0b\x32\x18.gateway.v1.DownloadTailH\x00\x42\x06\n\x04part\"z\n\x14ReceiveExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1c\n\x0epayload_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"A\n\x15ReceiveExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"I\n\x14ReleaseExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\"Q\n\x15ReleaseExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\x12\x0e\n\x06header\x18\x02 \x01(\x0c\"l\n\x18\x41\x63knowledgeExportRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1d\n\x0fmanifest_sha256\x18\x03 \x01(\tB\x04\x88\xb5\x18\x02\"E\n\x19\x41\x63knowledgeExportResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket\"\x8a\x01\n\x18\x41ttestDestructionRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x17\n\tticket_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x02\x12(\n\x0e\x64\x65stroyed_date\x18\x03 \x01(\x0b\x32\x10.gateway.v1.Date\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"E\n\x19\x41ttestDestructionResponse\x12(\n\x06ticket\x18\x01 \x01(\x0b\x32\x18.gateway.v1.ExportTicket*\x91\x04\n\x0b\x45xportState\x12\x1c\n\x18\x45XPORT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45XPORT_STATE_DRAFT\x10\x01\x12\x1a\n\x16\x45XPORT_STATE_SUBMITTED\x10\x02\x12\x1e\n\x1a\x45XPORT_STATE_ONCE_APPROVED\x10\x03\x12\x19\n\x15\x45XPORT_STATE_APPROVED\x10\x04\x12\x19\n\x15\x45XPORT_STATE_BUILDING\x10\x05\x12\x17\n\x13\x45XPORT_STATE_SEALED\x10\x06\x12\x19\n\x15\x45XPORT_STATE_FETCHING\x10\x07\x12\x19\n\x15\x45XPORT_STATE_RECEIVED\x10\x08\x12\x19\n\x15\x45XPORT_STATE_RELEASED\x10\t\x12\x1d\n\x19\x45XPORT_STATE_ACKNOWLEDGED\x10\n\x12\x1a\n\x16\x45XPORT_STATE_DESTROYED\x10\x0b\x12\x1a\n\x16\x45XPORT_STATE_WITHDRAWN\x10\x0c\x12\x17\n\x13\x45XPORT_STATE_DENIED\x10\r\x12\x18\n\x14\x45XPORT_STATE_EXPIRED\x10\x0e\x12\x17\n\x13\x45XPORT_STATE_FAILED\x10\x0f\x12\x18\n\x14\x45XPORT_STATE_REVOKED\x10\x10\x12\x19\n\x15\x45XPORT_STATE_RECALLED\x10\x11\x12\x18\n\x14\x45XPORT_STATE_OVERDUE\x10\x12*\xaa\x01\n\rExportDataset\x12\x1e\n\x1a\x45XPORT_DATASET_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XPORT_DATASET_CHILDREN\x10\x01\x12\x1f\n\x1b\x45XPORT_DATASET_VACCINATIONS\x10\x02\x12\x18\n\x14\x45XPORT_DATASET_STOCK\x10\x03\x12!\n\x1d\x45XPORT_DATASET_ADVERSE_EVENTS\x10\x04*z\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_CSV\x10\x01\x12\x19\n\x15\x45XPORT_FORMAT_CSV_BOM\x10\x02\x12\x19\n\x15\x45XPORT_FORMAT_PARQUET\x10\x03\x32\xc3\x0e\n\rExportService\x12k\n\x0b\x44raftExport\x12\x1e.gateway.v1.DraftExportRequest\x1a\x1f.gateway.v1.DraftExportResponse\"\x1b\xd2\xb5\x18\x17\n\x01\x06\x10\x01\x1a\x0c\x65xport.draft \x80\x80\x04\x12q\n\x0cSubmitExport\x12\x1f.gateway.v1.SubmitExportRequest\x1a .gateway.v1.SubmitExportResponse\"\x1e\xd2\xb5\x18\x1a\n\x01\x06\x10\x01\x1a\rexport.submit \x80 P\xac\x02\x12v\n\x0eWithdrawExport\x12!.gateway.v1.WithdrawExportRequest\x1a\".gateway.v1.WithdrawExportResponse\"\x1d\xd2\xb5\x18\x19\n\x01\x06\x10\x01\x1a\x0f\x65xport.withdraw \x80 \x12u\n\rApproveExport\x12 .gateway.v1.ApproveExportRequest\x1a!.gateway.v1.ApproveExportResponse\"\x1f\xd2\xb5\x18\x1b\n\x01\x05\x10\x01\x1a\x0e\x65xport.approve \x80 P\xac\x02\x12\x66\n\nDenyExport\x12\x1d.gateway.v1.DenyExportRequest\x1a\x1e.gateway.v1.DenyExportResponse\"\x19\xd2\xb5\x18\x15\n\x01\x05\x10\x01\x1a\x0b\x65xport.deny \x80 \x12p\n\x0cRevokeExport\x12\x1f.gateway.v1.RevokeExportRequest\x1a .gateway.v1.RevokeExportResponse\"\x1d\xd2\xb5\x18\x19\n\x03\x06\x05\x04\x10\x01\x1a\rexport.revoke \x80 \x12\x66\n\nHoldExport\x12\x1d.gateway.v1.HoldExportRequest\x1a\x1e.gateway.v1.HoldExportResponse\"\x19\xd2\xb5\x18\x15\n\x01\x04\x10\x01\x1a\x0b\x65xport.hold \x80 \x12q\n\x0cUnholdExport\x12\x1f.gateway.v1.UnholdExportRequest\x1a .gateway.v1.UnholdExportResponse\"\x1e\xd2\xb5\x18\x1a\n\x01\x05\x10\x01\x1a\rexport.unhold \x80 P\xac\x02\x12n\n\x0cRecallExport\x12\x1f.gateway.v1.RecallExportRequest\x1a .gateway.v1.RecallExportResponse\"\x1b\xd2\xb5\x18\x17\n\x01\x04\x10\x01\x1a\rexport.recall \x80 \x12\x65\n\tGetExport\x12\x1c.gateway.v1.GetExportRequest\x1a\x1d.gateway.v1.GetExportResponse\"\x1b\xd2\xb5\x18\x17\n\x04\x06\x07\x05\x04\x10\x01\x1a\nexport.get \x80 \x12l\n\x0bListExports\x12\x1e.gateway.v1.ListExportsRequest\x1a\x1f.gateway.v1.ListExportsResponse\"\x1c\xd2\xb5\x18\x18\n\x04\x06\x07\x05\x04\x10\x01\x1a\x0b\x65xport.list \x80 \x12w\n\x0e\x44ownloadExport\x12!.gateway.v1.DownloadExportRequest\x1a\".gateway.v1.DownloadExportResponse\"\x1c\xd2\xb5\x18\x18\n\x01\x07\x10\x01\x1a\x0c\x65xport.begin \x80 (\x01\x30\x01\x12r\n\rReceiveExport\x12 .gateway.v1.ReceiveExportRequest\x1a!.gateway.v1.ReceiveExportResponse\"\x1c\xd2\xb5\x18\x18\n\x01\x07\x10\x01\x1a\x0e\x65xport.receipt \x80 \x12t\n\rReleaseExport\x12 .gateway.v1.ReleaseExportRequest\x1a!.gateway.v1.ReleaseExportResponse\"\x1e\xd2\xb5\x18\x1a\n\x01\x07\x10\x01\x1a\x0e\x65xport.release \x80 (\x01\x12\x82\x01\n\x11\x41\x63knowledgeExport\x12$.gateway.v1.AcknowledgeExportRequest\x1a%.gateway.v1.AcknowledgeExportResponse\" \xd2\xb5\x18\x1c\n\x01\x07\x10\x01\x1a\x12\x65xport.acknowledge \x80 \x12\x80\x01\n\x11\x41ttestDestruction\x12$.gateway.v1.AttestDestructionRequest\x1a%.gateway.v1.AttestDestructionResponse\"\x1e\xd2\xb5\x18\x1a\n\x01\x07\x10\x01\x1a\x10\x65xport.destroyed \x80 b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "gateway.v1.export_service_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.export_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_EXPORTAPPROVAL"].fields_by_name["organisation_code"]._loaded_options = None
-    _globals["_EXPORTAPPROVAL"].fields_by_name[
-        "organisation_code"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_EXPORTAPPROVAL"].fields_by_name["officer_name"]._loaded_options = None
-    _globals["_EXPORTAPPROVAL"].fields_by_name[
-        "officer_name"
-    ]._serialized_options = b"\210\265\030\003"
-    _globals["_EXPORTAPPROVAL"].fields_by_name["account_name"]._loaded_options = None
-    _globals["_EXPORTAPPROVAL"].fields_by_name[
-        "account_name"
-    ]._serialized_options = b"\210\265\030\003"
-    _globals["_EXPORTAPPROVAL"].fields_by_name["certificate_sha256"]._loaded_options = None
-    _globals["_EXPORTAPPROVAL"].fields_by_name[
-        "certificate_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_EXPORTTICKET"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_EXPORTTICKET"].fields_by_name["ticket_id"]._serialized_options = b"\210\265\030\002"
-    _globals["_EXPORTTICKET"].fields_by_name["plan_sha256"]._loaded_options = None
-    _globals["_EXPORTTICKET"].fields_by_name[
-        "plan_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_EXPORTTICKET"].fields_by_name["payload_sha256"]._loaded_options = None
-    _globals["_EXPORTTICKET"].fields_by_name[
-        "payload_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["division_codes"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "division_codes"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["vaccine_codes"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "vaccine_codes"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["unit_codes"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "unit_codes"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["columns"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "columns"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["purpose"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "purpose"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["legal_basis"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "legal_basis"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "recipient_organisation_code"
-    ]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "recipient_organisation_code"
-    ]._serialized_options = b"\210\265\030\001"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["recipient_account_name"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "recipient_account_name"
-    ]._serialized_options = b"\210\265\030\003"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "connection_certificate_sha256"
-    ]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "connection_certificate_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "encryption_certificate_sha256"
-    ]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "encryption_certificate_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name["tunnel_name"]._loaded_options = None
-    _globals["_DRAFTEXPORTREQUEST"].fields_by_name[
-        "tunnel_name"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_SUBMITEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_SUBMITEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_SUBMITEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_SUBMITEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_SUBMITEXPORTREQUEST"].fields_by_name["plan_sha256"]._loaded_options = None
-    _globals["_SUBMITEXPORTREQUEST"].fields_by_name[
-        "plan_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_WITHDRAWEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_WITHDRAWEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_WITHDRAWEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_WITHDRAWEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_APPROVEEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_APPROVEEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_APPROVEEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_APPROVEEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_APPROVEEXPORTREQUEST"].fields_by_name["plan_sha256"]._loaded_options = None
-    _globals["_APPROVEEXPORTREQUEST"].fields_by_name[
-        "plan_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DENYEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_DENYEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DENYEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_DENYEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DENYEXPORTREQUEST"].fields_by_name["reason"]._loaded_options = None
-    _globals["_DENYEXPORTREQUEST"].fields_by_name[
-        "reason"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_REVOKEEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_REVOKEEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_REVOKEEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_REVOKEEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_REVOKEEXPORTREQUEST"].fields_by_name["reason"]._loaded_options = None
-    _globals["_REVOKEEXPORTREQUEST"].fields_by_name[
-        "reason"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_HOLDEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_HOLDEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_HOLDEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_HOLDEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_HOLDEXPORTREQUEST"].fields_by_name["reason"]._loaded_options = None
-    _globals["_HOLDEXPORTREQUEST"].fields_by_name[
-        "reason"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_UNHOLDEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_UNHOLDEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_UNHOLDEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_UNHOLDEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RECALLEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_RECALLEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RECALLEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_RECALLEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RECALLEXPORTREQUEST"].fields_by_name["reason"]._loaded_options = None
-    _globals["_RECALLEXPORTREQUEST"].fields_by_name[
-        "reason"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_GETEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_GETEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_LISTEXPORTSREQUEST"].fields_by_name["page_token"]._loaded_options = None
-    _globals["_LISTEXPORTSREQUEST"].fields_by_name[
-        "page_token"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_LISTEXPORTSRESPONSE"].fields_by_name["next_page_token"]._loaded_options = None
-    _globals["_LISTEXPORTSRESPONSE"].fields_by_name[
-        "next_page_token"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DOWNLOADEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_DOWNLOADEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_EXPORTKEY"].fields_by_name["key_id"]._loaded_options = None
-    _globals["_EXPORTKEY"].fields_by_name["key_id"]._serialized_options = b"\210\265\030\002"
-    _globals["_DOWNLOADHEAD"].fields_by_name["payload_sha256"]._loaded_options = None
-    _globals["_DOWNLOADHEAD"].fields_by_name[
-        "payload_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DOWNLOADHEAD"].fields_by_name["plan_sha256"]._loaded_options = None
-    _globals["_DOWNLOADHEAD"].fields_by_name[
-        "plan_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_DOWNLOADHEAD"].fields_by_name["encryption_certificate_sha256"]._loaded_options = None
-    _globals["_DOWNLOADHEAD"].fields_by_name[
-        "encryption_certificate_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RECEIVEEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_RECEIVEEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RECEIVEEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_RECEIVEEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RECEIVEEXPORTREQUEST"].fields_by_name["payload_sha256"]._loaded_options = None
-    _globals["_RECEIVEEXPORTREQUEST"].fields_by_name[
-        "payload_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RELEASEEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_RELEASEEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_RELEASEEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_RELEASEEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"].fields_by_name["manifest_sha256"]._loaded_options = None
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"].fields_by_name[
-        "manifest_sha256"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_ATTESTDESTRUCTIONREQUEST"].fields_by_name["request_id"]._loaded_options = None
-    _globals["_ATTESTDESTRUCTIONREQUEST"].fields_by_name[
-        "request_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_ATTESTDESTRUCTIONREQUEST"].fields_by_name["ticket_id"]._loaded_options = None
-    _globals["_ATTESTDESTRUCTIONREQUEST"].fields_by_name[
-        "ticket_id"
-    ]._serialized_options = b"\210\265\030\002"
-    _globals["_EXPORTSERVICE"].methods_by_name["DraftExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "DraftExport"
-    ]._serialized_options = b"\322\265\030\027\n\001\006\020\001\032\014export.draft \200\200\004"
-    _globals["_EXPORTSERVICE"].methods_by_name["SubmitExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "SubmitExport"
-    ]._serialized_options = b"\322\265\030\032\n\001\006\020\001\032\rexport.submit \200 P\254\002"
-    _globals["_EXPORTSERVICE"].methods_by_name["WithdrawExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "WithdrawExport"
-    ]._serialized_options = b"\322\265\030\031\n\001\006\020\001\032\017export.withdraw \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["ApproveExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "ApproveExport"
-    ]._serialized_options = (
-        b"\322\265\030\033\n\001\005\020\001\032\016export.approve \200 P\254\002"
-    )
-    _globals["_EXPORTSERVICE"].methods_by_name["DenyExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "DenyExport"
-    ]._serialized_options = b"\322\265\030\025\n\001\005\020\001\032\013export.deny \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["RevokeExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "RevokeExport"
-    ]._serialized_options = b"\322\265\030\031\n\003\006\005\004\020\001\032\rexport.revoke \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["HoldExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "HoldExport"
-    ]._serialized_options = b"\322\265\030\025\n\001\004\020\001\032\013export.hold \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["UnholdExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "UnholdExport"
-    ]._serialized_options = b"\322\265\030\032\n\001\005\020\001\032\rexport.unhold \200 P\254\002"
-    _globals["_EXPORTSERVICE"].methods_by_name["RecallExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "RecallExport"
-    ]._serialized_options = b"\322\265\030\027\n\001\004\020\001\032\rexport.recall \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["GetExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "GetExport"
-    ]._serialized_options = b"\322\265\030\027\n\004\006\007\005\004\020\001\032\nexport.get \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["ListExports"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "ListExports"
-    ]._serialized_options = (
-        b"\322\265\030\030\n\004\006\007\005\004\020\001\032\013export.list \200 "
-    )
-    _globals["_EXPORTSERVICE"].methods_by_name["DownloadExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "DownloadExport"
-    ]._serialized_options = b"\322\265\030\030\n\001\007\020\001\032\014export.begin \200 (\001"
-    _globals["_EXPORTSERVICE"].methods_by_name["ReceiveExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "ReceiveExport"
-    ]._serialized_options = b"\322\265\030\030\n\001\007\020\001\032\016export.receipt \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["ReleaseExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "ReleaseExport"
-    ]._serialized_options = b"\322\265\030\032\n\001\007\020\001\032\016export.release \200 (\001"
-    _globals["_EXPORTSERVICE"].methods_by_name["AcknowledgeExport"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "AcknowledgeExport"
-    ]._serialized_options = b"\322\265\030\034\n\001\007\020\001\032\022export.acknowledge \200 "
-    _globals["_EXPORTSERVICE"].methods_by_name["AttestDestruction"]._loaded_options = None
-    _globals["_EXPORTSERVICE"].methods_by_name[
-        "AttestDestruction"
-    ]._serialized_options = b"\322\265\030\032\n\001\007\020\001\032\020export.destroyed \200 "
-    _globals["_EXPORTSTATE"]._serialized_start = 4665
-    _globals["_EXPORTSTATE"]._serialized_end = 5194
-    _globals["_EXPORTDATASET"]._serialized_start = 5197
-    _globals["_EXPORTDATASET"]._serialized_end = 5367
-    _globals["_EXPORTFORMAT"]._serialized_start = 5369
-    _globals["_EXPORTFORMAT"]._serialized_end = 5491
-    _globals["_EXPORTAPPROVAL"]._serialized_start = 131
-    _globals["_EXPORTAPPROVAL"]._serialized_end = 340
-    _globals["_EXPORTTICKET"]._serialized_start = 343
-    _globals["_EXPORTTICKET"]._serialized_end = 927
-    _globals["_DRAFTEXPORTREQUEST"]._serialized_start = 930
-    _globals["_DRAFTEXPORTREQUEST"]._serialized_end = 1792
-    _globals["_DRAFTEXPORTRESPONSE"]._serialized_start = 1794
-    _globals["_DRAFTEXPORTRESPONSE"]._serialized_end = 1857
-    _globals["_SUBMITEXPORTREQUEST"]._serialized_start = 1859
-    _globals["_SUBMITEXPORTREQUEST"]._serialized_end = 1958
-    _globals["_SUBMITEXPORTRESPONSE"]._serialized_start = 1960
-    _globals["_SUBMITEXPORTRESPONSE"]._serialized_end = 2024
-    _globals["_WITHDRAWEXPORTREQUEST"]._serialized_start = 2026
-    _globals["_WITHDRAWEXPORTREQUEST"]._serialized_end = 2100
-    _globals["_WITHDRAWEXPORTRESPONSE"]._serialized_start = 2102
-    _globals["_WITHDRAWEXPORTRESPONSE"]._serialized_end = 2168
-    _globals["_APPROVEEXPORTREQUEST"]._serialized_start = 2170
-    _globals["_APPROVEEXPORTREQUEST"]._serialized_end = 2289
-    _globals["_APPROVEEXPORTRESPONSE"]._serialized_start = 2291
-    _globals["_APPROVEEXPORTRESPONSE"]._serialized_end = 2356
-    _globals["_DENYEXPORTREQUEST"]._serialized_start = 2358
-    _globals["_DENYEXPORTREQUEST"]._serialized_end = 2450
-    _globals["_DENYEXPORTRESPONSE"]._serialized_start = 2452
-    _globals["_DENYEXPORTRESPONSE"]._serialized_end = 2514
-    _globals["_REVOKEEXPORTREQUEST"]._serialized_start = 2516
-    _globals["_REVOKEEXPORTREQUEST"]._serialized_end = 2610
-    _globals["_REVOKEEXPORTRESPONSE"]._serialized_start = 2612
-    _globals["_REVOKEEXPORTRESPONSE"]._serialized_end = 2676
-    _globals["_HOLDEXPORTREQUEST"]._serialized_start = 2678
-    _globals["_HOLDEXPORTREQUEST"]._serialized_end = 2770
-    _globals["_HOLDEXPORTRESPONSE"]._serialized_start = 2772
-    _globals["_HOLDEXPORTRESPONSE"]._serialized_end = 2834
-    _globals["_UNHOLDEXPORTREQUEST"]._serialized_start = 2836
-    _globals["_UNHOLDEXPORTREQUEST"]._serialized_end = 2908
-    _globals["_UNHOLDEXPORTRESPONSE"]._serialized_start = 2910
-    _globals["_UNHOLDEXPORTRESPONSE"]._serialized_end = 2974
-    _globals["_RECALLEXPORTREQUEST"]._serialized_start = 2976
-    _globals["_RECALLEXPORTREQUEST"]._serialized_end = 3070
-    _globals["_RECALLEXPORTRESPONSE"]._serialized_start = 3072
-    _globals["_RECALLEXPORTRESPONSE"]._serialized_end = 3136
-    _globals["_GETEXPORTREQUEST"]._serialized_start = 3138
-    _globals["_GETEXPORTREQUEST"]._serialized_end = 3181
-    _globals["_GETEXPORTRESPONSE"]._serialized_start = 3183
-    _globals["_GETEXPORTRESPONSE"]._serialized_end = 3244
-    _globals["_LISTEXPORTSREQUEST"]._serialized_start = 3246
-    _globals["_LISTEXPORTSREQUEST"]._serialized_end = 3351
-    _globals["_LISTEXPORTSRESPONSE"]._serialized_start = 3353
-    _globals["_LISTEXPORTSRESPONSE"]._serialized_end = 3448
-    _globals["_DOWNLOADEXPORTREQUEST"]._serialized_start = 3450
-    _globals["_DOWNLOADEXPORTREQUEST"]._serialized_end = 3520
-    _globals["_EXPORTKEY"]._serialized_start = 3522
-    _globals["_EXPORTKEY"]._serialized_end = 3569
-    _globals["_DOWNLOADHEAD"]._serialized_start = 3572
-    _globals["_DOWNLOADHEAD"]._serialized_end = 3748
-    _globals["_DOWNLOADTAIL"]._serialized_start = 3750
-    _globals["_DOWNLOADTAIL"]._serialized_end = 3784
-    _globals["_DOWNLOADEXPORTRESPONSE"]._serialized_start = 3787
-    _globals["_DOWNLOADEXPORTRESPONSE"]._serialized_end = 3920
-    _globals["_RECEIVEEXPORTREQUEST"]._serialized_start = 3922
-    _globals["_RECEIVEEXPORTREQUEST"]._serialized_end = 4044
-    _globals["_RECEIVEEXPORTRESPONSE"]._serialized_start = 4046
-    _globals["_RECEIVEEXPORTRESPONSE"]._serialized_end = 4111
-    _globals["_RELEASEEXPORTREQUEST"]._serialized_start = 4113
-    _globals["_RELEASEEXPORTREQUEST"]._serialized_end = 4186
-    _globals["_RELEASEEXPORTRESPONSE"]._serialized_start = 4188
-    _globals["_RELEASEEXPORTRESPONSE"]._serialized_end = 4269
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"]._serialized_start = 4271
-    _globals["_ACKNOWLEDGEEXPORTREQUEST"]._serialized_end = 4379
-    _globals["_ACKNOWLEDGEEXPORTRESPONSE"]._serialized_start = 4381
-    _globals["_ACKNOWLEDGEEXPORTRESPONSE"]._serialized_end = 4450
-    _globals["_ATTESTDESTRUCTIONREQUEST"]._serialized_start = 4453
-    _globals["_ATTESTDESTRUCTIONREQUEST"]._serialized_end = 4591
-    _globals["_ATTESTDESTRUCTIONRESPONSE"]._serialized_start = 4593
-    _globals["_ATTESTDESTRUCTIONRESPONSE"]._serialized_end = 4662
-    _globals["_EXPORTSERVICE"]._serialized_start = 5494
-    _globals["_EXPORTSERVICE"]._serialized_end = 7353
+  DESCRIPTOR._loaded_options = None
+  _globals['_EXPORTAPPROVAL'].fields_by_name['organisation_code']._loaded_options = None
+  _globals['_EXPORTAPPROVAL'].fields_by_name['organisation_code']._serialized_options = b'\210\265\030\001'
+  _globals['_EXPORTAPPROVAL'].fields_by_name['officer_name']._loaded_options = None
+  _globals['_EXPORTAPPROVAL'].fields_by_name['officer_name']._serialized_options = b'\210\265\030\003'
+  _globals['_EXPORTAPPROVAL'].fields_by_name['account_name']._loaded_options = None
+  _globals['_EXPORTAPPROVAL'].fields_by_name['account_name']._serialized_options = b'\210\265\030\003'
+  _globals['_EXPORTAPPROVAL'].fields_by_name['certificate_sha256']._loaded_options = None
+  _globals['_EXPORTAPPROVAL'].fields_by_name['certificate_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_EXPORTTICKET'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_EXPORTTICKET'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_EXPORTTICKET'].fields_by_name['plan_sha256']._loaded_options = None
+  _globals['_EXPORTTICKET'].fields_by_name['plan_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_EXPORTTICKET'].fields_by_name['payload_sha256']._loaded_options = None
+  _globals['_EXPORTTICKET'].fields_by_name['payload_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['division_codes']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['division_codes']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['vaccine_codes']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['vaccine_codes']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['unit_codes']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['unit_codes']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['columns']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['columns']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['purpose']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['purpose']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['legal_basis']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['legal_basis']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['recipient_organisation_code']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['recipient_organisation_code']._serialized_options = b'\210\265\030\001'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['recipient_account_name']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['recipient_account_name']._serialized_options = b'\210\265\030\003'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['connection_certificate_sha256']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['connection_certificate_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['encryption_certificate_sha256']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['encryption_certificate_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['tunnel_name']._loaded_options = None
+  _globals['_DRAFTEXPORTREQUEST'].fields_by_name['tunnel_name']._serialized_options = b'\210\265\030\002'
+  _globals['_SUBMITEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SUBMITEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_SUBMITEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_SUBMITEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_SUBMITEXPORTREQUEST'].fields_by_name['plan_sha256']._loaded_options = None
+  _globals['_SUBMITEXPORTREQUEST'].fields_by_name['plan_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_WITHDRAWEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_WITHDRAWEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_WITHDRAWEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_WITHDRAWEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_APPROVEEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_APPROVEEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_APPROVEEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_APPROVEEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_APPROVEEXPORTREQUEST'].fields_by_name['plan_sha256']._loaded_options = None
+  _globals['_APPROVEEXPORTREQUEST'].fields_by_name['plan_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_DENYEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DENYEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_DENYEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_DENYEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_DENYEXPORTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_DENYEXPORTREQUEST'].fields_by_name['reason']._serialized_options = b'\210\265\030\002'
+  _globals['_REVOKEEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REVOKEEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_REVOKEEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_REVOKEEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_REVOKEEXPORTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REVOKEEXPORTREQUEST'].fields_by_name['reason']._serialized_options = b'\210\265\030\002'
+  _globals['_HOLDEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_HOLDEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_HOLDEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_HOLDEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_HOLDEXPORTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_HOLDEXPORTREQUEST'].fields_by_name['reason']._serialized_options = b'\210\265\030\002'
+  _globals['_UNHOLDEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UNHOLDEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_UNHOLDEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_UNHOLDEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_RECALLEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECALLEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_RECALLEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_RECALLEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_RECALLEXPORTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_RECALLEXPORTREQUEST'].fields_by_name['reason']._serialized_options = b'\210\265\030\002'
+  _globals['_GETEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_GETEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_LISTEXPORTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTEXPORTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\210\265\030\002'
+  _globals['_LISTEXPORTSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_LISTEXPORTSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\210\265\030\002'
+  _globals['_DOWNLOADEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_DOWNLOADEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_EXPORTKEY'].fields_by_name['key_id']._loaded_options = None
+  _globals['_EXPORTKEY'].fields_by_name['key_id']._serialized_options = b'\210\265\030\002'
+  _globals['_DOWNLOADHEAD'].fields_by_name['payload_sha256']._loaded_options = None
+  _globals['_DOWNLOADHEAD'].fields_by_name['payload_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_DOWNLOADHEAD'].fields_by_name['plan_sha256']._loaded_options = None
+  _globals['_DOWNLOADHEAD'].fields_by_name['plan_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_DOWNLOADHEAD'].fields_by_name['encryption_certificate_sha256']._loaded_options = None
+  _globals['_DOWNLOADHEAD'].fields_by_name['encryption_certificate_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_RECEIVEEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECEIVEEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_RECEIVEEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_RECEIVEEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_RECEIVEEXPORTREQUEST'].fields_by_name['payload_sha256']._loaded_options = None
+  _globals['_RECEIVEEXPORTREQUEST'].fields_by_name['payload_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_RELEASEEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RELEASEEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_RELEASEEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_RELEASEEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_ACKNOWLEDGEEXPORTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ACKNOWLEDGEEXPORTREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_ACKNOWLEDGEEXPORTREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_ACKNOWLEDGEEXPORTREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_ACKNOWLEDGEEXPORTREQUEST'].fields_by_name['manifest_sha256']._loaded_options = None
+  _globals['_ACKNOWLEDGEEXPORTREQUEST'].fields_by_name['manifest_sha256']._serialized_options = b'\210\265\030\002'
+  _globals['_ATTESTDESTRUCTIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ATTESTDESTRUCTIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
+  _globals['_ATTESTDESTRUCTIONREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_ATTESTDESTRUCTIONREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\210\265\030\002'
+  _globals['_EXPORTSERVICE'].methods_by_name['DraftExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['DraftExport']._serialized_options = b'\322\265\030\027\n\001\006\020\001\032\014export.draft \200\200\004'
+  _globals['_EXPORTSERVICE'].methods_by_name['SubmitExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['SubmitExport']._serialized_options = b'\322\265\030\032\n\001\006\020\001\032\rexport.submit \200 P\254\002'
+  _globals['_EXPORTSERVICE'].methods_by_name['WithdrawExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['WithdrawExport']._serialized_options = b'\322\265\030\031\n\001\006\020\001\032\017export.withdraw \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['ApproveExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['ApproveExport']._serialized_options = b'\322\265\030\033\n\001\005\020\001\032\016export.approve \200 P\254\002'
+  _globals['_EXPORTSERVICE'].methods_by_name['DenyExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['DenyExport']._serialized_options = b'\322\265\030\025\n\001\005\020\001\032\013export.deny \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['RevokeExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['RevokeExport']._serialized_options = b'\322\265\030\031\n\003\006\005\004\020\001\032\rexport.revoke \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['HoldExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['HoldExport']._serialized_options = b'\322\265\030\025\n\001\004\020\001\032\013export.hold \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['UnholdExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['UnholdExport']._serialized_options = b'\322\265\030\032\n\001\005\020\001\032\rexport.unhold \200 P\254\002'
+  _globals['_EXPORTSERVICE'].methods_by_name['RecallExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['RecallExport']._serialized_options = b'\322\265\030\027\n\001\004\020\001\032\rexport.recall \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['GetExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['GetExport']._serialized_options = b'\322\265\030\027\n\004\006\007\005\004\020\001\032\nexport.get \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['ListExports']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['ListExports']._serialized_options = b'\322\265\030\030\n\004\006\007\005\004\020\001\032\013export.list \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['DownloadExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['DownloadExport']._serialized_options = b'\322\265\030\030\n\001\007\020\001\032\014export.begin \200 (\001'
+  _globals['_EXPORTSERVICE'].methods_by_name['ReceiveExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['ReceiveExport']._serialized_options = b'\322\265\030\030\n\001\007\020\001\032\016export.receipt \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['ReleaseExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['ReleaseExport']._serialized_options = b'\322\265\030\032\n\001\007\020\001\032\016export.release \200 (\001'
+  _globals['_EXPORTSERVICE'].methods_by_name['AcknowledgeExport']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['AcknowledgeExport']._serialized_options = b'\322\265\030\034\n\001\007\020\001\032\022export.acknowledge \200 '
+  _globals['_EXPORTSERVICE'].methods_by_name['AttestDestruction']._loaded_options = None
+  _globals['_EXPORTSERVICE'].methods_by_name['AttestDestruction']._serialized_options = b'\322\265\030\032\n\001\007\020\001\032\020export.destroyed \200 '
+  _globals['_EXPORTSTATE']._serialized_start=4665
+  _globals['_EXPORTSTATE']._serialized_end=5194
+  _globals['_EXPORTDATASET']._serialized_start=5197
+  _globals['_EXPORTDATASET']._serialized_end=5367
+  _globals['_EXPORTFORMAT']._serialized_start=5369
+  _globals['_EXPORTFORMAT']._serialized_end=5491
+  _globals['_EXPORTAPPROVAL']._serialized_start=131
+  _globals['_EXPORTAPPROVAL']._serialized_end=340
+  _globals['_EXPORTTICKET']._serialized_start=343
+  _globals['_EXPORTTICKET']._serialized_end=927
+  _globals['_DRAFTEXPORTREQUEST']._serialized_start=930
+  _globals['_DRAFTEXPORTREQUEST']._serialized_end=1792
+  _globals['_DRAFTEXPORTRESPONSE']._serialized_start=1794
+  _globals['_DRAFTEXPORTRESPONSE']._serialized_end=1857
+  _globals['_SUBMITEXPORTREQUEST']._serialized_start=1859
+  _globals['_SUBMITEXPORTREQUEST']._serialized_end=1958
+  _globals['_SUBMITEXPORTRESPONSE']._serialized_start=1960
+  _globals['_SUBMITEXPORTRESPONSE']._serialized_end=2024
+  _globals['_WITHDRAWEXPORTREQUEST']._serialized_start=2026
+  _globals['_WITHDRAWEXPORTREQUEST']._serialized_end=2100
+  _globals['_WITHDRAWEXPORTRESPONSE']._serialized_start=2102
+  _globals['_WITHDRAWEXPORTRESPONSE']._serialized_end=2168
+  _globals['_APPROVEEXPORTREQUEST']._serialized_start=2170
+  _globals['_APPROVEEXPORTREQUEST']._serialized_end=2289
+  _globals['_APPROVEEXPORTRESPONSE']._serialized_start=2291
+  _globals['_APPROVEEXPORTRESPONSE']._serialized_end=2356
+  _globals['_DENYEXPORTREQUEST']._serialized_start=2358
+  _globals['_DENYEXPORTREQUEST']._serialized_end=2450
+  _globals['_DENYEXPORTRESPONSE']._serialized_start=2452
+  _globals['_DENYEXPORTRESPONSE']._serialized_end=2514
+  _globals['_REVOKEEXPORTREQUEST']._serialized_start=2516
+  _globals['_REVOKEEXPORTREQUEST']._serialized_end=2610
+  _globals['_REVOKEEXPORTRESPONSE']._serialized_start=2612
+  _globals['_REVOKEEXPORTRESPONSE']._serialized_end=2676
+  _globals['_HOLDEXPORTREQUEST']._serialized_start=2678
+  _globals['_HOLDEXPORTREQUEST']._serialized_end=2770
+  _globals['_HOLDEXPORTRESPONSE']._serialized_start=2772
+  _globals['_HOLDEXPORTRESPONSE']._serialized_end=2834
+  _globals['_UNHOLDEXPORTREQUEST']._serialized_start=2836
+  _globals['_UNHOLDEXPORTREQUEST']._serialized_end=2908
+  _globals['_UNHOLDEXPORTRESPONSE']._serialized_start=2910
+  _globals['_UNHOLDEXPORTRESPONSE']._serialized_end=2974
+  _globals['_RECALLEXPORTREQUEST']._serialized_start=2976
+  _globals['_RECALLEXPORTREQUEST']._serialized_end=3070
+  _globals['_RECALLEXPORTRESPONSE']._serialized_start=3072
+  _globals['_RECALLEXPORTRESPONSE']._serialized_end=3136
+  _globals['_GETEXPORTREQUEST']._serialized_start=3138
+  _globals['_GETEXPORTREQUEST']._serialized_end=3181
+  _globals['_GETEXPORTRESPONSE']._serialized_start=3183
+  _globals['_GETEXPORTRESPONSE']._serialized_end=3244
+  _globals['_LISTEXPORTSREQUEST']._serialized_start=3246
+  _globals['_LISTEXPORTSREQUEST']._serialized_end=3351
+  _globals['_LISTEXPORTSRESPONSE']._serialized_start=3353
+  _globals['_LISTEXPORTSRESPONSE']._serialized_end=3448
+  _globals['_DOWNLOADEXPORTREQUEST']._serialized_start=3450
+  _globals['_DOWNLOADEXPORTREQUEST']._serialized_end=3520
+  _globals['_EXPORTKEY']._serialized_start=3522
+  _globals['_EXPORTKEY']._serialized_end=3569
+  _globals['_DOWNLOADHEAD']._serialized_start=3572
+  _globals['_DOWNLOADHEAD']._serialized_end=3748
+  _globals['_DOWNLOADTAIL']._serialized_start=3750
+  _globals['_DOWNLOADTAIL']._serialized_end=3784
+  _globals['_DOWNLOADEXPORTRESPONSE']._serialized_start=3787
+  _globals['_DOWNLOADEXPORTRESPONSE']._serialized_end=3920
+  _globals['_RECEIVEEXPORTREQUEST']._serialized_start=3922
+  _globals['_RECEIVEEXPORTREQUEST']._serialized_end=4044
+  _globals['_RECEIVEEXPORTRESPONSE']._serialized_start=4046
+  _globals['_RECEIVEEXPORTRESPONSE']._serialized_end=4111
+  _globals['_RELEASEEXPORTREQUEST']._serialized_start=4113
+  _globals['_RELEASEEXPORTREQUEST']._serialized_end=4186
+  _globals['_RELEASEEXPORTRESPONSE']._serialized_start=4188
+  _globals['_RELEASEEXPORTRESPONSE']._serialized_end=4269
+  _globals['_ACKNOWLEDGEEXPORTREQUEST']._serialized_start=4271
+  _globals['_ACKNOWLEDGEEXPORTREQUEST']._serialized_end=4379
+  _globals['_ACKNOWLEDGEEXPORTRESPONSE']._serialized_start=4381
+  _globals['_ACKNOWLEDGEEXPORTRESPONSE']._serialized_end=4450
+  _globals['_ATTESTDESTRUCTIONREQUEST']._serialized_start=4453
+  _globals['_ATTESTDESTRUCTIONREQUEST']._serialized_end=4591
+  _globals['_ATTESTDESTRUCTIONRESPONSE']._serialized_start=4593
+  _globals['_ATTESTDESTRUCTIONRESPONSE']._serialized_end=4662
+  _globals['_EXPORTSERVICE']._serialized_start=5494
+  _globals['_EXPORTSERVICE']._serialized_end=7353
 # @@protoc_insertion_point(module_scope)
