@@ -258,7 +258,9 @@ async def _raced(cast, turns):
     # One of the two was refused, never both, never neither; each has its leaf, the refused one with its reason.
     assert isinstance(given, Exception) != isinstance(stopped, Exception)
     told = {
-        one["kind"]: one.get("reason") for one in await watch.calls() if "ticket" in one["detail"]
+        one["kind"]: one.get("reason")
+        for one in await watch.calls()
+        if "ticket" in one.get("detail", {})
     }
     assert told == {
         "export.release": getattr(given, "reason", None),
