@@ -102,7 +102,7 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
             )
             made = _manifest(source, now_us, looked, sealed)
             entry = await _record(source.recorder, made, partial)  # 6
-            folder = _name(partial, place / stamp)  # 7
+            folder = named(partial, place / stamp)  # 7
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -193,7 +193,8 @@ def _event(**about: object) -> Event:
     return Event(kind=manifest.KIND, door="host").with_(**about)
 
 
-def _name(partial: Path, folder: Path) -> Path:
+def named(partial: Path, folder: Path) -> Path:
+    """Give a folder that is whole its name, once all of it is on the disk; raises OSError."""
     for path in [*partial.iterdir(), partial]:
         _sync(path)
     partial.rename(folder)
@@ -212,15 +213,18 @@ def _sync(path: Path) -> None:
 def _begin(held: contextlib.ExitStack, home: Home, place: Path) -> None:
     """Be the only one there, and remove what a killed command left."""
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    held.enter_context(_alone(place, wait=False))
-    held.enter_context(_alone(home.secrets("identity")))
+    held.enter_context(alone(place, wait=False))
+    held.enter_context(alone(home.secrets("identity")))
     for path in place.glob(f"{PARTIAL}*"):
         shutil.rmtree(path)
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a folder's lock; that of `secrets/identity` is the rotation's (supervise.rotation)."""
+def alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder's lock; raises BackupError (BACKUP_BUSY) where it is held and we do not wait.
+
+    That of `secrets/identity` is the rotation's (supervise.rotation).
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -19,7 +19,7 @@ from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
-from gateway.cli import backup_recipient, backup_restore, host
+from gateway.cli import backup_keep, backup_recipient, backup_restore, host
 from gateway.cli.audit_folder import Bar
 from gateway.cli.backup_files import (
     BackupArgument,
@@ -27,6 +27,7 @@ from gateway.cli.backup_files import (
     HomeOption,
     IdentityOption,
     KeyOption,
+    estimate,
     told,
     trusted,
 )
@@ -52,6 +53,7 @@ def register(app: typer.Typer) -> None:
     noun.command("list", help="backup.list.help")(list_some)
     noun.command("check", help="backup.check.help")(check)
     noun.command("rehearse", help="backup.rehearse.help")(rehearse)
+    backup_keep.add(noun)
     backup_recipient.add(noun)
     backup_restore.add(noun)
     app.add_typer(noun)
@@ -68,7 +70,7 @@ def create(
     output, place, target = Output.of(json, lang), host.place(home), to.resolve()
     if target.is_relative_to(place.root):
         raise CommandError("PLACE_INSIDE", output.text("backup.inside"), status=USAGE)
-    total = _estimate(place)
+    total = estimate(place)
     with told(output), Bar(output, "backup.making") as bar:
         made = asyncio.run(_made(place, target, rate_kib, lambda done: bar.update(done, total)))
     document = _document(made.folder, made.manifest)
@@ -177,12 +179,3 @@ def _document(folder: Path, said: Manifest) -> dict[str, object]:
         "rows": sum(said.rows.values()),
         "recipients": list(said.recipients),
     }
-
-
-def _estimate(place: Home) -> int:
-    """Return about how long the database is, for the bar: files come and go meanwhile."""
-    total = 0
-    for path in (place.database / "data").rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
-    return total

@@ -51,3 +51,12 @@ def told(output: Output) -> Iterator[None]:
     except BackupError as error:
         meaning = output.text(f"backup.code.{error.code}")
         raise CommandError(error.code, f"{meaning} ({error})") from error
+
+
+def estimate(place: Home) -> int:
+    """Return about how long the database is, for the bar: files come and go meanwhile."""
+    total = 0
+    for path in (place.database / "data").rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total

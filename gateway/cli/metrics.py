@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from gateway.backups import standing as backups
+from gateway.backups.standing import Standing as Kept
 from gateway.cli import rotation, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.rotation import Report
@@ -47,7 +49,7 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
     place = Home(home.resolve())
     check_runner(place)
     rules = policies.load_policies(place.policies)
-    found, stands, vouched = asyncio.run(_registered(place, rules))
+    found, stands, vouched, kept = asyncio.run(_registered(place, rules))
     now_us = SYSTEM.now_us()
     registry = gauges(place, rules.certificates, found, now_us)
     weak = settings.load(place.settings).origin.may_be_weak
@@ -56,6 +58,8 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
         tunnel_gauges(registry, stands, now_us)
     if vouched is not None:
         witness_gauges(registry, vouched)
+    if kept is not None:
+        backup_gauges(registry, kept, now_us)
     lives(registry, asyncio.run(rotation.read(place, now_us)))
     text = generate_latest(registry).decode()
     output.result({"metrics": text}, text.rstrip("\n"))
@@ -122,6 +126,19 @@ def witness_gauges(registry: CollectorRegistry, vouched: witnessed.Standing) -> 
     late.set(vouched.late)
 
 
+def backup_gauges(registry: CollectorRegistry, kept: Kept, now_us: int) -> None:
+    """Add the gauges of the newest verified backup; without one, of the gateway's whole life."""
+    age = _gauge(registry, "backup_age_seconds", "Since a backup was verified in its places.")
+    age.set(kept.age_s(now_us))
+    _gauge(registry, "backup_places", "Places of the policy; 0: nobody makes backups.").set(
+        kept.places
+    )
+    late = _gauge(registry, "backup_late", "Whether that is past the policy, or has no places.")
+    late.set(kept.state != "good")
+    blocking = _gauge(registry, "backup_blocks_exports", "Whether nothing leaves for it.")
+    blocking.set(kept.state == "blocking")
+
+
 def lives(registry: CollectorRegistry, report: Report) -> None:
     """Add the gauges of every secret, by kind; without the database of those on disk."""
     oldest = _gauge(
@@ -143,20 +160,23 @@ def _gauge(
     return Gauge(f"gateway_{name}", about, labels, registry=registry)
 
 
-Found = tuple[Registered | None, tuple[Stand, ...] | None, witnessed.Standing | None]
+Found = tuple[Registered | None, tuple[Stand, ...] | None, witnessed.Standing | None, Kept | None]
 
 
 async def _registered(place: Home, rules: Policies) -> Found:
-    owner = roles.conninfo(place, settings.load(place.settings), "owner")
+    own = settings.load(place.settings)
+    owner, external = roles.conninfo(place, own, "owner"), bool(own.dsn)
     try:
         database = await Database.open(owner, application="gateway-metrics", size=1)
     except StoreAwayError:
-        return None, None, None
+        return None, None, None, None
     try:
         async with database.transaction() as tx:
             now_us = SYSTEM.now_us()
             found = await standing.registered(tx, rules.certificates, now_us)
             stands = await tunnel_standing.read(tx, rules.tunnels, now_us)
-            return found, stands, await witnessed.read(tx, rules.witnesses, now_us)
+            vouched = await witnessed.read(tx, rules.witnesses, now_us)
+            kept = None if external else await backups.read(tx, rules.backups, now_us)
+            return found, stands, vouched, kept
     finally:
         await database.close()

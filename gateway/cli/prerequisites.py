@@ -16,7 +16,7 @@ from cryptography import x509
 
 from gateway.client import kept_secret, papers, profile, renewal
 from gateway.clock import SYSTEM, from_datetime, iso
-from gateway.config import folders, policies, settings, users
+from gateway.config import backups, folders, policies, settings, users
 from gateway.config.confinement import users_separate
 from gateway.config.home import DOORS, LISTENERS, Home
 from gateway.config.settings import Settings, SettingsError
@@ -84,9 +84,24 @@ def of_home(home: Home) -> Iterator[Finding]:
     yield from _of_folders(home)
     free = shutil.disk_usage(home.root).free
     yield _judged("disk", free >= _FREE_BYTES, gibibytes=free // 2**30)
+    yield from _of_places(home, own)
     yield from _of_ports(home, own)
     yield from _of_certificates(home)
     yield Finding("offline", "note" if any(home.offline.glob("*.key")) else "good")
+
+
+def _of_places(home: Home, own: Settings) -> Iterator[Finding]:
+    """Check the places of backups: there, and not all lost with one disk."""
+    if own.dsn:
+        return
+    folders = backups.load_backup_rules(home.policies / backups.FILE).places.paths
+    if not folders:
+        yield Finding("places", "note")
+    for one in folders:
+        yield _judged("place", one.is_dir(), place=one)
+    disks = [one.stat().st_dev for one in (home.root, *folders) if one.is_dir()]
+    if folders and len(set(disks)) < len(disks):
+        yield Finding("disks", "note")
 
 
 def _of_policies(home: Home) -> Iterator[Finding]:

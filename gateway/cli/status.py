@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import rotation, sealed, standing, tunnel_standing, witnessed
+from gateway.backups import standing as backups
+from gateway.cli import backed, rotation, sealed, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.standing import DAY_US, HOUR_US, Held
 from gateway.clock import SYSTEM, iso
 from gateway.config import settings
+from gateway.config.backups import BackupRules, load_backup_rules
 from gateway.config.confinement import check_runner, users_separate
 from gateway.config.home import Home
 from gateway.config.policies import (
@@ -28,7 +30,7 @@ from gateway.identity import rule_files
 from gateway.identity.rules import Dated, Rules
 from gateway.pki.register import Bearer
 from gateway.store import roles, versions
-from gateway.store.database import Database, StoreAwayError
+from gateway.store.database import Database, StoreAwayError, Transaction
 from gateway.supervise import state
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home")]
@@ -131,6 +133,8 @@ class Report:
             told += witnessed.lines(output, vouched) if isinstance(vouched, Mapping) else []
             glass = database.get("break_glass")
             told += sealed.lines(output, glass) if isinstance(glass, Mapping) else []
+            kept = database.get("backups")
+            told += backed.lines(output, kept) if isinstance(kept, Mapping) else []
         return told + [_late(output, one) for one in _each(document, "secrets_late")]
 
     def _days_left(self) -> dict[str, int]:
@@ -165,6 +169,10 @@ class Report:
     def _witness_rules(self) -> WitnessRules:
         return load_witness_rules(self.home.policies / "witnesses.toml")
 
+    @property
+    def _backup_rules(self) -> BackupRules:
+        return load_backup_rules(self.home.policies / "backups.toml")
+
     async def _database(self) -> dict[str, object]:
         owner = roles.conninfo(self.home, self.settings, "owner")
         try:
@@ -181,10 +189,10 @@ class Report:
                 stands = await tunnel_standing.read(tx, self._tunnel_rules, self.now_us)
                 glass = await sealed.read(tx, self._passwords.break_glass, self.now_us)
                 vouched = await witnessed.read(tx, self._witness_rules, self.now_us)
+                kept = await self._backups(tx)
         finally:
             await database.close()
         valid, ending, revoked = certificates or (0, 0, 0)
-        count, expired, one_time, oldest = accounts or (0, 0, 0, None)
         return {
             "state": "external" if self.settings.dsn else "embedded",
             "schema": await asyncio.to_thread(versions.current, owner),
@@ -198,13 +206,25 @@ class Report:
             "invitations_open": found.invitations_open,
             "tunnels": tunnel_standing.counts(stands),
             "tunnels_attention": tunnel_standing.attention(stands, self.now_us),
-            "accounts": count,
-            "passwords_expired": expired,
-            "passwords_one_time": one_time,
-            "oldest_password_days": (self.now_us - oldest) // DAY_US if oldest else 0,
+            **_passwords(accounts or (0, 0, 0, None), self.now_us),
             "break_glass": glass,
             "witnesses": vouched.document(),
+            "backups": kept,
         }
+
+    async def _backups(self, tx: Transaction) -> dict[str, object]:
+        found = await backups.read(tx, self._backup_rules, self.now_us)
+        return backed.document(found, self.now_us, external=bool(self.settings.dsn))
+
+
+def _passwords(found: tuple[Any, ...], now_us: int) -> dict[str, object]:  # Any: a row of counts
+    count, expired, one_time, oldest = found
+    return {
+        "accounts": count,
+        "passwords_expired": expired,
+        "passwords_one_time": one_time,
+        "oldest_password_days": (now_us - oldest) // DAY_US if oldest else 0,
+    }
 
 
 def _wall(output: Output, wall: object) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gateway.config.activation import ActivationRules, load_activation_rules
+from gateway.config.backups import BackupRules, load_backup_rules
 from gateway.config.disk import DiskRules, load_disk_rules
 from gateway.config.rotation import RotationRules, load_rotation_rules
 from gateway.config.strict import SettingsError, build, read
@@ -19,6 +20,7 @@ _PACKAGE = Path(__file__).parent.parent
 _FILES = (
     *("limits.toml", "certificates.toml", "tunnels.toml"),
     *("rotation.toml", "activation.toml", "witnesses.toml", "disk.toml"),
+    "backups.toml",
 )
 
 
@@ -164,6 +166,7 @@ class Policies:
     activation: ActivationRules
     witnesses: WitnessRules
     disk: DiskRules
+    backups: BackupRules
 
 
 def load_policies(folder: Path) -> Policies:
@@ -181,7 +184,8 @@ def load_policies(folder: Path) -> Policies:
     activation = load_activation_rules(folder / "activation.toml")
     witnesses = load_witness_rules(folder / "witnesses.toml")
     disk = load_disk_rules(folder / "disk.toml")
-    known = (limits, certificates, tunnels, rotation, activation, witnesses, disk)
+    backups = load_backup_rules(folder / "backups.toml")
+    known = (limits, certificates, tunnels, rotation, activation, witnesses, disk, backups)
     return Policies(folder, digest(folder), *known)
 
 

@@ -132,6 +132,7 @@ class Reason(StrEnum):
     POLICIES_UNUSABLE = "POLICIES_UNUSABLE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     DISK_LOW = "DISK_LOW"
+    BACKUP_OVERDUE = "BACKUP_OVERDUE"
     DEADLINE_MISSING = "DEADLINE_MISSING"
     DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
     CANCELLED = "CANCELLED"
@@ -257,6 +258,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.STORE_AWAY: Meaning(_A, "The database does not answer. Try again with the same id.", "数据库无应答。请用同一编号重试。"),
     Reason.POLICIES_UNUSABLE: Meaning(_A, "The policies in force are not what their digest and signatures say, or lack the rules of exports; what they should decide is refused. Tell the province's operator.", "生效的策略与其摘要或签名不符，或缺少导出规则，相关操作均被拒绝。请联系省级运维人员。"),
     Reason.DISK_LOW: Meaning(_A, "There is too little room on the gateway's disk for this; the log goes on. Try again later with the same id.", "网关磁盘余量不足，暂不受理此类操作，审计照常。请稍后用同一编号重试。"),
+    Reason.BACKUP_OVERDUE: Meaning(_P, "Nothing leaves while the gateway has no backup that was verified lately. Its operator must make one; uploads, stops and duties go on.", "网关近期没有经验证的备份，暂停导出。请运维人员先完成备份；上传、停止与义务不受影响。"),
     Reason.SHUTTING_DOWN: Meaning(_A, "The gateway is stopping. Try again with the same id.", "网关正在停止。请用同一编号重试。"),
     Reason.DEADLINE_MISSING: Meaning(_I, "The call has no deadline. Set one.", "调用未设置截止时间。请设置。"),
     Reason.DEADLINE_TOO_SHORT: Meaning(TooLateError, "Too little time is left to do the work; it was not begun.", "剩余时间不足，未开始处理。"),

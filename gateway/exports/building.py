@@ -61,12 +61,12 @@ class Builder:
         engine: Callable[[], Engine],
         around: Callable[[Transaction], Awaitable[Around]],
         whole_birth_for: Callable[[], Collection[str]],
-        room: Callable[[], bool] = lambda: True,
+        room: Callable[[], Awaitable[bool]],
     ) -> None:
         """Build from these sources what the engine in force allows.
 
         `whole_birth_for` gives the purposes that need days of birth (exports.toml of the bundle);
-        without `room` on the disk what waits goes on waiting.
+        without `room`, on the disk and in a backup, what waits goes on waiting.
         """
         self._room = room
         self._sources = sources
@@ -96,7 +96,7 @@ class Builder:
 
     async def look(self, base: Event) -> int:
         """Build what waits; return how many were sealed. Raises StoreError, UnavailableError."""
-        if not self._room():
+        if not await self._room():
             return 0
         async with self._one_at_a_time:
             async with self._sources.database.transaction() as tx:

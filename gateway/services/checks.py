@@ -29,6 +29,7 @@ from gateway.link.control import ControlClient
 from gateway.names import parse_subject
 from gateway.pki.defect import Life, worst
 from gateway.services.access import Rpc
+from gateway.services.backed import Backed
 from gateway.services.call import Call
 from gateway.services.current import Current
 from gateway.services.limits import Limits
@@ -55,6 +56,7 @@ class Checks:
     clock: Clock
     grace_s: float
     disk: Disk
+    backed: Backed | None
 
     async def connection(self, call: Call, name: str) -> None:
         """1, 2, 3: establish the connection.
@@ -91,6 +93,7 @@ class Checks:
         self._require_password(call)  # 6
         self.limits.account(call.caller.organisation, call.caller.account)  # 7
         self._require_room(rpc)  # 7
+        await self._require_backed(rpc)  # 7
         if rpc.access.confirmed_within_s:
             await self._require_confirmed(call, claims)  # 8
         if rpc.access.roles and not rpc.access.roles & call.caller.roles:  # 8
@@ -109,6 +112,7 @@ class Checks:
         await self._establish(call, call.claims)
         self._require_password(call)
         self._require_room(call.known)
+        await self._require_backed(call.known)
 
     def stream(self, call: Call) -> AbstractContextManager[None]:
         """7: hold one stream of the connection open; raises RATE_LIMITED."""
@@ -166,6 +170,11 @@ class Checks:
         use: Use | None = "uploads" if rpc.streaming else "exports" if rpc.sending else None
         if use is not None and not self.disk.allows(use):
             raise refuse(Reason.DISK_LOW, retry_after_s=ROOM_RETRY_S)
+
+    async def _require_backed(self, rpc: Rpc) -> None:
+        """7: nothing leaves while there is no backup of it; raises BACKUP_OVERDUE."""
+        if rpc.sending and self.backed is not None and not await self.backed.allows():
+            raise refuse(Reason.BACKUP_OVERDUE)
 
     async def _require_confirmed(self, call: Call, claims: Claims) -> None:
         """8: the password was shown lately, as the rpc asks.

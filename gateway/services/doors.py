@@ -36,6 +36,7 @@ from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
+from gateway.services.backed import backed_by
 from gateway.services.break_glass_report import BreakGlassReport
 from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
@@ -235,6 +236,17 @@ def _administration(parts: Parts) -> Standing:
     return Standing([*services, vouching], chores, [heart.serve])
 
 
+def _room(parts: Parts) -> Callable[[], Awaitable[bool]]:
+    """Return who says whether an export may be built: there is room, and a backup."""
+    disk = Disk.of(parts.home)
+    backed = backed_by(parts.settings, parts.database, parts.policies.backups, parts.clock)
+
+    async def room() -> bool:
+        return disk.allows("exports") and (backed is None or await backed.allows())
+
+    return room
+
+
 def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
     origin = parts.settings.origin
@@ -254,7 +266,6 @@ def _disclosure(parts: Parts) -> Standing:
     )
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)
-    disk = Disk.of(parts.home)
     sources = Sources(parts.database, bodies, signing.keys, parts.home.exports, parts.clock)
     builder = Builder(
         sources,
@@ -263,7 +274,7 @@ def _disclosure(parts: Parts) -> Standing:
         lambda: current.engine,
         tickets.around,
         lambda: current.export_rules.plan.whole_birth_for,
-        lambda: disk.allows("exports"),
+        _room(parts),
     )
     keeper = Keeper(
         mover, parts.recorder, lambda: current.engine, tickets.around, parts.home.exports

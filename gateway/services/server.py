@@ -26,6 +26,7 @@ from gateway.policy import disk
 from gateway.policy.trust import Trust
 from gateway.services import doors
 from gateway.services.access import Rpc
+from gateway.services.backed import backed_by
 from gateway.services.checks import Checks
 from gateway.services.current import Current
 from gateway.services.doors import Chore, Parts
@@ -170,6 +171,9 @@ def _guard(
     parts: Parts, door: Listener, methods: Mapping[str, tuple[Rpc, Method]], control: ControlClient
 ) -> Guard:
     limits = parts.policies.limits
+    backed = None
+    if door == "disclosure":
+        backed = backed_by(parts.settings, parts.database, parts.policies.backups, parts.clock)
     checks = Checks(
         door,
         control,
@@ -181,6 +185,7 @@ def _guard(
         parts.clock,
         parts.policies.certificates.renewal.grace_s,
         Disk.of(parts.home),
+        backed,
     )
     domain = f"gateway.{parts.settings.trust_domain}"
     return Guard(methods, checks, parts.recorder, Event(door=door), domain)

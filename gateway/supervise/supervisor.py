@@ -23,7 +23,7 @@ from gateway.identity.rotation import Kind
 from gateway.store import export_keys, role_passwords, roles, ticket_key, versions
 from gateway.store.embedded import Cluster
 from gateway.store.export_keys import ExportKeyError
-from gateway.supervise import disk, state
+from gateway.supervise import backups, disk, state
 from gateway.supervise import policies as in_force
 from gateway.supervise.aside import aside
 from gateway.supervise.child import Child
@@ -99,6 +99,8 @@ class Supervisor:
         self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
         kept = disk.keep(self._home, self._settings, self._journal.put)
         self._tasks["disk"] = asyncio.create_task(kept)
+        kept = backups.keep(self._home, self._settings, self._journal.put)
+        self._tasks["backups"] = asyncio.create_task(kept)
         self._watch_origin(policies)
         await self._up({name: self._child(name) for name in SERVING})
         self._tell("serving", {"pid": os.getpid()})
@@ -177,7 +179,10 @@ class Supervisor:
         signer = self._keepers.get("signer")
         if signer and signer.serving.is_set() and not await self._journal.flush(_FLUSH_S):
             self._tell("unwritten", {})
-        await self._end("disk", "policies", "rotation", "journal", "revocations", "tunnels", "wall")
+        await self._end(
+            *("backups", "disk", "policies", "rotation", "journal"),
+            *("revocations", "tunnels", "wall"),
+        )
         await self._down("signer")
         await self._down("postgres")
         self._tell("ended", {})

@@ -114,7 +114,7 @@ def test_a_key_that_changes_meanwhile_stops_it(stand: Stand, tmp_path: Path) -> 
 
 
 def test_one_at_a_time_into_a_place(stand: Stand, tmp_path: Path) -> None:
-    with making._alone(tmp_path):
+    with making.alone(tmp_path):
         assert code(lambda: stand.make(tmp_path)) == "BACKUP_BUSY"
     refused(stand, tmp_path, "backup-busy")
 

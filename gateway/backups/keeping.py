@@ -1,0 +1,110 @@
+"""The backup that is due, in all its places: made, brought to the others, verified, on the log.
+
+    1 newest     the newest good one of any place; where it is older than the schedule, a new one is
+                 made in the first place that is there
+    2 copies     every other place gets it and is read back (`spreading`)
+    3 log        `backup.keep`: in two places at least it counts as verified; else it is an alarm
+    4 retention  only now is anything taken away
+
+Killed anywhere, the next run goes on from what stands in the places.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.audit.event import Event
+from gateway.backups import making, schedule, spreading
+from gateway.backups.checking import Checked
+from gateway.backups.errors import BackupError
+from gateway.backups.making import NOT_WRITTEN, Progress, Source
+from gateway.config.backups import PLACES, BackupRules
+from gateway.tlog.keys import LogKeys
+
+KIND = "backup.keep"
+NO_PLACE = "BACKUP_NO_PLACE"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The backup that counts: what it says, whether it is new, in how many places, what went."""
+
+    found: Checked
+    new: bool
+    copies: int
+    removed: int
+    missing: int
+
+
+async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress = int) -> Kept:
+    """Do what is due; raises BackupError, and what the recorder raises. Each failure has a leaf."""
+    places = rules.places.paths
+    try:
+        if not places:
+            raise BackupError(NO_PLACE, "policies/backups.toml names no places")
+        found, new = await _newest(source, rules, keys, tell)  # 1
+    except BackupError as error:
+        await source.recorder.append(_failed(error, 0))
+        raise
+    errors: list[BackupError] = []
+    for place in (one for one in places if one != found.folder.parent):  # 2
+        try:
+            with _told(place):
+                await asyncio.to_thread(spreading.copy, found, place, keys, rules.places.rate_kib)
+        except BackupError as error:
+            errors.append(error)
+    copies = len(places) - len(errors)
+    for one in errors:
+        await source.recorder.append(_failed(one, copies))
+    if copies < PLACES:
+        raise errors[0]
+    counts = {"copies": copies, "missing": len(errors), "bytes": found.manifest.total_bytes}
+    detail = {"manifest_sha256": found.sha256}
+    await source.recorder.append(Event(kind=KIND, door="host", counts=counts, detail=detail))  # 3
+    removed = 0
+    for place in places:  # 4
+        # What cannot be taken away now goes the next time; a place that is away has had its leaf.
+        with contextlib.suppress(BackupError), _told(place):
+            removed += await asyncio.to_thread(spreading.prune, place, keys, rules.retention)
+    return Kept(found, new, copies, removed, len(errors))
+
+
+async def _newest(
+    source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
+) -> tuple[Checked, bool]:
+    since_us = schedule.due_since_us(rules.schedule.times, source.recorder.clock.now_us())
+    places = rules.places.paths
+    there = [place for place in places if place.is_dir()]
+    good = [await asyncio.to_thread(_good, place, keys) for place in there]
+    found = max(
+        (one for one in good if one is not None), key=lambda one: one.manifest.made_us, default=None
+    )
+    if found is not None and found.manifest.made_us >= since_us:
+        return found, False
+    if not there:
+        raise BackupError(spreading.AWAY, f"{places[0]} is not there: mount it, or make it")
+    made = await making.make(source, there[0], rules.places.rate_kib, tell)
+    again = await asyncio.to_thread(_good, there[0], keys)
+    if again is None or again.manifest != made.manifest:
+        raise BackupError(NOT_WRITTEN, f"{there[0]} does not hold what was written")
+    return again, True
+
+
+def _good(place: Path, keys: LogKeys) -> Checked | None:
+    with _told(place):
+        return spreading.newest(place, keys)
+
+
+@contextlib.contextmanager
+def _told(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BackupError(NOT_WRITTEN, f"{place}: {error.strerror}") from error
+
+
+def _failed(error: BackupError, copies: int) -> Event:
+    detail = {"alert": "backup-failed", "cause": error.code.lower().replace("_", "-")}
+    return Event(kind=KIND, door="host", decision="error", counts={"copies": copies}, detail=detail)

@@ -1,0 +1,129 @@
+"""Brings a backup to its other places, looks at it there, and takes away what is past its time.
+
+A copy is read back from the disk it went to and judged by its manifest before it gets its name: a
+place that loses bytes is found when they are written, not when they are needed.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.backups import checking, schedule
+from gateway.backups.checking import Checked
+from gateway.backups.errors import BackupError
+from gateway.backups.making import PARTIAL, alone, named
+from gateway.clock import SYSTEM, Clock
+from gateway.config.backups import RetentionRules
+from gateway.config.folders import PRIVATE_FILE
+from gateway.tlog.keys import LogKeys
+
+AWAY = "BACKUP_PLACE_AWAY"
+_PIECE_BYTES = 1024 * 1024
+_KIB = 1024
+
+
+class Pace:
+    """Keeps a copy at so many KiB a second; 0: as fast as it goes."""
+
+    def __init__(self, rate_kib: int, clock: Clock = SYSTEM) -> None:
+        """Begin now."""
+        self._per_s = rate_kib * _KIB
+        self._clock = clock
+        self._begun_s = clock.monotonic()
+        self._done = 0
+
+    def ahead_s(self, count: int) -> float:
+        """Return how long to wait after so many bytes more."""
+        self._done += count
+        if not self._per_s:
+            return 0.0
+        return max(0.0, self._done / self._per_s - (self._clock.monotonic() - self._begun_s))
+
+
+def require(place: Path) -> None:
+    """Pass a place that is there; raises BackupError (BACKUP_PLACE_AWAY). It is never made."""
+    if not place.is_dir():
+        raise BackupError(AWAY, f"{place} is not there: mount it, or make it")
+
+
+def newest(place: Path, keys: LogKeys) -> Checked | None:
+    """Return the newest backup in a place that is good to its last byte, None without one."""
+    for found in _signed(place, keys):
+        with contextlib.suppress(BackupError):
+            return checking.check(found.folder, keys)
+    return None
+
+
+def copy(found: Checked, place: Path, keys: LogKeys, rate_kib: int = 0) -> Checked:
+    """Bring a backup into a place, unless it is there and good; return what stands there.
+
+    A copy that is not good is replaced. Raises BackupError, OSError.
+    """
+    require(place)
+    target = place / found.folder.name
+    with contextlib.suppress(BackupError):
+        return checking.check(target, keys)
+    with alone(place, wait=False):
+        _clear(place)
+        partial = place / f"{PARTIAL}{found.folder.name}"
+        partial.mkdir(0o700)
+        pace = Pace(rate_kib)
+        for path in sorted(found.folder.iterdir()):
+            _copy(path, partial / path.name, pace)
+        checking.check(partial, keys)
+        if target.exists():
+            target.rename(place / f"{PARTIAL}spoilt")
+        named(partial, target)
+        _clear(place)
+    return checking.read(target, keys)
+
+
+def prune(place: Path, keys: LogKeys, rules: RetentionRules) -> int:
+    """Take away the backups of this gateway that are past their time; return how many.
+
+    What is not signed by this log is not ours to take away.
+    """
+    found = _signed(place, keys)
+    kept = schedule.retained((one.manifest.made_us for one in found), rules)
+    past = [one for one in found if one.manifest.made_us not in kept]
+    with alone(place, wait=False):
+        for one in past:
+            # Under this name it is no backup: killed in the midst, nobody takes a half for one.
+            one.folder.rename(place / f"{PARTIAL}past-{one.folder.name}")
+        _clear(place)
+    return len(past)
+
+
+def _signed(place: Path, keys: LogKeys) -> list[Checked]:
+    """Return what this gateway's log names, newest first; the bytes of parts are not looked at."""
+    found = []
+    for folder in place.iterdir() if place.is_dir() else ():
+        if folder.is_dir() and not folder.name.startswith(PARTIAL):
+            with contextlib.suppress(BackupError):
+                found.append(checking.read(folder, keys))
+    return sorted(found, key=lambda one: one.manifest.made_us, reverse=True)
+
+
+def _copy(source: Path, target: Path, pace: Pace) -> None:
+    descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    with source.open("rb") as reading, os.fdopen(descriptor, "wb") as writing:
+        for piece in _pieces(reading.fileno()):
+            writing.write(piece)
+            time.sleep(pace.ahead_s(len(piece)))
+        writing.flush()
+        os.fsync(writing.fileno())
+        # So that the check reads the disk, not what is still in memory (posix_fadvise(2)).
+        os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _pieces(descriptor: int) -> Iterator[bytes]:
+    while piece := os.read(descriptor, _PIECE_BYTES):
+        yield piece
+
+
+def _clear(place: Path) -> None:
+    for path in place.glob(f"{PARTIAL}*"):
+        shutil.rmtree(path)

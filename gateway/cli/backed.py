@@ -1,0 +1,34 @@
+"""How the backups stand, as `gateway status` and `gateway metrics` tell it."""
+
+from collections.abc import Mapping
+
+from gateway.backups.standing import Standing
+from gateway.cli.output import Output
+from gateway.cli.standing import HOUR_US
+
+
+def document(found: Standing, now_us: int, *, external: bool) -> dict[str, object]:
+    """Return it as --json prints it."""
+    state: str = "external" if external else found.state
+    if state != "external" and not found.places:
+        state = f"{state}-unplaced"
+    return {
+        "state": state,
+        "verified": found.kept_us is not None,
+        "age_hours": max(0, now_us - found.since_us) // HOUR_US,
+        "places": found.places,
+    }
+
+
+def lines(output: Output, told: Mapping[str, object]) -> list[str]:
+    """Return the same for people, from the document."""
+    verified = "kept" if told["verified"] else "never"
+    state = str(told["state"])
+    if state == "external":
+        return [output.text("status.backup-external")]
+    said = [output.text(f"status.backup-{verified}", **told)]
+    if state.endswith("-unplaced"):
+        said.append(output.text("status.backup-unplaced"))
+    if not state.startswith("good"):
+        said.append(output.text(f"status.backup-{state.removesuffix('-unplaced')}"))
+    return said

@@ -1,0 +1,94 @@
+"""policies/backups.toml as frozen values: when backups are made, where, how long they are kept."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.strict import SettingsError, build, read
+
+FILE = "backups.toml"
+# What lies in one place is lost with it.
+PLACES = 2
+_TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
+_DAY_HOURS = 24.0
+# What is longer is a slip of the pen.
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRules:
+    """The folders, absolute paths, none or two and more; KiB a second, 0 for any number."""
+
+    folders: tuple[str, ...]
+    rate_kib: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The folders."""
+        return tuple(map(Path, self.folders))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRules:
+    """Times of the day in Beijing, "HH:MM"."""
+
+    times: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRules:
+    """Of how many days, weeks and months the newest backup is kept."""
+
+    daily: int
+    weekly: int
+    monthly: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRules:
+    """After how many hours without a verified backup is warned, after how many days blocked."""
+
+    warn_hours: float
+    block_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRules:
+    """All of policies/backups.toml; each number is explained there."""
+
+    places: PlaceRules
+    schedule: ScheduleRules
+    retention: RetentionRules
+    limits: LimitRules
+
+
+def load_backup_rules(path: Path) -> BackupRules:
+    """Return the rules in a file; raises SettingsError naming the key."""
+    rules = build(BackupRules, read(path), f"{path.name}: ")
+    for key, good, text in _faults(rules):
+        if not good:
+            raise SettingsError(f"{path.name}: {key}: {text}")
+    return rules
+
+
+def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
+    folders, times, kept = rules.places.folders, rules.schedule.times, rules.retention
+    plain = all(Path(one).is_absolute() and ".." not in Path(one).parts for one in folders)
+    apart = len({Path(one) for one in folders}) == len(folders) != 1
+    limits = rules.limits
+    return [
+        ("places.folders", plain, "absolute paths"),
+        ("places.folders", apart, f"none, or {PLACES} and more, none twice"),
+        ("places.rate_kib", rules.places.rate_kib >= 0, "not negative"),
+        ("schedule.times", bool(times) and all(map(_TIME.fullmatch, times)), "times as 02:00"),
+        ("schedule.times", list(times) == sorted(set(times)), "in order, none twice"),
+        ("retention.daily", 1 <= kept.daily <= _MOST, "1 to 1000"),
+        ("retention.weekly", 0 <= kept.weekly <= _MOST, "0 to 1000"),
+        ("retention.monthly", 0 <= kept.monthly <= _MOST, "0 to 1000"),
+        ("limits.warn_hours", limits.warn_hours > 0, "above 0"),
+        (
+            "limits.block_days",
+            limits.block_days * _DAY_HOURS > limits.warn_hours,
+            "longer than warn_hours",
+        ),
+    ]

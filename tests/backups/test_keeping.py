@@ -1,0 +1,109 @@
+"""The backup that is due stands in every place of the policy, verified and on the log; or an alarm says what is missing."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.backups import checking, keeping, schedule, spreading
+from gateway.backups.keeping import Kept
+from gateway.clock import SHANGHAI, SYSTEM, to_datetime
+from gateway.config.backups import BackupRules, PlaceRules, ScheduleRules, load_backup_rules
+from gateway.config.policies import shipped
+from tests.backups.stand import IDENTITY, Stand, code
+
+SHIPPED = load_backup_rules(shipped("policies") / "backups.toml")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> list[Path]:
+    made = [tmp_path / name for name in ("first", "second", "third")]
+    for one in made:
+        one.mkdir()
+    return made
+
+
+def ruling(*places: Path) -> BackupRules:
+    """The shipped rules with places, due a minute ago."""
+    local = to_datetime(SYSTEM.now_us()).astimezone(SHANGHAI) - timedelta(minutes=1)
+    folders = tuple(map(str, places))
+    return replace(
+        SHIPPED,
+        places=PlaceRules(folders, 0),
+        schedule=ScheduleRules((f"{local:%H:%M}",)),
+    )
+
+
+def keep(stand: Stand, rules: BackupRules) -> Kept:
+    return stand.run(lambda source: keeping.keep(source, rules, stand.keys))
+
+
+def test_it_is_made_once_copied_and_verified_and_the_log_says_so(stand: Stand, places) -> None:
+    first, second, _ = places
+    made = keep(stand, ruling(first, second))
+    assert (made.new, made.copies, made.missing, made.removed) == (True, 2, 0, 0)
+    last = stand.leaves("backup.keep")[-1]
+    assert (last["decision"], last["detail"]) == ("allow", {"manifest_sha256": made.found.sha256})
+    assert last["counts"]["copies"] == 2
+    for place in (first, second):
+        folder = place / made.found.folder.name
+        assert checking.rehearse(folder, stand.keys, IDENTITY).sha256 == made.found.sha256
+    created = len(stand.leaves("backup.create"))
+    again = keep(stand, ruling(first, second))
+    assert (again.new, again.found.sha256) == (False, made.found.sha256)
+    assert len(stand.leaves("backup.create")) == created
+
+
+def test_a_run_goes_on_where_the_last_one_was_killed(stand: Stand, places) -> None:
+    """Killed after the first place has it, in the midst of the copy."""
+    first, second, _ = places
+    made = stand.make(first)
+    (second / f"{spreading.PARTIAL}{made.folder.name}").mkdir()
+    kept = keep(stand, ruling(first, second))
+    assert (kept.new, kept.copies) == (False, 2)
+    assert [one.name for one in second.iterdir()] == [made.folder.name]
+
+
+def test_a_place_that_is_away_alarms_and_with_two_left_it_counts(stand: Stand, places) -> None:
+    first, second, third = places
+    first.rmdir()
+    kept = keep(stand, ruling(first, second, third))
+    assert (kept.copies, kept.missing) == (2, 1)
+    failed, counted = stand.leaves("backup.keep")[-2:]
+    assert failed["detail"] == {"alert": "backup-failed", "cause": "backup-place-away"}
+    assert (counted["decision"], counted["counts"]["missing"]) == ("allow", 1)
+    assert not first.exists()
+
+
+def test_in_one_place_alone_it_does_not_count(stand: Stand, places) -> None:
+    first, second, _ = places
+    second.rmdir()
+    assert code(lambda: keep(stand, ruling(first, second))) == "BACKUP_PLACE_AWAY"
+    last = stand.leaves("backup.keep")[-1]
+    assert (last["decision"], last["counts"]) == ("error", {"copies": 1})
+    second.mkdir()
+    assert keep(stand, ruling(first, second)).copies == 2
+
+
+def test_nothing_is_taken_away_before_the_new_one_stands(stand: Stand, places, monkeypatch) -> None:
+    first, second, _ = places
+    old = stand.make(first)
+    one_day = replace(SHIPPED.retention, daily=1, weekly=0, monthly=0)
+    rules = replace(ruling(first, second), retention=one_day)
+    monkeypatch.setattr(schedule, "due_since_us", lambda *_: SYSTEM.now_us())  # whatever there is
+    second.rmdir()
+    assert code(lambda: keep(stand, rules)) == "BACKUP_PLACE_AWAY"
+    assert old.folder.is_dir()
+    assert len(list(first.iterdir())) == 2
+    second.mkdir()
+    kept = keep(stand, rules)
+    assert kept.removed == 2
+    assert [one.name for one in first.iterdir()] == [kept.found.folder.name]
+    assert [one.name for one in second.iterdir()] == [kept.found.folder.name]
+
+
+def test_without_places_it_is_refused_and_told(stand: Stand) -> None:
+    assert code(lambda: keep(stand, ruling())) == "BACKUP_NO_PLACE"
+    last = stand.leaves("backup.keep")[-1]
+    assert last["detail"] == {"alert": "backup-failed", "cause": "backup-no-place"}

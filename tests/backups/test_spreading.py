@@ -1,0 +1,109 @@
+"""A backup's copy is there, read back and good, or it is not there; what is past its time goes, what is not ours stays."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.backups import checking, manifest, spreading
+from gateway.backups.making import PARTIAL
+from gateway.backups.spreading import Pace
+from gateway.clock import TurnedClock
+from gateway.config.backups import RetentionRules
+from tests.backups.stand import Stand, code
+
+ONE = RetentionRules(daily=1, weekly=0, monthly=0)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    place = tmp_path / "other"
+    place.mkdir()
+    return place
+
+
+def test_a_copy_is_as_good_as_the_first_and_made_once(stand: Stand, other: Path) -> None:
+    found = checking.check(stand.kept.folder, stand.keys)
+    copied = spreading.copy(found, other, stand.keys)
+    assert copied.folder == other / found.folder.name
+    assert copied.sha256 == checking.check(copied.folder, stand.keys).sha256 == found.sha256
+    assert {one.stat().st_mode & 0o777 for one in copied.folder.iterdir()} == {0o600}
+    before = {one: one.stat().st_mtime_ns for one in copied.folder.iterdir()}
+    spreading.copy(found, other, stand.keys)
+    assert {one: one.stat().st_mtime_ns for one in copied.folder.iterdir()} == before
+    assert spreading.newest(other, stand.keys).sha256 == found.sha256
+    assert [one.name for one in other.iterdir()] == [found.folder.name]
+
+
+def test_a_copy_with_a_flipped_bit_is_none_and_is_made_again(stand: Stand, other: Path) -> None:
+    found = checking.check(stand.kept.folder, stand.keys)
+    part = spreading.copy(found, other, stand.keys).folder / manifest.CLUSTER_PART
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    assert spreading.newest(other, stand.keys) is None
+    spreading.copy(found, other, stand.keys)
+    assert spreading.newest(other, stand.keys).sha256 == found.sha256
+    assert [one.name for one in other.iterdir()] == [found.folder.name]
+
+
+def test_a_source_that_changed_since_it_was_judged_is_never_given_a_name(
+    stand: Stand, backup: Path, other: Path
+) -> None:
+    found = checking.check(backup, stand.keys)
+    with (backup / manifest.HOME_PART).open("r+b") as part:
+        part.truncate(100)
+    assert code(lambda: spreading.copy(found, other, stand.keys)) == "BACKUP_PART_LENGTH"
+    assert spreading.newest(other, stand.keys) is None
+    assert all(one.name.startswith(PARTIAL) for one in other.iterdir())
+    whole = checking.check(stand.kept.folder, stand.keys)
+    assert spreading.copy(whole, other, stand.keys).folder.is_dir()
+    assert [one.name for one in other.iterdir()] == [found.folder.name]
+
+
+def test_a_place_that_is_away_is_not_made(stand: Stand, tmp_path: Path) -> None:
+    found = checking.check(stand.kept.folder, stand.keys)
+    away = tmp_path / "away"
+    assert code(lambda: spreading.copy(found, away, stand.keys)) == "BACKUP_PLACE_AWAY"
+    assert not away.exists()
+    assert spreading.newest(away, stand.keys) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+def test_a_full_disk_at_the_place_leaves_no_half_copy(stand: Stand, other: Path) -> None:
+    found = checking.check(stand.kept.folder, stand.keys)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", other], check=True)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            spreading.copy(found, other, stand.keys)
+        assert spreading.newest(other, stand.keys) is None
+    finally:
+        subprocess.run(["umount", other], check=True)
+    assert spreading.copy(found, other, stand.keys).folder.is_dir()
+
+
+def test_what_is_past_its_time_goes_and_what_is_not_ours_stays(stand: Stand, other: Path) -> None:
+    older = spreading.copy(checking.check(stand.kept.folder, stand.keys), other, stand.keys)
+    newer = stand.make(other)
+    foreign = other / "20000101T000000"
+    shutil.copytree(older.folder, foreign)
+    told = json.loads((foreign / manifest.MANIFEST_FILE).read_text())
+    (foreign / manifest.MANIFEST_FILE).write_text(json.dumps(told | {"epoch": 10**6}))
+    (other / "notes.txt").write_text("the operator's")
+    assert spreading.prune(other, stand.keys, ONE) == 1
+    left = {one.name for one in other.iterdir()}
+    assert left == {newer.folder.name, foreign.name, "notes.txt"}
+    assert spreading.prune(other, stand.keys, ONE) == 0
+    assert spreading.newest(other, stand.keys).sha256 == manifest.sha256(newer.manifest.encode())
+
+
+def test_a_pace_is_kept() -> None:
+    clock = TurnedClock(10**15)
+    pace = Pace(100, clock)
+    assert pace.ahead_s(200 * 1024) == 2
+    clock.turn(seconds=5)
+    assert pace.ahead_s(200 * 1024) == 0
+    assert Pace(0, clock).ahead_s(10**9) == 0

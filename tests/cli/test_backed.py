@@ -1,0 +1,45 @@
+"""How backups stand is said in words that nobody overlooks, in both languages, and as numbers for a monitor."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gateway.backups.standing import Standing
+from gateway.cli import backed, metrics
+from gateway.cli.output import Output
+
+HOUR_US = 3_600_000_000
+NOW_US = 10**15
+
+
+def standing(state="good", kept=True, places=2, hours=3) -> Standing:
+    since_us = NOW_US - hours * HOUR_US
+    return Standing(since_us if kept else None, since_us, state, places, since_us + 26 * HOUR_US)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("found", "external", "says"),
+    [
+        (standing(), False, ["kept"]),
+        (standing("late", hours=27), False, ["kept", "late"]),
+        (standing("blocking", hours=200), False, ["kept", "blocking"]),
+        (standing("late", kept=False, places=0), False, ["never", "unplaced", "late"]),
+        (standing("blocking", kept=False, places=0, hours=200), False, ["never", "unplaced", "blocking"]),
+        (standing(), True, ["external"]),
+    ],
+)  # fmt: skip
+def test_what_is_said(lang, found, external, says) -> None:
+    output = Output(lang)
+    document = backed.document(found, NOW_US, external=external)
+    expected = [output.text(f"status.backup-{one}", **document) for one in says]
+    assert backed.lines(output, document) == expected
+    assert all("{" not in one for one in expected)
+
+
+def test_the_numbers() -> None:
+    registry = CollectorRegistry()
+    metrics.backup_gauges(registry, standing("blocking", kept=False, places=0, hours=200), NOW_US)
+    value = registry.get_sample_value
+    assert value("gateway_backup_age_seconds") == 200 * 3600
+    assert value("gateway_backup_places") == 0
+    assert value("gateway_backup_late") == value("gateway_backup_blocks_exports") == 1
