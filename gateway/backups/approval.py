@@ -7,6 +7,7 @@ anything of it is put in place.
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -25,6 +26,7 @@ from gateway.tlog.leaf import LeafError
 FORMAT = "sxgw-restore-v1"
 REFUSED = "BACKUP_NOT_APPROVED"
 OFFICERS = 2
+_UNTIL = re.compile(r"end|[0-9T:.+Z-]{10,40}", re.ASCII)
 # A restore is a matter of hours; an approval that lay about for longer is not of this one.
 VALID_S = 86_400
 _OFFICER = (
@@ -39,17 +41,21 @@ _OFFICER = (
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An officer's: which backup, why (a word of lower-case letters, dots and dashes), when."""
+    """An officer's: which backup, why (a word of lower-case letters, dots and dashes), when.
+
+    `until` is the second that it is restored to, as the command has it; "" for the backup alone.
+    """
 
     manifest_sha256: str
     cause: str
     signed_us: int
     certificate: bytes
     signature: bytes
+    until: str = ""
 
     def statement(self) -> bytes:
         """Return the bytes that are signed."""
-        return statement(self.manifest_sha256, self.cause, self.signed_us)
+        return statement(self.manifest_sha256, self.cause, self.signed_us, self.until)
 
     def encode(self) -> bytes:
         """Return the file's bytes."""
@@ -61,15 +67,19 @@ class Approval:
                 "signed_us": self.signed_us,
                 "certificate": base64.b64encode(self.certificate).decode(),
                 "signature": base64.b64encode(self.signature).decode(),
+                **({"until": self.until} if self.until else {}),
             }
         )
 
 
-def statement(manifest_sha256: str, cause: str, signed_us: int) -> bytes:
+def statement(manifest_sha256: str, cause: str, signed_us: int, until: str = "") -> bytes:
     """Return what an officer signs; raises BackupError for a cause that the log cannot tell."""
     if DOTTED.fullmatch(cause) is None:
         raise BackupError(REFUSED, "the cause is one word, such as disk-lost")
-    return f"{FORMAT}\n{manifest_sha256}\n{cause}\n{signed_us}\n".encode("ascii")
+    if until and _UNTIL.fullmatch(until) is None:
+        raise BackupError(REFUSED, "a time is written as 2026-11-26T02:00:00+08:00")
+    last = f"{until}\n" if until else ""
+    return f"{FORMAT}\n{manifest_sha256}\n{cause}\n{signed_us}\n{last}".encode("ascii")
 
 
 def parse(content: bytes) -> Approval:
@@ -84,22 +94,24 @@ def parse(content: bytes) -> Approval:
             int(str(told["signed_us"])),
             base64.b64decode(str(told["certificate"]), validate=True),
             base64.b64decode(str(told["signature"]), validate=True),
+            str(told.get("until", "")),
         )
     except (LeafError, KeyError, ValueError, binascii.Error) as error:
         raise BackupError(REFUSED, "an approval is malformed") from error
 
 
 async def require(
-    tx: Transaction, approvals: list[Approval], manifest_sha256: str, now_us: int
+    tx: Transaction, approvals: list[Approval], of: tuple[str, str], now_us: int
 ) -> str:
     """Return the cause on which two officers of the restored register agree.
 
+    `of` is the backup by its manifest's digest, and the second that it is restored to.
     Raises BackupError (BACKUP_NOT_APPROVED): fewer than two persons, another backup, different
     causes, a signature that is not theirs, longer ago than a day.
     """
     persons = {await _person(tx, one, now_us) for one in approvals}
-    if any(one.manifest_sha256 != manifest_sha256 for one in approvals):
-        raise BackupError(REFUSED, "an approval is of another backup")
+    if any((one.manifest_sha256, one.until) != of for one in approvals):
+        raise BackupError(REFUSED, "an approval is of another backup, or another time")
     causes = {one.cause for one in approvals}
     if len(persons) < OFFICERS or len(causes) != 1:
         raise BackupError(REFUSED, "two security officers sign for one cause")

@@ -18,9 +18,9 @@ from typing import Any
 
 from gateway.backups.errors import BackupError
 from gateway.backups.untar import DAMAGED
+from gateway.store.wal import SEGMENT_BYTES, segment_name
 
 LIST_FILE = "backup_manifest"
-SEGMENT_BYTES = 16 * 1024 * 1024  # initdb's default, which the embedded cluster has
 WAL_MISSING = "BACKUP_WAL_MISSING"
 _LIST_MAX_BYTES = 64 * 1024 * 1024
 # The server lists all but the segments themselves.
@@ -41,9 +41,8 @@ class Wal:
         """Yield the names of the segments; raises BackupError where a position is none."""
         first = _position(self.start) // SEGMENT_BYTES
         last = (_position(self.end) - 1) // SEGMENT_BYTES
-        per_log = 2**32 // SEGMENT_BYTES
         for number in range(first, last + 1):
-            yield f"{self.timeline:08X}{number // per_log:08X}{number % per_log:08X}"
+            yield segment_name(self.timeline, number)
 
 
 @dataclass(frozen=True, slots=True)

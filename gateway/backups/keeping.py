@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.event import Event
-from gateway.backups import making, schedule, spreading
+from gateway.backups import line, making, schedule, spreading
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import NOT_WRITTEN, Progress, Source
@@ -68,6 +68,8 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
         # What cannot be taken away now goes the next time; a place that is away has had its leaf.
         with contextlib.suppress(BackupError), _told(place):
             removed += await asyncio.to_thread(spreading.prune, place, keys, rules.retention)
+            sending = line.current(source.home)
+            await asyncio.to_thread(spreading.prune_wal, place, keys, rules.retention, sending)
     return Kept(found, new, copies, removed, len(errors))
 
 

@@ -26,7 +26,7 @@ import gateway
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
-from gateway.backups import homefiles, manifest, recipients, sealing
+from gateway.backups import homefiles, line, manifest, recipients, sealing
 from gateway.backups.cluster import ClusterCheck, Whole
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
@@ -96,7 +96,7 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
         await asyncio.to_thread(partial.mkdir, 0o700)
         try:
             async with source.database.transaction() as tx:
-                looked = await _look(tx)  # 2
+                looked = await _look(tx, line.current(source.home))  # 2
             sealed = await asyncio.to_thread(
                 _seal, source, partial, looked.recipients, rate_kib, tell
             )
@@ -114,18 +114,19 @@ class _Looked:
     """What the database says before it is copied."""
 
     recipients: tuple[str, ...]
+    line: str
     rows: dict[str, int]
     epoch: int
 
 
-async def _look(tx: Transaction) -> _Looked:
+async def _look(tx: Transaction, goes_on: str) -> _Looked:
     await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     to = await recipients.trusted(tx)
     rows = {}
     for (table,) in await tx.fetch(_TABLES):
         [(rows[table],)] = await tx.fetch(f'SELECT count(*) FROM gateway."{table}"')  # noqa: S608  our own names
     [(epoch,)] = await tx.fetch(_EPOCH)
-    return _Looked(tuple(to), rows, epoch)
+    return _Looked(tuple(to), goes_on, rows, epoch)
 
 
 def _seal(
@@ -173,6 +174,7 @@ def _manifest(
         wal=whole.wal,
         recipients=looked.recipients,
         parts=parts,
+        line=looked.line,
     )
 
 

@@ -34,7 +34,7 @@ class Manifest:
 
     `checkpoint` is the log's newest signed note, and `rows` the tables' counts, before the copy of
     the database began: what is restored has at least these. `epoch` is that of revocation;
-    `recipients` are age's public names.
+    `recipients` are age's public names; `line` is the line of WAL that goes on from it, if any.
     """
 
     made_us: int
@@ -50,12 +50,16 @@ class Manifest:
     wal: Wal
     recipients: tuple[str, ...]
     parts: tuple[Part, ...]
+    line: str = ""
 
     def encode(self) -> bytes:
         """Return the manifest's bytes, which are those that are signed."""
         document = asdict(self)
         # A note has lines, canonical JSON has no control characters.
         document["checkpoint"] = self.checkpoint.split("\n")
+        # A backup of before there were lines of WAL has none.
+        if not self.line:
+            del document["line"]
         return leaf.encode({"format": FORMAT, **document})
 
     @property
@@ -94,7 +98,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def verify(content: bytes, receipt: str, keys: LogKeys) -> int:
+def verify(content: bytes, receipt: str, keys: LogKeys, kind: str = KIND) -> int:
     """Return the index of the leaf by which this gateway's log names these bytes.
 
     Raises BackupError: BACKUP_FOREIGN for another log's, BACKUP_UNSIGNED for what no leaf proves.
@@ -110,7 +114,7 @@ def verify(content: bytes, receipt: str, keys: LogKeys) -> int:
         raise BackupError(UNSIGNED, f"the receipt proves nothing: {error}") from error
     detail = told.get("detail")
     named = detail.get("manifest_sha256") if isinstance(detail, Mapping) else None
-    if (told.get("kind"), told.get("decision"), named) != (KIND, "allow", sha256(content)):
+    if (told.get("kind"), told.get("decision"), named) != (kind, "allow", sha256(content)):
         raise BackupError(UNSIGNED, "the receipt is of something else than this manifest")
     return found.index
 

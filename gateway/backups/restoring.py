@@ -3,10 +3,11 @@
     1 good        the backup is what was made (`checking.check`)
     2 newest      no other good backup beside it knows of a later revocation
     3 files       HOME's, with owners and modes
-    4 database    its files, against the server's list as they come out; its WAL by pg_waldump
+    4 database    its files, against the server's list as they come out; its WAL by pg_waldump; to
+                  a second that is asked for also what was sent since (`replaying`)
     5 start       the server replays the WAL; schema, epoch, counts, and the whole log: each leaf
                   hashed anew, the root that was signed at its size, the head
-    6 officers    two of the restored register signed for this backup
+    6 officers    two of the restored register signed for this backup, and this second
     7 void        sessions end; the leaf `backup.restore`, with its cause, is the newest
     8 name        stopped, synced, renamed
 
@@ -16,6 +17,7 @@ is empty (docs/exports.md).
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -26,17 +28,20 @@ from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest
+from gateway.backups import approval, checking, manifest, replaying
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
 from gateway.backups.cluster import ClusterCheck
 from gateway.backups.errors import BackupError
+from gateway.backups.making import MOVED
 from gateway.backups.manifest import Manifest
 from gateway.backups.placing import Placing
+from gateway.backups.replaying import Way
 from gateway.backups.untar import DAMAGED
 from gateway.clock import Clock
 from gateway.config import folders, settings, users
 from gateway.config.home import Home
+from gateway.identity import inventory, secret_rows
 from gateway.store import roles, versions
 from gateway.store.database import Database, Transaction
 from gateway.store.embedded import Cluster, ClusterError
@@ -64,7 +69,7 @@ Progress = Callable[[int, int], object]
 class Restored:
     """What stands now: HOME, how long its log is, how many sessions were ended, on what cause.
 
-    `age_us` is how old the backup was: what was acknowledged since is not in it.
+    `age_us` is how long before now it ends: what was acknowledged since is not in it.
     """
 
     home: Home
@@ -76,12 +81,16 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: a backup's folder, the log's keys, a recipient's key, two approvals."""
+    """What is asked for: a backup's folder, the log's keys, a recipient's key, two approvals.
+
+    `until` is a time, "end" for all that the WAL beside the backup holds, "" for the backup alone.
+    """
 
     folder: Path
     keys: LogKeys
     key: x25519.Identity
     approvals: tuple[Approval, ...]
+    until: str = ""
 
 
 def restore(
@@ -95,12 +104,18 @@ def restore(
         raise BackupError(TAKEN, f"{target} is not an empty folder")
     found = checking.check(wanted.folder, wanted.keys)  # 1
     _require_fit(found.manifest)
-    _require_newest(found, wanted.keys)  # 2
+    epoch, ahead = _newest_epoch(found, wanted.keys), None
+    if wanted.until:
+        ahead = replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
+    elif epoch > found.manifest.epoch:  # 2
+        raise BackupError(OLDER, "a good backup beside it knows of later revocations")
     staged = Home(target.with_name(target.name + STAGED))
     shutil.rmtree(staged.root, ignore_errors=True)
     try:
         _place(found, wanted.key, staged, tell)  # 3, 4
-        restored = _prove(found, wanted, staged, target, clock)  # 5 to 7
+        if ahead is not None:
+            replaying.put(ahead, wanted.key, Cluster(staged).data, users.user_of("postgres"))
+        restored = _prove(_Attempt(found, wanted, staged, target, clock, ahead, epoch))  # 5 to 7
         os.sync()
         if target.exists():
             target.rmdir()
@@ -119,16 +134,17 @@ def _require_fit(said: Manifest) -> None:
         raise BackupError(VERSION, f"its schema is {said.schema}, this code's {versions.newest()}")
 
 
-def _require_newest(found: Checked, keys: LogKeys) -> None:
+def _newest_epoch(found: Checked, keys: LogKeys) -> int:
+    """Return the newest revocation epoch that a good backup beside this one knows of."""
+    newest = found.manifest.epoch
     for folder in found.folder.parent.iterdir():
-        try:
+        # A damaged one is of no use to anybody, so it is in nobody's way.
+        with contextlib.suppress(BackupError):
             other = checking.read(folder, keys).manifest
-            if other.epoch <= found.manifest.epoch:
-                continue
-            checking.check(folder, keys)
-        except BackupError:
-            continue  # it is of no use to anybody, so it is in nobody's way
-        raise BackupError(OLDER, f"{folder.name} is good and knows of later revocations")
+            if other.epoch > newest:
+                checking.check(folder, keys)
+                newest = other.epoch
+    return newest
 
 
 def _place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
@@ -162,27 +178,45 @@ def _place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -
         raise BackupError(DAMAGED, str(error)) from error
 
 
-def _prove(found: Checked, wanted: Wanted, staged: Home, target: Path, clock: Clock) -> Restored:
-    cluster = Cluster(staged)
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A backup whose files are in place; `epoch` is the newest of revocation that was seen."""
+
+    found: Checked
+    wanted: Wanted
+    staged: Home
+    target: Path
+    clock: Clock
+    ahead: Way | None
+    epoch: int
+
+
+def _prove(one: _Attempt) -> Restored:
+    cluster = Cluster(one.staged)
     try:
-        cluster.start(mortal=True)
-        return asyncio.run(_prove_running(found, wanted, staged, target, clock))
+        if one.ahead is None:
+            cluster.start(mortal=True)
+        else:
+            replaying.replay(one.ahead, cluster, users.user_of("postgres"))
+        return asyncio.run(_prove_running(one))
     finally:
         cluster.stop()
 
 
-async def _prove_running(
-    found: Checked, wanted: Wanted, staged: Home, target: Path, clock: Clock
-) -> Restored:
+async def _prove_running(one: _Attempt) -> Restored:
+    found, wanted, staged = one.found, one.wanted, one.staged
     owner = roles.conninfo(staged, settings.load(staged.settings), "owner")
     database = await Database.open(owner, application="gateway-restore", size=1)
     try:
         async with database.transaction() as tx:
-            await _compare(tx, found.manifest)
+            await _compare(tx, found.manifest, one.epoch)
+            if one.ahead is not None:
+                await _require_keys(tx, staged)
             size = await _log(tx, found.manifest)  # 5
-            now_us = clock.now_us()
+            now_us = one.clock.now_us()
             approvals = list(wanted.approvals)
-            cause = await approval.require(tx, approvals, found.sha256, now_us)  # 6
+            of = (found.sha256, wanted.until)
+            cause = await approval.require(tx, approvals, of, now_us)  # 6
             sessions = await tx.execute(_END, (now_us,))  # 7
             detail: dict[str, str | int] = {
                 "manifest_sha256": found.sha256,
@@ -194,17 +228,26 @@ async def _prove_running(
             await tx.fetch_one(_APPEND, [[event.to_leaf(now_us)]])
     finally:
         await database.close()
-    return Restored(Home(target), size + 1, sessions, cause, now_us - found.manifest.made_us)
+    reached_us = found.manifest.made_us if one.ahead is None else one.ahead.reached_us
+    return Restored(Home(one.target), size + 1, sessions, cause, now_us - reached_us)
 
 
-async def _compare(tx: Transaction, said: Manifest) -> None:
+async def _compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
     for table in _KEPT:
         [(count,)] = await tx.fetch(f"SELECT count(*) FROM gateway.{table}")  # noqa: S608  our own names
         if count < said.rows[table]:
             raise BackupError(DAMAGED, f"{table} has {count} rows, {said.rows[table]} were counted")
     [(epoch,)] = await tx.fetch(_EPOCH)
-    if epoch < said.epoch:
-        raise BackupError(OLDER, f"the revocation epoch is {epoch}, {said.epoch} was known")
+    if epoch < newest_epoch:
+        raise BackupError(OLDER, f"the revocation epoch is {epoch}, {newest_epoch} was known")
+
+
+async def _require_keys(tx: Transaction, staged: Home) -> None:
+    """Pass a database whose secrets' files are those of the backup: WAL brings rows, no files."""
+    differing = inventory.compare(inventory.found(staged), await secret_rows.in_force(tx))
+    if differing.missing:
+        kind = differing.missing[0].secret.kind
+        raise BackupError(MOVED, f"{kind} was changed after this backup: restore a later one")
 
 
 async def _log(tx: Transaction, said: Manifest) -> int:

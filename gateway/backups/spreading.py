@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.backups import checking, schedule
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
+from gateway.backups.line import FOLDER
 from gateway.backups.making import PARTIAL, alone, named
 from gateway.clock import SYSTEM, Clock
 from gateway.config.backups import RetentionRules
@@ -95,6 +96,34 @@ def prune(place: Path, keys: LogKeys, rules: RetentionRules) -> int:
             one.folder.rename(place / f"{PARTIAL}past-{one.folder.name}")
         _clear(place)
     return len(past)
+
+
+def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -> int:
+    """Take away the WAL before the oldest backup of the last days; return how much.
+
+    Weeks and months are restored as they are, not to the second. Lines that no backup of those
+    days is of go whole, but the one that is being sent.
+    """
+    found = _signed(place, keys)
+    days = RetentionRules(rules.daily, 0, 0)
+    kept = schedule.retained((one.manifest.made_us for one in found), days)
+    first: dict[str, str] = {}
+    for one in (each.manifest for each in found if each.manifest.made_us in kept):
+        segment = next(one.wal.segments())
+        first[one.line] = min(segment, first.get(one.line, segment))
+    removed = 0
+    for folder in (place / FOLDER).glob("*"):
+        if folder.name not in first:
+            if folder.name != sending:
+                shutil.rmtree(folder)
+                removed += 1
+            continue
+        # The entry first: what has one has its file, or is told as missing.
+        for path in sorted(folder.glob("[0-9A-F]*"), reverse=True):
+            if path.name[:24] < first[folder.name]:
+                path.unlink()
+                removed += path.suffix == ".age"
+    return removed
 
 
 def _signed(place: Path, keys: LogKeys) -> list[Checked]:

@@ -63,6 +63,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "audit export": Leaf(("audit.export",), "tests/cli/test_audit_folder.py"),
         "backup check": Leaf(("backup.check",), "tests/cli/test_backup.py"),
         "backup keep": Leaf(("backup.create", "backup.keep"), "tests/cli/test_backup_keep.py"),
+        "backup wal": Leaf(("backup.wal",), "tests/cli/test_backup_wal.py"),
         "backup create": Leaf(("backup.create",), "tests/cli/test_backup.py"),
         "backup recipient add": _RECIPIENT,
         "backup recipient remove": _RECIPIENT,

@@ -17,9 +17,10 @@ from gateway.audit.event import Event
 from gateway.backups import checking, making, manifest, sealing
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
+from gateway.backups.line import FOLDER
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
-from gateway.cli import backup_keep, backup_recipient, backup_restore, host
+from gateway.cli import backup_keep, backup_recipient, backup_restore, backup_wal, host
 from gateway.cli.audit_folder import Bar
 from gateway.cli.backup_files import (
     BackupArgument,
@@ -55,6 +56,7 @@ def register(app: typer.Typer) -> None:
     noun.command("rehearse", help="backup.rehearse.help")(rehearse)
     backup_keep.add(noun)
     backup_recipient.add(noun)
+    backup_wal.add(noun)
     backup_restore.add(noun)
     app.add_typer(noun)
 
@@ -88,7 +90,9 @@ def list_some(
     """Show the backups of a place, newest first, with their signatures judged, not their parts."""
     output, keys = Output.of(json, lang), trusted(home, key)
     documents, rows = [], []
-    for folder in sorted((one for one in place.iterdir() if one.is_dir()), reverse=True):
+    for folder in sorted(
+        (one for one in place.iterdir() if one.is_dir() and one.name != FOLDER), reverse=True
+    ):
         try:
             one = _document(folder, checking.read(folder, keys).manifest)
             state = output.text("backup.signed")

@@ -30,6 +30,7 @@ from gateway.tlog.note import parse_vkey
 NewHome = Annotated[Path, typer.Argument(metavar="HOME", help="backup.new-home")]
 Cause = Annotated[str, typer.Option("--because", help="backup.because", metavar="WORD")]
 OutFile = Annotated[Path, typer.Option("--out", help="backup.out", dir_okay=False)]
+Until = Annotated[str, typer.Option("--until", help="backup.until", metavar="TIME")]
 Key = Annotated[Path, typer.Option("--key", help="backup.key", exists=True)]
 Approvals = Annotated[
     list[Path], typer.Option("--approval", help="backup.approval", exists=True, dir_okay=False)
@@ -46,6 +47,7 @@ def approve(
     folder: BackupArgument,
     because: Cause,
     out: OutFile,
+    until: Until = "",
     profile: ProfileOption = DEFAULT_NAME,
     json: JsonOption = False,
     lang: LangOption = "",
@@ -56,12 +58,13 @@ def approve(
     keys = LogKeys.of(parse_vkey(mine.remote.log_key), followed)
     with told(output):
         found = checking.read(folder, keys)
-        signed = _signed(mine, found.sha256, because)
+        signed = _signed(mine, found.sha256, because, until)
     write_private(out, signed.encode())
     document: dict[str, object] = {
         "made": iso(found.manifest.made_us),
         "sha256": found.sha256,
         "because": because,
+        "until": until,
         "file": str(out),
     }
     output.result(document, output.text("backup.approved", **document))
@@ -73,6 +76,7 @@ def restore(
     key: Key,
     identity: IdentityOption,
     approvals: Approvals,
+    until: Until = "",
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -84,6 +88,7 @@ def restore(
             trusted(None, key),
             sealing.identity(identity),
             tuple(approval.parse(path.read_bytes()) for path in approvals),
+            until,
         )
         done = restoring.restore(wanted, home.resolve(), SYSTEM, bar.update)
     document: dict[str, object] = {
@@ -97,13 +102,13 @@ def restore(
     output.result(document, output.text("backup.restored", **document))
 
 
-def _signed(mine: Profile, manifest_sha256: str, because: str) -> Approval:
+def _signed(mine: Profile, manifest_sha256: str, because: str, until: str) -> Approval:
     now_us = SYSTEM.now_us()
-    text = approval.statement(manifest_sha256, because, now_us)
+    text = approval.statement(manifest_sha256, because, now_us, until)
     try:
         pem = mine.certificate.read_bytes()
         certificate = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
         signature = papers.signed(mine.key.read_bytes(), text)
     except (papers.PapersError, ValueError) as error:
         raise BackupError(approval.REFUSED, str(error)) from error
-    return Approval(manifest_sha256, because, now_us, certificate, signature)
+    return Approval(manifest_sha256, because, now_us, certificate, signature, until)

@@ -45,6 +45,13 @@ class RetentionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class WalRules:
+    """How often the journal's newest part goes into the places, seconds; 0: never."""
+
+    tail_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LimitRules:
     """After how many hours without a verified backup is warned, after how many days blocked."""
 
@@ -59,6 +66,7 @@ class BackupRules:
     places: PlaceRules
     schedule: ScheduleRules
     retention: RetentionRules
+    wal: WalRules
     limits: LimitRules
 
 
@@ -85,6 +93,7 @@ def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
         ("retention.daily", 1 <= kept.daily <= _MOST, "1 to 1000"),
         ("retention.weekly", 0 <= kept.weekly <= _MOST, "0 to 1000"),
         ("retention.monthly", 0 <= kept.monthly <= _MOST, "0 to 1000"),
+        ("wal.tail_s", rules.wal.tail_s == 0 or rules.wal.tail_s >= 1, "0, or a second or more"),
         ("limits.warn_hours", limits.warn_hours > 0, "above 0"),
         (
             "limits.block_days",

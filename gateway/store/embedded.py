@@ -47,6 +47,8 @@ full_page_writes = on
 wal_level = replica
 max_wal_senders = 10
 max_wal_size = 4GB
+# What a slot keeps for backups whose places are away; beyond it the gateway's own room comes first.
+max_slot_wal_keep_size = 8GB
 wal_buffers = 16MB
 max_connections = 100
 # Our own logins take milliseconds; who hangs in the middle of one holds a place and DROP DATABASE.
@@ -83,6 +85,7 @@ class Cluster:
         self.home = home
         self.data = home.database / "data"
         self.log = home.logs / "postgres.log"
+        self.start_timeout_s = START_TIMEOUT_S
         self._process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:
@@ -219,7 +222,7 @@ class Cluster:
 
     def _wait_ready(self) -> bool:
         """Wait until the server is ready; return False when it ends before."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self.start_timeout_s
         while time.monotonic() < deadline:
             # A process of ours that has not written the pid file yet has no pid there.
             if self._process is None or self._process.poll() is not None:
@@ -230,7 +233,8 @@ class Cluster:
             if len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready" and self.pid():
                 return True
             time.sleep(_POLL_S)
-        raise ClusterError(f"PostgreSQL is not ready after {START_TIMEOUT_S:.0f} s; see {self.log}")
+        took = f"{self.start_timeout_s:.0f} s"
+        raise ClusterError(f"PostgreSQL is not ready after {took}; see {self.log}")
 
     def _wait_gone(self, pid: int) -> bool:
         deadline = time.monotonic() + STOP_TIMEOUT_S

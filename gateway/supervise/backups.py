@@ -42,11 +42,26 @@ async def keep(home: Home, settings: Settings, tell: Callable[[Event], None]) ->
     """Look every minute, for ever; cancel it to end it. Another server's database is not ours."""
     if settings.dsn:
         await asyncio.Event().wait()
-    watch = Watch(home, settings, tell)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_keep_sending(home))
+        tasks.create_task(_keep_making(Watch(home, settings, tell)))
+
+
+async def _keep_sending(home: Home) -> None:
+    """Keep `gateway backup wal` running while there are places; what it fails of it tells."""
+    while True:
+        with contextlib.suppress(SettingsError):
+            rules = load_backup_rules(home.policies / FILE)
+            if rules.places.folders and rules.wal.tail_s:
+                await _run(home, "wal")
+        await asyncio.sleep(LOOK_S)
+
+
+async def _keep_making(watch: "Watch") -> None:
     while True:
         try:
             if await watch.look():
-                watch.ran(await _run(home))
+                watch.ran(await _run(watch.home, "keep"))
         except (StoreError, SettingsError, OSError) as error:
             _LOG.error("backups not looked after", why=type(error).__name__)
         await asyncio.sleep(LOOK_S)
@@ -59,7 +74,7 @@ class Watch:
         self, home: Home, settings: Settings, tell: Callable[[Event], None], clock: Clock = SYSTEM
     ) -> None:
         """Watch; `tell` puts a leaf in line."""
-        self._home = home
+        self.home = home
         self._settings = settings
         self._tell = tell
         self._clock = clock
@@ -71,7 +86,7 @@ class Watch:
 
         Raises StoreError, SettingsError, OSError.
         """
-        rules, now_us = load_backup_rules(self._home.policies / FILE), self._clock.now_us()
+        rules, now_us = load_backup_rules(self.home.policies / FILE), self._clock.now_us()
         found, told_us = await self._read(rules, now_us)
         self._tell_late(found, max(told_us, self._told_us), now_us)
         if not rules.places.folders or self._clock.monotonic() < self._not_before_s:
@@ -100,7 +115,7 @@ class Watch:
         self._tell(Event(kind=KIND, decision="error", counts=counts, detail=detail))
 
     async def _read(self, rules: BackupRules, now_us: int) -> tuple[Standing, int]:
-        way = roles.WayIn(self._home, self._settings, _ROLE)
+        way = roles.WayIn(self.home, self._settings, _ROLE)
         database = await Database.open(way, application="gateway-backups", size=1)
         try:
             async with database.transaction() as tx:
@@ -110,11 +125,11 @@ class Watch:
             await database.close()
 
 
-async def _run(home: Home) -> int:
-    """Run the command to its end, or end it with us; return its exit status."""
+async def _run(home: Home, verb: str) -> int:
+    """Run a command to its end, or end it with us; return its exit status."""
     with log_path(home, "backups").open("ab") as out, launch(users.current()) as way:
         process = await asyncio.create_subprocess_exec(
-            *(way.interpreter, "-P", "-m", "gateway", "backup", "keep", str(home.root)),
+            *(way.interpreter, "-P", "-m", "gateway", "backup", verb, str(home.root)),
             stdin=DEVNULL,
             stdout=out,
             stderr=out,

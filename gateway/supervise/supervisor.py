@@ -99,10 +99,11 @@ class Supervisor:
         self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
         kept = disk.keep(self._home, self._settings, self._journal.put)
         self._tasks["disk"] = asyncio.create_task(kept)
-        kept = backups.keep(self._home, self._settings, self._journal.put)
-        self._tasks["backups"] = asyncio.create_task(kept)
         self._watch_origin(policies)
         await self._up({name: self._child(name) for name in SERVING})
+        # After all others: their start comes first.
+        kept = backups.keep(self._home, self._settings, self._journal.put)
+        self._tasks["backups"] = asyncio.create_task(kept)
         self._tell("serving", {"pid": os.getpid()})
         # Not gather: cancelling this must leave them to `_drain`.
         done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)

@@ -111,13 +111,15 @@ class Stand:
 
         self.run(work)
 
-    def approved(self, made: Made, name: str, cause: str = "disk-lost", ago_s: int = 0) -> Approval:
+    def approved(
+        self, made: Made, name: str, cause: str = "disk-lost", ago_s: int = 0, until: str = ""
+    ) -> Approval:
         """An officer's approval of a backup, signed so long ago."""
         digest = manifest.sha256(made.manifest.encode())
         at_us = SYSTEM.now_us() - ago_s * 1_000_000
         key, certificate = self.officers[name]
-        signature = signed(key, approval.statement(digest, cause, at_us))
-        return Approval(digest, cause, at_us, certificate, signature)
+        signature = signed(key, approval.statement(digest, cause, at_us, until))
+        return Approval(digest, cause, at_us, certificate, signature, until)
 
     def add(self, name: str, recipient: str) -> None:
         self.run(

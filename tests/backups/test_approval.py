@@ -15,11 +15,17 @@ from tests.backups.stand import Stand, code
 def test_what_was_written_is_read(stand: Stand) -> None:
     made = stand.approved(stand.kept, "zhao")
     assert approval.parse(made.encode()) == made
+    timed = stand.approved(stand.kept, "zhao", until="2026-11-26T02:00:00+08:00")
+    assert approval.parse(timed.encode()) == timed
+    assert timed.statement() != replace(timed, until="").statement()
+    assert code(replace(timed, until="a\nb").statement) == "BACKUP_NOT_APPROVED"
     for field in ("manifest_sha256", "cause"):
         assert replace(made, **{field: "a"}).statement() != made.statement()
 
 
-def required(stand: Stand, *approvals: Approval, later_s: int = 0, change: str = "") -> str:
+def required(
+    stand: Stand, *approvals: Approval, later_s: int = 0, change: str = "", until: str = ""
+) -> str:
     """The cause on which they agree, or the refusal."""
     digest, found = manifest.sha256(stand.kept.manifest.encode()), []
 
@@ -28,7 +34,7 @@ def required(stand: Stand, *approvals: Approval, later_s: int = 0, change: str =
             if change:
                 assert await tx.execute(change) == 1
             now_us = SYSTEM.now_us() + later_s * 1_000_000
-            found.append(await approval.require(tx, list(approvals), digest, now_us))
+            found.append(await approval.require(tx, list(approvals), (digest, until), now_us))
 
     return code(lambda: stand.run(work)) or found[0]
 
@@ -51,6 +57,10 @@ def test_two_officers_for_one_cause(stand: Stand) -> None:
     ):
         assert required(stand, *two) == "BACKUP_NOT_APPROVED", two
     assert required(stand, zhao, qian, later_s=86_500) == "BACKUP_NOT_APPROVED"
+    assert required(stand, zhao, qian, until="end") == "BACKUP_NOT_APPROVED"
+    timed = [stand.approved(stand.kept, name, until="end") for name in ("zhao", "qian")]
+    assert required(stand, *timed, until="end") == "disk-lost"
+    assert required(stand, *timed) == "BACKUP_NOT_APPROVED"
     assert required(stand, zhao, qian) == "disk-lost"
 
 

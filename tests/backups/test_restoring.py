@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gateway.audit.verify import verify_folder
@@ -155,3 +156,30 @@ def test_a_place_that_the_server_cannot_enter_is_told_before_anything_is_opened(
     with pytest.raises(ClusterError, match="cannot enter it"):
         restoring.restore(wanted(stand), target, SYSTEM)
     assert list(target.parent.iterdir()) == []
+
+
+def test_a_log_that_is_not_the_signed_one_is_not_restored(
+    stand: Stand, target: Path, tmp_path: Path
+) -> None:
+    """Attack: whoever owns the database rewrites a leaf before the backup is made; its signature is good."""
+    change = (
+        "ALTER TABLE gateway.audit_entry DISABLE TRIGGER USER;"
+        "UPDATE gateway.audit_entry SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), '{}', '{}'), 'UTF8')"
+        " WHERE idx = 0;"
+        "ALTER TABLE gateway.audit_entry ENABLE TRIGGER USER"
+    )
+
+    def rewrite(before: str, after: str) -> None:
+        with psycopg.connect(
+            Cluster(stand.home).superuser("gateway"), autocommit=True
+        ) as connection:
+            connection.execute(change.format(before, after))
+
+    rewrite('"version":1', '"version":2')
+    try:
+        made = stand.make(tmp_path)
+    finally:
+        rewrite('"version":2', '"version":1')
+    assert refused(stand, target, wanted(stand, made)) == "BACKUP_LOG_DIFFERS"
+    again = stand.make(tmp_path / "good")
+    assert restoring.restore(wanted(stand, again), target, SYSTEM).log_size > 0

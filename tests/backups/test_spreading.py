@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.backups.making import PARTIAL
 from gateway.backups.spreading import Pace
 from gateway.clock import TurnedClock
 from gateway.config.backups import RetentionRules
+from gateway.store.wal import segment_name, segment_number
 from tests.backups.stand import Stand, code
 
 ONE = RetentionRules(daily=1, weekly=0, monthly=0)
@@ -107,3 +109,34 @@ def test_a_pace_is_kept() -> None:
     clock.turn(seconds=5)
     assert pace.ahead_s(200 * 1024) == 0
     assert Pace(0, clock).ahead_s(10**9) == 0
+
+
+def test_wal_goes_with_the_backups_it_follows(stand: Stand, other: Path) -> None:
+    """Before the oldest backup of the last days; a line of none whole; the one that is being sent stays."""
+    made = stand.make(other)
+    folder = other / "wal" / "aa"
+    folder.mkdir(parents=True)
+    first = segment_number(next(made.manifest.wal.segments()))
+    for number in range(first - 2, first + 2):
+        for ending in ("json", "age"):
+            (folder / f"{segment_name(1, number)}.{ending}").write_text("x")
+    (folder / "line.json").write_text("x")
+    (other / "wal" / "bb").mkdir()
+    (other / "wal" / "cc").mkdir()
+    read = checking.read
+
+    def of_line(path: Path, keys):
+        found = read(path, keys)
+        return replace(found, manifest=replace(found.manifest, line="aa"))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checking, "read", of_line)
+        assert spreading.prune_wal(other, stand.keys, ONE, "cc") == 3
+    left = {path.name for path in folder.iterdir()}
+    kept = {
+        f"{segment_name(1, number)}.{ending}"
+        for number in (first, first + 1)
+        for ending in ("json", "age")
+    }
+    assert left == kept | {"line.json"}
+    assert {path.name for path in (other / "wal").iterdir()} == {"aa", "cc"}

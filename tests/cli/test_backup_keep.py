@@ -26,9 +26,11 @@ def test_it_is_made_in_all_places_and_once(
         assert told("keep", served.root, status=1)["refused"] == "BACKUP_PLACE_AWAY"
         for one in places:
             one.mkdir()
+        created = len(leaves(served, "backup.create"))
         made = told("keep", served.root)
         assert (made["new"], made["copies"], made["missing"]) == (True, 2, 0)
         assert told("keep", served.root)["new"] is False
+        assert len(leaves(served, "backup.create")) == created + 1
         for one in places:
             [listed] = told("list", one, "--home", served.root)["backups"]
             assert Path(listed["folder"]).name == Path(made["folder"]).name

@@ -1,0 +1,35 @@
+"""`gateway backup wal`: once at a word, and by itself while the gateway is served; what fails is a leaf `backup.wal`."""
+
+from pathlib import Path
+
+from gateway.config.home import Home
+from tests.cli.test_backup import leaves, recipient, served, told  # noqa: F401  fixtures
+from tests.supervise.test_backups import policy
+
+
+def test_it_is_sent_at_a_word(
+    told,  # noqa: F811
+    served: Home,  # noqa: F811
+    recipient: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    places = [tmp_path / "a", tmp_path / "b"]
+    file = served.policies / "backups.toml"
+    before = file.read_text()
+    try:
+        policy(served, *places)
+        assert told("wal", served.root, "--once", status=1)["refused"] == "BACKUP_PLACE_AWAY"
+        failed = leaves(served, "backup.wal")[-1]
+        assert failed["detail"] == {"alert": "backup-wal-failed", "cause": "backup-place-away"}
+        for one in places:
+            one.mkdir()
+        first = told("wal", served.root, "--once")
+        assert (first["copies"], first["missing"]) == (2, 0)
+        assert leaves(served, "backup.wal")[-1]["detail"]["step"] == "begin"
+        assert told("wal", served.root, "--once")["until"] > first["until"]
+        sent = [sorted(path.name for path in one.rglob("*")) for one in places]
+        assert sent[0] == sent[1] != []
+        # It is no backup, and the list says nothing of it.
+        assert told("list", places[0], "--home", served.root)["backups"] == []
+    finally:
+        file.write_text(before)
