@@ -57,6 +57,15 @@ def test_what_is_signed_is_the_backups_digest(stand: Stand, officer, tmp_path, c
     assert made.signed_us <= SYSTEM.now_us()
 
 
+def test_a_second_is_signed_too(stand: Stand, officer, tmp_path, capsys) -> None:  # noqa: F811
+    out, until = tmp_path / "approval", "2026-11-26T09:30:00+08:00"
+    assert approve(stand.kept.folder, officer, out, "--until", until, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["until"] == until
+    made = approval.parse(out.read_bytes())
+    assert made.until == until
+    assert made.statement().decode().splitlines()[-1] == until
+
+
 def test_nobody_signs_what_his_log_does_not_name(backup, officer, tmp_path, capsys) -> None:  # noqa: F811
     (backup / "manifest.json").write_bytes((backup / "manifest.json").read_bytes() + b" ")
     assert approve(backup, officer, tmp_path / "approval", "--json") == 1
