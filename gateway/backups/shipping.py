@@ -102,7 +102,28 @@ async def turn(source: Source, places: Sequence[Path]) -> Shipped:
 def _ship(
     own: Own, journal: Journal, there: Sequence[Path], to: Sequence[str], now_us: int, asked: int
 ) -> Shipped:
-    leading = next(one for one in there if _goes_on(one, own))
+    errors: dict[Path, BackupError] = {}
+    for leading in there:
+        if _goes_on(leading, own):
+            try:
+                return _ship_by(leading, own, journal, there, to, now_us, asked, errors)
+            except OSError as error:  # full, or away since: another place goes on
+                errors[leading] = BackupError(NOT_WRITTEN, f"{leading}: {error.strerror}")
+                own = _read(own.folder) or own
+    raise next(iter(errors.values()))
+
+
+def _ship_by(
+    leading: Path,
+    own: Own,
+    journal: Journal,
+    there: Sequence[Path],
+    to: Sequence[str],
+    now_us: int,
+    asked: int,
+    errors: dict[Path, BackupError],
+) -> Shipped:
+    """Do 2 to 4 with one place before the others; raises OSError where that one fails."""
     folder, flushed, whole = _furnish(leading, own), journal.flushed(), 0
     for number in range(own.next_number, flushed.number):  # 2
         content = journal.read(flushed.timeline, number)
@@ -115,15 +136,15 @@ def _ship(
         content = journal.read(flushed.timeline, flushed.number, size)
         _put(folder, own, name, content, to, now_us)
     _drop_tails(folder, keep=f"{name}-{size:08d}")
-    errors = []
     for place in there:  # 4
-        if place != leading:
+        if place != leading and place not in errors:
             try:
                 _follow(folder, _furnish(place, own))
             except OSError as error:
-                errors.append(BackupError(NOT_WRITTEN, f"{place}: {error.strerror}"))
-    errors += [BackupError(spreading.AWAY, "a place is not there")] * (asked - len(there))
-    return Shipped(whole, now_us, asked - len(errors), tuple(errors))
+                errors[place] = BackupError(NOT_WRITTEN, f"{place}: {error.strerror}")
+    away = [BackupError(spreading.AWAY, "a place is not there")] * (asked - len(there))
+    wrong = (*errors.values(), *away)
+    return Shipped(whole, now_us, asked - len(wrong), wrong)
 
 
 def _put(
@@ -180,7 +201,10 @@ async def _begin(source: Source, journal: Journal) -> Own:
 
 
 def _own(home: Home) -> Own | None:
-    folder = lines.own_folder(home)
+    return _read(lines.own_folder(home))
+
+
+def _read(folder: Path) -> Own | None:
     try:
         begun = lines.parse((folder / LINE_FILE).read_bytes())
         key = Ed25519PrivateKey.from_private_bytes(

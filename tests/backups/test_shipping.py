@@ -1,7 +1,10 @@
 """The journal goes into the places while it grows, in a line without a gap; killed anywhere it goes on, and what is lost is told."""
 
+import contextlib
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,3 +206,26 @@ def test_a_backup_names_the_line_that_goes_on_from_it(stand: Stand, places) -> N
     made = stand.make(places[0])
     assert made.manifest.line == folder(places[0]).name
     assert json.loads(made.manifest.encode())["line"] == made.manifest.line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+def test_a_full_place_does_not_keep_it_from_the_other(stand: Stand, places) -> None:
+    turn(stand, places)
+    grow(stand)
+    shutil.copytree(places[0], places[0].with_name("kept"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", places[0]], check=True)
+    with contextlib.suppress(shutil.Error):  # it is full, which is what it is for
+        shutil.copytree(places[0].with_name("kept") / "wal", places[0] / "wal")
+    try:
+        shipped = turn(stand, places)
+        assert (shipped.copies, [one.code for one in shipped.errors]) == (1, ["BACKUP_NOT_WRITTEN"])
+    finally:
+        subprocess.run(["umount", places[0]], check=True)
+    assert turn(stand, places).copies == 2
+    line = lines.read_line(folder(places[1]), stand.keys)
+    after = wal.segment_name(1, wal.segment_number(line.segment) - 1)
+    for place in places:
+        found = lines.chain(folder(place), line, after)
+        assert [one.number for one in found] == list(range(len(found)))
+        for one in found:
+            lines.require(folder(place), one)
