@@ -168,11 +168,13 @@ class Guard(grpc.GenericRpcHandler):
         """
         request = await self._ask(call, rpc, context)  # 4, 5, 6, 7, 8
 
-        async def send(reply: Message) -> None:
+        async def send(reply: Message | None) -> None:
+            # Of None: whether a reply could be sent.
             if not (call.permitted and call.recorded):
                 raise RuntimeError("nothing is sent before it is permitted and on the log")
             await self._checks.again(call)  # 2, 5, 6
-            await wire.send(context, reply.SerializeToString())
+            if reply is not None:
+                await wire.send(context, reply.SerializeToString())
 
         with self._checks.stream(call):
             await method(call, request, send)  # 9
