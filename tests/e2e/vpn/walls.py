@@ -13,7 +13,6 @@ from tests.e2e.vpn.province import Province
 SECTION = "What is refused past the tunnel"
 BYPASS, OUTSIDE, SPOOFED = "bypass", "outside", "spoofed"
 _TABLE = ("inet", "gateway_wall")
-_BESIDE = ("process.", "log.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ class Wall:
         assert (told["counter"], told["alert"]) == (counter, "origin-outside")
         rose = {name: packets - before[name] for name, packets in self.counted().items()}
         assert rose == {**dict.fromkeys(rose, 0), counter: leaf["counts"]["packets"]}
-        # Nothing else is told of it; of processes the supervisor may tell late, and the log tells of itself.
+        # Nothing else is told of it; of processes the supervisor may tell late.
         others = self.province.leaves(begun)
-        assert [one for one in others if not one["kind"].startswith(_BESIDE)] == [leaf]
+        assert [one for one in others if not one["kind"].startswith("process.")] == [leaf]
 
     @contextmanager
     def away(self) -> Iterator[None]:
