@@ -71,6 +71,9 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "certificate ceremony request": _CEREMONY,
         "certificate ceremony retire": _CEREMONY,
         "certificate ceremony trust": _CEREMONY,
+        "certificate confirm": Leaf(
+            ("admin.certificate.confirm",), "tests/cli/test_certificate_confirm.py"
+        ),
         "certificate issue": Leaf(("admin.certificate.issue",), "tests/cli/test_certificate.py"),
         "certificate list": Leaf(("admin.certificate.list",), "tests/cli/test_certificate_list.py"),
         "certificate show": Leaf(("admin.certificate.list",), "tests/cli/test_certificate_list.py"),

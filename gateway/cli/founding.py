@@ -22,7 +22,7 @@ from gateway.identity import accounts, inventory, keys, rule_files, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
-from gateway.pki import ceremony, issue
+from gateway.pki import ceremony, issue, proof
 from gateway.pki import register as certificates
 from gateway.pki.issue import Authority
 from gateway.policy import activation, bundle, complete
@@ -167,6 +167,7 @@ class Founding:
         seal_keys.make_keys(self.home)
         export_keys.make(self.home)
         ticket_key.make(self.home)
+        proof.make(self.home)
         return authority
 
     def _make_database(self) -> Cluster | None:

@@ -14,6 +14,7 @@ from gateway.config.home import Home
 from gateway.identity import keys, signer_rotation, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
+from gateway.pki import proof
 from gateway.store import export_keys, role_passwords, seal_keys, ticket_key
 from gateway.tlog.note import parse_vkey
 
@@ -24,6 +25,7 @@ BLIND_INDEX = "blind-index"
 MANIFESTS = "manifests"
 ROW_TOKENS = "row-tokens"
 TICKETS = "tickets"
+INVITATIONS = "invitations"
 # Whose private keys lie elsewhere: only the table knows of them.
 _ELSEWHERE = frozenset({"backup-recipient"})
 _NS_PER_US = 1_000_000_000 // US_PER_S
@@ -53,6 +55,7 @@ def found(home: Home) -> list[Kept]:
         *_sealing_keys(home),
         _file("index-key", BLIND_INDEX, home.secrets("intake") / "blind-index.key"),
         *_export_keys(home),
+        *_invitation_key(home),
         *_database_passwords(home),
     ]
 
@@ -135,6 +138,12 @@ def _export_keys(home: Home) -> Iterator[Kept]:
     yield _file("export-token-key", ROW_TOKENS, tokens)
     if ticket_key.path(home).exists():
         yield _file("export-ticket-key", TICKETS, ticket_key.path(home))
+
+
+def _invitation_key(home: Home) -> Iterator[Kept]:
+    """Return it by its copy for identity; a HOME of before has none before its next start."""
+    if proof.path(home, "identity").exists():
+        yield _file("invitation-key", INVITATIONS, proof.path(home, "identity"))
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:

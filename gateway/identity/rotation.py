@@ -32,6 +32,7 @@ Kind = Literal[
     "export-key",
     "export-token-key",
     "export-ticket-key",
+    "invitation-key",
     "database-password",
     "tunnel-key",
     "witness-key",

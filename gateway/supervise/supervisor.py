@@ -20,6 +20,7 @@ from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
 from gateway.identity.rotation import Kind
+from gateway.pki import proof
 from gateway.store import export_keys, role_passwords, roles, ticket_key, versions
 from gateway.store.embedded import Cluster
 from gateway.store.export_keys import ExportKeyError
@@ -88,7 +89,7 @@ class Supervisor:
         await asyncio.to_thread(role_passwords.settle_all, self._home, self._settings)
         await self._update_schema()
         await self._settle_policies()
-        self._make_export_keys()
+        self._make_keys()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
@@ -121,14 +122,16 @@ class Supervisor:
         if adopted:
             self._journal.note("policies.activated", {"digest": adopted})
 
-    def _make_export_keys(self) -> None:
-        """Give a HOME of a version without exports their folder and their keys."""
+    def _make_keys(self) -> None:
+        """Give a HOME of a version without exports their folder and the keys that it lacks."""
         folders.make_folders(self._home, self._home.exports)
         kinds: tuple[Kind, ...] = ("export-key", "export-token-key")
         try:
             made = [*kinds] if export_keys.make(self._home) else list[Kind]()
             if ticket_key.make(self._home):
                 made.append("export-ticket-key")
+            if proof.make(self._home):
+                made.append("invitation-key")
         except ExportKeyError as error:
             raise StartError(str(error)) from error
         for kind in made:

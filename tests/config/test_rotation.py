@@ -30,6 +30,7 @@ def test_a_file_of_a_version_without_exports_has_their_keys_ages(path) -> None:
     ages = load_rotation_rules(path).ages
     assert (ages.export_key_days, ages.export_token_key_days) == (365, 0)
     assert ages.export_ticket_key_days == 0
+    assert ages.invitation_key_days == 0
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_a_home_without_rows_gets_them_from_its_files(cluster):
             "export-ticket-key": 1,
             "export-token-key": 1,
             "index-key": 1,
+            "invitation-key": 1,
             "sealing-key": 2,
             "signer-key": 1,
             "token-key": 1,

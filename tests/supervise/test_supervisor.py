@@ -244,12 +244,12 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
         assert served.child("disclosure")["state"] == "ready"
         assert list(export_keys.published(home.export_keys)) == [export_keys.load(home).key_id]
         assert home.exports.is_dir()
-        until(lambda: len(served.leaves("secret.made")) == 3)
+        until(lambda: len(served.leaves("secret.made")) == 4)
         made = [leaf["secret"] for leaf in served.leaves("secret.made")]
-        assert made == ["export-key", "export-token-key", "export-ticket-key"]
+        assert made == ["export-key", "export-token-key", "export-ticket-key", "invitation-key"]
         assert served.end(signal.SIGTERM) == 0
         served.start()
-        assert len(served.leaves("secret.made")) == 3
+        assert len(served.leaves("secret.made")) == 4
     finally:
         if served.process is not None and served.process.poll() is None:
             served.end(signal.SIGTERM)

@@ -124,6 +124,7 @@ class Status:
             ("index-key", "blind-index"): ("issued", age, "none", None, False),
             ("export-token-key", "row-tokens"): ("issued", age, "none", None, False),
             ("export-ticket-key", "tickets"): ("issued", age, "none", None, False),
+            ("invitation-key", "invitations"): ("issued", age, "none", None, False),
             # Followed by another on the day after the last.
             ("export-key", "manifests"): (
                 *("issued", age, "publish"),
