@@ -61,7 +61,10 @@ COUNTS = frozenset(
 # What else a leaf may tell, each word with the grammar of its value; an integer where it is None.
 DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
     {
+        # Which activation of policies it would become, and how long after one another two sign.
+        "activation": None,
         "alert": DOTTED,
+        "apart_s": None,
         "approvers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}\.[a-z0-9-]{1,40}", re.ASCII),
         "cause": DOTTED,
         "checkpoint_sha256": SHA256,

@@ -77,6 +77,11 @@ class Home:
         return self.public / "first-policies"
 
     @property
+    def policies_in_force(self) -> Path:
+        """How far activations of policies had come: number, digest, leaf; no older one counts."""
+        return self.public / "policies-in-force"
+
+    @property
     def crl(self) -> Path:
         """The client-issuing CA's revocation list, PEM."""
         return self.public / "client-authority.crl"

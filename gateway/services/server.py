@@ -59,6 +59,10 @@ _LOG = log.get("server")
 BESIDE: Mapping[Door, tuple[Listener, ...]] = {"identity": ("enrolment",)}
 
 
+# What nobody is let do while the register names another province: govern, and take data out.
+GOVERNING: frozenset[Door] = frozenset({"disclosure", "administration"})
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """A socket that is served, and the guard of its calls."""
@@ -146,8 +150,8 @@ async def _parts(home: Home, door: Door, clock: Clock, opened: AsyncExitStack) -
     async with database.transaction() as tx:
         loaded = await age.in_force(tx, loaded, clock.now_us())
         await disk.require(tx, home)
-    trust = Trust.of(home, own.trust_domain)
-    current = await Current.open(database, clock, trust)
+    trust = Trust.of(home, own)
+    current = await Current.open(database, clock, trust, governs=door in GOVERNING)
     opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
     recorder = await DoorRecorder.open(database, link, door=door, clock=clock)

@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from google.protobuf.message import Message
 
+from gateway.audit.event import Event
 from gateway.clock import US_PER_S
 from gateway.config.home import LISTENERS, Listener
 from gateway.config.policies import shipped
 from gateway.exports import moving
-from gateway.policy import activation, bundle
+from gateway.policy import activation, bundle, evidence
 from gateway.services import doors
 from gateway.services.access import Rpc
 from gateway.services.health import HealthCheckRequest
@@ -286,6 +287,11 @@ def _policies(world: World) -> Message:
         *(bytes.fromhex(sha256), world.clock.now_us()),
     )
     [[number]] = world.sql("SELECT max(number) + 1 FROM gateway.policy_activation")
+    detail = evidence.proposed(number, sha256, evidence.Wait(world.clock.now_us(), 120))
+    told = Event(kind=evidence.PROPOSE, door="host", detail=detail).to_leaf(world.clock.now_us())
+    with psycopg.connect(roles.conninfo(world.home, world.settings, "administration")) as host:
+        append = "SELECT gateway.audit_append(%s, (SELECT size FROM gateway.audit_head))"
+        host.execute(append, [[told]])
     signed = world.people[PROVINCE, "song"].key.sign(
         activation.statement(number, sha256), ec.ECDSA(SHA256())
     )
