@@ -21,9 +21,11 @@ from gateway.v1 import admin_service_pb2 as ad
 from gateway.v1 import export_service_pb2 as pb
 from gateway.v1.types_pb2 import Date
 from tests.coverage.rpcs import Watch, refused
-from tests.exports.cast import Cast, about, digest, new_id
+from tests.exports.cast import Cast, about, digest, encrypting, new_id
 from tests.exports.fetching import (
+    DOOR,
     a_receipt,
+    chore,
     destroyed,
     download,
     drained,
@@ -60,6 +62,43 @@ OVER = {
     "overdue": (8, Act.LAPSE, "TICKET_STATE"),
 }
 BIG = 24 * 1024 * 1024
+PEER = """
+INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)
+SELECT 'wireguard', 'EXPORTS', '140100', '{10.9.0.2/32}', t, t FROM (VALUES (%s::bigint)) AS v (t) ON CONFLICT DO NOTHING
+"""
+# What may fall while a download runs: in which table, how, and how it is put right again; why the stream is cut.
+FALLS = {
+    "tunnel": (
+        "tunnel",
+        "state = 2 WHERE peer = 'EXPORTS'",
+        "state = 1 WHERE peer = 'EXPORTS'",
+        "POLICY_DENIED",
+    ),
+    "organisation": (
+        "organisation",
+        "state = 2 WHERE code = '140100'",
+        "state = 1 WHERE code = '140100'",
+        "ORGANISATION_SUSPENDED",
+    ),
+    "encryption certificate": (
+        "certificate",
+        "state = 2, revoked_us = 1, reason = 'key_compromise' WHERE encode(certificate_sha256, 'hex') = %s",
+        "",
+        "POLICY_DENIED",
+    ),
+    "requester": (
+        "account",
+        "state = 2 WHERE name = 'lian'",
+        "state = 1 WHERE name = 'lian'",
+        "POLICY_DENIED",
+    ),
+    "approver's role": (
+        "account",
+        "roles = '{auditor}' WHERE name = 'qian'",
+        "roles = '{approver}' WHERE name = 'qian'",
+        "POLICY_DENIED",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -397,6 +436,49 @@ def test_050_a_certificate_revoked_in_mid_download(province, reading, monkeypatc
         leaf = await withheld(cast, ticket, "RECIPIENT_MISMATCH")
         assert set(leaf["policies"]) == {"f33-recipient-bound", "f34-recipient-standing"}
         assert cast.state(ticket) == "fetching"
+        await good(cast)
+
+    province(work)
+
+
+@pytest.mark.parametrize("what", FALLS)
+def test_050_whatever_falls_cuts_what_flows_and_takes_the_header_along(province, what):
+    """A VPN tunnel, either organisation's standing, the reader's other certificate, a person: cut, revoked, and nothing to open."""
+
+    async def work(cast):
+        table, down, up, reason = FALLS[what]
+        cast.world.sql(PEER, cast.world.clock.now_us())
+        if what == "encryption certificate":
+            await cast.register(second := encrypting(cast.world, cast["wang"].subject))
+            kept, cast.encryption["wang"] = cast.encryption["wang"], second
+        tunnel = replace(cast.origin(CITY), tunnel="EXPORTS", ingress="wireguard")
+        ticket = await sealed(cast, tunnel_name="EXPORTS")
+        payloads.path(cast.world.home.exports, ticket.ticket_id).write_bytes(b"\xa5" * BIG)
+        watch = Watch(cast.world)
+        stream = await open_download(cast, ticket, origin=tunnel)
+        await stream.read()
+        values = (digest(second),) if "%s" in down else ()
+        cast.world.sql(f"UPDATE gateway.{table} SET {down}", *values)
+        try:
+            [end] = await ended(watch)
+            assert (end["decision"], end["reason"]) == ("deny", reason)
+            assert end["counts"]["bytes"] < BIG
+            assert (await drained(stream)).refused.reason == reason
+            await cast.tickets._current.renew()
+            assert await chore(cast, "Keeper").look(DOOR) >= 1
+            assert cast.state(ticket) == "revoked"
+            headers = "SELECT 1 FROM gateway.export_header WHERE ticket_id = %s"
+            assert cast.world.sql(headers, ticket.ticket_id) == []
+            stops = [one for one in await watch.leaves() if one["kind"] == "export.stop"]
+            assert ticket.ticket_id in [one["detail"]["ticket"] for one in stops]
+            assert all(one["policies"] for one in stops)
+        finally:
+            if up:
+                cast.world.sql(f"UPDATE gateway.{table} SET {up}")
+            else:
+                cast.encryption["wang"] = kept
+            cast.world.clock.turn(seconds=0.3)
+            await cast.tickets._current.renew()
         await good(cast)
 
     province(work)
