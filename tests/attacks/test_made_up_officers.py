@@ -18,10 +18,10 @@ from gateway.v1 import options_pb2 as options
 from tests import papers
 from tests.coverage.rpcs import Watch, kept_token, new_id, refused
 from tests.papers import fingerprint, new_key
-from tests.sealed import officer
+from tests.sealed import officer, seal
 from tests.services.enrolling import enrol, invitation, renew
 from tests.services.test_invitation_service import act
-from tests.services.test_register_service import ask
+from tests.services.test_register_service import SERVICE, ask
 from tests.world import CITY, COUNTY, PASSWORD, PROVINCE, Person, held
 
 OPENED = ("CreateAccount", "InviteCertificate")
@@ -201,6 +201,33 @@ def test_roles_that_come_later_make_no_officer_either(province):
         roles_of.request_id, roles_of.organisation_code = new_id(), PROVINCE
         roles_of.account_name = "plain"
         await caught(world, ask(world, alone, "SetAccountRoles", roles_of, None), "FIELD_INVALID")
+
+    province(work)
+
+
+def test_a_break_glass_session_makes_nobody_an_officer_either(province):
+    """Who opened it invites; the session confirms nothing, nor does he under an administrator's account."""
+
+    async def work(world):
+        sealed = await seal(world)
+        opening, token = await sealed.entered()
+        papers.system(world, PROVINCE, "spare", "officer")
+        request, key = invitation("spare", PROVINCE, officer=True), new_key()
+        raw = await world.call(sealed.opener, f"{SERVICE}InviteCertificate", request, token=token)
+        made = admin.InviteCertificateResponse.FromString(raw)
+        there = world.province_admin
+        await caught(world, enrol(world, made.code, key, there), "APPROVAL_PENDING", made.code)
+        confirm = admin.ApproveEnrolmentRequest(
+            request_id=new_id(), invitation_id=made.invitation_id, spki_sha256=fingerprint(key)
+        )
+        call = world.call(sealed.opener, f"{SERVICE}ApproveEnrolment", confirm, token=token)
+        await caught(world, call, "ROLE_NOT_ALLOWED", alert="break-glass")
+        await sealed.close(opening, token)
+        himself = second_account(world, sealed.opener, "opener.admin")
+        await kept_token(world, himself)
+        await caught(world, confirming(world, himself, made, key), "SECOND_OFFICER_NEEDED")
+        world.tokens.clear()
+        await enrolled(world, made, key)
 
     province(work)
 

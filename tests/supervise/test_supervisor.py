@@ -18,6 +18,7 @@ import gateway
 from gateway.config import folders, settings
 from gateway.config.home import DOORS, Home
 from gateway.config.policies import shipped
+from gateway.pki import proof
 from gateway.store import export_keys, role_passwords, roles
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
@@ -222,7 +223,8 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
     for name in ("rotation.toml", "activation.toml"):
         before[name] = (home.policies / name).read_bytes()
         (home.policies / name).unlink()
-    for path in (home.export_keys, *home.secrets("disclosure").glob("export*.key")):
+    lacking = [home.export_keys, *home.secrets("disclosure").glob("export*.key")]
+    for path in (*lacking, *(proof.path(home, door) for door in proof.HOLDERS)):
         path.unlink()
     shutil.rmtree(home.exports)
     refused = subprocess.run(
