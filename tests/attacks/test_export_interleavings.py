@@ -57,7 +57,7 @@ def _hold(recipient, examples):
 
 @pytest.mark.timeout(300)
 def test_no_interleaving_leaves_a_readable_file_without_its_leaf_and_debit(recipient):
-    _hold(recipient, 12)
+    _hold(recipient, 8)
 
 
 @pytest.mark.slow

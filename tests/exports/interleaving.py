@@ -83,6 +83,7 @@ class Recipient:
 
     def renew(self):
         """Give him two certificates that nobody revoked."""
+        self.run(self._hang_up())
         own = self.cast["wang"]
         fresh = issued(self.world.authority, own.subject, "recipient")
         self.person, second = replace(fresh, account="wang"), encrypting(self.world, own.subject)
@@ -113,12 +114,20 @@ class Recipient:
 
     async def start_the_door_again(self):
         """What a process has in mind is gone, and its connections with it."""
-        for key in [one for one in self.world._channels if one[2] == "disclosure"]:
-            await self.world._channels.pop(key).close()
+        await self._hang_up()
         await self.world.doors["disclosure"].stop(1.0)
         self.world.doors["disclosure"] = await open_door(
             self.world.home, "disclosure", self.world.clock
         )
+
+    async def _hang_up(self):
+        """End all connections, and what they came by; the next calls make their own."""
+        for channel in self.world._channels.values():
+            await channel.close()
+        self.world._channels.clear()
+        for listener in self.world.entrance._listeners:
+            listener.close()
+        self.world.entrance._listeners.clear()
 
 
 async def quiet(work):
