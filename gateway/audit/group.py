@@ -97,6 +97,8 @@ class Append:
         """Record the event as refused or failed instead; its effect is not run again."""
         reason = error.reason if isinstance(error, Refusal) else Reason.INTERNAL
         failed = not isinstance(error, Refusal) or error.code in _ERROR_CODES
+        if isinstance(error, Refusal) and isinstance(error.event, Event):
+            self.event = error.event
         if isinstance(error, EventError | LeafError):
             self.event = self.event.bare()
         self.event = self.event.with_(decision="error" if failed else "deny", reason=reason.value)

@@ -146,7 +146,8 @@ async def _around(place: Home, own: Settings, tickets: Database) -> Around:
         registry = await snapshot.load(tx)
     divisions = Tables.load(place.policies).divisions
     domain, static = own.trust_domain, named_tunnels(own.origin)
-    return Around(registry, divisions, domain, static, Issuers(place, domain), 0)
+    issuers = (Issuers(place, domain), Issuers(place, domain, former=True))
+    return Around(registry, divisions, domain, static, *issuers, None, 0)
 
 
 def _document(found: Simulated) -> dict[str, object]:

@@ -213,7 +213,12 @@ class Call:
         results: list[Result] = []
 
         async def run(tx: Transaction) -> Event:
-            result = await work(tx)
+            try:
+                result = await work(tx)
+            except Refusal as refusal:
+                # With what was noted within the work: the leaf names who decided last.
+                refusal.event = self.event
+                raise
             results.append(result)
             return self.event if tell is None else tell(result, self.event)
 

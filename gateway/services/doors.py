@@ -17,6 +17,7 @@ from gateway.exports.build import Sources
 from gateway.exports.building import Builder
 from gateway.exports.continuity import Continuity
 from gateway.exports.keeping import Keeper
+from gateway.exports.marks import Marks
 from gateway.exports.moving import Mover
 from gateway.exports.seal import TicketSeal
 from gateway.identity import keys
@@ -235,12 +236,17 @@ def _administration(parts: Parts) -> Standing:
     return Standing([*services, vouching], chores, [heart.serve])
 
 
+def _ground(parts: Parts, tables: Tables) -> Ground:
+    """Return what tickets are judged by."""
+    home, domain = parts.home, parts.settings.trust_domain
+    issuers = (Issuers(home, domain), Issuers(home, domain, former=True))
+    seal = TicketSeal(ticket_key.load(home), Marks(home.exports))
+    return Ground(tables.divisions, domain, named_tunnels(parts.settings.origin), *issuers, seal)
+
+
 def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
-    origin = parts.settings.origin
-    static = named_tunnels(origin)
-    domain, seal = parts.settings.trust_domain, TicketSeal(ticket_key.load(parts.home))
-    ground = Ground(tables.divisions, domain, static, Issuers(parts.home, domain), seal)
+    ground = _ground(parts, tables)
     tickets = Tickets(parts.database, parts.current, parts.permits, ground, parts.clock)
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
     drafts = Drafts(tickets, bodies, tables)
@@ -250,7 +256,7 @@ def _disclosure(parts: Parts) -> Standing:
         parts.recorder,
         lambda: current.export_rules.approvals,
         parts.clock,
-        seal,
+        ground.seal,
     )
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)
@@ -259,7 +265,6 @@ def _disclosure(parts: Parts) -> Standing:
     builder = Builder(
         sources,
         mover,
-        parts.recorder,
         lambda: current.engine,
         tickets.around,
         lambda: current.export_rules.plan.whole_birth_for,

@@ -5,7 +5,7 @@ from alembic import op
 from gateway.store.migrate import run_files
 
 revision = "0032"
-down_revision = "0030"
+down_revision = "0031"
 
 FILES = ("0032_policy_evidence.sql",)
 
