@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from gateway.names import (
     ACCOUNT_NAME,
+    FILE_NAME,
     ORGANISATION_CODE,
     SUBJECT_NAME,
     TUNNEL_PEER,
@@ -100,6 +101,10 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "payload_sha256": SHA256,
         "plan_sha256": SHA256,
         "policies_sha256": SHA256,
+        # Of each file of policies: its name and its SHA-256.
+        "policy_files": re.compile(
+            rf"{FILE_NAME.pattern}=[0-9a-f]{{64}}(?: {FILE_NAME.pattern}=[0-9a-f]{{64}})*", re.ASCII
+        ),
         "process": WORD,
         "profile": re.compile(r"mlps3|nist", re.ASCII),
         "purpose": DOTTED,
@@ -110,6 +115,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "role": WORD,
         "roles": re.compile(r"[a-z_]{1,24}(?:\.[a-z_]{1,24}){0,7}", re.ASCII),
         "secret": DOTTED,
+        "settings_sha256": SHA256,
         "signal": None,
         "size": None,
         "source": re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}", re.ASCII),

@@ -10,11 +10,12 @@ import signal
 import socket
 
 from gateway import log
-from gateway.audit.event import EventError
+from gateway.audit import starting
+from gateway.audit.event import Event, EventError
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
-from gateway.config import readiness, settings
+from gateway.config import loaded, readiness, settings
 from gateway.config.home import LISTENERS, Home, Listener
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
@@ -280,6 +281,8 @@ async def _serve(home: Home, clock: Clock) -> None:
     database = await Database.open(way, application="gateway front")
     signer = SignerLink(home.signer_socket)
     recorder = await Recorder.open(database, signer, door="front", clock=clock)
+    told = loaded.digests(configured, policies)
+    await starting.tell(recorder, Event(kind="policies.load", door="front", detail=told))
     front = Front(home, configured, policies, database, recorder, clock)
     await front.open()
     # What is loaded now stays: else a full collection stops every connection for some 50 ms.

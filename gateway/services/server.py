@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from grpc import aio
 
 from gateway import log
+from gateway.audit import starting
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
-from gateway.config import policies, readiness, settings
+from gateway.config import loaded, policies, readiness, settings
 from gateway.config.disk import Disk
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
@@ -41,7 +42,7 @@ from gateway.store.database import Database, StoreError
 POOL_SIZE = 6
 # How long running calls may take to finish at a stop: within the supervisor's patience (20 s).
 DRAIN_S = 10.0
-# Between two attempts to put the start on the log.
+# Between two attempts at what comes before anybody is served.
 RETRY_S = 0.25
 # A waiting dose is rejected a minute after its 72 hours at the latest.
 CHORES_EVERY_S = 60.0
@@ -116,10 +117,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
         opened.push_async_callback(control.close)
         furnished = {each: doors.furnish(each, parts) for each in listeners}
         ruling = age.detail(parts.rules.ruling(clock.now_us()))
-        digests = {"policies_sha256": parts.policies.sha256, **ruling}
+        digests = {**loaded.digests(parts.settings, parts.policies), **ruling}
         in_force = parts.current.engine.bundle.sha256
         told = base.with_(kind="policies.load", bundle=in_force, detail=digests)
-        await _tell(parts.recorder, told)
+        await starting.tell(parts.recorder, told)
         standing = [found.standing for found in furnished.values()]
         for first in [each for one in standing for each in one.first]:
             await _settle(first, base)
@@ -229,17 +230,6 @@ async def _listen(parts: Parts, door: Listener, guard: Guard) -> Serving:
     await server.start()
     path.chmod(SOCKET_MODE)
     return Serving(server, guard)
-
-
-async def _tell(recorder: Recorder, event: Event) -> None:
-    """Put the start on the log, however long that takes: the door serves nobody before."""
-    while True:
-        try:
-            await recorder.append(event)
-        except UnavailableError:
-            await asyncio.sleep(RETRY_S)
-        else:
-            return
 
 
 async def _settle(first: Chore, base: Event) -> None:

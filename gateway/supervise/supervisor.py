@@ -14,7 +14,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.clock import SYSTEM
-from gateway.config import folders
+from gateway.config import folders, loaded
 from gateway.config.confinement import check_runner, harden
 from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import Policies, load_policies
@@ -93,8 +93,8 @@ class Supervisor:
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
         self._tasks["journal"] = asyncio.create_task(self._journal.run())
-        about = {"process": "supervisor", "policies_sha256": policies.sha256}
-        self._journal.note("process.started", about)
+        told = {**loaded.digests(self._settings, policies), **loaded.files(policies.folder)}
+        self._journal.note("process.started", {"process": "supervisor", **told})
         self._tasks["rotation"] = asyncio.create_task(keep_rotating(self._home, self._settings))
         self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
         kept = disk.keep(self._home, self._settings, self._journal.put)
