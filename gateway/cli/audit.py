@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit_compare, audit_folder, audit_verify, audit_witness
+from gateway.cli import audit_compare, audit_folder, audit_verify, audit_witness, visible
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, password_of
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
@@ -95,7 +95,7 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
     async def work(client: Client) -> list[v1.Leaf]:
         return await _newest(client, query, limit, weak=weak)
 
-    told = [_told(each) for each in connected(output, found, work, password=password)]
+    told = [_listed(each) for each in connected(output, found, work, password=password)]
     output.result({"leaves": told}, _drawn(output, told))
 
 
@@ -156,7 +156,7 @@ def show(
     if not given.index == answer.leaf.index == index:
         raise CommandError("PROOF_FORM", output.text("audit.unproven", why="index"))
     document = {**told, "proven_size": size, "proof": answer.proof}
-    lines = [f"{name}: {value}" for name, value in told.items()]
+    lines = [f"{visible.value(name)}: {visible.value(str(said))}" for name, said in told.items()]
     output.result(document, "\n".join([*lines, output.text("audit.proven", size=size)]))
 
 
@@ -172,10 +172,10 @@ class _Watch:
     async def look(self, client: Client, count: int) -> None:
         """Take up to `count` leaves that are new."""
         fresh = await _newest(client, v1.SearchLeavesRequest(), count, after=self.last)
-        told = [_told(each) for each in reversed(fresh)]
+        told = [_listed(each) for each in reversed(fresh)]
         if self.last >= 0:
             for each in told:
-                if (each["kind"], each.get("account")) != ("audit.search", self.own):
+                if (each.get("kind"), each.get("account")) != ("audit.search", self.own):
                     self.output.result(each, _line(each))
         else:
             self.seen = told
@@ -197,7 +197,7 @@ async def _newest(
         query.page_size = _PAGE if weak else min(_PAGE, limit - len(leaves))
         answer = await client.call(client.audit.SearchLeaves, query)
         fresh = [each for each in answer.leaves if each.index > after]
-        leaves += [each for each in fresh if not weak or _is_weak(_told(each))]
+        leaves += [each for each in fresh if not weak or _is_weak(_listed(each))]
         if not answer.next_page_token or len(answer.leaves) == 0:
             break
         if answer.leaves[-1].index <= after:
@@ -216,11 +216,19 @@ def _moment(text: str, option: str) -> int:
 
 
 def _told(entry: v1.Leaf) -> Leaf:
-    """Return what a leaf says, with its index and readable time first."""
+    """Return what a leaf says, with its index and readable time first; raises LeafError."""
     said = leaf.parse(entry.leaf)
     time_us = said.get("time_us")
     when = iso(time_us) if isinstance(time_us, int) else ""
     return {"index": entry.index, "time": when, **said}
+
+
+def _listed(entry: v1.Leaf) -> Leaf:
+    """Return the same in a list, where one that is no leaf hides none of the others."""
+    try:
+        return _told(entry)
+    except leaf.LeafError as error:
+        return {"index": entry.index, "time": "", "reason": error.code}
 
 
 def _is_weak(told: Leaf) -> bool:
@@ -235,7 +243,8 @@ def _cell(told: Leaf, column: str) -> str:
 
 
 def _line(told: Leaf) -> str:
-    return "  ".join(filter(None, (_cell(told, column) for column in _COLUMNS)))
+    cells = (visible.value(_cell(told, column)) for column in _COLUMNS)
+    return "  ".join(filter(None, cells))
 
 
 def _drawn(output: Output, leaves: list[Leaf]) -> str:
