@@ -11,11 +11,15 @@ RETRY_S = 0.25
 
 
 async def tell(recorder: Recorder, event: Event) -> None:
-    """Append until it is done: a log that is away is waited for."""
+    """Append once, and return when it is signed: a log that is away is waited for."""
     while True:
         try:
             await recorder.append(event)
-        except UnavailableError:
+        except UnavailableError as error:
+            if error.committed:
+                break
             await asyncio.sleep(RETRY_S)
         else:
             return
+    while recorder.state.phase != "normal":  # noqa: ASYNC110  recovery signs it, and tells nobody
+        await asyncio.sleep(RETRY_S)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,10 +125,27 @@ def test_every_process_is_restarted_and_leaves_a_leaf(served: Served) -> None:
     until(lambda: restarted() == PROCESSES)
     signals = {leaf["process"]: leaf.get("signal") for leaf in served.leaves("process.restarted")}
     assert {signals[name] for name in PROCESSES - {"postgres"}} == {int(signal.SIGKILL)}
+    # One leaf that it ended, one that it serves again: never two, whatever was away meanwhile.
+    first = PROCESSES - {"postgres", "signer"}
+    until(lambda: told_of(served, "process.started").total() >= len(PROCESSES) + len(first))
+    assert told_of(served, "process.started") == Counter([*PROCESSES, *first])
+    assert told_of(served, "process.restarted") == Counter(PROCESSES)
 
     assert served.end(signal.SIGTERM) == 0
     assert Cluster(served.home).pid() is None
     assert state.is_served(served.home) is False
+
+
+def told_of(served: Served, kind: str) -> Counter[object]:
+    """How often leaves of a kind tell of each process, since the supervisor's own start."""
+    conninfo = roles.conninfo(served.home, settings.load(served.home.settings), "owner")
+    with psycopg.connect(conninfo) as connection:
+        rows = connection.execute(
+            "SELECT kind, leaf FROM audit_entry WHERE kind LIKE 'process.%' ORDER BY idx"
+        ).fetchall()
+    found = [(each, json.loads(leaf)["detail"]["process"]) for each, leaf in rows]
+    start = max(n for n, one in enumerate(found) if one == ("process.started", "supervisor"))
+    return Counter(process for each, process in found[start + 1 :] if each == kind)
 
 
 def opens(home: Home, role: str, password: str) -> bool:
