@@ -98,6 +98,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "account suspend": _ACCOUNT,
         "account unlock": _door("UnlockAccount"),
         "audit compare": _door("GetConsistencyProof"),
+        "audit mirror": _door("GetLogFile"),
         "audit search": _door("SearchLeaves"),
         "audit show": _door("GetLeaf"),
         "audit tail": _door("SearchLeaves"),

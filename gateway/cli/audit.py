@@ -11,7 +11,14 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit_compare, audit_folder, audit_verify, audit_witness, visible
+from gateway.cli import (
+    audit_compare,
+    audit_folder,
+    audit_mirror,
+    audit_verify,
+    audit_witness,
+    visible,
+)
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, password_of
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
@@ -53,6 +60,7 @@ def register(app: typer.Typer) -> None:
     noun.command("tail", help="audit.tail.help")(tail)
     noun.command("show", help="audit.show.help")(show)
     noun.command("export", help="audit.export.help")(audit_folder.export)
+    noun.command("mirror", help="audit.mirror.help")(audit_mirror.mirror)
     noun.command("verify", help="audit.verify.help")(audit_verify.verify)
     noun.command("compare", help="audit.compare.help")(audit_compare.compare)
     noun.command("contradiction", help="audit.contradiction.help")(audit_compare.contradiction)

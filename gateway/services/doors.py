@@ -50,6 +50,7 @@ from gateway.services.guard import Method
 from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
 from gateway.services.invitation_service import InvitationService
+from gateway.services.log_file_service import LogFileService
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
 from gateway.services.policy_service import PolicyService
@@ -199,13 +200,9 @@ def _administration(parts: Parts) -> Standing:
         parts.current, parts.pages, divisions, parts.settings.trust_domain, parts.clock
     )
     accounts = AccountService(
-        parts.database,
-        parts.current,
-        parts.pages,
-        Passwords(),
-        parts.rules,
-        parts.clock,
+        parts.database, parts.current, parts.pages, Passwords(), parts.rules, parts.clock
     )
+    files = LogFileService(parts.database)
     audit = AuditService(
         parts.database,
         parts.recorder,
@@ -232,7 +229,7 @@ def _administration(parts: Parts) -> Standing:
     watch = WitnessDuty(*logged, policy, parts.clock)
     heart = Heartbeat(parts.recorder, parts.settings.log.heartbeat_s, parts.clock)
     chores = [duties.look, unused.look, succession.look, watch.look]
-    return Standing([*services, vouching], chores, [heart.serve])
+    return Standing([*services, files, vouching], chores, [heart.serve])
 
 
 def _disclosure(parts: Parts) -> Standing:

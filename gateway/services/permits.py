@@ -194,6 +194,11 @@ def _searched(_caller: Principal, request: _Named, registry: Registry) -> Iterab
     return [audit_log(request.organisation_code, registry)]
 
 
+def _whole_log(_caller: Principal, _request: object, registry: Registry) -> Iterable[Resource]:
+    """Return all of the log: a file of it holds whatever leaves come one after the other."""
+    return [audit_log("", registry)]
+
+
 def _checkpoints(*_: object) -> Iterable[Resource]:
     """Return the signed heads, which belong to nobody."""
     return [Resource("Checkpoints")]
@@ -236,6 +241,7 @@ ABOUT: Mapping[str, About] = {
     "ApprovePolicies": _whole,
     "ListExports": _own("ExportTickets"),
     "SearchLeaves": _searched,
+    "GetLogFile": _whole_log,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,
     "GetWitnessing": _checkpoints,

@@ -31,6 +31,7 @@ from gateway.services.checks import Checks
 from gateway.services.current import Current
 from gateway.services.doors import Chore, Parts
 from gateway.services.guard import Guard, Method
+from gateway.services.http_files import HttpFiles
 from gateway.services.limits import Limits
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
@@ -128,6 +129,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
             await _listen(parts, each, _guard(parts, each, found.methods, control))
             for each, found in furnished.items()
         ]
+        if door == "administration":
+            log_files = HttpFiles(serving[0].guard)
+            opened.push_async_callback(log_files.close)
+            await log_files.open(home.log_files_socket)
         chores = [chore for one in standing for chore in one.chores]
         # Each for itself: one that takes long holds up no other.
         for chore in chores:

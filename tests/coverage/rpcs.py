@@ -457,6 +457,7 @@ CASES: dict[str, Case] = {
     "ListExports": _export("wang", lambda _: export.ListExportsRequest()),
     "SearchLeaves": _audit(audit.SearchLeavesRequest),
     "GetLeaf": _audit(lambda: audit.GetLeafRequest(index=0)),
+    "GetLogFile": _audit(lambda: audit.GetLogFileRequest(path="tile/entries/000.p/1")),
     "GetCheckpoint": _own(audit.GetCheckpointRequest),
     "GetConsistencyProof": _own(audit.GetConsistencyProofRequest),
     "GetWitnessing": _own(audit.GetWitnessingRequest),
