@@ -103,6 +103,9 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "page": None,
         "parent_organisation": ORGANISATION_CODE,
         "pid": None,
+        # The leaf whose side part was read or destroyed, and the digest of that.
+        "part_index": None,
+        "part_sha256": SHA256,
         "payload_sha256": SHA256,
         "plan_sha256": SHA256,
         "policies_sha256": SHA256,
@@ -113,6 +116,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "process": WORD,
         "profile": re.compile(r"mlps3|nist", re.ASCII),
         "purpose": DOTTED,
+        "quarter": re.compile(r"[0-9]{4}Q[1-4]", re.ASCII),
         "relation": WORD,
         "relative_organisation": ORGANISATION_CODE,
         "restarts": None,

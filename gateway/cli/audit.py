@@ -7,6 +7,7 @@ verify needs nothing but files.
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from gateway.cli import (
     audit_compare,
     audit_folder,
     audit_mirror,
+    audit_parts,
     audit_verify,
     audit_witness,
     visible,
@@ -37,6 +39,10 @@ Kind = Annotated[str, typer.Option("--kind", help="audit.kind")]
 Decision = Annotated[str, typer.Option("--decision", help="audit.decision")]
 Reason = Annotated[str, typer.Option("--reason", help="audit.reason")]
 RequestId = Annotated[str, typer.Option("--request-id", help="audit.request-id")]
+Child = Annotated[bool, typer.Option("--child", help="audit.child")]
+ChildFile = Annotated[
+    Path | None, typer.Option("--child-file", help="audit.child-file", exists=True, dir_okay=False)
+]
 Weak = Annotated[bool, typer.Option("--weak", help="audit.weak-only")]
 Limit = Annotated[int, typer.Option("--limit", help="audit.limit", min=1, max=100_000)]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="audit.follow")]
@@ -59,6 +65,9 @@ def register(app: typer.Typer) -> None:
     noun.command("search", help="audit.search.help")(search)
     noun.command("tail", help="audit.tail.help")(tail)
     noun.command("show", help="audit.show.help")(show)
+    noun.command("part", help="audit.part.help")(audit_parts.part)
+    noun.command("shred", help="audit.shred.help")(audit_parts.shred)
+    noun.command("forget-quarter", help="audit.forget-quarter.help")(audit_parts.forget_quarter)
     noun.command("export", help="audit.export.help")(audit_folder.export)
     noun.command("mirror", help="audit.mirror.help")(audit_mirror.mirror)
     noun.command("verify", help="audit.verify.help")(audit_verify.verify)
@@ -78,6 +87,8 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
     decision: Decision = "",
     reason: Reason = "",
     request_id: RequestId = "",
+    child: Child = False,
+    child_file: ChildFile = None,
     weak: Weak = False,
     limit: Limit = 100,
     profile: ProfileOption = DEFAULT_NAME,
@@ -98,13 +109,16 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
         query.from_time.FromMicroseconds(_moment(since, "--since"))
     if until:
         query.until_time.FromMicroseconds(_moment(until, "--until"))
-    password = password_of(output, found, password_file)
+    if child or child_file is not None:
+        query.child_code = audit_parts.child_code(output, child_file)
+    password, forgotten = password_of(output, found, password_file), set[str]()
 
     async def work(client: Client) -> list[v1.Leaf]:
-        return await _newest(client, query, limit, weak=weak)
+        return await _newest(client, query, limit, weak=weak, forgotten=forgotten)
 
     told = [_listed(each) for each in connected(output, found, work, password=password)]
-    output.result({"leaves": told}, _drawn(output, told))
+    human = _drawn(output, told) + audit_parts.missing(output, forgotten)
+    output.result({"leaves": told, "forgotten_quarters": sorted(forgotten)}, human)
 
 
 def tail(
@@ -198,12 +212,18 @@ async def _newest(
     *,
     after: int = -1,
     weak: bool = False,
+    forgotten: set[str] | None = None,
 ) -> list[v1.Leaf]:
-    """Return up to `limit` leaves above index `after`, newest first; `weak`: only such."""
+    """Return up to `limit` leaves above index `after`, newest first; `weak`: only such.
+
+    `forgotten` takes the quarters whose leaves about a child are found no more.
+    """
     leaves: list[v1.Leaf] = []
     while len(leaves) < limit:
         query.page_size = _PAGE if weak else min(_PAGE, limit - len(leaves))
         answer = await client.call(client.audit.SearchLeaves, query)
+        if forgotten is not None:
+            forgotten.update(answer.forgotten_quarters)
         fresh = [each for each in answer.leaves if each.index > after]
         leaves += [each for each in fresh if not weak or _is_weak(_listed(each))]
         if not answer.next_page_token or len(answer.leaves) == 0:

@@ -32,6 +32,8 @@ Kind = Literal[
     "export-key",
     "export-token-key",
     "export-ticket-key",
+    "side-part-key",
+    "subject-tag-key",
     "database-password",
     "tunnel-key",
     "witness-key",

@@ -1,9 +1,9 @@
 """Check 8, the policy: what each rpc is about, and the decision on it, noted in the leaf.
 
 What a resource is follows from the request and the register alone. Some rpcs learn it later and ask
-then: UploadBatches for the unit of each batch, GetLeaf for the organisation that the leaf names,
-ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or certificate are of,
-all that act on an export for its ticket.
+then: UploadBatches for the unit of each batch, GetLeaf and GetSealedPart for the organisation that
+the leaf names, ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or
+certificate are of, all that act on an export for its ticket.
 A call that never asked is not served (`guard`).
 """
 

@@ -20,9 +20,10 @@ from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
 from gateway.identity.rotation import Kind
-from gateway.store import export_keys, role_passwords, roles, ticket_key, versions
+from gateway.store import export_keys, part_key, role_passwords, roles, ticket_key, versions
 from gateway.store.embedded import Cluster
 from gateway.store.export_keys import ExportKeyError
+from gateway.store.seal_keys import SealError
 from gateway.supervise import disk, state
 from gateway.supervise import policies as in_force
 from gateway.supervise.aside import aside
@@ -88,7 +89,7 @@ class Supervisor:
         await asyncio.to_thread(role_passwords.settle_all, self._home, self._settings)
         await self._update_schema()
         await self._settle_policies()
-        self._make_export_keys()
+        self._make_younger_keys()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
@@ -121,15 +122,17 @@ class Supervisor:
         if adopted:
             self._journal.note("policies.activated", {"digest": adopted})
 
-    def _make_export_keys(self) -> None:
-        """Give a HOME of a version without exports their folder and their keys."""
+    def _make_younger_keys(self) -> None:
+        """Give a HOME of an older version the folder of exports, their keys, and that of parts."""
         folders.make_folders(self._home, self._home.exports)
         kinds: tuple[Kind, ...] = ("export-key", "export-token-key")
         try:
             made = [*kinds] if export_keys.make(self._home) else list[Kind]()
             if ticket_key.make(self._home):
                 made.append("export-ticket-key")
-        except ExportKeyError as error:
+            if part_key.make(self._home):
+                made.append("side-part-key")
+        except (ExportKeyError, SealError) as error:
             raise StartError(str(error)) from error
         for kind in made:
             self._journal.note("secret.made", {"secret": kind, "generation": 1})

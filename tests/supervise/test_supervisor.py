@@ -19,7 +19,7 @@ import gateway
 from gateway.config import folders, settings
 from gateway.config.home import DOORS, Home
 from gateway.config.policies import shipped
-from gateway.store import export_keys, role_passwords, roles
+from gateway.store import export_keys, part_key, role_passwords, roles
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
 
@@ -240,7 +240,8 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
     for name in ("rotation.toml", "activation.toml"):
         before[name] = (home.policies / name).read_bytes()
         (home.policies / name).unlink()
-    for path in (home.export_keys, *home.secrets("disclosure").glob("export*.key")):
+    parts = (part_key.path(home), part_key.public_path(home))
+    for path in (home.export_keys, *home.secrets("disclosure").glob("export*.key"), *parts):
         path.unlink()
     shutil.rmtree(home.exports)
     refused = subprocess.run(
@@ -262,12 +263,12 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
         assert served.child("disclosure")["state"] == "ready"
         assert list(export_keys.published(home.export_keys)) == [export_keys.load(home).key_id]
         assert home.exports.is_dir()
-        until(lambda: len(served.leaves("secret.made")) == 3)
+        until(lambda: len(served.leaves("secret.made")) == 4)
         made = [leaf["secret"] for leaf in served.leaves("secret.made")]
-        assert made == ["export-key", "export-token-key", "export-ticket-key"]
+        assert made == ["export-key", "export-token-key", "export-ticket-key", "side-part-key"]
         assert served.end(signal.SIGTERM) == 0
         served.start()
-        assert len(served.leaves("secret.made")) == 3
+        assert len(served.leaves("secret.made")) == 4
     finally:
         if served.process is not None and served.process.poll() is None:
             served.end(signal.SIGTERM)
