@@ -30,7 +30,7 @@ from gateway.policy.bundle import BundleError
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import export_keys, external, roles, seal_keys, ticket_key
+from gateway.store import export_keys, external, part_key, roles, seal_keys, tag_keys, ticket_key
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
@@ -168,6 +168,8 @@ class Founding:
         export_keys.make(self.home)
         ticket_key.make(self.home)
         proof.make(self.home)
+        part_key.make(self.home)
+        tag_keys.make(self.home, SYSTEM.now_us())
         return authority
 
     def _make_database(self) -> Cluster | None:

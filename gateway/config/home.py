@@ -170,6 +170,11 @@ class Home:
         return self.run(door) / "door.sock"
 
     @property
+    def log_files_socket(self) -> Path:
+        """Where the administration door serves the log's files to those who speak HTTP/1.1."""
+        return self.run("administration") / "log-files.sock"
+
+    @property
     def control_socket(self) -> Path:
         """The front's control socket: doors ask who stands behind a connection's name."""
         return self.run("front") / "control.sock"

@@ -95,6 +95,8 @@ class UnavailableError(Refusal):
     """Not now; what happened to the call is unknown, ask again with the same id."""
 
     code = "UNAVAILABLE"
+    # Whether its leaf is known to be on the log all the same, not signed yet: none is told twice.
+    committed = False
 
 
 class TooLateError(Refusal):

@@ -94,6 +94,7 @@ class Reason(StrEnum):
     TICKET_HELD = "TICKET_HELD"
     TICKET_SPENT = "TICKET_SPENT"
     TICKET_TAMPERED = "TICKET_TAMPERED"
+    PART_TAMPERED = "PART_TAMPERED"
     TICKET_UNUSUAL = "TICKET_UNUSUAL"
     PLAN_CHANGED = "PLAN_CHANGED"
     COUNT_TOO_LARGE = "COUNT_TOO_LARGE"
@@ -221,6 +222,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.TICKET_REVOKED: Meaning(_D, "The ticket was revoked; nothing of it can be read. Ask whoever stopped it.", "申请单已被撤销，其数据不可读取。请向撤销人了解情况。"),
     Reason.TICKET_HELD: Meaning(_P, "The ticket is on hold; two approvers let it go on.", "申请单已被冻结，须由两名审批人解除。"),
     Reason.TICKET_SPENT: Meaning(_P, "The key of this export was handed out as often as it may be.", "该导出文件的密钥发放次数已达上限。"),
+    Reason.PART_TAMPERED: Meaning(_D, "The words beside this entry are not those that it was written with; they are not shown. The province must look.", "该日志条目的附属内容与写入时不一致，不予显示。请省级平台核查。"),
     Reason.TICKET_TAMPERED: Meaning(_D, "The ticket as stored is not the one on the audit log; nothing is done with it. The province must look.", "存储的申请单与审计日志记录不一致，已停止处理。请省级平台核查。"),
     Reason.TICKET_UNUSUAL: Meaning(_D, "The request is too unlike what this requester has had before: the province's policy stops it.", "该申请与申请人以往申请差异过大，省级策略予以阻止。"),
     Reason.PLAN_CHANGED: Meaning(_D, "What was signed is not this ticket's plan. Read it anew, then decide.", "所签内容不是该申请单的方案。请重新查看后再决定。"),

@@ -33,6 +33,8 @@ Kind = Literal[
     "export-token-key",
     "export-ticket-key",
     "invitation-key",
+    "side-part-key",
+    "subject-tag-key",
     "database-password",
     "tunnel-key",
     "witness-key",

@@ -7,7 +7,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.audit.event import Event
 from gateway.audit.heartbeat import Heartbeat
+from gateway.audit.parts import Sealer
 from gateway.audit.recorder import Recorder
+from gateway.audit.subjects import Founding
 from gateway.clock import Clock
 from gateway.config.disk import Disk
 from gateway.config.home import Home, Listener
@@ -51,9 +53,12 @@ from gateway.services.guard import Method
 from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
 from gateway.services.invitation_service import InvitationService
+from gateway.services.log_file_service import LogFileService
 from gateway.services.pages import Pages
+from gateway.services.part_service import PartService
 from gateway.services.permits import Permits
 from gateway.services.policy_service import PolicyService
+from gateway.services.reasoned import keeping
 from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
@@ -125,12 +130,14 @@ class Standing:
     """A door's services, and what it does by itself.
 
     `first` before anybody is served, `chores` from time to time, `lasting` as long as it is served.
+    With a `sealer` it keeps the reasons that officers give.
     """
 
     services: Sequence[object]
     chores: Sequence[Chore] = ()
     lasting: Sequence[Chore] = ()
     first: Sequence[Chore] = ()
+    sealer: Sealer | None = None
 
 
 def rpcs(door: Listener) -> Mapping[str, Rpc]:
@@ -145,15 +152,15 @@ def furnish(door: Listener, parts: Parts) -> Furnished:
     services = standing.services
     if CHECK.method in rpcs(door):
         services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
-    found = {method: (rpc, _method(rpc, services)) for method, rpc in rpcs(door).items()}
+    sealer = standing.sealer
+    found = {name: (rpc, _method(rpc, services, sealer)) for name, rpc in rpcs(door).items()}
     return Furnished(found, standing)
 
 
-def _method(rpc: Rpc, services: Sequence[object]) -> Method:
+def _method(rpc: Rpc, services: Sequence[object], sealer: Sealer | None) -> Method:
     """Return the one method that serves an rpc; the services of a door share no method's name."""
     [method] = [getattr(one, rpc.name) for one in services if hasattr(one, rpc.name)]
-    found: Method = method
-    return found
+    return keeping(rpc, method, sealer)
 
 
 def _identity(parts: Parts) -> Standing:
@@ -200,20 +207,7 @@ def _administration(parts: Parts) -> Standing:
         parts.current, parts.pages, divisions, parts.settings.trust_domain, parts.clock
     )
     accounts = AccountService(
-        parts.database,
-        parts.current,
-        parts.pages,
-        Passwords(),
-        parts.rules,
-        parts.clock,
-    )
-    audit = AuditService(
-        parts.database,
-        parts.recorder,
-        parts.current,
-        parts.permits,
-        parts.pages,
-        parts.home.log_keys,
+        parts.database, parts.current, parts.pages, Passwords(), parts.rules, parts.clock
     )
     rules = parts.policies.certificates
     shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
@@ -227,13 +221,24 @@ def _administration(parts: Parts) -> Standing:
     succession = Succession(parts.recorder, parts.rules, parts.clock)
     signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
-    services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
+    services = [register, accounts, invitations, certificates, tunnels, report, signed]
     logged, policy = (parts.database, parts.recorder), parts.policies.witnesses
     vouching = WitnessService(parts.home, *logged, policy, parts.clock)
     watch = WitnessDuty(*logged, policy, parts.clock)
     heart = Heartbeat(parts.recorder, parts.settings.log.heartbeat_s, parts.clock)
-    chores = [duties.look, unused.look, succession.look, watch.look]
-    return Standing([*services, vouching], chores, [heart.serve])
+    founding = Founding(parts.home, parts.clock)
+    chores = [duties.look, unused.look, succession.look, watch.look, founding.look]
+    every = [*services, vouching, *_log_services(parts)]
+    sealer = Sealer(parts.home, parts.clock)
+    return Standing(every, chores, [heart.serve], [founding.look], sealer)
+
+
+def _log_services(parts: Parts) -> list[object]:
+    """Return what shows the log: leaves, files, side parts."""
+    shared = (parts.database, parts.recorder, parts.current, parts.permits)
+    opener = Opener.load(parts.home.secrets("administration"))
+    files, sealed = LogFileService(parts.database), PartService(*shared, opener)
+    return [AuditService(*shared, parts.pages, parts.home), files, sealed]
 
 
 def _ground(parts: Parts, tables: Tables) -> Ground:
@@ -278,8 +283,9 @@ def _disclosure(parts: Parts) -> Standing:
     )
     service = ExportService(tickets, drafts, parts.current, parts.pages)
     services = [service, delivery, ReleaseService(tickets)]
+    sealer = Sealer(parts.home, parts.clock)
     chores = [continuity.look, mover.expire, builder.look, keeper.look]
-    return Standing(services, chores, [builder.serve, continuity.serve], [continuity.look])
+    return Standing(services, chores, [builder.serve, continuity.serve], [continuity.look], sealer)
 
 
 _FURNISHERS: Mapping[Listener, Callable[[Parts], Standing]] = {

@@ -99,6 +99,10 @@ class Guard(grpc.GenericRpcHandler):
         while self._under_way:
             await asyncio.wait(self._under_way)
 
+    async def answer(self, name: str, context: wire.Context) -> None:
+        """Serve a call that came another way than grpc's (`http_files`), by the same checks."""
+        await self._handle(name, None, context)
+
     async def _handle(self, name: str, _messages: object, context: wire.Context) -> None:
         """Serve one call from its first byte to its status: the outermost handler of a door."""
         rpc, method = self._methods.get(name, (None, None))

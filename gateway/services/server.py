@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from grpc import aio
 
 from gateway import log
+from gateway.audit import starting
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
-from gateway.config import policies, readiness, settings
+from gateway.config import loaded, policies, readiness, settings
 from gateway.config.disk import Disk
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
@@ -30,6 +31,7 @@ from gateway.services.checks import Checks
 from gateway.services.current import Current
 from gateway.services.doors import Chore, Parts
 from gateway.services.guard import Guard, Method
+from gateway.services.http_files import HttpFiles
 from gateway.services.limits import Limits
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
@@ -41,7 +43,7 @@ from gateway.store.database import Database, StoreError
 POOL_SIZE = 6
 # How long running calls may take to finish at a stop: within the supervisor's patience (20 s).
 DRAIN_S = 10.0
-# Between two attempts to put the start on the log.
+# Between two attempts at what comes before anybody is served.
 RETRY_S = 0.25
 # A waiting dose is rejected a minute after its 72 hours at the latest.
 CHORES_EVERY_S = 60.0
@@ -120,10 +122,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
         opened.push_async_callback(control.close)
         furnished = {each: doors.furnish(each, parts) for each in listeners}
         ruling = age.detail(parts.rules.ruling(clock.now_us()))
-        digests = {"policies_sha256": parts.policies.sha256, **ruling}
+        digests = {**loaded.digests(parts.settings, parts.policies), **ruling}
         in_force = parts.current.engine.bundle.sha256
         told = base.with_(kind="policies.load", bundle=in_force, detail=digests)
-        await _tell(parts.recorder, told)
+        await starting.tell(parts.recorder, told)
         standing = [found.standing for found in furnished.values()]
         for first in [each for one in standing for each in one.first]:
             await _settle(first, base)
@@ -131,6 +133,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
             await _listen(parts, each, _guard(parts, each, found.methods, control))
             for each, found in furnished.items()
         ]
+        if door == "administration":
+            log_files = HttpFiles(serving[0].guard)
+            opened.push_async_callback(log_files.close)
+            await log_files.open(home.log_files_socket)
         chores = [chore for one in standing for chore in one.chores]
         # Each for itself: one that takes long holds up no other.
         for chore in chores:
@@ -233,17 +239,6 @@ async def _listen(parts: Parts, door: Listener, guard: Guard) -> Serving:
     await server.start()
     path.chmod(SOCKET_MODE)
     return Serving(server, guard)
-
-
-async def _tell(recorder: Recorder, event: Event) -> None:
-    """Put the start on the log, however long that takes: the door serves nobody before."""
-    while True:
-        try:
-            await recorder.append(event)
-        except UnavailableError:
-            await asyncio.sleep(RETRY_S)
-        else:
-            return
 
 
 async def _settle(first: Chore, base: Event) -> None:

@@ -23,7 +23,8 @@ MODULES = (
     *("gateway.tlog.merkle", "gateway.tlog.frontier", "gateway.tlog.leaf", "gateway.tlog.tiles"),
     *("gateway.tlog.note", "gateway.tlog.checkpoint", "gateway.tlog.keys", "gateway.tlog.proof"),
     *("gateway.tlog.cosignature", "gateway.tlog.policy", "gateway.audit.failures"),
-    *("gateway.audit.judging", "gateway.audit.witnessing", "gateway.audit.verify"),
+    *("gateway.audit.beside", "gateway.audit.judging", "gateway.audit.witnessing"),
+    "gateway.audit.verify",
 )
 # Of the arithmetic only what verifies: what makes proofs and roots is not the verifier's, but is compared with others'.
 _ARITHMETIC = {"verify_inclusion", "verify_consistency", "_verify_growth", "_check_hashes"}

@@ -35,7 +35,7 @@ from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
-from tests import sealed_rows, vouching
+from tests import parted, sealed_rows, vouching
 from tests.exports import fetching
 from tests.exports.cast import Cast, about
 from tests.exports.planted import plant
@@ -463,6 +463,12 @@ CASES: dict[str, Case] = {
     "ListExports": _export("wang", lambda _: export.ListExportsRequest()),
     "SearchLeaves": _audit(audit.SearchLeavesRequest),
     "GetLeaf": _audit(lambda: audit.GetLeafRequest(index=0)),
+    "GetLogFile": _audit(lambda: audit.GetLogFileRequest(path="tile/entries/000.p/1")),
+    "GetSealedPart": Case(
+        lambda w: w.auditor,
+        lambda w: audit.GetSealedPartRequest(index=parted.a_part(w)[0]),
+        lambda w: w.province_admin,
+    ),
     "GetCheckpoint": _own(audit.GetCheckpointRequest),
     "GetConsistencyProof": _own(audit.GetConsistencyProofRequest),
     "GetWitnessing": _own(audit.GetWitnessingRequest),

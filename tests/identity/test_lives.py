@@ -335,7 +335,15 @@ def test_where_the_policy_sets_no_age_a_sealing_stays():
 
 
 @pytest.mark.parametrize(
-    "kind", ["index-key", "export-token-key", "export-ticket-key", "invitation-key"]
+    "kind",
+    [
+        "index-key",
+        "export-token-key",
+        "export-ticket-key",
+        "invitation-key",
+        "side-part-key",
+        "subject-tag-key",
+    ],
 )
 def test_what_all_that_is_stored_or_sent_hangs_on_is_never_changed_for_its_age(kind):
     kept = Kept(Secret(kind, "x", "host"), NOW)

@@ -41,6 +41,7 @@ def test_every_rpc_with_a_token_is_about_something():
     later = {
         "UploadBatches",
         "GetLeaf",
+        "GetSealedPart",
         "ApproveEnrolment",
         "CancelInvitation",
         "RevokeCertificates",

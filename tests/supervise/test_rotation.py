@@ -88,7 +88,9 @@ def test_a_home_without_rows_gets_them_from_its_files(cluster):
             "index-key": 1,
             "invitation-key": 1,
             "sealing-key": 2,
+            "side-part-key": 1,
             "signer-key": 1,
+            "subject-tag-key": 2,
             "token-key": 1,
         }
         assert await engine.look() == []
