@@ -203,11 +203,15 @@ def test_leaves_about_a_child_are_found_by_its_tag_alone(province, capsys):
         assert len(again.leaves) == len(before.leaves) + 1
         assert not (await search(world, world.auditor, child_code=CHILD, kind="x")).leaves
         rows = world.sql("SELECT leaf FROM gateway.audit_entry")
-        assert not [leaf for (leaf,) in rows if CHILD.encode() in bytes(leaf)]
+        key = tag_keys.load(world.home, this)
+        for secret in (CHILD.encode(), key, key.hex().encode()):
+            assert not [leaf for (leaf,) in rows if secret in bytes(leaf)]
+        return key.hex()
 
-    province.run(work(province.world))
+    key = province.run(work(province.world))
     said = capsys.readouterr()
     assert CHILD not in said.out + said.err
+    assert key not in said.out + said.err
 
 
 def test_a_child_is_its_code_and_nothing_else(province):
