@@ -49,7 +49,7 @@ BODIES = {
 # All else, each looked at: neither a ticket nor a body is in it.
 # fmt: off
 ELSEWHERE = {
-    "account", "alembic_version", "audit_entry", "audit_head", "audit_tile", "batch", "batch_batch_id_seq",
+    "account", "alembic_version", "audit_entry", "audit_head", "audit_sealed", "audit_tile", "batch", "batch_batch_id_seq",
     "batch_sequence", "break_glass_confirmation", "break_glass_envelope", "break_glass_officer",
     "break_glass_opening", "break_glass_sealing", "certificate", "child", "child_identity", "cosignature",
     "document", "dose", "earlier_revision", "epoch", "held", "invitation", "lineage", "offered_checkpoint",
