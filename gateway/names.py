@@ -18,6 +18,8 @@ UNIT_CODE = re.compile(r"[0-9]{10}", re.ASCII)
 TUNNEL_PEER = re.compile(
     r"[A-Za-z0-9+/]{43}=|(?!.*[0-9]{9})(?=.*[A-Za-z])(?:[A-Za-z0-9_.:/@=-]|, ){1,64}", re.ASCII
 )
+# A file of policies, by its path below their folder; no run of digits that could be a person's.
+FILE_NAME = re.compile(r"(?:[a-z_./-]|[0-9](?![0-9]{8})){1,64}", re.ASCII)
 TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII)
 _ID = re.compile(
     r"spiffe://([a-z0-9._-]{1,255})/org/([0-9]{6,12})/(sys|officer)/([a-z0-9-]{1,40})", re.ASCII

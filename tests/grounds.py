@@ -20,8 +20,8 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.identity import keys
 from gateway.names import DEFAULT_TRUST_DOMAIN
-from gateway.pki import ceremony
-from gateway.store import export_keys, roles, seal_keys, ticket_key
+from gateway.pki import ceremony, proof
+from gateway.store import export_keys, part_key, roles, seal_keys, tag_keys, ticket_key
 from gateway.store.embedded import Cluster
 from tests.people import ORGANISATIONS
 
@@ -81,6 +81,9 @@ def founded(ground: Ground) -> Iterator[tuple[Home, Settings]]:
         seal_keys.make_keys(home)
         export_keys.make(home)
         ticket_key.make(home)
+        proof.make(home)
+        part_key.make(home)
+        tag_keys.make(home, SYSTEM.now_us())
         yield home, loaded
     finally:
         shutil.rmtree(root)

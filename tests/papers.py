@@ -11,7 +11,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from gateway.pki import invitation, keys
+from gateway.pki import confirmation, invitation, keys
+from gateway.pki.confirmation import Confirmation
+from gateway.pki.invitation import Officer
+from gateway.pki.proof import MADE, Proofs
+from gateway.store import roles
+from gateway.store.database import Database
+
+SECOND = Officer("140000", "second", "second")
+# What an invitation's proof is over, in its order.
+STATED = (
+    *("id", "code_sha256", "organisation", "subject_kind", "subject_name", "purpose"),
+    *("needs_approval", "created_us", "expires_us", "inviter_organisation", "inviter"),
+    "inviter_person",
+)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -34,7 +47,7 @@ def fingerprint(key: Any) -> str:
 
 
 def invite(world: Any, organisation: str, name: str, **columns: Any) -> tuple[str, str]:
-    """Enter an invitation as the owner and return its id and code; `columns` replace what stands in it."""
+    """Enter an invitation as a door does and return its id and code; `columns` replace what stands in it."""
     code, now_us = invitation.new_code(), world.clock.now_us()
     row = {
         "id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
@@ -48,8 +61,12 @@ def invite(world: Any, organisation: str, name: str, **columns: Any) -> tuple[st
         "expires_us": now_us + 86_400_000_000,
         "inviter_organisation": "140000",
         "inviter": "somebody",
+        "inviter_person": "somebody",
         **columns,
     }
+    stated = [row[column] for column in STATED]
+    stated[1] = stated[1].hex()
+    row["proof"] = Proofs.load(world.home, "administration").of(MADE, *stated)
     places = ", ".join(["%s"] * len(row))
     world.sql(f"INSERT INTO gateway.invitation ({', '.join(row)}) VALUES ({places})", *row.values())
     return row["id"], code
@@ -62,3 +79,16 @@ def system(world: Any, organisation: str, name: str, kind: str = "sys") -> None:
         " VALUES (%s, %s, %s, 1, 1) ON CONFLICT DO NOTHING",
         *(organisation, kind, name),
     )
+
+
+async def confirm(world: Any, number: str, key: Any, officer: Officer = SECOND) -> None:
+    """Confirm an invitation's key as another officer does through the door."""
+    conninfo = roles.conninfo(world.home, world.settings, "administration")
+    database = await Database.open(conninfo, application="second", size=1)
+    proofs = Proofs.load(world.home, "administration")
+    wanted = Confirmation(number, bytes.fromhex(fingerprint(key)), officer)
+    try:
+        async with database.transaction() as tx:
+            await confirmation.confirm(tx, wanted, proofs, world.clock.now_us())
+    finally:
+        await database.close()

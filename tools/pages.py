@@ -90,7 +90,9 @@ AUDITED = """\
 {note} Every rpc, every refused connection, every act on the host, every start, stop and crash of a
 process leaves exactly one leaf, before its effect leaves the gateway. `tests/coverage` calls each
 rpc in each way (allowed, denied, malformed, too large, unknown, unauthenticated, cancelled, too
-late, crashed) and counts; `tests/cli/test_acts.py` holds the list of commands against the program.
+late, crashed) and counts, makes each refusal of a connection happen at a front, runs the commands
+on the host, and lists what the gateway does by itself; `tests/cli/test_acts.py` holds the list of
+commands against the program.
 每个调用、被拒连接、主机操作及进程启停均恰好留下一条审计记录，且先于其效果。
 
 ## What is not audited 未审计事项
@@ -106,6 +108,10 @@ Nothing but these three, each counted exactly:
 What is no act (it changes nothing of a gateway and lets out no record, no leaf and no secret) has
 no leaf:
 {nothing}.
+
+Nor has what a command refuses before it asks anything of the gateway: wrong usage, a file that is
+none. The signer and the database end after the last leaf: the supervisor's `process.stopped` tells
+of them too.
 
 `gateway audit export` works on a gateway that is not served, too, or whose log is degraded: it is
 what an incident is looked into with. Then there is no log to tell; root on the host reads what lies

@@ -8,12 +8,14 @@
     DIR/minimum-index   entries before it may be left out; their hashes never are
     DIR/tile/L/N        hashes, complete and partial
     DIR/tile/entries/N  the leaves
+    DIR/sealed/DIGEST   side parts of these leaves (`audit.beside`), sealed: without their keys
 
 These are the paths of C2SP tlog-tiles below the log's prefix: any static web server may serve them.
 The folder appears whole or not at all. What the database no longer holds is missing in it, and
 `verify` says so: an export hides nothing.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -21,12 +23,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.audit.beside import DIGEST, SEALED_FOLDER, SHRED_KIND, Beside
 from gateway.audit.log import LogError, fetch_tile, head
 from gateway.audit.witnessing import CHECKPOINT_FILE, COSIGNED_FOLDER, MINIMUM_FILE, POLICY_FILE
 from gateway.config import log_keys
 from gateway.store.database import Database, Transaction
-from gateway.tlog import checkpoint, note, tiles
+from gateway.tlog import checkpoint, leaf, note, tiles
 from gateway.tlog.checkpoint import Checkpoint
+from gateway.tlog.leaf import LeafError
 from gateway.tlog.tiles import TILE_WIDTH, Tile
 
 KEY_FILE = "log.vkey"
@@ -44,6 +48,13 @@ _COSIGNED = """
     FROM gateway.offered_checkpoint AS o JOIN gateway.cosignature AS c ON c.size = o.size
     WHERE o.size <= %s GROUP BY o.size, o.note ORDER BY o.size DESC LIMIT %s
 """
+
+_PARTS_AT_ONCE = 256
+_PARTS = """
+    SELECT encode(digest, 'hex'), salt || ciphertext FROM gateway.audit_sealed
+    WHERE digest = ANY(%b::bytea[])
+"""
+_BESIDE = (b'"sealed":"', f'"{SHRED_KIND}"'.encode())
 
 Progress = Callable[[int, int], None]
 
@@ -142,22 +153,55 @@ async def _write(
                 missing.append(tile.path)
             else:
                 _put(folder, tile, content)
+    beside = Beside()
     kept = [one for one in tiles.bundles_of(newest.size) if (one.n + 1) * TILE_WIDTH > begin]
     for some in _chunks(kept):
         async with database.transaction() as transaction:
-            missing += await _write_bundles(transaction, some, folder)
+            missing += await _write_bundles(transaction, some, folder, beside)
         progress(some[-1].n * TILE_WIDTH + some[-1].width, newest.size)
+    missing += await _write_parts(database, beside, folder)
     return Exported(newest.size, log_size, tuple(missing))
 
 
-async def _write_bundles(transaction: Transaction, some: list[Tile], folder: Path) -> list[str]:
-    """Write these bundles, with whatever entries are there.
+async def _write_parts(database: Database, beside: Beside, folder: Path) -> list[str]:
+    """Write the side parts that leaves name; return those not there whose end no leaf tells.
+
+    One that was destroyed since the checkpoint is among them: export again.
+    """
+    named = {one for one in beside.named.values() if DIGEST.fullmatch(one)}
+    found: set[str] = set()
+    order = sorted(named)
+    for begin in range(0, len(order), _PARTS_AT_ONCE):
+        some = [bytes.fromhex(one) for one in order[begin : begin + _PARTS_AT_ONCE]]
+        async with database.transaction() as transaction:
+            for name, content in await transaction.fetch(_PARTS, [some]):
+                path = folder / SEALED_FOLDER / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content)
+                found.add(name)
+    ended = {digest for _, _, digest in beside.shreds}
+    return [f"{SEALED_FOLDER}/{one}" for one in order if one not in found | ended]
+
+
+def _note(beside: Beside, index: int, entry: bytes) -> None:
+    """Take a leaf that names a side part; one that is no leaf is the verifier's matter."""
+    if any(word in entry for word in _BESIDE):
+        with contextlib.suppress(LeafError):
+            beside.read(index, leaf.parse(entry))
+
+
+async def _write_bundles(
+    transaction: Transaction, some: list[Tile], folder: Path, beside: Beside
+) -> list[str]:
+    """Write these bundles, with whatever entries are there; `beside` takes what they name.
 
     Returns the paths of those not whole.
     """
     missing: list[str] = []
     begin, end = some[0].n * TILE_WIDTH, some[-1].n * TILE_WIDTH + some[-1].width
     leaves = {row[0]: bytes(row[1]) for row in await transaction.fetch(_ENTRIES, (begin, end))}
+    for index, entry in leaves.items():
+        _note(beside, index, entry)
     for tile in some:
         places = range(tile.n * TILE_WIDTH, tile.n * TILE_WIDTH + tile.width)
         there = [leaves[place] for place in places if place in leaves]

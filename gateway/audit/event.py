@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from gateway.audit.words import COUNTS, DETAILS, DOTTED, SHA256, UUID, WORD
 from gateway.names import (
@@ -30,6 +30,7 @@ LEAF_VERSION = 1
 _ADDRESS = re.compile(r"[0-9a-f.:%\[\]]{2,50}:[0-9]{1,5}", re.ASCII)
 # An interface, a tunnel: named in the settings, or an address or network.
 _PLACE = re.compile(r"(?!.*[0-9]{9})[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
+_TAG = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _POLICY = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 # An identity number as an account's name would pass as one.
 _IDENTITY = re.compile(r"[0-9]{15}", re.ASCII)
@@ -39,13 +40,23 @@ class EventError(ValueError):
     """A field of an event is not of its grammar; the message names the field, never the value."""
 
 
+@runtime_checkable
+class Tagged(Protocol):
+    """A child that a leaf is about: named by a tag of the quarter in which the leaf is."""
+
+    def tag(self, time_us: int) -> str:
+        """Return 16 bytes in hexadecimal; raises EventError where that quarter has no key."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One audited event; None and empty fields are left out of the leaf.
 
     `kind` is the access option's audit_kind or "tls.refused", "log.recover" and the like; `reason`
     one of errors.Reason; digests, serials and session are lower-case hex; `peer` and `listener` are
-    "address:port"; `subject` is a SPIFFE id.
+    "address:port"; `subject` is a SPIFFE id; `sealed` the digest of a side part (`audit.parts`);
+    of `child` the leaf has nothing but its tag.
     """
 
     kind: str = ""
@@ -70,6 +81,8 @@ class Event:
     unit: str | None = None
     sequence: int | None = None
     commitment: str | None = None
+    sealed: str | None = None
+    child: Tagged | None = None
     policies: tuple[str, ...] = ()
     bundle: str | None = None
     counts: Mapping[str, int] | None = None
@@ -95,6 +108,8 @@ class Event:
             if not judge(value):
                 raise EventError(f"{name} is not of its grammar")
             document[name] = value
+        if self.child is not None:
+            document["subject_tag"] = _tag(self.child, time_us)
         return leaf.encode(document)
 
     def bare(self) -> "Event":
@@ -103,6 +118,14 @@ class Event:
         door = self.door if self.door is not None and _JUDGE["door"](self.door) else None
         fit = self.request_id is not None and _JUDGE["request_id"](self.request_id)
         return Event(kind=kind, door=door, request_id=self.request_id if fit else None)
+
+
+def _tag(child: object, time_us: int) -> str:
+    """Return the tag of a child at `time_us`; raises EventError for what is none."""
+    tag = child.tag(time_us) if isinstance(child, Tagged) else ""
+    if not _TAG.fullmatch(tag):
+        raise EventError("child is not of its grammar")
+    return tag
 
 
 Judge = Callable[[Any], bool]  # Any: each judge checks the type of its own field
@@ -189,13 +212,15 @@ _JUDGE: Mapping[str, Judge] = MappingProxyType(
         "unit": _text(UNIT_CODE),
         "sequence": _natural,
         "commitment": _text(SHA256),
+        "sealed": _text(SHA256),
         "policies": _policies,
         "bundle": _text(SHA256),
         "counts": _counts,
         "detail": _detail,
     }
 )
-_JUDGES = tuple((each.name, _JUDGE[each.name]) for each in fields(Event))
+# All but the child: of that only the tag is written.
+_JUDGES = tuple((each.name, _JUDGE[each.name]) for each in fields(Event) if each.name in _JUDGE)
 # Name, getter and setter of each field.
 _SLOTS = tuple(
     (each.name, vars(Event)[each.name].__get__, vars(Event)[each.name].__set__)

@@ -24,6 +24,8 @@ FAILURES = (
     *("LOG_SHORTENED", "HISTORY_DIFFERS"),
     # a leaf, `tlog.leaf`
     *("LEAF_FORM", "LEAF_TOO_LONG", "LEAF_FIELDS"),
+    # what stands beside the leaves, `audit.beside`
+    *("SEALED_MISSING", "SEALED_DIFFERS", "SEALED_KEPT", "SHRED_STRANGE"),
 )
 NOTICES = (
     "LEAF_VERSION",

@@ -11,7 +11,7 @@ from gateway.audit import ground
 from gateway.audit.event import Event, EventError
 from gateway.audit.ground import Ground
 from gateway.audit.signing import SignerAwayError
-from gateway.errors import Reason, Refusal
+from gateway.errors import Reason, Refusal, UnavailableError
 from gateway.store.database import Database, StoreAwayError, StoreError, Transaction
 from gateway.tlog.leaf import LeafError
 
@@ -97,6 +97,8 @@ class Append:
         """Record the event as refused or failed instead; its effect is not run again."""
         reason = error.reason if isinstance(error, Refusal) else Reason.INTERNAL
         failed = not isinstance(error, Refusal) or error.code in _ERROR_CODES
+        if isinstance(error, Refusal) and isinstance(error.event, Event):
+            self.event = error.event
         if isinstance(error, EventError | LeafError):
             self.event = self.event.bare()
         self.event = self.event.with_(decision="error" if failed else "deny", reason=reason.value)
@@ -115,6 +117,8 @@ class Append:
 
     def fail(self, error: Exception) -> None:
         """Tell the caller that there is no entry, or none that is known."""
+        if isinstance(error, UnavailableError):
+            error.committed = self.index >= 0
         if not self.future.done():
             self.future.set_exception(error)
 

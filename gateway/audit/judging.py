@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from gateway.audit.beside import Beside
 from gateway.audit.failures import Failure
 from gateway.clock import US_PER_S
 from gateway.tlog import leaf
@@ -38,6 +39,7 @@ class Judging:
     latest_us: int = 0
     sizes: Collection[int] = ()
     latest_at: dict[int, int] = field(default_factory=dict)
+    beside: Beside = field(default_factory=Beside)
     _stepped: bool = False
     # 16 bytes an entry: the hashes' first 8 and the indexes, so that a log of millions fits.
     _prefixes: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -69,6 +71,7 @@ class Judging:
         self.decisions[str(decision)] += 1
         self.kinds[kind] += 1
         self._time(index, kind, time_us)
+        self.beside.read(index, document)
         if kind == "log.key":
             self._keys[index] = document.get("detail")
         self._prefixes.append(int.from_bytes(entry_hash[:8], "big"))

@@ -1,7 +1,8 @@
 """The log as it lies in the database: head, leaf hashes, tiles, and proofs read from them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from gateway.audit.tree import WINDOW, Tree
@@ -98,18 +99,44 @@ class Log:
         return await self._read(new, lambda node: merkle.consistency_path(node, old, new))
 
     async def _read(self, size: int, compute: Callable[[merkle.Node], Result]) -> Result:
-        """Run `compute` twice: first to learn which tiles it needs, then on their hashes."""
-        needed: dict[Tile, Sequence[bytes]] = {}
-
-        def note(tile: Tile) -> Sequence[bytes]:
-            needed[tile] = ()
-            return _DUMMY
-
-        compute(tiles.node_from_tiles(size, note))
         async with self._database.transaction() as transaction:
-            for tile in needed:
-                needed[tile] = await fetch_tile(transaction, tile)
-        return compute(tiles.node_from_tiles(size, needed.__getitem__))
+            return await _computed(transaction, size, compute)
+
+
+async def require_included(transaction: Transaction, leaves: Mapping[int, bytes]) -> None:
+    """Pass leaves, by index, that are in the tree of the newest head; raises LogError.
+
+    The head is what the signer signs, or nothing is served: an entry that was changed is not in it.
+    """
+    newest = await head(transaction)
+    for index, leaf in leaves.items():
+        path = partial(_path, index=index, size=newest.size)
+        try:
+            proof = await _computed(transaction, newest.size, path)
+            hashed = merkle.leaf_hash(leaf)
+            merkle.verify_inclusion(hashed, index, newest.size, proof, newest.root)
+        except merkle.MerkleError as error:
+            raise LogError("ROOT_DIFFERS", f"entry {index} is not in the tree") from error
+
+
+def _path(node: merkle.Node, *, index: int, size: int) -> list[bytes]:
+    return merkle.inclusion_path(node, index, size)
+
+
+async def _computed(
+    transaction: Transaction, size: int, compute: Callable[[merkle.Node], Result]
+) -> Result:
+    """Run `compute` twice: first to learn which tiles it needs, then on their hashes."""
+    needed: dict[Tile, Sequence[bytes]] = {}
+
+    def note(tile: Tile) -> Sequence[bytes]:
+        needed[tile] = ()
+        return _DUMMY
+
+    compute(tiles.node_from_tiles(size, note))
+    for tile in needed:
+        needed[tile] = await fetch_tile(transaction, tile)
+    return compute(tiles.node_from_tiles(size, needed.__getitem__))
 
 
 async def head(transaction: Transaction) -> Head:

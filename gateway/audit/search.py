@@ -5,6 +5,7 @@ neither shift nor repeat anything. An organisation also finds who came through i
 another's certificate: such a leaf concerns both.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.store.database import Transaction
@@ -19,6 +20,11 @@ _PAGE = "SELECT idx, leaf FROM gateway.audit_entry"
 _OF = "organisation = %s"
 # As the index audit_entry_mismatch has it (0003_tunnels.sql).
 _TARGETED = "reason = 'ORIGIN_MISMATCH' AND gateway.target_organisation(leaf) = %s"
+# As the index audit_entry_subject has it (0041_side_parts.sql): few leaves are about one child.
+_ABOUT = (
+    r"position('\x227375626a6563745f746167223a'::bytea IN leaf) > 0"
+    " AND gateway.subject_tag(leaf) = ANY(%s)"
+)
 _STEPPED = "SELECT 1 FROM gateway.audit_entry WHERE kind = 'log.clock' LIMIT 1"
 _HIGHEST = """
     SELECT max(idx) FROM (
@@ -46,6 +52,8 @@ class Filters:
     decision: str | None = None
     reason: str | None = None
     request_id: str | None = None
+    # The tags of one child, one of each quarter (`audit.subjects`).
+    subject_tags: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
         ("decision = %s", filters.decision),
         ("reason = %s", filters.reason),
         ("request_id = %s", filters.request_id),
+        (_ABOUT, None if filters.subject_tags is None else [*filters.subject_tags]),
     ]
     given = [(text, value) for text, value in possible if value is not None]
     return [text for text, _ in given], [value for _, value in given]

@@ -9,6 +9,7 @@
     6 older         each older checkpoint, cosigned or brought along, is a prefix of this log
     7 leaves        canonical, with time, kind and decision; clock steps, repeats, open pairs told
     8 successions   each key that the log says followed another has its note
+    9 side parts    each that a leaf names is whole, or destroyed by a leaf that says so
 
 Every failure has a code (`audit.failures`); verifying goes on after one, to tell the rest.
 """
@@ -109,6 +110,7 @@ class _Verification:
             self._tree(newest)
         self._agree(policy)
         self._judging.finish(self._keys)
+        self._judging.beside.judge(self._folder, self._minimum, self._fail)
         return Report(
             newest,
             tuple(self._judging.failures),

@@ -29,6 +29,12 @@ _STORE = (
     "INSERT INTO gateway.cosignature (size, vkey, line, time_s, received_us)"
     " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (size, vkey) DO NOTHING"
 )
+# When a checkpoint's newest entry was made, and what a witness stated of smaller and larger ones.
+_AROUND = (
+    "SELECT (SELECT time_us FROM gateway.audit_entry WHERE idx = %s),"
+    " (SELECT max(time_s) FROM gateway.cosignature WHERE vkey = %s AND size < %s),"
+    " (SELECT min(time_s) FROM gateway.cosignature WHERE vkey = %s AND size > %s)"
+)
 _COSIGNED = (
     "SELECT o.size, o.note, array_agg(c.vkey ORDER BY c.vkey), array_agg(c.line ORDER BY c.vkey)"
     " FROM gateway.offered_checkpoint AS o JOIN gateway.cosignature AS c ON c.size = o.size"
@@ -101,6 +107,19 @@ async def offered(tx: Transaction, size: int) -> str | None:
 async def store(tx: Transaction, size: int, cosigned: tuple[str, str, int], now_us: int) -> None:
     """Keep a verified cosignature: vkey, line and time in seconds; the first of a key stays."""
     await tx.execute(_STORE, (size, *cosigned, now_us))
+
+
+async def in_order(tx: Transaction, size: int, vkey: str, time_s: int, skew_s: int) -> bool:
+    """Return whether a witness can have cosigned this size at this time, in seconds since 1970.
+
+    Not before the checkpoint's newest entry was made, but for clocks that differ by `skew_s`; not
+    before what it cosigned that is smaller, not after what is larger: else its clock, or whoever
+    has its key, made the time up.
+    """
+    row = await tx.fetch_one(_AROUND, (size - 1, vkey, size, vkey, size))
+    made_us, smaller_s, larger_s = row or (None, None, None)
+    made = made_us is None or time_s + skew_s >= made_us // US_PER_S
+    return made and (smaller_s or 0) <= time_s and (larger_s is None or time_s <= larger_s)
 
 
 async def confirmed(tx: Transaction, policy: Policy | None) -> Confirmed | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from gateway.names import (
     ACCOUNT_NAME,
+    FILE_NAME,
     ORGANISATION_CODE,
     SUBJECT_NAME,
     TUNNEL_PEER,
@@ -63,7 +64,10 @@ COUNTS = frozenset(
 # What else a leaf may tell, each word with the grammar of its value; an integer where it is None.
 DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
     {
+        # Which activation of policies it would become, and how long after one another two sign.
+        "activation": None,
         "alert": DOTTED,
+        "apart_s": None,
         "approvers": re.compile(r"(?!.*[0-9]{15})[a-z0-9-]{1,40}\.[a-z0-9-]{1,40}", re.ASCII),
         "cause": DOTTED,
         "checkpoint_sha256": SHA256,
@@ -76,6 +80,11 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "exit": None,
         # All that a decision on a ticket was asked with (policy.facts), and its moment.
         "facts_sha256": SHA256,
+        # A file of the log (C2SP tlog-tiles), by a path that we wrote.
+        "file": re.compile(
+            r"checkpoint|tile/(?:[0-7]|entries)(?:/x[0-9]{3}){0,6}/[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?",
+            re.ASCII,
+        ),
         "first_us": None,
         "from_size": None,
         "from_state": WORD,
@@ -99,12 +108,20 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "page": None,
         "parent_organisation": ORGANISATION_CODE,
         "pid": None,
+        # The leaf whose side part was read or destroyed, and the digest of that.
+        "part_index": None,
+        "part_sha256": SHA256,
         "payload_sha256": SHA256,
         "plan_sha256": SHA256,
         "policies_sha256": SHA256,
+        # Of each file of policies: its name and its SHA-256.
+        "policy_files": re.compile(
+            rf"{FILE_NAME.pattern}=[0-9a-f]{{64}}(?: {FILE_NAME.pattern}=[0-9a-f]{{64}})*", re.ASCII
+        ),
         "process": WORD,
         "profile": re.compile(r"mlps3|nist", re.ASCII),
         "purpose": DOTTED,
+        "quarter": re.compile(r"[0-9]{4}Q[1-4]", re.ASCII),
         "relation": WORD,
         "relative_organisation": ORGANISATION_CODE,
         "restarts": None,
@@ -112,6 +129,7 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "role": WORD,
         "roles": re.compile(r"[a-z_]{1,24}(?:\.[a-z_]{1,24}){0,7}", re.ASCII),
         "secret": DOTTED,
+        "settings_sha256": SHA256,
         "signal": None,
         "size": None,
         "source": re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}", re.ASCII),

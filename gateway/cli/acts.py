@@ -61,6 +61,8 @@ ACTS: Mapping[str, Told] = MappingProxyType(
             "tests/supervise/test_supervisor.py",
         ),
         "audit export": Leaf(("audit.export",), "tests/cli/test_audit_folder.py"),
+        "audit forget-quarter": Leaf(("audit.forget",), "tests/cli/test_audit_parts.py"),
+        "audit shred": Leaf(("audit.shred",), "tests/cli/test_audit_parts.py"),
         "backup check": Leaf(("backup.check",), "tests/cli/test_backup.py"),
         "backup keep": Leaf(("backup.create", "backup.keep"), "tests/cli/test_backup_keep.py"),
         "backup wal": Leaf(("backup.wal",), "tests/cli/test_backup_wal.py"),
@@ -73,6 +75,9 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "certificate ceremony request": _CEREMONY,
         "certificate ceremony retire": _CEREMONY,
         "certificate ceremony trust": _CEREMONY,
+        "certificate confirm": Leaf(
+            ("admin.certificate.confirm",), "tests/cli/test_certificate_confirm.py"
+        ),
         "certificate issue": Leaf(("admin.certificate.issue",), "tests/cli/test_certificate.py"),
         "certificate list": Leaf(("admin.certificate.list",), "tests/cli/test_certificate_list.py"),
         "certificate show": Leaf(("admin.certificate.list",), "tests/cli/test_certificate_list.py"),
@@ -100,6 +105,8 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "account suspend": _ACCOUNT,
         "account unlock": _door("UnlockAccount"),
         "audit compare": _door("GetConsistencyProof"),
+        "audit part": _door("GetSealedPart"),
+        "audit mirror": _door("GetLogFile"),
         "audit search": _door("SearchLeaves"),
         "audit show": _door("GetLeaf"),
         "audit tail": _door("SearchLeaves"),

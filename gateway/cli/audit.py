@@ -7,11 +7,20 @@ verify needs nothing but files.
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli import audit_compare, audit_folder, audit_verify, audit_witness
+from gateway.cli import (
+    audit_compare,
+    audit_folder,
+    audit_mirror,
+    audit_parts,
+    audit_verify,
+    audit_witness,
+    visible,
+)
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, password_of
 from gateway.cli.output import CommandError, JsonOption, LangOption, Output
 from gateway.cli.tables import table
@@ -30,6 +39,10 @@ Kind = Annotated[str, typer.Option("--kind", help="audit.kind")]
 Decision = Annotated[str, typer.Option("--decision", help="audit.decision")]
 Reason = Annotated[str, typer.Option("--reason", help="audit.reason")]
 RequestId = Annotated[str, typer.Option("--request-id", help="audit.request-id")]
+Child = Annotated[bool, typer.Option("--child", help="audit.child")]
+ChildFile = Annotated[
+    Path | None, typer.Option("--child-file", help="audit.child-file", exists=True, dir_okay=False)
+]
 Weak = Annotated[bool, typer.Option("--weak", help="audit.weak-only")]
 Limit = Annotated[int, typer.Option("--limit", help="audit.limit", min=1, max=100_000)]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="audit.follow")]
@@ -52,7 +65,11 @@ def register(app: typer.Typer) -> None:
     noun.command("search", help="audit.search.help")(search)
     noun.command("tail", help="audit.tail.help")(tail)
     noun.command("show", help="audit.show.help")(show)
+    noun.command("part", help="audit.part.help")(audit_parts.part)
+    noun.command("shred", help="audit.shred.help")(audit_parts.shred)
+    noun.command("forget-quarter", help="audit.forget-quarter.help")(audit_parts.forget_quarter)
     noun.command("export", help="audit.export.help")(audit_folder.export)
+    noun.command("mirror", help="audit.mirror.help")(audit_mirror.mirror)
     noun.command("verify", help="audit.verify.help")(audit_verify.verify)
     noun.command("compare", help="audit.compare.help")(audit_compare.compare)
     noun.command("contradiction", help="audit.contradiction.help")(audit_compare.contradiction)
@@ -70,6 +87,8 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
     decision: Decision = "",
     reason: Reason = "",
     request_id: RequestId = "",
+    child: Child = False,
+    child_file: ChildFile = None,
     weak: Weak = False,
     limit: Limit = 100,
     profile: ProfileOption = DEFAULT_NAME,
@@ -90,13 +109,16 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
         query.from_time.FromMicroseconds(_moment(since, "--since"))
     if until:
         query.until_time.FromMicroseconds(_moment(until, "--until"))
-    password = password_of(output, found, password_file)
+    if child or child_file is not None:
+        query.child_code = audit_parts.child_code(output, child_file)
+    password, forgotten = password_of(output, found, password_file), set[str]()
 
     async def work(client: Client) -> list[v1.Leaf]:
-        return await _newest(client, query, limit, weak=weak)
+        return await _newest(client, query, limit, weak=weak, forgotten=forgotten)
 
-    told = [_told(each) for each in connected(output, found, work, password=password)]
-    output.result({"leaves": told}, _drawn(output, told))
+    told = [_listed(each) for each in connected(output, found, work, password=password)]
+    human = _drawn(output, told) + audit_parts.missing(output, forgotten)
+    output.result({"leaves": told, "forgotten_quarters": sorted(forgotten)}, human)
 
 
 def tail(
@@ -156,7 +178,7 @@ def show(
     if not given.index == answer.leaf.index == index:
         raise CommandError("PROOF_FORM", output.text("audit.unproven", why="index"))
     document = {**told, "proven_size": size, "proof": answer.proof}
-    lines = [f"{name}: {value}" for name, value in told.items()]
+    lines = [f"{visible.value(name)}: {visible.value(str(said))}" for name, said in told.items()]
     output.result(document, "\n".join([*lines, output.text("audit.proven", size=size)]))
 
 
@@ -172,10 +194,10 @@ class _Watch:
     async def look(self, client: Client, count: int) -> None:
         """Take up to `count` leaves that are new."""
         fresh = await _newest(client, v1.SearchLeavesRequest(), count, after=self.last)
-        told = [_told(each) for each in reversed(fresh)]
+        told = [_listed(each) for each in reversed(fresh)]
         if self.last >= 0:
             for each in told:
-                if (each["kind"], each.get("account")) != ("audit.search", self.own):
+                if (each.get("kind"), each.get("account")) != ("audit.search", self.own):
                     self.output.result(each, _line(each))
         else:
             self.seen = told
@@ -190,14 +212,20 @@ async def _newest(
     *,
     after: int = -1,
     weak: bool = False,
+    forgotten: set[str] | None = None,
 ) -> list[v1.Leaf]:
-    """Return up to `limit` leaves above index `after`, newest first; `weak`: only such."""
+    """Return up to `limit` leaves above index `after`, newest first; `weak`: only such.
+
+    `forgotten` takes the quarters whose leaves about a child are found no more.
+    """
     leaves: list[v1.Leaf] = []
     while len(leaves) < limit:
         query.page_size = _PAGE if weak else min(_PAGE, limit - len(leaves))
         answer = await client.call(client.audit.SearchLeaves, query)
+        if forgotten is not None:
+            forgotten.update(answer.forgotten_quarters)
         fresh = [each for each in answer.leaves if each.index > after]
-        leaves += [each for each in fresh if not weak or _is_weak(_told(each))]
+        leaves += [each for each in fresh if not weak or _is_weak(_listed(each))]
         if not answer.next_page_token or len(answer.leaves) == 0:
             break
         if answer.leaves[-1].index <= after:
@@ -216,11 +244,19 @@ def _moment(text: str, option: str) -> int:
 
 
 def _told(entry: v1.Leaf) -> Leaf:
-    """Return what a leaf says, with its index and readable time first."""
+    """Return what a leaf says, with its index and readable time first; raises LeafError."""
     said = leaf.parse(entry.leaf)
     time_us = said.get("time_us")
     when = iso(time_us) if isinstance(time_us, int) else ""
     return {"index": entry.index, "time": when, **said}
+
+
+def _listed(entry: v1.Leaf) -> Leaf:
+    """Return the same in a list, where one that is no leaf hides none of the others."""
+    try:
+        return _told(entry)
+    except leaf.LeafError as error:
+        return {"index": entry.index, "time": "", "reason": error.code}
 
 
 def _is_weak(told: Leaf) -> bool:
@@ -235,7 +271,8 @@ def _cell(told: Leaf, column: str) -> str:
 
 
 def _line(told: Leaf) -> str:
-    return "  ".join(filter(None, (_cell(told, column) for column in _COLUMNS)))
+    cells = (visible.value(_cell(told, column)) for column in _COLUMNS)
+    return "  ".join(filter(None, cells))
 
 
 def _drawn(output: Output, leaves: list[Leaf]) -> str:

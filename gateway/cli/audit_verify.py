@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit import archive
+from gateway.audit.beside import Beside
 from gateway.audit.failures import Failure
 from gateway.audit.verify import Report, verify_folder
 from gateway.audit.witnessing import Signed
@@ -111,9 +112,16 @@ def _document(report: Report, source: str, asked: str) -> dict[str, object]:
         "last_time": iso(judging.last_us) if judging.first_us is not None else None,
         "decisions": dict(judging.decisions),
         "kinds": dict(judging.kinds),
+        "parts": _parts(judging.beside),
         "failures": [_failure(each) for each in report.failures],
         "notices": [_failure(each) for each in report.notices],
     }
+
+
+def _parts(beside: Beside) -> dict[str, object]:
+    """Return each leaf whose side part is whole, and each whose is destroyed, by which leaf."""
+    shredded = [{"index": index, "by": by} for index, by in sorted(beside.shredded.items())]
+    return {"whole": list(beside.whole), "shredded": shredded}
 
 
 def _vouched(signed: Signed | None) -> dict[str, object] | None:
@@ -141,6 +149,10 @@ def _human(output: Output, report: Report, document: dict[str, object], trusted:
         (output.text("audit.row.times"), f"{document['first_time']} – {document['last_time']}"),
         (output.text("audit.row.decisions"), decisions or "-"),
     ]
+    beside = report.judging.beside
+    if beside.named or beside.shredded:
+        count = {"whole": len(beside.whole), "shredded": len(beside.shredded)}
+        rows.append((output.text("audit.row.parts"), output.text("audit.parts", **count)))
     if report.minimum:
         rows.append((output.text("audit.row.minimum"), report.minimum))
     parts = [table(("", ""), rows), _proven(output, report, document)]

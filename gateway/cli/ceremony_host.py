@@ -137,7 +137,7 @@ def retire(
     if revoke_all:
         _revoke(place, authority)
     entry = host.act(place, Event(kind=KIND, door="host"), effect)
-    rollover.retire(place, found[0])
+    rollover.retire(place, found[0], entry.index)
     told = {
         "subject": found[0].certificate.subject.rfc4514_string(),
         "key_sha256": offline.grouped(found[0].spki_sha256),

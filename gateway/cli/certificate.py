@@ -16,6 +16,7 @@ from gateway.audit.recorder import Effect
 from gateway.cli import ceremony as certificate_ceremony
 from gateway.cli import (
     ceremony_host,
+    certificate_confirm,
     certificate_list,
     certificate_own,
     certificate_replay,
@@ -53,7 +54,7 @@ def register(app: typer.Typer) -> None:
     noun.command("issue", help="certificate.issue.help")(issue_one)
     noun.command("check", help="certificate.check.help")(check_one)
     noun.command("renew-server", help="certificate.renew-server.help")(renew_server)
-    for part in (certificate_list, certificate_revoke, certificate_replay):
+    for part in (certificate_confirm, certificate_list, certificate_revoke, certificate_replay):
         part.add(noun)
     for part in (certificate_own, invitation):
         part.add(noun)

@@ -15,6 +15,11 @@ from gateway.tlog.leaf import Json
 from gateway.v1 import export_service_pb2 as v1
 
 _STATE = "EXPORT_STATE_"
+# What a page says of an approval beside whose it is.
+_DOUBTFUL: Mapping[int, str] = {
+    v1.APPROVAL_STANDING_RETIRED: "retired",
+    v1.APPROVAL_STANDING_FALSE: "false",
+}
 _COLUMNS = ("ticket", "state", "requester", "recipient", "purpose", "approvals", "rows", "window")
 # Filters: empty asks for everything, and the page says so.
 _FILTERS = frozenset({"units", "vaccine_codes"})
@@ -39,6 +44,8 @@ def page(output: Output, ticket: v1.ExportTicket, shown: Shown) -> str:
     for one in ticket.approvals:
         who = {"organisation": one.organisation_code, "name": one.officer_name}
         lines.append(output.text("export.page.approved", at=_time(one.approved_time), **who))
+        if one.standing in _DOUBTFUL:
+            lines.append("  " + output.text(f"export.page.approved.{_DOUBTFUL[one.standing]}"))
     if ticket.HasField("recall_due_time"):
         lines.append(output.text("export.page.recalled", by=_time(ticket.recall_due_time)))
     lines.append(output.text("export.page.digest", sha256=grouped(shown.sha256)))

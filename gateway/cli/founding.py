@@ -22,7 +22,7 @@ from gateway.identity import accounts, inventory, keys, rule_files, secret_rows
 from gateway.identity.passwords import OneTime, Passwords
 from gateway.identity.roles import ADMIN as ADMINISTRATOR
 from gateway.names import Subject
-from gateway.pki import ceremony, issue
+from gateway.pki import ceremony, issue, proof
 from gateway.pki import register as certificates
 from gateway.pki.issue import Authority
 from gateway.policy import activation, bundle, complete
@@ -30,7 +30,7 @@ from gateway.policy.bundle import BundleError
 from gateway.registry import organisations, systems
 from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.systems import System
-from gateway.store import export_keys, external, roles, seal_keys, ticket_key
+from gateway.store import export_keys, external, part_key, roles, seal_keys, tag_keys, ticket_key
 from gateway.store.database import Database
 from gateway.store.embedded import Cluster
 from gateway.store.migrate import migrate
@@ -167,6 +167,9 @@ class Founding:
         seal_keys.make_keys(self.home)
         export_keys.make(self.home)
         ticket_key.make(self.home)
+        proof.make(self.home)
+        part_key.make(self.home)
+        tag_keys.make(self.home, SYSTEM.now_us())
         return authority
 
     def _make_database(self) -> Cluster | None:

@@ -104,9 +104,8 @@ def approve(
 ) -> None:
     """Confirm the key of an invitation: its fingerprint was compared with whoever holds it."""
     output, found = Output.of(json, lang), load(profile)
-    digest = "".join(character for character in fingerprint.lower() if character not in ": -")
     request = v1.ApproveEnrolmentRequest(
-        request_id=new_id(), invitation_id=invitation, spki_sha256=digest
+        request_id=new_id(), invitation_id=invitation, spki_sha256=digits(fingerprint)
     )
 
     async def work(client: Client) -> v1.ApproveEnrolmentResponse:
@@ -114,6 +113,11 @@ def approve(
 
     answer = connected(output, found, work).invitation
     output.result(document(answer), output.text("invitation.approved", id=invitation))
+
+
+def digits(fingerprint: str) -> str:
+    """Return a fingerprint as it was read aloud, without what parts its groups."""
+    return "".join(character for character in fingerprint.lower() if character not in ": -")
 
 
 def cancel(

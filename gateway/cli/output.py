@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from gateway import messages
+from gateway.cli.visible import harmless
 from gateway.errors import REASONS, Refusal, UnavailableError
 from gateway.messages import Language
 
@@ -61,7 +62,7 @@ class Output:
 
     def say(self, msgid: str, **parameters: object) -> None:
         """Tell the user something on standard error."""
-        print(self.text(msgid, **parameters), file=sys.stderr, flush=True)  # noqa: T201  a program's output
+        print(harmless(self.text(msgid, **parameters)), file=sys.stderr, flush=True)  # noqa: T201  a program's output
 
     def progress(self) -> Console:
         """Return the terminal for progress bars: standard error."""
@@ -70,7 +71,7 @@ class Output:
     def result(self, document: dict[str, object], human: str) -> None:
         """Print the result: the document with --json, else the text for people."""
         text = json.dumps(document, ensure_ascii=False, indent=2) if self.json else human
-        print(text, flush=True)  # noqa: T201  a program's output
+        print(harmless(text), flush=True)  # noqa: T201  a program's output
 
     def fail(self, error: Refusal | CommandError) -> NoReturn:
         """Print why it failed and leave with the exit status that says so."""
@@ -78,7 +79,7 @@ class Output:
         if self.json:
             self.result({"refused": code, "message": text}, "")
         else:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201  a program's output
+            print(harmless(text), file=sys.stderr, flush=True)  # noqa: T201  a program's output
         raise SystemExit(status)
 
     def _told(self, error: Refusal | CommandError) -> tuple[str, str, int]:

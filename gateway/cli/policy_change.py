@@ -23,10 +23,10 @@ from gateway.config.settings import Settings
 from gateway.exports.facts import Around
 from gateway.exports.replaying import Past
 from gateway.pki.issuers import Issuers
-from gateway.policy import activation, bundle, cases, history, mutation
-from gateway.policy.activation import Proposal
+from gateway.policy import bundle, cases, evidence, history, mutation, proposing
 from gateway.policy.bundle import BundleError
 from gateway.policy.history import Simulated
+from gateway.policy.proposing import Proposal
 from gateway.policy.trust import Trust
 from gateway.records.tables import Tables
 from gateway.registry import snapshot
@@ -35,7 +35,7 @@ from gateway.store.database import Database, Transaction
 from gateway.vpn.static import named_tunnels
 
 UNGUARDED = "POLICY_UNGUARDED"
-KIND = "policies.propose"
+KIND = evidence.PROPOSE
 # The log's decisions were read again.
 LOOK = "policies.simulate"
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
@@ -72,15 +72,16 @@ def propose(
     found = _simulated(output, place, cedar)
     files, proposals = bundle.files(cedar), list[Proposal]()
     trust = _trust(place)
+    rules = load_activation_rules(place.policies / "activation.toml")
 
     async def effect(tx: Transaction) -> Event:
-        one = await activation.propose(tx, trust, files, found.change, SYSTEM.now_us())
+        one = await proposing.propose(tx, trust, files, found.change, SYSTEM.now_us())
         proposals.append(one)
-        return Event(kind=KIND, door="host", detail={"target_bundle": one.bundle.sha256})
+        detail = evidence.proposed(one.number, one.bundle.sha256, one.wait(rules))
+        return Event(kind=KIND, door="host", detail=detail)
 
     entry = host.act(place, Event(kind=KIND, door="host"), effect)
     [*_, made] = proposals
-    rules = load_activation_rules(place.policies / "activation.toml")
     told = {
         "sha256": made.bundle.sha256,
         "number": made.number,
@@ -129,8 +130,7 @@ def _simulated(output: Output, place: Home, cedar: Path) -> Simulated:
 
 
 def _trust(place: Home) -> Trust:
-    domain = settings.load(place.settings).trust_domain
-    return Trust.of(place, domain)
+    return Trust.of(place, settings.load(place.settings))
 
 
 async def _opened(stack: AsyncExitStack, place: Home, own: Settings, role: str) -> Database:
@@ -146,7 +146,8 @@ async def _around(place: Home, own: Settings, tickets: Database) -> Around:
         registry = await snapshot.load(tx)
     divisions = Tables.load(place.policies).divisions
     domain, static = own.trust_domain, named_tunnels(own.origin)
-    return Around(registry, divisions, domain, static, Issuers(place, domain), 0)
+    issuers = (Issuers(place, domain), Issuers(place, domain, former=True))
+    return Around(registry, divisions, domain, static, *issuers, None, 0)
 
 
 def _document(found: Simulated) -> dict[str, object]:

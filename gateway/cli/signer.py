@@ -143,6 +143,7 @@ async def _resume(output: Output, place: Home, wanted: Request, approvals: list[
     """Return the index of the leaf that tells of it, once it is signed."""
     if await _signs(place):
         await _refused(place, wanted)
+    signer.keys.read(place)  # else the leaf would say that it goes on, and it could not
     database = await _database(place)
     try:
         found = await signer_resumption.resume(database, wanted, approvals, SYSTEM.now_us())

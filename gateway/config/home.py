@@ -77,6 +77,11 @@ class Home:
         return self.public / "first-policies"
 
     @property
+    def policies_in_force(self) -> Path:
+        """How far activations of policies had come: number, digest, leaf; no older one counts."""
+        return self.public / "policies-in-force"
+
+    @property
     def crl(self) -> Path:
         """The client-issuing CA's revocation list, PEM."""
         return self.public / "client-authority.crl"
@@ -163,6 +168,11 @@ class Home:
         if door == "enrolment":
             return self.run("identity") / "enrolment.sock"
         return self.run(door) / "door.sock"
+
+    @property
+    def log_files_socket(self) -> Path:
+        """Where the administration door serves the log's files to those who speak HTTP/1.1."""
+        return self.run("administration") / "log-files.sock"
 
     @property
     def control_socket(self) -> Path:

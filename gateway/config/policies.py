@@ -256,14 +256,23 @@ def digest(folder: Path) -> str:
     The files go in the order of their relative paths, byte by byte: `LC_ALL=C sort`.
     Raises SettingsError when the folder cannot be read or holds what is no plain file.
     """
-    lines = bytearray()
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in file_digests(folder).items())
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256, hex, of each file of a folder by its relative path, in order.
+
+    Raises SettingsError as `digest`.
+    """
+    found = {}
     for path in sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix()):
         try:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-        lines += f"{content}  {path.relative_to(folder).as_posix()}\n".encode()
-    return hashlib.sha256(lines).hexdigest()
+        found[path.relative_to(folder).as_posix()] = content
+    return found
 
 
 def shipped(name: str) -> Path:

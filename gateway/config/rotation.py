@@ -42,6 +42,9 @@ class AgeRules:
     export_key_days: float = 365.0
     export_token_key_days: float = 0.0
     export_ticket_key_days: float = 0.0
+    invitation_key_days: float = 0.0
+    side_part_key_days: float = 0.0
+    subject_tag_key_days: float = 0.0
     witness_key_days: float = 365.0
 
 

@@ -1,4 +1,7 @@
-"""The demo's people of exports: who asks, signs, takes and stops, each enrolled by invitation."""
+"""The demo's people of exports: who asks, signs, takes and stops, each enrolled by invitation.
+
+A second officer confirms each key: root on the host the first one's, who then confirms the others.
+"""
 
 import asyncio
 import uuid
@@ -21,6 +24,7 @@ from gateway.demo.province import (
     Province,
     change_password,
 )
+from gateway.errors import Reason, Refusal
 from gateway.v1 import admin_service_pb2 as v1
 from gateway.v1 import certificate_pb2 as certificates
 from gateway.v1 import options_pb2 as options
@@ -33,8 +37,9 @@ _EVERYBODY = {
     "wang": (CITY, options.ROLE_RECIPIENT),
     "zhao": (PROVINCE, options.ROLE_APPROVER),
     "qian": (PROVINCE, options.ROLE_APPROVER),
-    "song": (PROVINCE, options.ROLE_SECURITY_OFFICER),
 }
+# The security officer, who confirms everybody else's key.
+_SECOND = "song"
 _TLS = certificates.CERTIFICATE_PURPOSE_TLS
 _ENCRYPTION = certificates.CERTIFICATE_PURPOSE_ENCRYPTION
 
@@ -46,21 +51,28 @@ async def enlist(there: Province) -> dict[str, Member]:
     with, "wang.elsewhere" wang with his own one through his city's second way in.
     """
     async with Client(there.admin.profile, password=lambda: there.admin.password) as admin:
-        clerk = _Clerk(there, admin)
-        found = await asyncio.gather(
-            *(clerk.person(name, code, role) for name, (code, role) in _EVERYBODY.items())
-        )
-        people = dict(zip(_EVERYBODY, found, strict=True))
-        zhao, wang = people["zhao"], people["wang"]
-        one_time = await clerk.account("zhao.two", PROVINCE, options.ROLE_APPROVER, "zhao")
-        twice = copy(zhao.profile, "two", account="zhao.two")
-        password = await change_password(twice, one_time)
-        people["zhao.two"] = replace(zhao, profile=twice, password=password)
-        await clerk.enrol(wang.profile.folder, CITY, "wang", _ENCRYPTION)
-        other = await clerk.enrol(_beside(wang.profile, "other"), CITY, "wang", _TLS)
-        people["wang.other"] = replace(wang, profile=other)
+        song = await _Clerk(there, admin).person(_SECOND, PROVINCE, options.ROLE_SECURITY_OFFICER)
+        async with Client(song.profile, password=lambda: song.password) as second:
+            people = await _enlisted(_Clerk(there, admin, second))
+    wang = people["wang"]
     elsewhere = copy(wang.profile, "elsewhere", host=there.host.address(SECOND_WAY[0]))
-    people["wang.elsewhere"] = replace(wang, profile=elsewhere)
+    return {**people, _SECOND: song, "wang.elsewhere": replace(wang, profile=elsewhere)}
+
+
+async def _enlisted(clerk: "_Clerk") -> dict[str, Member]:
+    """Return whom the security officer confirms, by name."""
+    found = await asyncio.gather(
+        *(clerk.person(name, code, role) for name, (code, role) in _EVERYBODY.items())
+    )
+    people = dict(zip(_EVERYBODY, found, strict=True))
+    zhao, wang = people["zhao"], people["wang"]
+    one_time = await clerk.account("zhao.two", PROVINCE, options.ROLE_APPROVER, "zhao")
+    twice = copy(zhao.profile, "two", account="zhao.two")
+    password = await change_password(twice, one_time)
+    people["zhao.two"] = replace(zhao, profile=twice, password=password)
+    await clerk.enrol(wang.profile.folder, CITY, "wang", _ENCRYPTION)
+    other = await clerk.enrol(_beside(wang.profile, "other"), CITY, "wang", _TLS)
+    people["wang.other"] = replace(wang, profile=other)
     return people
 
 
@@ -81,11 +93,11 @@ def _beside(profile: Profile, name: str) -> Path:
 
 
 class _Clerk:
-    """Registers people as the admin whose client this is."""
+    """Registers people as the admin whose client this is, with a second officer or without one."""
 
-    def __init__(self, there: Province, admin: Client) -> None:
-        """Work in this province."""
-        self._there, self._admin = there, admin
+    def __init__(self, there: Province, admin: Client, second: Client | None = None) -> None:
+        """Work in this province; without a second officer root on its host confirms keys."""
+        self._there, self._admin, self._second = there, admin, second
 
     async def person(self, name: str, code: str, role: options.Role.ValueType) -> Member:
         """Give somebody a name, an account, a certificate and a password."""
@@ -133,8 +145,27 @@ class _Clerk:
             Secret(answer.code),
             answer.root_sha256,
         )
-        await Enrolment(folder, invited, account=name).run()
+        enrolment = Enrolment(folder, invited, account=name)
+        try:
+            await enrolment.run()
+        except Refusal as refusal:
+            if refusal.reason is not Reason.APPROVAL_PENDING:
+                raise
+        await self._confirm(answer.invitation_id, enrolment.fingerprint)
+        await enrolment.run()
         return profiles.load(folder)
+
+    async def _confirm(self, number: str, fingerprint: str) -> None:
+        """Confirm the key, its holder having told its fingerprint."""
+        if self._second is None:
+            host = self._there.host
+            words = ("certificate", "confirm", str(host.home.root), number, fingerprint)
+            await asyncio.to_thread(host.run, *words)
+            return
+        request = v1.ApproveEnrolmentRequest(
+            request_id=_id(), invitation_id=number, spki_sha256=fingerprint
+        )
+        await self._second.call(self._second.admin.ApproveEnrolment, request)
 
 
 def _id() -> str:

@@ -39,6 +39,8 @@ class Refusal(Exception):  # noqa: N818  the field's word; families end in Error
         self.retry_after_s = retry_after_s
         # Index of the leaf that holds this refusal, once there is one: nobody writes a second.
         self.leaf_index: int | None = None
+        # What that leaf tells where more was found since the call's event was given (an Event).
+        self.event: object = None
 
 
 class UnauthenticatedError(Refusal):
@@ -93,6 +95,8 @@ class UnavailableError(Refusal):
     """Not now; what happened to the call is unknown, ask again with the same id."""
 
     code = "UNAVAILABLE"
+    # Whether its leaf is known to be on the log all the same, not signed yet: none is told twice.
+    committed = False
 
 
 class TooLateError(Refusal):

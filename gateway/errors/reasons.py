@@ -94,6 +94,7 @@ class Reason(StrEnum):
     TICKET_HELD = "TICKET_HELD"
     TICKET_SPENT = "TICKET_SPENT"
     TICKET_TAMPERED = "TICKET_TAMPERED"
+    PART_TAMPERED = "PART_TAMPERED"
     TICKET_UNUSUAL = "TICKET_UNUSUAL"
     PLAN_CHANGED = "PLAN_CHANGED"
     COUNT_TOO_LARGE = "COUNT_TOO_LARGE"
@@ -130,6 +131,7 @@ class Reason(StrEnum):
     FRONT_AWAY = "FRONT_AWAY"
     STORE_AWAY = "STORE_AWAY"
     POLICIES_UNUSABLE = "POLICIES_UNUSABLE"
+    REGISTER_TAMPERED = "REGISTER_TAMPERED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     DISK_LOW = "DISK_LOW"
     BACKUP_OVERDUE = "BACKUP_OVERDUE"
@@ -188,7 +190,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.CODE_INVALID: Meaning(_U, "There is no such invitation for this tunnel's organisation, or it has expired. Check the code, or ask your administrator for another.", "没有适用于本通道机构的邀请码，或邀请码已过期。请核对，或向管理员重新申请。"),
     Reason.CODE_BURNT: Meaning(_U, "The code is void: another key was shown for it, or too many attempts failed. If that was not you, tell the province; ask for another code.", "邀请码已作废：曾用于另一密钥，或失败次数过多。如非本人操作请报告省级平台，并重新申请。"),
     Reason.APPROVAL_PENDING: Meaning(_P, "A second officer must confirm the key's fingerprint. Tell it to the officer, then run the command again.", "须由另一名管理人员确认密钥指纹。请告知指纹，确认后重新运行命令。"),
-    Reason.SECOND_OFFICER_NEEDED: Meaning(_D, "Whoever invited cannot confirm: another officer must.", "邀请人不能自行确认，须由另一名管理人员确认。"),
+    Reason.SECOND_OFFICER_NEEDED: Meaning(_D, "Whoever invited, or is invited, cannot confirm: another officer must.", "邀请人和证书持有人均不能确认，须由另一名管理人员确认。"),
     Reason.RENEWAL_CLOSED: Meaning(_P, "This certificate cannot be renewed any more. Ask your administrator for an invitation, then run 'gateway enrol'.", "该证书已不能续期。请向管理员申请邀请码，再运行 gateway enrol。"),
     Reason.TOKEN_MISSING: Meaning(_U, "There is no access token. Call Login first and send the token as 'authorization: Bearer ...'.", "缺少访问令牌。请先登录，并在 authorization 中携带令牌。"),
     Reason.TOKEN_INVALID: Meaning(_U, "The access token is not valid for this connection. Log in again.", "访问令牌对本连接无效。请重新登录。"),
@@ -221,6 +223,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.TICKET_REVOKED: Meaning(_D, "The ticket was revoked; nothing of it can be read. Ask whoever stopped it.", "申请单已被撤销，其数据不可读取。请向撤销人了解情况。"),
     Reason.TICKET_HELD: Meaning(_P, "The ticket is on hold; two approvers let it go on.", "申请单已被冻结，须由两名审批人解除。"),
     Reason.TICKET_SPENT: Meaning(_P, "The key of this export was handed out as often as it may be.", "该导出文件的密钥发放次数已达上限。"),
+    Reason.PART_TAMPERED: Meaning(_D, "The words beside this entry are not those that it was written with; they are not shown. The province must look.", "该日志条目的附属内容与写入时不一致，不予显示。请省级平台核查。"),
     Reason.TICKET_TAMPERED: Meaning(_D, "The ticket as stored is not the one on the audit log; nothing is done with it. The province must look.", "存储的申请单与审计日志记录不一致，已停止处理。请省级平台核查。"),
     Reason.TICKET_UNUSUAL: Meaning(_D, "The request is too unlike what this requester has had before: the province's policy stops it.", "该申请与申请人以往申请差异过大，省级策略予以阻止。"),
     Reason.PLAN_CHANGED: Meaning(_D, "What was signed is not this ticket's plan. Read it anew, then decide.", "所签内容不是该申请单的方案。请重新查看后再决定。"),
@@ -257,6 +260,7 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.FRONT_AWAY: Meaning(_A, "The front does not answer. Try again with the same id.", "网关前端无应答。请用同一编号重试。"),
     Reason.STORE_AWAY: Meaning(_A, "The database does not answer. Try again with the same id.", "数据库无应答。请用同一编号重试。"),
     Reason.POLICIES_UNUSABLE: Meaning(_A, "The policies in force are not what their digest and signatures say, or lack the rules of exports; what they should decide is refused. Tell the province's operator.", "生效的策略与其摘要或签名不符，或缺少导出规则，相关操作均被拒绝。请联系省级运维人员。"),
+    Reason.REGISTER_TAMPERED: Meaning(_A, "The register names another organisation as the province than this gateway was made for; nothing is governed or given out. Tell the province's operator.", "登记簿中的省级机构与本网关设定不符，暂停管理与对外提供数据。请联系省级运维人员。"),
     Reason.DISK_LOW: Meaning(_A, "There is too little room on the gateway's disk for this; the log goes on. Try again later with the same id.", "网关磁盘余量不足，暂不受理此类操作，审计照常。请稍后用同一编号重试。"),
     Reason.BACKUP_OVERDUE: Meaning(_P, "Nothing leaves while the gateway has no backup that was verified lately. Its operator must make one; uploads, stops and duties go on.", "网关近期没有经验证的备份，暂停导出。请运维人员先完成备份；上传、停止与义务不受影响。"),
     Reason.SHUTTING_DOWN: Meaning(_A, "The gateway is stopping. Try again with the same id.", "网关正在停止。请用同一编号重试。"),

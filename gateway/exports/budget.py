@@ -5,12 +5,14 @@ so that many small tickets are one big one. Counted are what a recipient's organ
 a requester asked for, within the last day, month and year (exports.md section 5, "Quota").
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from gateway.clock import US_PER_S
 from gateway.config.exports import QuotaRules
-from gateway.exports.ticket import Ticket
+from gateway.errors import Reason, refuse
+from gateway.exports.ticket import State, Ticket
 from gateway.store.database import Transaction
 
 # Days that each budget looks back, this day included.
@@ -41,6 +43,12 @@ _DEBIT = (
     " SELECT ticket_id, child_tag, %s FROM gateway.export_child WHERE ticket_id = %s"
     " ON CONFLICT DO NOTHING"
 )
+# As `digest`: bytea sorts as bytes do.
+_LISTED = (
+    "SELECT count(*), encode(sha256(convert_to(coalesce("
+    "string_agg(encode(child_tag, 'hex'), E'\\n' ORDER BY child_tag), ''), 'UTF8')), 'hex')"
+    " FROM gateway.export_child WHERE ticket_id = %s"
+)
 
 
 async def overspent(
@@ -58,6 +66,39 @@ async def overspent(
     }
     most: Mapping[str, int] = asdict(rules)
     return frozenset(name for name, children in sums.items() if children > most[name])
+
+
+def digest(child_tags: Iterable[bytes]) -> str:
+    """Return the SHA-256 (lower hex) of a list of children, in the order of their tags."""
+    return hashlib.sha256("\n".join(tag.hex() for tag in sorted(child_tags)).encode()).hexdigest()
+
+
+async def charge(tx: Transaction, ticket: Ticket, now_us: int) -> int:
+    """Charge a release; returns how many children were not charged for it yet.
+
+    Raises TICKET_TAMPERED where they are not those that the file was built with.
+    """
+    first = ticket.state is State.RECEIVED
+    if first:
+        await _require_listed(tx, ticket)
+    charged = await debit(tx, ticket, now_us)
+    if first and ticket.built is not None and charged != ticket.built.children:
+        # Somebody wrote before what is charged now.
+        raise refuse(Reason.TICKET_TAMPERED)
+    return charged
+
+
+async def _require_listed(tx: Transaction, ticket: Ticket) -> None:
+    """Pass a ticket whose list of children is the one that its file was built with.
+
+    Raises TICKET_TAMPERED.
+    """
+    row, built = await tx.fetch_one(_LISTED, (ticket.ticket_id,)), ticket.built
+    if row is None or built is None:
+        raise refuse(Reason.TICKET_TAMPERED)
+    # What was built before there was a digest has its number alone.
+    if row[0] != built.children or row[1] != (built.children_sha256 or row[1]):
+        raise refuse(Reason.TICKET_TAMPERED)
 
 
 async def debit(tx: Transaction, ticket: Ticket, now_us: int) -> int:

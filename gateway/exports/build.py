@@ -16,7 +16,7 @@ from cryptography.x509 import Certificate
 from google.protobuf.message import DecodeError
 
 from gateway.clock import Clock
-from gateway.exports import manifest, parquet, payloads, recipient
+from gateway.exports import budget, manifest, parquet, payloads, recipient
 from gateway.exports.manifest import Content
 from gateway.exports.payloads import Payload
 from gateway.exports.plan import Plan
@@ -111,6 +111,7 @@ async def build(
         payload.length,
         payload.sha256,
         hashlib.sha256(export.manifest).hexdigest(),
+        budget.digest(export.children),
     )
     return Output(built, header, frozenset(export.children))
 

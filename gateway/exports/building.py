@@ -19,20 +19,18 @@ from cryptography.x509 import Certificate
 
 from gateway import log
 from gateway.audit.event import Event
-from gateway.audit.recorder import Recorder
 from gateway.errors import Reason, Refusal, UnavailableError
 from gateway.exports import facts, payloads, ticket_rows
 from gateway.exports.build import BuildError, Output, Sources, build
 from gateway.exports.deciding import BUILD, Judged, judged
 from gateway.exports.facts import Around
 from gateway.exports.keeping import WITHDRAWN_CAUSE
-from gateway.exports.moving import KINDS, Mover
+from gateway.exports.moving import Mover
 from gateway.exports.ticket import Act, Given, State, Ticket
 from gateway.policy.engine import Engine
 from gateway.store.database import StoreError, Transaction
 from gateway.store.export_keys import ExportKeyError
 
-TAMPERED_ALERT = "ticket-tampered"
 _CHANNEL, _EPOCH = "gateway_epoch", "ticket"
 _KEEP_CHILDREN = """
 INSERT INTO gateway.export_child (ticket_id, child_tag) SELECT %s, unnest(%b::bytea[])
@@ -57,7 +55,6 @@ class Builder:
         self,
         sources: Sources,
         mover: Mover,
-        recorder: Recorder,
         engine: Callable[[], Engine],
         around: Callable[[Transaction], Awaitable[Around]],
         whole_birth_for: Callable[[], Collection[str]],
@@ -71,12 +68,10 @@ class Builder:
         self._room = room
         self._sources = sources
         self._mover = mover
-        self._recorder = recorder
         self._engine = engine
         self._around = around
         self._whole_birth_for = whole_birth_for
         self._one_at_a_time = asyncio.Lock()
-        self._told: set[str] = set()
 
     async def serve(self, base: Event) -> None:
         """Build what waits as soon as a ticket moved, until cancelled.
@@ -123,7 +118,7 @@ class Builder:
             return False
         except Refusal as refusal:
             if refusal.reason is Reason.TICKET_TAMPERED and refusal.leaf_index is None:
-                await self._tell(ticket, base)
+                await self._mover.tell_tampered(ticket.ticket_id, Act.BUILD, base)
             payloads.remove(self._sources.folder, ticket.ticket_id)
             return False
 
@@ -190,11 +185,3 @@ class Builder:
         counts = {"rows": built.rows, "children": built.children, "bytes": built.payload_bytes}
         told = event.with_(counts=counts, detail={**(event.detail or {}), **digests})
         await self._mover.move(ticket, Act.SEAL, told, Given(built=built), keep)
-
-    async def _tell(self, ticket: Ticket, base: Event) -> None:
-        """Put a row that is not what the log says on the log, once in this process's life."""
-        if ticket.ticket_id not in self._told:
-            self._told.add(ticket.ticket_id)
-            detail = {"ticket": ticket.ticket_id, "alert": TAMPERED_ALERT}
-            event = base.with_(kind=KINDS[Act.BUILD], decision="deny", detail=detail)
-            await self._recorder.append(event.with_(reason=Reason.TICKET_TAMPERED.value))

@@ -1,8 +1,10 @@
 """Whether this is the log that the door worked on last, or an older one, put back from a backup.
 
 The door keeps the index and the hash of the newest leaf that it has seen, in HOME/exports, which no
-backup holds. A log without that leaf is not the one: what was stopped since would stand again. So
-every ticket that somebody approved and that was not released is revoked, by a leaf that says why.
+backup holds, beside how far each ticket has come (`marks`). A log without that leaf is not the one,
+nor one without marks: what was stopped since would stand again. So every ticket that somebody
+approved and that was not released is revoked, by a leaf that says why; a released one stays owed,
+and loses its key: it may have been called back since.
 """
 
 import asyncio
@@ -54,22 +56,48 @@ class Continuity:
         async with self._one_at_a_time:
             async with self._mover.database.transaction() as tx:
                 same = await self._same(tx)
-                found = [] if same else await ticket_rows.in_states(tx, _STANDING)
-            told = base.with_(detail={"alert": RESTORED_ALERT, "cause": "restored"})
-            done = 0
-            for ticket in found:
-                try:
-                    await self._mover.move(ticket, Act.REVOKE, told)
-                except UnavailableError:
-                    raise
-                except Refusal as refusal:
-                    # Its leaf says why; a row that the log does not know moves nowhere anyway.
-                    if refusal.leaf_index is None:
-                        raise
-                    continue
-                done += 1
+            done = 0 if same else await self._end_what_returned(base)
+            await self._take_up(put_back=not same)
             await self._keep()
         return done
+
+    async def _end_what_returned(self, base: Event) -> int:
+        """Revoke what stands again, and forget the keys; return how many were revoked."""
+        async with self._mover.database.transaction() as tx:
+            found = await ticket_rows.in_states(tx, _STANDING)
+        told = base.with_(detail={"alert": RESTORED_ALERT, "cause": "restored"})
+        done = 0
+        for ticket in found:
+            try:
+                await self._mover.move(ticket, Act.REVOKE, told, put_back=True)
+            except UnavailableError:
+                raise
+            except Refusal as refusal:
+                # Its leaf says why; a row that the log does not know moves nowhere anyway.
+                if refusal.leaf_index is None:
+                    raise
+                continue
+            done += 1
+        async with self._mover.database.transaction() as tx:
+            keyed = await ticket_rows.headers(tx)
+        for ticket_id in keyed:
+            await self._mover.forget(ticket_id, told)
+        return done
+
+    async def _take_up(self, *, put_back: bool) -> None:
+        """Let the marks follow the tickets: a crash may have come between a move and its mark."""
+        seal = self._mover.seal
+        async with self._mover.database.transaction() as tx:
+            rows = await ticket_rows.versions(tx)
+            ahead = [
+                one for one, version in rows.items() if put_back or version > seal.marks.of(one)
+            ]
+            found = await ticket_rows.proven(tx, ahead, seal, put_back=put_back)
+        if put_back:
+            await seal.marks.put_back({one.ticket_id: one.version for one in found})
+            return
+        for one in found:
+            await seal.marks.keep(one.ticket_id, one.version)
 
     async def serve(self, base: Event) -> None:
         """Keep the mark at every move of a ticket, until cancelled."""
@@ -85,7 +113,7 @@ class Continuity:
     async def _same(self, tx: Transaction) -> bool:
         """Tell whether the log holds the leaf of the mark; no mark is not the same log."""
         mark = self._read()
-        if mark is None:
+        if mark is None or not self._mover.seal.marks.known:
             return False
         row = await tx.fetch_one(_AT, (mark[0],))
         return row is not None and row[0] == mark[1]

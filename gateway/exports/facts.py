@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from gateway.errors import Refusal
-from gateway.exports import approval, duties
+from gateway.exports import approval, duties, ticket_rows
+from gateway.exports.approval import Standing
 from gateway.exports.plan import Party, Plan
 from gateway.exports.recipient import RecipientError, key_of
-from gateway.exports.ticket import Approval, Ticket
+from gateway.exports.seal import TicketSeal
+from gateway.exports.ticket import ENDED, OUT, Approval, Ticket
 from gateway.identity import accounts
 from gateway.names import Subject
 from gateway.pki import register
@@ -33,15 +34,6 @@ _CERTIFICATE = (
     " WHERE c.certificate_sha256 = %s"
 )
 _TUNNEL = "SELECT organisation FROM gateway.tunnel WHERE peer = %s AND state = 1"
-_IN_FORCE = (
-    "SELECT encode(c.certificate_sha256, 'hex')"
-    " FROM gateway.certificate AS c JOIN gateway.lineage AS l ON l.id = c.lineage"
-    " WHERE (c.organisation, c.subject_kind, c.subject_name) = (%s, 'officer', %s)"
-    " AND c.purpose = %s AND c.state = 1 AND l.locked_us IS NULL AND c.not_after_us > %s"
-    # The one in use rather than the one that will replace it.
-    " ORDER BY c.first_used_us IS NULL, c.not_after_us DESC LIMIT 1"
-)
-_PEERS = "SELECT peer FROM gateway.tunnel WHERE organisation = %s AND state = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,8 @@ class Around:
     """What a ticket is judged in: the register, the divisions there are today, the trust domain.
 
     `static` are the tunnels that the settings name, each with its organisation; `issuers` are who
-    may have issued a certificate.
+    may have issued a certificate, `former` the same with those that were retired since. Without a
+    `seal` nothing is known to be owed: past decisions are tried both ways (`replaying`).
     """
 
     registry: Registry
@@ -57,6 +50,8 @@ class Around:
     trust_domain: str
     static: Mapping[str, str]
     issuers: Issuers
+    former: Issuers
+    seal: TicketSeal | None
     now_us: int
 
 
@@ -96,7 +91,7 @@ async def of(
     if planned is None and counted is not None:
         planned = (counted.rows, counted.children)
     gone = fields.withdrawn(plan.dataset, plan.columns)
-    owed = await duties.owed(tx, plan.recipient.organisation, ticket.ticket_id, around.now_us)
+    domain, owed = around.trust_domain, await _owed(tx, ticket, around)
     return request.Ticket(
         ticket_id=ticket.ticket_id,
         state=ticket.state.value,
@@ -121,8 +116,8 @@ async def of(
         tunnel_active=await tunnel_active(tx, plan, around),
         overdue=bool(owed),
         owed=owed,
-        recalled_by=_recaller(ticket, around.trust_domain),
-        unheld_by="" if ticket.unheld_by is None else person(ticket.unheld_by, around.trust_domain),
+        recalled_by="" if (by := ticket.recalled) is None else person(Party(*by.by, ""), domain),
+        unheld_by="" if ticket.unheld_by is None else person(ticket.unheld_by, domain),
         approvals_needed=2 if counted is None else max(2, counted.needed),
         approvals=tuple([await _signed(tx, ticket, one, around) for one in ticket.approvals]),
         planned=planned,
@@ -176,36 +171,36 @@ async def tunnel_active(tx: Transaction, plan: Plan, around: Around) -> bool:
     return owner is not None and around.registry.may_use_tunnel(plan.recipient.organisation, owner)
 
 
-async def in_force(tx: Transaction, party: Party, purpose: register.Purpose, until_us: int) -> str:
-    """Return the digest of a person's certificate that is valid past a moment, "" for none."""
-    row = await tx.fetch_one(_IN_FORCE, (*party.person, purpose, until_us))
-    return "" if row is None else str(row[0])
-
-
-async def only_tunnel(tx: Transaction, organisation: str, around: Around) -> str:
-    """Return the tunnel of an organisation where it has one and no other, "" otherwise."""
-    found = [name for name, owner in around.static.items() if owner == organisation]
-    found += [peer for (peer,) in await tx.fetch(_PEERS, (organisation,))]
-    return found[0] if len(found) == 1 else ""
-
-
 async def named(
-    tx: Transaction, sha256: str, around: Around, at_us: int | None = None
+    tx: Transaction, sha256: str, around: Around, at_us: int = 0, leaf: int | None = None
 ) -> Named | None:
-    """Return the certificate of a digest (lower hex), judged at a moment (None: now), or None.
+    """Return the certificate of a digest (lower hex), judged at a moment (0: now), or None.
 
-    None, too, where the row holds another certificate than the one of that digest: it was signed
+    With a `leaf`, by retired authorities too, for what that one told. None, too, where the row
+    holds another certificate than the one of that digest, or none that can be read: it was signed
     for, not what somebody wrote beside it. Raises SettingsError, OSError as `Issuers`.
     """
     row = await tx.fetch_one(_CERTIFICATE, (bytes.fromhex(sha256),))
     if row is None:
         return None
-    certificate = load_pem_x509_certificate(row[0].encode("ascii"))
+    try:
+        certificate = load_pem_x509_certificate(str(row[0]).encode("ascii"))
+    except ValueError:
+        return None
     if certificate.fingerprint(SHA256()).hex() != sha256:
         return None
     use: Use = "encryption" if row[4] == register.ENCRYPTION else "client"
-    moment_us = around.now_us if at_us is None else at_us
-    return Named(certificate, around.issuers.subject(certificate, use, moment_us), *row[1:])
+    moment_us = at_us or around.now_us
+    if leaf is None:
+        subject = around.issuers.subject(certificate, use, moment_us)
+    else:
+        subject = around.former.subject(certificate, use, moment_us, leaf)
+    return Named(certificate, subject, *row[1:])
+
+
+async def standings(tx: Transaction, ticket: Ticket, around: Around) -> tuple[Standing, ...]:
+    """Return what each approval of a ticket is, for who looks at it."""
+    return tuple([(await _judged(tx, ticket, one, around))[0] for one in ticket.approvals])
 
 
 def covers(organisation: str, plan: Plan, around: Around) -> frozenset[str]:
@@ -220,6 +215,14 @@ def covers(organisation: str, plan: Plan, around: Around) -> frozenset[str]:
     return frozenset(
         one for one in plan.divisions if one.startswith(own) and one in around.divisions
     )
+
+
+async def _owed(tx: Transaction, ticket: Ticket, around: Around) -> str:
+    """Return which other ticket the recipient's organisation owes, "" for none."""
+    whose = ticket.plan.recipient.organisation
+    if around.seal is None:
+        return ""
+    return await duties.owed(tx, whose, ticket.ticket_id, around.now_us, around.seal)
 
 
 async def _party(tx: Transaction, party: Party, plan: Plan, around: Around) -> request.Party:
@@ -249,28 +252,37 @@ async def _signed(
 ) -> request.Signed:
     """Return an approval with the plan that its signature stands for, "" where it does not.
 
-    Genuine is what a certificate of ours of that person signed, whatever became of it since.
+    Genuine is what a certificate of ours of that person signed, whatever became of it since; of an
+    authority that was retired since, where the file is out: nothing more goes out by it, and what
+    is owed of it is owed.
     """
-    party = Party(given.organisation, given.person, given.account)
-    found = await named(tx, given.certificate_sha256, around, given.at_us)
-    genuine = (
-        found is not None
-        and found.is_of(party, register.TLS)
-        and _verifies(found.certificate, ticket, given)
-    )
+    standing, found = await _judged(tx, ticket, given, around)
+    counts = {Standing.GENUINE, *({Standing.RETIRED} if ticket.state in OUT | ENDED else ())}
+    genuine = standing in counts
     stands = found is not None and genuine and found.state != REVOKED and not found.locked
+    party = Party(given.organisation, given.person, given.account)
     by = await _party(tx, party, ticket.plan, around)
     signed = ticket.plan_sha256 if stands else ""
     return request.Signed(by, signed, given.at_us, genuine=genuine)
 
 
-def _verifies(certificate: Certificate, ticket: Ticket, given: Approval) -> bool:
-    signed = approval.statement(ticket.ticket_id, ticket.plan_sha256)
-    try:
-        approval.verify(certificate, signed, given.signature)
-    except Refusal:
-        return False
-    return True
+async def _judged(
+    tx: Transaction, ticket: Ticket, given: Approval, around: Around
+) -> tuple[Standing, Named | None]:
+    """Return what an approval is, and by which certificate."""
+    party = Party(given.organisation, given.person, given.account)
+    found = await named(tx, given.certificate_sha256, around, given.at_us)
+    told = approval.statement(ticket.ticket_id, ticket.plan_sha256)
+    if found is None or not approval.signed_by(found.certificate, told, given.signature):
+        return Standing.FALSE, None
+    if found.is_of(party, register.TLS):
+        return Standing.GENUINE, found
+    leaf = await ticket_rows.approved_by_leaf(tx, ticket.ticket_id)
+    if leaf is not None:
+        found = await named(tx, given.certificate_sha256, around, given.at_us, leaf)
+        if found is not None and found.is_of(party, register.TLS):
+            return Standing.RETIRED, found
+    return Standing.FALSE, None
 
 
 def _encrypts(certificate: Certificate) -> bool:
@@ -279,11 +291,3 @@ def _encrypts(certificate: Certificate) -> bool:
     except RecipientError:
         return False
     return True
-
-
-def _recaller(ticket: Ticket, trust_domain: str) -> str:
-    """Return who called a file back, "" for nobody."""
-    if ticket.recalled is None:
-        return ""
-    organisation, name = ticket.recalled.by
-    return person(Party(organisation, name, ""), trust_domain)

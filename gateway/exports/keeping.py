@@ -58,13 +58,16 @@ class Keeper:
         """Do what is due; return how many tickets moved. Raises StoreError, UnavailableError."""
         async with self._mover.database.transaction() as tx:
             around = await self._around(tx)
-            standing = await ticket_rows.in_states(tx, sorted(UNRELEASED))
-            out = await ticket_rows.in_states(tx, sorted(OUT))
+            ids = await ticket_rows.numbers(tx, sorted(UNRELEASED | OUT))
+            proven = await ticket_rows.proven(tx, ids, self._mover.seal)
+        for spoiled in sorted(set(ids) - {one.ticket_id for one in proven}):
+            await self._mover.tell_tampered(spoiled, Act.REVOKE, base)
         moved = 0
-        for ticket in standing:
-            moved += await self._judged(ticket, base)
-        for ticket in out:
-            moved += await self._followed(ticket, around.now_us, base)
+        for ticket in proven:
+            if ticket.state in UNRELEASED:
+                moved += await self._judged(ticket, base)
+            elif ticket.state in OUT:
+                moved += await self._followed(ticket, around.now_us, base)
         await self._swept()
         return moved
 

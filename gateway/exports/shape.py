@@ -35,13 +35,18 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was built: how much, and the SHA-256 (lower hex) of the payload and of its manifest."""
+    """What was built: how much, and the SHA-256 (lower hex) of the payload and of its manifest.
+
+    And of the list of the children who are in it (`budget.digest`), "" in what was built before
+    there was one.
+    """
 
     rows: int
     children: int
     payload_bytes: int
     payload_sha256: str
     manifest_sha256: str
+    children_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,5 +163,7 @@ def _document(ticket: Ticket) -> dict[str, leaf.Json]:
 
 def _table(value: Approval | Built | Counted | Party | Recall) -> dict[str, leaf.Json]:
     return {
-        name: one.hex() if isinstance(one, bytes) else one for name, one in asdict(value).items()
+        name: one.hex() if isinstance(one, bytes) else one
+        for name, one in asdict(value).items()
+        if one != ""
     }

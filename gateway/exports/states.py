@@ -66,6 +66,11 @@ UNRELEASED = frozenset({_S.APPROVED, _S.BUILDING, _S.SEALED, _S.FETCHING, _S.REC
 OUT = frozenset({_S.RELEASED, _S.ACKNOWLEDGED, _S.RECALLED, _S.OVERDUE})
 # The header is there for whoever gets it; with any further move it goes.
 KEYED = UNRELEASED | {_S.RELEASED}
+# What stops a ticket, or meets a duty: possible while no rules of exports are in force, too.
+UNRULED = frozenset(
+    {Act.WITHDRAW, Act.DENY, Act.FAIL, Act.ACKNOWLEDGE, Act.REVOKE, Act.HOLD, Act.RECALL}
+    | {Act.DESTROY, Act.LAPSE}
+)
 ENDED = frozenset({_S.DESTROYED, _S.WITHDRAWN, _S.DENIED, _S.EXPIRED, _S.FAILED, _S.REVOKED})
 
 

@@ -6,7 +6,6 @@ row says is believed for one thing: whether a file of it may be out, and is then
 
 from dataclasses import replace
 
-from gateway.config.exports import ApprovalRules
 from gateway.errors import Reason, refuse
 from gateway.exports.ticket import ENDED, NOTHING, OUT, Act, Caller, Given, State, Ticket, moved
 
@@ -20,10 +19,9 @@ def stopped(
     act: Act,
     by: Caller,
     now_us: int,
-    rules: ApprovalRules,
     given: Given = NOTHING,
 ) -> Ticket:
-    """Return a spoiled ticket after REVOKE or RECALL; `version` is what the log has of it.
+    """Return a spoiled ticket after REVOKE or RECALL; `version` is what log or mark have of it.
 
     The higher of both versions is followed, so that the leaf of the stop counts. Raises
     TICKET_NOT_YOURS, TICKET_STATE for what has ended, and where the other act is the right one.
@@ -34,7 +32,7 @@ def stopped(
         version=max(ticket.version, version),
         moved_us=min(ticket.moved_us, now_us),
     )
-    after = moved(stands, act, by, now_us, rules, given)
+    after = moved(stands, act, by, now_us, None, given)
     if ticket.state in ENDED or (ticket.state in OUT) != (act is Act.RECALL):
         raise refuse(Reason.TICKET_STATE)
     return after

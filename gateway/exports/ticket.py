@@ -31,6 +31,7 @@ from gateway.exports.states import (
     PENDING,
     TABLE,
     UNRELEASED,
+    UNRULED,
     Act,
     State,
 )
@@ -39,9 +40,9 @@ from gateway.identity import roles
 # A ticket is spoken of by this name.
 # fmt: off
 __all__ = [
-    "ENDED", "KEYED", "NOTHING", "OUT", "PENDING", "TABLE", "UNRELEASED", "Act", "Approval",
-    "Built", "Caller", "Counted", "Given", "Recall", "State", "Ticket", "ends_us", "moved",
-    "opened", "overdue_us", "sides",
+    "ENDED", "KEYED", "NOTHING", "OUT", "PENDING", "TABLE", "UNRELEASED", "UNRULED", "Act",
+    "Approval", "Built", "Caller", "Counted", "Given", "Recall", "State", "Ticket", "ends_us",
+    "moved", "opened", "overdue_us", "sides",
 ]
 # fmt: on
 
@@ -61,12 +62,13 @@ def moved(
     act: Act,
     by: Caller | None,
     now_us: int,
-    rules: ApprovalRules,
+    rules: ApprovalRules | None,
     given: Given = NOTHING,
 ) -> Ticket:
     """Return the ticket after an act by somebody, None being the gateway itself.
 
-    Raises the refusal that says why not. `now_us` never lies before the ticket's last move.
+    Raises the refusal that says why not. `now_us` never lies before the ticket's last move. An act
+    of `UNRULED` needs no rules.
     """
     rule, now_us = TABLE[act], max(now_us, ticket.moved_us)
     # First: where a ticket stands is no stranger's business.
@@ -80,7 +82,7 @@ def moved(
     after = replace(ticket, version=ticket.version + 1, moved_us=now_us)
     match act:
         case Act.APPROVE:
-            return _approved(after, _there(given.approval), _there(by), rules)
+            return _approved(after, _there(given.approval), _there(by), _there(rules))
         case Act.UNHOLD:
             return _unheld(after, _there(by))
         case Act.HOLD:
@@ -153,17 +155,17 @@ def _misplaced(ticket: Ticket, act: Act) -> Refusal:
     return refuse(Reason.TICKET_STATE)
 
 
-def _require_time(ticket: Ticket, act: Act, now_us: int, rules: ApprovalRules) -> None:
+def _require_time(ticket: Ticket, act: Act, now_us: int, rules: ApprovalRules | None) -> None:
     rule, plan = TABLE[act], ticket.plan
     late = now_us >= plan.not_after_us
     if act in (Act.SUBMIT, Act.APPROVE):
-        late = now_us >= ends_us(ticket, rules)
+        late = now_us >= ends_us(ticket, _there(rules))
     if late and (rule.in_window or rule.before_end):
         raise refuse(Reason.TICKET_EXPIRED)
     if rule.in_window and now_us < plan.not_before_us:
         raise refuse(Reason.TICKET_EARLY)
     # The clock's own acts: never before their time.
-    early = (act is Act.EXPIRE and now_us < ends_us(ticket, rules)) or (
+    early = (act is Act.EXPIRE and now_us < ends_us(ticket, _there(rules))) or (
         act is Act.LAPSE and now_us < overdue_us(ticket)
     )
     if early:

@@ -1,33 +1,20 @@
 """Tickets in the store: read, locked, moved by compare-and-set in the transaction of their leaf.
 
 A row alone is believed by nobody. `lock` compares the whole ticket with what the leaf of its
-highest version says (`ticket_mac`): a row changed by hand, or an old one put back, is
-TICKET_TAMPERED.
+highest version says (`ticket_mac`), and with its mark: a row changed by hand, or an old one put
+back, is TICKET_TAMPERED.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from gateway import log
 from gateway.clock import Clock
-from gateway.errors import Reason, Refusal, refuse
-from gateway.exports import plan as plans
-from gateway.exports.plan import Party, Plan
+from gateway.errors import Reason, refuse
+from gateway.exports.plan import Plan
 from gateway.exports.seal import TicketSeal
-from gateway.exports.ticket import (
-    ENDED,
-    KEYED,
-    Approval,
-    Built,
-    Counted,
-    Recall,
-    State,
-    Ticket,
-    opened,
-)
+from gateway.exports.ticket import ENDED, KEYED, Built, State, Ticket, opened
+from gateway.exports.ticket_reading import COLUMNS, tickets
 from gateway.store.database import Transaction
 
-_LOG = log.get("exports")
 _NUMBER = "SELECT nextval('gateway.ticket_number')"
 _NOW = "SELECT time_us FROM gateway.audit_head"
 _INSERT = (
@@ -36,31 +23,21 @@ _INSERT = (
     " recipient_person, not_after_us, destroy_by)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
-_COLUMNS = (
-    "SELECT ticket_id, plan, encode(plan_sha256, 'hex'), state, version, created_us, moved_us,"
-    " held, submitted_us, counted_rows, counted_children, needed, unheld_organisation,"
-    " unheld_person, unheld_account, built_rows, built_children, payload_bytes,"
-    " encode(payload_sha256, 'hex'), encode(manifest_sha256, 'hex'), releases,"
-    " requester_organisation, requester_person, recipient_organisation, recipient_person,"
-    " not_after_us, destroy_by, fetches, recalled_organisation, recalled_person, recall_due_us"
-    " FROM gateway.ticket"
-)
 # Constants only, here and below: no value ever stands in the text.
+_COLUMNS = f"{COLUMNS} FROM gateway.ticket"
 _READ = f"{_COLUMNS} WHERE ticket_id = %s"
 _LOCK = f"{_COLUMNS} WHERE ticket_id = %s FOR UPDATE"
 _PAGE = (
     f"{_COLUMNS} WHERE ticket_id < %s AND (%s = '' OR state = %s) ORDER BY ticket_id DESC LIMIT %s"
 )
 _RELEASED = (
-    f"{_COLUMNS} WHERE requester_organisation = %s AND requester_person = %s"
-    " AND releases > 0 AND submitted_us >= %s ORDER BY ticket_id"
+    "SELECT ticket_id FROM gateway.ticket WHERE requester_organisation = %s"
+    " AND requester_person = %s AND releases > 0 AND submitted_us >= %s"
 )
+# Row and leaf as of one moment.
+_MAC = "(SELECT l.mac FROM gateway.ticket_leaf(ticket_id) AS l)"
+_PROVEN = f"{COLUMNS}, {_MAC} FROM gateway.ticket WHERE ticket_id = ANY(%s) ORDER BY ticket_id"
 _OPEN = f"{_COLUMNS} WHERE state = ANY(%s) ORDER BY ticket_id"
-_APPROVALS = (
-    "SELECT ticket_id, organisation, person, account, encode(certificate_sha256, 'hex'),"
-    " signature, approved_us FROM gateway.ticket_approval WHERE ticket_id = ANY(%s)"
-    " ORDER BY ticket_id, place"
-)
 _APPROVE = (
     "INSERT INTO gateway.ticket_approval (ticket_id, place, organisation, person, account,"
     " certificate_sha256, signature, approved_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
@@ -75,13 +52,17 @@ _MOVE = (
     " counted_children = %s, needed = %s, unheld_organisation = %s, unheld_person = %s,"
     " unheld_account = %s, built_rows = %s, built_children = %s, payload_bytes = %s,"
     " payload_sha256 = %s, manifest_sha256 = %s, releases = %s, fetches = %s,"
-    " recalled_organisation = %s, recalled_person = %s, recall_due_us = %s"
+    " recalled_organisation = %s, recalled_person = %s, recall_due_us = %s, children_sha256 = %s"
     " WHERE ticket_id = %s AND state = %s AND version = %s"
 )
 _HOLD = "SELECT gateway.audit_hold()"
 _KEEP_HEADER = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
 _HEADER = "SELECT header FROM gateway.export_header WHERE ticket_id = %s"
 _FORGET_HEADER = "DELETE FROM gateway.export_header WHERE ticket_id = %s"
+_HEADERS = "SELECT ticket_id FROM gateway.export_header ORDER BY ticket_id"
+_NUMBERS = "SELECT ticket_id FROM gateway.ticket WHERE state = ANY(%s)"
+_APPROVED = "SELECT gateway.approval_leaf(%s)"
+_VERSIONS = "SELECT ticket_id, version FROM gateway.ticket"
 _FORGET_CHILDREN = "DELETE FROM gateway.export_child WHERE ticket_id = %s"
 # Where a list begins that goes from the newest to the oldest.
 NEWEST = "EX-99999999~"
@@ -112,31 +93,53 @@ async def read(tx: Transaction, ticket_id: str) -> Ticket | None:
 
     For showing alone: what acts on it locks it. Raises TICKET_TAMPERED when the row is no ticket.
     """
-    return next(iter(await _tickets(tx, await tx.fetch(_READ, (ticket_id,)))), None)
+    return next(iter(await tickets(tx, await tx.fetch(_READ, (ticket_id,)))), None)
 
 
-async def lock(tx: Transaction, ticket_id: str, seal: TicketSeal) -> Ticket:
+async def lock(
+    tx: Transaction, ticket_id: str, seal: TicketSeal, *, put_back: bool = False
+) -> Ticket:
     """Return a ticket that nobody else moves until the transaction ends, as the log knows it.
 
-    Raises NOT_FOUND, TICKET_TAMPERED when row and log differ, REVISION_STALE when it was moved in
-    this very transaction (of another call of the same commit group): its leaf comes last.
+    Raises NOT_FOUND, TICKET_TAMPERED when row and log differ or the ticket had come further
+    (unless a backup was `put_back`, to end it), REVISION_STALE when it was moved in this very
+    transaction (of another call of the same commit group): its leaf comes last.
     """
-    found = await _tickets(tx, await tx.fetch(_LOCK, (ticket_id,)))
+    found = await tickets(tx, await tx.fetch(_LOCK, (ticket_id,)))
     mac, _ = await _proof(tx, ticket_id)
-    if not seal.fits(found[0], mac):
+    proves = seal.fits if put_back else seal.proves
+    if not proves(found[0], mac):
         raise refuse(Reason.TICKET_TAMPERED)
     return found[0]
 
 
-async def lock_spoiled(tx: Transaction, ticket_id: str) -> tuple[Ticket, int]:
+async def lock_spoiled(tx: Transaction, ticket_id: str, seal: TicketSeal) -> tuple[Ticket, int]:
     """Return a ticket whatever the log says of it, to stop it and for nothing else.
 
-    With it the version that the log has of it, 0 for none. Raises NOT_FOUND and REVISION_STALE as
-    `lock`, TICKET_TAMPERED when not even its plan can be read.
+    With it the version that the log or its mark has of it, 0 for none. Raises NOT_FOUND and
+    REVISION_STALE as `lock`, TICKET_TAMPERED where a column has no value at all.
     """
-    found = await _tickets(tx, await tx.fetch(_LOCK, (ticket_id,)), spoiled=True)
+    found = await tickets(tx, await tx.fetch(_LOCK, (ticket_id,)), spoiled=True)
     _, version = await _proof(tx, ticket_id)
-    return found[0], version
+    return found[0], max(version, seal.marks.of(ticket_id))
+
+
+async def proven(
+    tx: Transaction, ticket_ids: Sequence[str], seal: TicketSeal, *, put_back: bool = False
+) -> list[Ticket]:
+    """Return those of these tickets that row and log tell alike, as of one moment, oldest first.
+
+    `put_back`: also those that had come further, as `lock`.
+    """
+    # Before the rows are read: somebody may move one and keep its mark meanwhile.
+    marks = {one: 0 if put_back else seal.marks.of(one) for one in ticket_ids}
+    rows = await tx.fetch(_PROVEN, (list(ticket_ids),))
+    macs = {row[0]: row[-1] for row in rows}
+    return [
+        one
+        for one in await tickets(tx, rows, sound=True)
+        if seal.fits(one, macs[one.ticket_id]) and one.version >= marks[one.ticket_id]
+    ]
 
 
 async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
@@ -154,6 +157,9 @@ async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
         after.releases,
         after.fetches,
         *((None,) * 3 if recalled is None else (*recalled.by, recalled.due_us)),
+        None
+        if built is None or not built.children_sha256
+        else bytes.fromhex(built.children_sha256),
         *(before.ticket_id, before.state.value, before.version),
     )
     if not await tx.execute(_MOVE, values):
@@ -172,18 +178,26 @@ async def move(tx: Transaction, before: Ticket, after: Ticket) -> Ticket:
 
 async def page(tx: Transaction, before: str, state: str, limit: int) -> list[Ticket]:
     """Return the next tickets with a lower number, newest first, of one state ("": of any)."""
-    return await _tickets(tx, await tx.fetch(_PAGE, (before, state, state, limit)), sound=True)
+    return await tickets(tx, await tx.fetch(_PAGE, (before, state, state, limit)), sound=True)
 
 
-async def released(tx: Transaction, organisation: str, person: str, since_us: int) -> list[Ticket]:
-    """Return what a requester submitted since then and had released, oldest first."""
-    return await _tickets(tx, await tx.fetch(_RELEASED, (organisation, person, since_us)))
+async def released(
+    tx: Transaction, who: tuple[str, str], since_us: int, seal: TicketSeal
+) -> list[Ticket]:
+    """Return what a requester (organisation, name) submitted since then and had released."""
+    rows = await tx.fetch(_RELEASED, (*who, since_us))
+    return await proven(tx, [row[0] for row in rows], seal)
 
 
 async def in_states(tx: Transaction, states: Sequence[State]) -> list[Ticket]:
     """Return the tickets in any of these states, oldest first."""
     rows = await tx.fetch(_OPEN, ([one.value for one in states],))
-    return await _tickets(tx, rows, sound=True)
+    return await tickets(tx, rows, sound=True)
+
+
+async def numbers(tx: Transaction, states: Sequence[State]) -> list[str]:
+    """Return the numbers of the tickets in any of these states; none of them is proven."""
+    return [row[0] for row in await tx.fetch(_NUMBERS, ([one.value for one in states],))]
 
 
 async def hold_log(tx: Transaction) -> None:
@@ -205,6 +219,27 @@ async def header(tx: Transaction, ticket_id: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
+async def forget_header(tx: Transaction, ticket_id: str) -> None:
+    """Delete the header of a ticket."""
+    await tx.execute(_FORGET_HEADER, (ticket_id,))
+
+
+async def headers(tx: Transaction) -> list[str]:
+    """Return the tickets that have a header."""
+    return [row[0] for row in await tx.fetch(_HEADERS)]
+
+
+async def versions(tx: Transaction) -> dict[str, int]:
+    """Return the version of every row; none of them is proven."""
+    return dict(await tx.fetch(_VERSIONS))
+
+
+async def approved_by_leaf(tx: Transaction, ticket_id: str) -> int | None:
+    """Return the index of the leaf by which a ticket was approved (or once), None for none."""
+    row = await tx.fetch_one(_APPROVED, (ticket_id,))
+    return None if row is None else row[0]
+
+
 async def _proof(tx: Transaction, ticket_id: str) -> tuple[str | None, int]:
     """Return MAC and version of a ticket as the log has them.
 
@@ -221,62 +256,3 @@ async def _proof(tx: Transaction, ticket_id: str) -> tuple[str | None, int]:
 def _built(built: Built) -> tuple[object, ...]:
     digests = (bytes.fromhex(built.payload_sha256), bytes.fromhex(built.manifest_sha256))
     return built.rows, built.children, built.payload_bytes, *digests
-
-
-async def _tickets(
-    tx: Transaction,
-    rows: Sequence[Sequence[Any]],
-    *,
-    sound: bool = False,
-    spoiled: bool = False,
-) -> list[Ticket]:
-    """Return the tickets of these rows with their approvals; Any: as the columns have them.
-
-    Raises TICKET_TAMPERED for a row that is none; of a list, only the `sound` ones are returned:
-    one row that somebody spoiled stops nothing that the gateway does of the others. `spoiled`: also
-    where what stands beside the plan is not the plan's.
-    """
-    if not rows:
-        return []
-    approvals: dict[str, list[Approval]] = {}
-    for row in await tx.fetch(_APPROVALS, ([row[0] for row in rows],)):
-        found = Approval(row[1], row[2], row[3], row[4], bytes(row[5]), row[6])
-        approvals.setdefault(row[0], []).append(found)
-    tickets = []
-    for one in rows:
-        try:
-            tickets.append(_ticket(one, tuple(approvals.get(one[0], ())), spoiled=spoiled))
-        except Refusal:
-            if not sound:
-                raise
-            _LOG.error("ticket.tampered", ticket=one[0])
-    return tickets
-
-
-def _ticket(row: Sequence[Any], approvals: tuple[Approval, ...], *, spoiled: bool) -> Ticket:
-    try:
-        plan = plans.parse(bytes(row[1]))
-    except plans.PlanError:
-        raise refuse(Reason.TICKET_TAMPERED) from None
-    # What stands beside the plan to find it by, and what the budgets go by, is the plan's own.
-    beside = (*plan.requester.person, *plan.recipient.person, plan.not_after_us, plan.destroy_by)
-    if tuple(row[21:27]) != beside and not spoiled:
-        raise refuse(Reason.TICKET_TAMPERED)
-    return Ticket(
-        ticket_id=row[0],
-        plan=plan,
-        plan_sha256=row[2],
-        state=State(row[3]),
-        version=row[4],
-        created_us=row[5],
-        moved_us=row[6],
-        held=row[7],
-        submitted_us=row[8],
-        counted=None if row[9] is None else Counted(*row[9:12]),
-        approvals=approvals,
-        unheld_by=None if row[12] is None else Party(*row[12:15]),
-        built=None if row[15] is None else Built(*row[15:20]),
-        releases=row[20],
-        fetches=row[27],
-        recalled=None if row[28] is None else Recall(*row[28:31]),
-    )

@@ -20,12 +20,12 @@ from typing import TypeVar
 from OpenSSL import SSL
 
 from gateway.audit.recorder import Recorder
-from gateway.config.home import Home
+from gateway.config.home import Home, Listener
 from gateway.config.settings import Settings
 from gateway.errors import Reason, refuse
 from gateway.front.connections import Connections, Relayed
-from gateway.front.context import H2, CurrentTerms
-from gateway.front.handshake import leaf_of, require_h2, shake
+from gateway.front.context import H2, HTTP, CurrentTerms, Terms
+from gateway.front.handshake import leaf_of, require_protocol, shake
 from gateway.front.leaves import Visit
 from gateway.front.lineages import Lineages
 from gateway.front.origins import Whereabouts
@@ -77,7 +77,7 @@ class Admission:
             finally:
                 self.places.shaken(place)
             if visit.door != "enrolment":
-                connection, door = await self._authorise(visit)  # 5-9
+                connection, door = await self._authorise(visit, self._socket(visit, tls))  # 5-9
             elif tls.get_alpn_proto_negotiated() == H2:
                 connection = _without_certificate(visit)
                 door = await _reach(self.home.door_socket(visit.door), connection.name)  # 8
@@ -105,14 +105,13 @@ class Admission:
         visit.origin = await self.peers.origin(visit.sighting)
         visit.begun = True
         terms, enrols = self.terms.current, visit.door == "enrolment"
-        context = terms.enrolment if enrols else terms.context
         try:
             async with asyncio.timeout_at(by):
-                tls = await shake(sock, context, visit.presented)  # 3
+                tls = await shake(sock, _context(terms, visit.door), visit.presented)  # 3
         except TimeoutError:
             raise refuse(Reason.TLS_TIMEOUT) from None
         if not enrols:
-            require_h2(tls)
+            require_protocol(tls)
             visit.verified = terms.verifier.judge((leaf_of(tls),))  # 4
         return tls
 
@@ -130,7 +129,13 @@ class Admission:
             visit.host, visit.host_port = header.destination, header.destination_port
         return await self.tunnels.whois(visit.address, visit.host, interface)
 
-    async def _authorise(self, visit: Visit) -> tuple[Connection, socket.socket]:
+    def _socket(self, visit: Visit, tls: SSL.Connection) -> Path:
+        """Return where a connection leads: its door, or the log's files, which that door serves."""
+        if tls.get_alpn_proto_negotiated() == HTTP:
+            return self.home.log_files_socket
+        return self.home.door_socket(visit.door)
+
+    async def _authorise(self, visit: Visit, path: Path) -> tuple[Connection, socket.socket]:
         """5-9: the certificate is registered, so is its bearer, and the tunnel is its own."""
         verified, origin = _known(visit.verified), _known(visit.origin)
         subject = verified.subject
@@ -140,7 +145,7 @@ class Admission:
         ):
             raise refuse(Reason.ORIGIN_MISMATCH)
         name = new_name()
-        door = await _reach(self.home.door_socket(visit.door), name)  # 8
+        door = await _reach(path, name)  # 8
         try:
             defect = await self.lineages.admit(visit, verified, found)  # 9
         except BaseException:
@@ -160,6 +165,12 @@ class Admission:
             origin=origin,
             defect=defect or "",
         ), door
+
+
+def _context(terms: Terms, door: Listener) -> SSL.Context:
+    """Return the context of a listener; HTTP/1.1 is spoken at two of them only."""
+    others = {"administration": terms.administration, "enrolment": terms.enrolment}
+    return others.get(door, terms.context)
 
 
 def _without_certificate(visit: Visit) -> Connection:

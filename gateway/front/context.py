@@ -35,6 +35,8 @@ CIPHERS = b"TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_
 _STRICT = crypto.X509StoreFlags.X509_STRICT | crypto.X509StoreFlags.PARTIAL_CHAIN
 
 VerifyCallback = Callable[[SSL.Connection, crypto.X509, int, int, int], bool]
+# Chooses among the protocols that a client offers (ALPN), or raises.
+Choose = Callable[[SSL.Connection, list[bytes]], bytes]
 
 
 class ContextError(Exception):
@@ -78,11 +80,12 @@ class Listed:
 class Terms:
     """What judges a handshake and what comes after, all of the same files.
 
-    `context` is the doors', `enrolment` the other listener's, `root` the root above the server's
-    certificate, PEM; `lists` stand in the order of the authorities.
+    `context` is the doors', `administration` that door's, `enrolment` the other listener's, `root`
+    the root above the server's certificate, PEM; `lists` stand in the order of the authorities.
     """
 
     context: SSL.Context
+    administration: SSL.Context
     enrolment: SSL.Context
     verifier: Verifier
     lists: tuple[Listed, ...]
@@ -171,6 +174,7 @@ def terms(
     try:
         return Terms(
             _context(_Server(key, chain), trust, callback),
+            _context(_Server(key, chain), trust, callback, _http_or_h2),
             _context(_Server(key, chain), None, callback),
             Verifier(trust, settings.trust_domain, clock),
             lists,
@@ -225,7 +229,24 @@ class _Server:
     chain: Sequence[Certificate]
 
 
-def _context(server: _Server, trust: Trust | None, callback: VerifyCallback) -> SSL.Context:
+def _only_h2(_: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Choose h2; raising ends the handshake. Who offers nothing at all is refused after it."""
+    if H2 not in offered:
+        raise refuse(Reason.TLS_NO_H2)
+    return H2
+
+
+def _http_or_h2(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Choose HTTP/1.1 wherever it is offered, as readers of the log's files do, else h2.
+
+    A client of grpc offers h2 alone; one of HTTP mostly both.
+    """
+    return HTTP if HTTP in offered else _only_h2(connection, offered)
+
+
+def _context(
+    server: _Server, trust: Trust | None, callback: VerifyCallback, protocol: Choose = _only_h2
+) -> SSL.Context:
     """Return a context; without `trust` it asks for no certificate."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
@@ -243,20 +264,13 @@ def _context(server: _Server, trust: Trust | None, callback: VerifyCallback) -> 
         context.set_alpn_select_callback(_h2_or_http)
         return context
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
-    context.set_alpn_select_callback(_only_h2)
+    context.set_alpn_select_callback(protocol)
     store = context.get_cert_store()
     if store is None:
         raise ContextError("no certificate store")
     fill(store, replace(trust, crls=()), _STRICT)
     # No list of acceptable authorities is sent: a stranger shows what it has, and the leaf tells.
     return context
-
-
-def _only_h2(_: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Choose h2; raising ends the handshake. Who offers nothing at all is refused after it."""
-    if H2 not in offered:
-        raise refuse(Reason.TLS_NO_H2)
-    return H2
 
 
 def _h2_or_http(connection: SSL.Connection, offered: list[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from OpenSSL import SSL, crypto
 
 from gateway.errors import Reason, Refusal, refuse
-from gateway.front.context import H2
+from gateway.front.context import H2, HTTP
 from gateway.names import MalformedNameError
 from gateway.pki import der, lint
 from gateway.pki.verify import is_soft, reason_of, serial_text
@@ -105,9 +105,9 @@ async def shake(sock: socket.socket, context: SSL.Context, presented: Presented)
     return connection
 
 
-def require_h2(connection: SSL.Connection) -> None:
-    """Pass a connection that speaks HTTP/2; raises TLS_NO_H2."""
-    if connection.get_alpn_proto_negotiated() != H2:
+def require_protocol(connection: SSL.Connection) -> None:
+    """Pass a connection for which its context chose a protocol; raises TLS_NO_H2 where none did."""
+    if connection.get_alpn_proto_negotiated() not in {H2, HTTP}:
         raise refuse(Reason.TLS_NO_H2, metadata={"cause": "nothing-offered"})
 
 

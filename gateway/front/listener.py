@@ -6,16 +6,16 @@ second. Each connection is admitted in a task of its own: a slow handshake block
 
 import asyncio
 import gc
-import resource
 import signal
 import socket
 
 from gateway import log
-from gateway.audit.event import EventError
+from gateway.audit import starting
+from gateway.audit.event import Event, EventError
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
-from gateway.config import readiness, settings
+from gateway.config import loaded, readiness, settings
 from gateway.config.home import LISTENERS, Home, Listener
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
@@ -28,7 +28,7 @@ from gateway.front.lateness import Lateness
 from gateway.front.leaves import Visit
 from gateway.front.lineages import Lineages
 from gateway.front.origins import Origins
-from gateway.front.places import Places
+from gateway.front.places import Places, raise_descriptors
 from gateway.front.register import Register
 from gateway.link.connection import Connection
 from gateway.link.control import ControlServer
@@ -49,9 +49,6 @@ ACCEPT_PAUSE_S = 0.1
 KEEPALIVE_S = 60
 # How long connections may go on after SIGTERM; the doors close theirs sooner.
 DRAIN_S = 15.0
-# Two a connection, and what the process itself needs.
-_DESCRIPTORS_EACH = 2
-_DESCRIPTORS_OWN = 256
 # Reasons that only the recorder gives: it counts the connection itself, for its recovery leaf.
 UNRECORDABLE = frozenset({Reason.AUDIT_DEGRADED, Reason.SIGNER_AWAY})
 _LOG = log.get("front")
@@ -94,6 +91,7 @@ class Front:
         self._admission = self._admits(policies, database, clock, patience.grace_s)
         self._listening: list[socket.socket] = []
         self._visits: set[asyncio.Task[None]] = set()
+        self._refusals: set[asyncio.Task[None]] = set()
         self._watches: list[asyncio.Task[None]] = []
 
     def _admits(
@@ -145,9 +143,11 @@ class Front:
             loop.remove_reader(listening)
             listening.close()
         await self.connections.drained(drain_s)
+        await asyncio.sleep(0)  # a task that never began would end without a word
         for task in [*self._visits, *self._watches]:
             task.cancel()
         await asyncio.gather(*self._visits, *self._watches, return_exceptions=True)
+        await asyncio.gather(*self._refusals)
         await self._control.stop()
 
     def _find(self, name: str) -> Connection | None:
@@ -228,14 +228,18 @@ class Front:
         """Admit one connection, or refuse it: the outermost handler of a connection."""
         try:
             await self._admission.admit(sock, visit)
+            return
         except Refusal as refusal:
-            await self._refuse(sock, visit, refusal)
+            why = refusal
+        except asyncio.CancelledError:  # at a stop, on its way in
+            why = refuse(Reason.SHUTTING_DOWN, metadata={"cause": "stop"})
         except Exception as error:  # noqa: BLE001  the outermost handler: a fault lets nobody in
             _LOG.exception("admission failed", peer=visit.peer, error=type(error).__name__)
-            await self._refuse(sock, visit, refuse(Reason.INTERNAL))
-        except BaseException:
-            sock.close()
-            raise
+            why = refuse(Reason.INTERNAL)
+        # A task of its own: a stop waits for it, and does not cut it short.
+        refusing = asyncio.create_task(self._refuse(sock, visit, why))
+        self._refusals.add(refusing)
+        refusing.add_done_callback(self._refusals.discard)
 
     async def _refuse(self, sock: socket.socket, visit: Visit, refusal: Refusal) -> None:
         """Record a refusal, then close; where nothing can be recorded the recorder counts it."""
@@ -272,11 +276,13 @@ async def _serve(home: Home, clock: Clock) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     configured = settings.load(home.settings)
     policies = load_policies(home.policies)
-    _raise_descriptors(policies.limits.connections.total)
+    raise_descriptors(policies.limits.connections.total)
     way = roles.WayIn(home, configured, "front")
     database = await Database.open(way, application="gateway front")
     signer = SignerLink(home.signer_socket)
     recorder = await Recorder.open(database, signer, door="front", clock=clock)
+    told = loaded.digests(configured, policies)
+    await starting.tell(recorder, Event(kind="policies.load", door="front", detail=told))
     front = Front(home, configured, policies, database, recorder, clock)
     await front.open()
     # What is loaded now stays: else a full collection stops every connection for some 50 ms.
@@ -288,12 +294,3 @@ async def _serve(home: Home, clock: Clock) -> None:
     await front.close()
     await recorder.close()
     await database.close()
-
-
-def _raise_descriptors(connections: int) -> None:
-    """Ask for as many descriptors as the limits admit connections; the hard limit stays."""
-    wanted = connections * _DESCRIPTORS_EACH + _DESCRIPTORS_OWN
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

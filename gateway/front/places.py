@@ -5,6 +5,7 @@ VPN) is still kept apart by the address it comes to. A limit that is reached ref
 """
 
 import math
+import resource
 from collections import Counter
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from gateway.errors import Reason, refuse
 
 # Buckets remembered; beyond, the longest unseen are forgotten, which only gives them a full one.
 PEERS_MAX = 10_000
+# Two a connection, and what the process itself needs.
+_DESCRIPTORS_EACH = 2
+_DESCRIPTORS_OWN = 256
 
 
 @dataclass(slots=True)
@@ -79,6 +83,15 @@ class Places:
         if not allowed:
             limit = str(math.floor(limits.new_per_peer_per_s))
             raise refuse(Reason.RATE_LIMITED, metadata={"limit": limit})
+
+
+def raise_descriptors(connections: int) -> None:
+    """Ask for as many descriptors as the limits admit connections; the hard limit stays."""
+    wanted = connections * _DESCRIPTORS_EACH + _DESCRIPTORS_OWN
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _less(counter: "Counter[str]", peer: str) -> None:

@@ -6,6 +6,9 @@ A profile that is dated later takes its turn in the running doors, each by its o
 from its day.
 """
 
+import json
+from collections.abc import Iterable
+
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.clock import Clock
@@ -15,6 +18,10 @@ from gateway.store.database import Transaction
 COMING = "policies.coming"
 RULES_NOW = "policies.succeed"
 _SINCE = "SELECT gateway.password_age_since(%s, %s)"
+_TOLD = (
+    "SELECT 1 FROM gateway.audit_entry WHERE kind = %s"
+    " AND convert_from(leaf, 'UTF8')::jsonb -> 'detail' = %s::text::jsonb LIMIT 1"
+)
 _STORED = "SELECT days, since_us FROM gateway.password_age"
 
 
@@ -55,7 +62,7 @@ class Succession:
         Raises StoreError and what the recorder raises; it is told the next time then.
         """
         now_us = self._clock.now_us()
-        coming = () if self._announced else self._rules.coming(now_us)
+        coming = [] if self._announced else await self._untold(self._rules.coming(now_us))
         for one in coming:
             await self._recorder.append(base.with_(kind=COMING, detail=detail(one)))
         self._announced = True
@@ -71,6 +78,15 @@ class Succession:
         await self._recorder.append(event, note)
         self._ruling = ruling
         return len(coming) + 1
+
+    async def _untold(self, coming: Iterable[Dated]) -> list[Dated]:
+        """Return those that the log does not tell of yet: a start tells nothing twice."""
+        async with self._recorder.database.transaction() as tx:
+            return [
+                one
+                for one in coming
+                if await tx.fetch_one(_TOLD, (COMING, json.dumps(detail(one)))) is None
+            ]
 
 
 def detail(one: Dated) -> dict[str, str | int]:

@@ -14,7 +14,15 @@ from gateway.config.home import Home
 from gateway.identity import keys, signer_rotation, token_rotation
 from gateway.identity.lives import HOST, Kept
 from gateway.identity.rotation import Kind, Secret
-from gateway.store import export_keys, role_passwords, seal_keys, ticket_key
+from gateway.pki import proof
+from gateway.store import (
+    export_keys,
+    part_key,
+    role_passwords,
+    seal_keys,
+    tag_keys,
+    ticket_key,
+)
 from gateway.tlog.note import parse_vkey
 
 # What the keys of each kind serve: `name` of their rows.
@@ -24,6 +32,8 @@ BLIND_INDEX = "blind-index"
 MANIFESTS = "manifests"
 ROW_TOKENS = "row-tokens"
 TICKETS = "tickets"
+INVITATIONS = "invitations"
+SIDE_PARTS = "side-parts"
 # Whose private keys lie elsewhere: only the table knows of them.
 _ELSEWHERE = frozenset({"backup-recipient"})
 _NS_PER_US = 1_000_000_000 // US_PER_S
@@ -53,6 +63,8 @@ def found(home: Home) -> list[Kept]:
         *_sealing_keys(home),
         _file("index-key", BLIND_INDEX, home.secrets("intake") / "blind-index.key"),
         *_export_keys(home),
+        *_invitation_key(home),
+        *_audit_keys(home),
         *_database_passwords(home),
     ]
 
@@ -135,6 +147,20 @@ def _export_keys(home: Home) -> Iterator[Kept]:
     yield _file("export-token-key", ROW_TOKENS, tokens)
     if ticket_key.path(home).exists():
         yield _file("export-ticket-key", TICKETS, ticket_key.path(home))
+
+
+def _invitation_key(home: Home) -> Iterator[Kept]:
+    """Return it by its copy for identity; a HOME of before has none before its next start."""
+    if proof.path(home, "identity").exists():
+        yield _file("invitation-key", INVITATIONS, proof.path(home, "identity"))
+
+
+def _audit_keys(home: Home) -> Iterator[Kept]:
+    """Return that of side parts, and of each quarter's tags; an older HOME has none yet."""
+    if part_key.path(home).exists():
+        yield _file("side-part-key", SIDE_PARTS, part_key.path(home))
+    for quarter in tag_keys.kept(home):
+        yield _file("subject-tag-key", quarter, tag_keys.path(home, quarter))
 
 
 def _database_passwords(home: Home) -> Iterator[Kept]:

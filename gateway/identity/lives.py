@@ -286,6 +286,9 @@ def _days(kind: Kind, ages: AgeRules) -> float:
         "export-key": ages.export_key_days,
         "export-token-key": ages.export_token_key_days,
         "export-ticket-key": ages.export_ticket_key_days,
+        "invitation-key": ages.invitation_key_days,
+        "side-part-key": ages.side_part_key_days,
+        "subject-tag-key": ages.subject_tag_key_days,
         "database-password": ages.database_password_days,
         "backup-recipient": ages.backup_recipient_days,
     }[kind]

@@ -1,13 +1,14 @@
 """Enrolment: what one request with a code and a certificate request leads to, in this order.
 
     1 the code is known, for this tunnel's organisation, and in its time      CODE_INVALID
+      and its row is as it was made, and was not put back                     CODE_INVALID, told
     2 it is not burnt                                                         CODE_BURNT
     3 the request is good: proof of possession, key, not one of ours          FIELD_INVALID, counted
     4 no other key was shown for the code                                     CODE_BURNT, burns it
     5 the code was used with this very key: the same certificate again, unless it was taken back
                                         CERT_REVOKED, CERT_SUPERSEDED, LINEAGE_LOCKED
     6 nobody ever had a certificate for the key                               FIELD_INVALID, counted
-    7 a second officer has confirmed the key, where one must                  APPROVAL_PENDING
+    7 a second officer has confirmed the key, of officers always              APPROVAL_PENDING
     8 organisation and bearer are active                        ORGANISATION_SUSPENDED and the like
     9 linted, signed, judged by both verifiers, entered in the register with a new lineage
 
@@ -19,7 +20,7 @@ count, a burnt code, a key that waits) is committed with the refusal's leaf: so 
 from dataclasses import dataclass
 
 from gateway.errors import Reason, Refusal, refuse
-from gateway.pki import invitation, keys, register
+from gateway.pki import confirmation, invitation, keys, register
 from gateway.pki.invitation import Invitation, State
 from gateway.pki.issuer import Issuer
 from gateway.pki.register import Issued
@@ -27,11 +28,15 @@ from gateway.store.database import Transaction
 
 # Told in the leaf where a code is burnt: somebody else may hold it (docs/operations.md).
 ALERT_BURNT = "code-burnt"
+# Somebody changes rows by hand; whoever came with the code learns no more than of any other.
+ALERT_TAMPERED = "invitation-tampered"
 
 _REQUESTED = "UPDATE gateway.invitation SET state = 2, spki_sha256 = %s WHERE id = %s"
 _ISSUED = "UPDATE gateway.invitation SET state = 4, spki_sha256 = %s, serial = %s WHERE id = %s"
 _FAILED = "UPDATE gateway.invitation SET attempts = attempts + 1 WHERE id = %s RETURNING attempts"
 _BURN = "UPDATE gateway.invitation SET state = 5, serial = NULL WHERE id = %s"
+# Whether the log tells that it was cancelled, burnt, or led to a certificate.
+_ENDED = "SELECT gateway.invitation_ended(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ async def enrol(issuer: Issuer, tx: Transaction, request: Request) -> Enrolled |
     found = None if code is None else await invitation.by_code(tx, code, request.organisation)
     if found is None or _is_over(found, issuer.clock.now_us()):  # 1
         return Denied(refuse(Reason.CODE_INVALID))
+    if not invitation.proven(found, issuer.proofs) or await _was_put_back(tx, found):
+        return _tampered(found)
     if found.state is State.BURNT:  # 2
         return Denied(refuse(Reason.CODE_BURNT), found)
     try:
@@ -86,10 +93,12 @@ async def enrol(issuer: Issuer, tx: Transaction, request: Request) -> Enrolled |
         await register.require_new_key(tx, spki)  # 6
     except Refusal as refusal:
         return await _failed(issuer, tx, found, refusal)
-    if found.needs_approval and found.state is not State.APPROVED:  # 7
+    if found.needs_second and found.state is not State.APPROVED:  # 7
         await tx.execute(_REQUESTED, (spki, found.id))
         shown = {"spkiSha256": spki.hex()}
         return Denied(refuse(Reason.APPROVAL_PENDING, metadata=shown), found)
+    if found.needs_second and not confirmation.stands(found, spki, issuer.proofs):
+        return _tampered(found)
     await register.require_active(tx, found.bearer)  # 8
     made = issuer.issue(found.bearer, key, found.purpose)  # 9
     subject, by = issuer.subject(found.bearer), made.issuer_sha256
@@ -105,6 +114,18 @@ async def _again(tx: Transaction, found: Invitation, serial: str) -> Enrolled | 
     if defect is not None:
         return Denied(refuse(defect), found)
     return Enrolled(found, await register.issued(tx, serial))
+
+
+async def _was_put_back(tx: Transaction, found: Invitation) -> bool:
+    """Whether the log knows the end of an invitation whose row knows none."""
+    if found.state is State.BURNT or found.serial is not None:
+        return False
+    [(ended,)] = await tx.fetch(_ENDED, (found.id,))
+    return bool(ended)
+
+
+def _tampered(found: Invitation) -> Denied:
+    return Denied(refuse(Reason.CODE_INVALID), found, ALERT_TAMPERED)
 
 
 def _is_over(found: Invitation, now_us: int) -> bool:

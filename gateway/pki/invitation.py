@@ -4,20 +4,23 @@
        └───────────────────────────(key shown)──────────────────────────────────┴▶ issued
     any of them ──▶ burnt (another key, too many attempts)      an open one ──▶ cancelled, expired
 
-The code has 130 random bits, so its SHA-256 may be stored (ASVS 6.5.2: at least 112). It is shown
-once; times are microseconds. Enrolling by one is `enrol`.
+An officer's always asks for a second officer (`confirmation`). A row counts by its proof (`proof`):
+one that was written or changed by hand promises nothing. The code has 130 random bits, so its
+SHA-256 may be stored (ASVS 6.5.2: at least 112). It is shown once; times are microseconds.
+Enrolling by one is `enrol`.
 """
 
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from gateway.clock import US_PER_S
 from gateway.config.policies import EnrolmentRules
-from gateway.errors import Reason, Refusal, Violation, refuse
+from gateway.errors import Reason, refuse
 from gateway.pki import register
+from gateway.pki.proof import MADE, Proofs
 from gateway.pki.register import Bearer, Purpose
 from gateway.registry.relations import USES_TUNNEL_OF
 from gateway.store.database import Row, Transaction
@@ -51,7 +54,8 @@ OPEN = frozenset({State.INVITED, State.REQUESTED, State.APPROVED})
 
 _COLUMNS = (
     "id, organisation, subject_kind, subject_name, purpose, state, needs_approval, attempts,"
-    " created_us, expires_us, inviter_organisation, inviter, spki_sha256, serial"
+    " created_us, expires_us, inviter_organisation, inviter, inviter_person, code_sha256, proof,"
+    " spki_sha256, serial, approver_organisation, approver, approver_person, confirmation"
 )
 # Constants only, here and below: no value ever stands in the text.
 _LOCKED = f"SELECT {_COLUMNS} FROM gateway.invitation WHERE id = %s FOR UPDATE"  # noqa: S608
@@ -68,16 +72,12 @@ _PAGE = (
 )
 _INSERT = (
     "INSERT INTO gateway.invitation (id, code_sha256, organisation, subject_kind, subject_name,"
-    " purpose, needs_approval, created_us, expires_us, inviter_organisation, inviter)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING"
+    " purpose, needs_approval, created_us, expires_us, inviter_organisation, inviter,"
+    " inviter_person, proof)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING"
 )
 _FRESH_CODE = (
-    "UPDATE gateway.invitation SET code_sha256 = %s, expires_us = %s"
-    " WHERE id = %s AND (inviter_organisation, inviter) = (%s, %s) AND state = 1"
-)
-_APPROVE = (
-    "UPDATE gateway.invitation SET state = 3, approver_organisation = %s, approver = %s"
-    " WHERE id = %s"
+    "UPDATE gateway.invitation SET code_sha256 = %s, expires_us = %s, proof = %s WHERE id = %s"
 )
 _CANCEL = "UPDATE gateway.invitation SET state = 6 WHERE id = %s"
 _CANCEL_ALL = (
@@ -88,15 +88,28 @@ _CANCEL_ALL = (
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """An account that invites or approves."""
+    """Who invites or confirms: an account, and the person whose certificate it came with."""
 
     organisation: str
     account: str
+    person: str
+
+    def is_person(self, organisation: str, name: str) -> bool:
+        """Whether this is the person of that name, under whatever account."""
+        return (self.organisation, self.person) == (organisation, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms one is invited: the policy's rules, and what proves the row."""
+
+    rules: EnrolmentRules
+    proofs: Proofs
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An invitation to make."""
+    """An invitation to make; an officer's needs approval whatever is wanted."""
 
     id: str
     bearer: Bearer
@@ -107,7 +120,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation without its code."""
+    """An invitation, with its code's digest."""
 
     id: str
     bearer: Bearer
@@ -118,12 +131,31 @@ class Invitation:
     created_us: int
     expires_us: int
     inviter: Officer
-    spki_sha256: bytes | None
-    serial: str | None
+    code_sha256: bytes = field(repr=False)
+    proof: bytes | None = field(default=None, repr=False)
+    spki_sha256: bytes | None = None
+    serial: str | None = None
+    approver: Officer | None = None
+    confirmation: bytes | None = field(default=None, repr=False)
 
     def standing(self, now_us: int) -> State:
         """Return where it stands at this moment."""
         return State.EXPIRED if self.state in OPEN and now_us >= self.expires_us else self.state
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether a second officer must confirm the key: of an officer whatever the row says."""
+        return self.needs_approval or self.bearer.kind == "officer"
+
+    @property
+    def stated(self) -> tuple[str | int, ...]:
+        """What whoever made it stands for: all but what becomes of it."""
+        bearer, inviter = self.bearer, self.inviter
+        return (
+            *(self.id, self.code_sha256.hex(), bearer.organisation, bearer.kind, bearer.name),
+            *(self.purpose, self.needs_approval, self.created_us, self.expires_us),
+            *(inviter.organisation, inviter.account, inviter.person),
+        )
 
 
 def new_code() -> str:
@@ -140,7 +172,7 @@ def code_sha256(text: str) -> bytes | None:
 
 
 async def invite(
-    tx: Transaction, wanted: Wanted, code: str, rules: EnrolmentRules, now_us: int
+    tx: Transaction, wanted: Wanted, code: str, terms: Terms, now_us: int
 ) -> Invitation:
     """Invite a registered, active bearer by this code.
 
@@ -148,30 +180,41 @@ async def invite(
     another invitation's.
     """
     await register.require_active(tx, wanted.bearer)
-    bearer, inviter = wanted.bearer, wanted.inviter
-    row = (
-        *(wanted.id, code_sha256(code), bearer.organisation, bearer.kind, bearer.name),
-        *(wanted.purpose, wanted.needs_approval, now_us, _expires_us(rules, now_us)),
-        *(inviter.organisation, inviter.account),
+    needs_approval = wanted.needs_approval or wanted.bearer.kind == "officer"
+    columns: Row = (
+        *(wanted.id, wanted.bearer, wanted.purpose, State.INVITED, needs_approval, 0),
+        *(now_us, _expires_us(terms.rules, now_us), wanted.inviter, _digest(code)),
     )
+    made = Invitation(*columns)
+    number, code_sha256, *stated = made.stated
+    row = (number, made.code_sha256, *stated, terms.proofs.of(MADE, number, code_sha256, *stated))
     if not await tx.execute(_INSERT, row):
         raise refuse(Reason.ALREADY_EXISTS)
     return await read(tx, wanted.id)
 
 
 async def recode(
-    tx: Transaction, wanted: Wanted, code: str, rules: EnrolmentRules, now_us: int
+    tx: Transaction, wanted: Wanted, code: str, terms: Terms, now_us: int
 ) -> Invitation:
     """Give an invitation that nobody has used a fresh code: the answer with the first was lost.
 
     Raises ALREADY_EXISTS once a key was shown for it, and for everybody but who invited: a second
     officer with the code could confirm a key of his own.
     """
-    inviter = (wanted.inviter.organisation, wanted.inviter.account)
-    values = (code_sha256(code), _expires_us(rules, now_us), wanted.id, *inviter)
-    if not await tx.execute(_FRESH_CODE, values):
+    found = await locked(tx, wanted.id)
+    unused = found.state is State.INVITED and found.inviter == wanted.inviter
+    if not unused or not proven(found, terms.proofs):
         raise refuse(Reason.ALREADY_EXISTS)
+    expires_us = _expires_us(terms.rules, now_us)
+    made = replace(found, code_sha256=_digest(code), expires_us=expires_us)
+    proof = terms.proofs.of(MADE, *made.stated)
+    await tx.execute(_FRESH_CODE, (made.code_sha256, expires_us, proof, found.id))
     return await read(tx, wanted.id)
+
+
+def proven(found: Invitation, proofs: Proofs) -> bool:
+    """Return whether somebody made this invitation through a door, just as it is."""
+    return proofs.fits(found.proof, MADE, *found.stated)
 
 
 async def read(tx: Transaction, invitation_id: str) -> Invitation:
@@ -195,25 +238,9 @@ async def by_code(tx: Transaction, sha256: bytes, organisation: str) -> Invitati
     return None if row is None else _found(row)
 
 
-async def approve(
-    tx: Transaction, invitation_id: str, spki_sha256: bytes, approver: Officer, now_us: int
-) -> Invitation:
-    """Confirm the key that was shown, as a second officer; once more changes nothing.
-
-    Raises SECOND_OFFICER_NEEDED for who invited, FIELD_INVALID for another fingerprint than the one
-    shown, NOT_FOUND for an invitation that waits for nobody any more.
-    """
-    found = _found(await tx.fetch_one(_LOCKED, (invitation_id,)))
-    standing = found.standing(now_us)
-    if approver == found.inviter:
-        raise refuse(Reason.SECOND_OFFICER_NEEDED)
-    if standing not in (State.REQUESTED, State.APPROVED, State.ISSUED, State.INVITED):
-        raise refuse(Reason.NOT_FOUND, metadata={"state": standing.name.lower()})
-    if found.spki_sha256 != spki_sha256:
-        raise _not_shown()
-    if standing is State.REQUESTED:
-        await tx.execute(_APPROVE, (approver.organisation, approver.account, invitation_id))
-    return await read(tx, invitation_id)
+async def locked(tx: Transaction, invitation_id: str) -> Invitation:
+    """Return an invitation, its row locked; raises NOT_FOUND."""
+    return _found(await tx.fetch_one(_LOCKED, (invitation_id,)))
 
 
 async def cancel(tx: Transaction, invitation_id: str) -> Invitation:
@@ -221,7 +248,7 @@ async def cancel(tx: Transaction, invitation_id: str) -> Invitation:
 
     Raises REVISION_STALE for one whose certificate was issued: that is revoked, not cancelled.
     """
-    found = _found(await tx.fetch_one(_LOCKED, (invitation_id,)))
+    found = await locked(tx, invitation_id)
     if found.state is State.ISSUED:
         raise refuse(Reason.REVISION_STALE, metadata={"state": "issued"})
     if found.state in OPEN:
@@ -249,29 +276,21 @@ async def page(
 def _found(row: Row | None) -> Invitation:
     if row is None:
         raise refuse(Reason.NOT_FOUND)
-    number, organisation, kind, name, purpose, state, approval, attempts, *rest = row
-    created_us, expires_us, inviter_organisation, inviter, spki, serial = rest
-    return Invitation(
-        number,
-        Bearer(organisation, kind, name),
-        purpose,
-        State(state),
-        approval,
-        attempts,
-        created_us,
-        expires_us,
-        Officer(inviter_organisation, inviter),
-        None if spki is None else bytes(spki),
-        serial,
+    approver = None if row[17] is None else Officer(*row[17:20])
+    columns: Row = (
+        *(row[0], Bearer(*row[1:4]), row[4], State(row[5]), *row[6:10], Officer(*row[10:13])),
+        *(bytes(row[13]), _bytes(row[14]), _bytes(row[15]), row[16], approver, _bytes(row[20])),
     )
+    return Invitation(*columns)
+
+
+def _bytes(column: bytes | None) -> bytes | None:
+    return None if column is None else bytes(column)
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()
 
 
 def _expires_us(rules: EnrolmentRules, now_us: int) -> int:
     return now_us + round(rules.code_hours * _HOUR_US)
-
-
-def _not_shown() -> Refusal:
-    english = "Not the fingerprint of the key that was shown for this invitation."
-    chinese = "与该邀请所出示密钥的指纹不一致。"
-    violation = Violation("spki_sha256", "FINGERPRINT", english, chinese)
-    return refuse(Reason.FIELD_INVALID, violations=(violation,))

@@ -16,6 +16,7 @@ from gateway.errors import Reason, Violation, refuse
 from gateway.names import Subject
 from gateway.pki import authorities, csr, der, issue, keys, profile, register, renewal
 from gateway.pki.profile import Kind
+from gateway.pki.proof import Proofs
 from gateway.pki.register import Bearer, Purpose
 
 KINDS: Mapping[Purpose, Kind] = {register.TLS: "client", register.ENCRYPTION: "encryption"}
@@ -35,8 +36,9 @@ class Issuer:
     def __init__(
         self, home: Home, rules: CertificateRules, trust_domain: str, clock: Clock
     ) -> None:
-        """Read the profiles; raises SettingsError when one is not as it must be."""
+        """Read profiles and keys; raises SettingsError when one is not as it must be."""
         self._home = home
+        self.proofs = Proofs.load(home, "identity")
         self._authorities = authorities.Current(home, clock)
         self._profiles = {purpose: profile.load(kind) for purpose, kind in KINDS.items()}
         self._trust_domain = trust_domain

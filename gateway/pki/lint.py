@@ -38,6 +38,11 @@ _CRITICAL = {
     ExtensionOID.SUBJECT_KEY_IDENTIFIER: False,
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER: False,
 }
+# What makes a certificate one person's and no authority's: rules that no number or list of a
+# profile decides, so that they hold for what was issued under an earlier one, too.
+_LASTING = frozenset(
+    {"version", "unique-identifiers", "basic-constraints", "names", "key-identifiers"}
+)
 _USAGES = (
     "digital_signature",
     "content_commitment",
@@ -77,6 +82,11 @@ def faults(certificate: Certificate, profile: Profile) -> list[Fault]:
         ):
             found.append(Fault(rule, "it cannot be decoded"))
     return found
+
+
+def lasting(certificate: Certificate, profile: Profile) -> list[Fault]:
+    """Return the faults that it would have under every profile of its kind, an earlier one too."""
+    return [one for one in faults(certificate, profile) if one.rule in _LASTING]
 
 
 def subject_of(certificate: Certificate) -> names.Subject:

@@ -23,7 +23,7 @@ from gateway.clock import to_datetime
 from gateway.config.folders import replace_public, write_private
 from gateway.config.home import Home, Process
 from gateway.config.strict import SettingsError
-from gateway.pki import authorities, ceremony, crl, der, hsm, lint, profile
+from gateway.pki import authorities, ceremony, crl, der, hsm, lint, profile, retired
 from gateway.pki.authorities import Anchor
 from gateway.pki.ceremony import SERVER_AUTHORITY, Pair
 from gateway.pki.issue import Authority
@@ -127,15 +127,15 @@ def find(anchors: Sequence[Anchor], digits: str) -> Anchor:
     return found[0]
 
 
-def retire(home: Home, anchor: Anchor) -> None:
-    """Trust an authority no more; its key, which nobody needs now, is deleted.
+def retire(home: Home, anchor: Anchor, leaf: int) -> None:
+    """Trust an authority no more, as a leaf told; its key, which nobody needs now, is deleted.
 
     A root that has nothing below it any more goes with it.
     """
     with authorities.alone(home):
         rest = [one.certificate for one in authorities.load(home) if one.name != anchor.name]
         # First: policies that its officers signed stay in force, also after a crash in between.
-        _keep_former(home, anchor.certificate)
+        retired.keep(home.former_authorities, anchor.certificate, leaf)
         replace_public(home.client_authority_certificate, b"".join(map(ceremony.pem, rest)))
         write_lists(home, rest)
         _forget_roots(home, rest)
@@ -145,14 +145,6 @@ def retire(home: Home, anchor: Anchor) -> None:
     first = home.authority / authorities.FIRST_KEY
     if first.exists() and authorities.fitting(first.read_bytes(), anchor.certificate, home):
         first.unlink()
-
-
-def _keep_former(home: Home, certificate: Certificate) -> None:
-    """Add an authority to those that were retired, once."""
-    path = home.former_authorities
-    known = authorities.read(path) if path.exists() else []
-    if certificate not in known:
-        replace_public(path, b"".join(map(ceremony.pem, [*known, certificate])))
 
 
 def _forget_roots(home: Home, anchors: Sequence[Certificate]) -> None:

@@ -30,8 +30,13 @@ _TIMELY = (Reason.CERT_EXPIRED, Reason.CERT_NOT_YET_VALID)
 _LAST = "SELECT max(generation) FROM gateway.certificate WHERE lineage = %s"
 
 
-async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: bytes) -> Issued:
+async def succeed(
+    issuer: Issuer, tx: Transaction, presented: str, subject: str, request: bytes
+) -> Issued:
     """Return the certificate that follows the one of this serial (lower hex), for a request's key.
+
+    `subject` is the SPIFFE id that the certificate itself names: a row changed by hand makes nobody
+    somebody else.
 
     The same key again gets the same certificate; another key takes the place of one that nobody has
     used. Raises CERT_UNKNOWN, LINEAGE_LOCKED, CERT_REVOKED, CERT_SUPERSEDED, RENEWAL_CLOSED,
@@ -39,6 +44,7 @@ async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: byte
     """
     await register.issuing(tx)
     row = await _locked(tx, presented)
+    _require_named(subject, issuer, row)
     now_us = issuer.clock.now_us()
     _require_open(row.life, issuer.rules.renewal, now_us)
     issuer.require_ours(row.issuer_sha256)
@@ -64,6 +70,12 @@ async def succeed(issuer: Issuer, tx: Transaction, presented: str, request: byte
         line=Line(row.lineage, last + 1),
         purpose=row.purpose,
     )
+
+
+def _require_named(subject: str, issuer: Issuer, row: Row) -> None:
+    """Pass a row that names the bearer whom its certificate names; raises CERT_UNKNOWN."""
+    if str(issuer.subject(row.bearer)) != subject:
+        raise refuse(Reason.CERT_UNKNOWN)
 
 
 def _require_open(life: Life, rules: RenewalRules, now_us: int) -> None:

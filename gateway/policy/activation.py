@@ -3,28 +3,23 @@
 The first one is the founding's and nobody's signature stands under it. From the second on, whoever
 reads an activation verifies it anew: its texts against the digest, and two signatures by officers
 of the province over "sxgw-policies-v1", number and digest, each with a certificate that an
-authority of HOME issued (`trust`). The number keeps a signature from serving again for the same
-bundle later (decisions 0018, 0019).
+authority of HOME issued (`trust`) and with a leaf (`evidence`): that tells when and in which role,
+and that nothing newer was in force. The number keeps a signature from serving again for the same
+bundle later (decisions 0018, 0019, 0024).
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.clock import US_PER_S
-from gateway.config.activation import ActivationRules
 from gateway.config.strict import SettingsError
-from gateway.errors import Reason, refuse
-from gateway.policy import bundle
+from gateway.policy import bundle, evidence, signing
 from gateway.policy.bundle import Bundle, BundleError
-from gateway.policy.signing import signers
-from gateway.policy.trust import Trust
+from gateway.policy.evidence import Evidence
+from gateway.policy.trust import Mark, Trust
 from gateway.store.database import Transaction
 
 SIGNATURES = 2
-_HOUR_US = 3600 * US_PER_S
-# Two officers who sign at once come one after the other; any number that nothing else locks.
-_LOCK = "SELECT pg_advisory_xact_lock(20203511)"
 _NEWEST = (
     "SELECT a.number, a.sha256, a.activated_us, b.files FROM gateway.policy_activation AS a"
     " JOIN gateway.policy_bundle AS b ON b.sha256 = a.sha256 ORDER BY a.number DESC LIMIT 1"
@@ -38,88 +33,25 @@ _KEEP = (
     "INSERT INTO gateway.policy_bundle (sha256, files) VALUES (%s, %s::text::jsonb)"
     " ON CONFLICT (sha256) DO NOTHING"
 )
-_PROPOSE = (
-    "INSERT INTO gateway.policy_proposal"
-    " (number, sha256, proposed_us, newly_allowed, newly_denied, replayed, not_replayed)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (number, sha256) DO NOTHING"
-)
-_PROPOSALS = (
-    "SELECT p.sha256, p.proposed_us, p.newly_allowed, p.newly_denied, p.replayed, p.not_replayed,"
-    " b.files FROM gateway.policy_proposal AS p JOIN gateway.policy_bundle AS b"
-    " ON b.sha256 = p.sha256 WHERE p.number = %s ORDER BY p.proposed_us, p.sha256"
-)
-_SIGNATURES = (
-    "SELECT s.person, s.account, s.certificate_sha256, s.signature, s.signed_us, c.pem,"
-    " o.code, o.parent IS NULL"
-    " FROM gateway.policy_signature AS s"
-    " JOIN gateway.certificate AS c ON c.certificate_sha256 = s.certificate_sha256"
-    " JOIN gateway.organisation AS o ON o.code = c.organisation"
-    " WHERE s.number = %s AND s.sha256 = %s ORDER BY s.signed_us, s.person"
-)
-_SIGN = (
-    "INSERT INTO gateway.policy_signature"
-    " (number, sha256, person, account, certificate_sha256, signature, signed_us)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
-)
-_OFFICER = (
-    "SELECT c.pem, o.code, o.parent IS NULL"
-    " FROM gateway.certificate AS c JOIN gateway.organisation AS o ON o.code = c.organisation"
-    " WHERE c.certificate_sha256 = %s"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """What is in force, since when (microseconds); `files` are all of the folder's, by name."""
+    """What is in force, since when (microseconds); `files` are all of the folder's, by name.
+
+    `leaf` is that of the signature that put it in force, None where the log does not tell one.
+    """
 
     number: int
     bundle: Bundle
     activated_us: int
     files: Mapping[str, str] = field(repr=False)
+    leaf: int | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a bundle would decide otherwise: each a line of words, never of data.
-
-    `replayed` decisions of the log were asked again, `not_replayed` could not be.
-    """
-
-    newly_allowed: tuple[str, ...] = ()
-    newly_denied: tuple[str, ...] = ()
-    replayed: int = 0
-    not_replayed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """An officer's: the person (certificate subject's name), and the DER signature."""
-
-    person: str
-    account: str
-    certificate_sha256: bytes
-    signature: bytes
-    signed_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A bundle that waits for signatures, and when a second may put it in force."""
-
-    number: int
-    bundle: Bundle
-    files: Mapping[str, str] = field(repr=False)
-    proposed_us: int
-    change: Change
-    signatures: tuple[Signature, ...]
-
-    def opens_us(self, rules: ActivationRules) -> int:
-        """Return from when on a second signature is taken."""
-        waits = [self.proposed_us]
-        if self.change.newly_allowed:
-            waits.append(self.proposed_us + int(rules.loosening_hours * _HOUR_US))
-        waits += [one.signed_us + rules.apart_s * US_PER_S for one in self.signatures]
-        return max(waits)
+    @property
+    def mark(self) -> Mark:
+        """What is kept in HOME of it."""
+        return Mark(self.number, self.bundle.sha256, self.leaf)
 
 
 def statement(number: int, sha256: str) -> bytes:
@@ -127,10 +59,11 @@ def statement(number: int, sha256: str) -> bytes:
     return f"sxgw-policies-v1\n{number}\n{sha256}\n".encode("ascii")
 
 
-async def active(tx: Transaction, trust: Trust) -> Active | None:
+async def active(tx: Transaction, trust: Trust, *, untold: bool = False) -> Active | None:
     """Return what is in force, verified, or None where nothing was ever activated.
 
-    Raises BundleError where texts or signatures are not what they must be.
+    `untold`: signatures without leaves count, for a HOME of before leaves told them. Raises
+    BundleError where texts, signatures or leaves are not what they must be.
     """
     row = await tx.fetch_one(_NEWEST)
     if row is None:
@@ -138,13 +71,17 @@ async def active(tx: Transaction, trust: Trust) -> Active | None:
     number, sha256, activated_us, files = row
     found = Active(number, bundle.of_files(files), activated_us, files)
     if bytes.fromhex(found.bundle.sha256) != bytes(sha256):
-        msg = f"activation {number}: the texts are not those of its digest"
-        raise BundleError(msg)
-    if number > 1:
-        await _require_signed(tx, trust, found)
-    else:
-        _require_first(trust, found)
-    return found
+        raise BundleError(f"activation {number}: the texts are not those of its digest")
+    try:
+        known = trust.mark()
+        told = await evidence.read(tx, number)
+        _require_newest(found, known, told)
+        if number == 1:
+            return _first(trust, found)
+        return await _signed(tx, trust, found, told, untold=untold or known == found.mark)
+    except (OSError, SettingsError, ValueError) as error:
+        # Without what lies in HOME nobody signed anything.
+        raise BundleError(str(error)) from error
 
 
 async def in_force(tx: Transaction, trust: Trust) -> Active:
@@ -173,106 +110,57 @@ async def was_active(tx: Transaction, sha256: str) -> bool:
 async def found(tx: Transaction, files: Mapping[str, str], now_us: int) -> Bundle:
     """Put the very first bundle in force, and return it; raises BundleError, StoreError."""
     one = bundle.of_files(files)
-    await _keep(tx, one, files)
-    await tx.execute(_ACTIVATE, (1, bytes.fromhex(one.sha256), now_us))
+    await keep(tx, one, files)
+    await activate(tx, 1, one.sha256, now_us)
     return one
 
 
-async def propose(
-    tx: Transaction, trust: Trust, files: Mapping[str, str], change: Change, now_us: int
-) -> Proposal:
-    """Enter a bundle for signatures, and return how it stands; the same again changes nothing.
-
-    Raises ALREADY_EXISTS for what is in force, BundleError.
-    """
-    wanted, before = bundle.of_files(files), await in_force(tx, trust)
-    if wanted.sha256 == before.bundle.sha256:
-        raise refuse(Reason.ALREADY_EXISTS)
-    await _keep(tx, wanted, files)
-    digest = bytes.fromhex(wanted.sha256)
-    told = (list(change.newly_allowed), list(change.newly_denied))
-    counted = (change.replayed, change.not_replayed)
-    await tx.execute(_PROPOSE, (before.number + 1, digest, now_us, *told, *counted))
-    return await _proposal(tx, trust, wanted.sha256)
+async def activate(tx: Transaction, number: int, sha256: str, now_us: int) -> None:
+    """Enter an activation; whoever reads it verifies it."""
+    await tx.execute(_ACTIVATE, (number, bytes.fromhex(sha256), now_us))
 
 
-async def proposals(tx: Transaction, trust: Trust) -> list[Proposal]:
-    """Return what waits for signatures, oldest first; raises BundleError."""
-    number = (await in_force(tx, trust)).number + 1
-    found = []
-    for sha256, proposed_us, allowed, denied, replayed, missed, files in await tx.fetch(
-        _PROPOSALS, (number,)
-    ):
-        wanted = bundle.of_files(files)
-        if bytes.fromhex(wanted.sha256) != bytes(sha256):
-            msg = f"proposal {bytes(sha256).hex()}: the texts are not those of its digest"
-            raise BundleError(msg)
-        change = Change(tuple(allowed), tuple(denied), replayed, missed)
-        rows = await tx.fetch(_SIGNATURES, (number, bytes(sha256)))
-        signed = tuple(
-            Signature(row[0], row[1], bytes(row[2]), bytes(row[3]), row[4]) for row in rows
-        )
-        found.append(Proposal(number, wanted, files, proposed_us, change, signed))
-    return found
-
-
-async def sign(
-    tx: Transaction, trust: Trust, sha256: str, mine: Signature, rules: ActivationRules
-) -> bool:
-    """Enter an officer's signature; return whether the bundle is in force with it.
-
-    Raises NOT_FOUND, APPROVAL_SIGNATURE, APPROVAL_SAME_PERSON, APPROVAL_TOO_SOON, BundleError.
-    """
-    await tx.fetch_one(_LOCK)
-    before = await _proposal(tx, trust, sha256)
-    officer = await tx.fetch_one(_OFFICER, (mine.certificate_sha256,))
-    row = (mine.person, None, None, mine.signature, mine.signed_us, *(officer or ("", "", False)))
-    if not signers([row], statement(before.number, sha256), trust.issuers):
-        raise refuse(Reason.APPROVAL_SIGNATURE)
-    if mine.person in {one.person for one in before.signatures}:
-        raise refuse(Reason.APPROVAL_SAME_PERSON)
-    complete = len(before.signatures) + 1 >= SIGNATURES
-    if complete and mine.signed_us < before.opens_us(rules):
-        raise refuse(Reason.APPROVAL_TOO_SOON)
-    digest = bytes.fromhex(sha256)
-    told = (mine.person, mine.account, mine.certificate_sha256, mine.signature, mine.signed_us)
-    await tx.execute(_SIGN, (before.number, digest, *told))
-    if complete:
-        await tx.execute(_ACTIVATE, (before.number, digest, mine.signed_us))
-    return complete
-
-
-async def _proposal(tx: Transaction, trust: Trust, sha256: str) -> Proposal:
-    for one in await proposals(tx, trust):
-        if one.bundle.sha256 == sha256:
-            return one
-    raise refuse(Reason.NOT_FOUND)
-
-
-async def _keep(tx: Transaction, kept: Bundle, files: Mapping[str, str]) -> None:
+async def keep(tx: Transaction, kept: Bundle, files: Mapping[str, str]) -> None:
+    """Enter the texts of a bundle, once."""
     await tx.execute(_KEEP, (bytes.fromhex(kept.sha256), json.dumps(files)))
 
 
-async def _require_signed(tx: Transaction, trust: Trust, current: Active) -> None:
-    """Pass an activation that two officers of the province signed; raises BundleError."""
-    digest = current.bundle.sha256
-    rows = await tx.fetch(_SIGNATURES, (current.number, bytes.fromhex(digest)))
-    try:
-        found = signers(rows, statement(current.number, digest), trust.issuers)
-    except (OSError, SettingsError) as error:
-        # Without the authorities nobody signed anything.
-        raise BundleError(str(error)) from error
-    if len(found) < SIGNATURES:
-        msg = f"activation {current.number}: not signed by two officers of the province"
-        raise BundleError(msg)
+def _require_newest(found: Active, known: Mark | None, told: Evidence) -> None:
+    """Pass what is not older than what HOME or the log know to have been in force."""
+    # What was told up to the mark's leaf, whoever keeps the mark has seen (docs/operations.md).
+    after = -1 if known is None or known.leaf is None else known.leaf
+    if (known is not None and known.number > found.number) or told.newest(after) > found.number:
+        raise BundleError(f"activation {found.number}: a newer one was in force")
+    other = (found.number, found.bundle.sha256)
+    if known is not None and known.number == other[0] and known.sha256 != other[1]:
+        raise BundleError(f"activation {found.number}: another bundle was in force")
 
 
-def _require_first(trust: Trust, current: Active) -> None:
-    """Pass the bundle that HOME began with; raises BundleError."""
-    try:
-        known = trust.is_first(current.bundle.sha256)
-    except OSError as error:
-        raise BundleError(str(error)) from error
-    if not known:
-        msg = "activation 1: not the bundle that this HOME began with"
-        raise BundleError(msg)
+async def _signed(
+    tx: Transaction, trust: Trust, found: Active, told: Evidence, *, untold: bool
+) -> Active:
+    """Return an activation that two officers of the province signed, with its leaf."""
+    number, sha256 = found.number, found.bundle.sha256
+    rows = await signing.rows(tx, number, sha256)
+    if untold:
+        signed = statement(number, sha256)
+        # Before all leaves: authorities that were retired since counted.
+        those = {
+            one.person for one in rows if signing.officer(one, signed, trust, one.signed_us, 0)
+        }
+        if len(those) >= SIGNATURES:
+            return found
+    proven = told.signatures(number, sha256, rows, statement(number, sha256), trust)
+    last = evidence.activating(proven, told.wait(number, sha256), SIGNATURES)
+    if last is None:
+        raise BundleError(
+            f"activation {number}: not signed by two officers of the province, as the log tells it"
+        )
+    return replace(found, leaf=last.leaf, activated_us=last.time_us)
+
+
+def _first(trust: Trust, current: Active) -> Active:
+    """Return the bundle that HOME began with."""
+    if not trust.is_first(current.bundle.sha256):
+        raise BundleError("activation 1: not the bundle that this HOME began with")
+    return current

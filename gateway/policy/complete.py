@@ -31,6 +31,10 @@ _LACKING_SIGNED = (
     " officers sign it. 生效的策略缺少以上内容，相关操作均被拒绝：请合并到副本后用上述命令提交，"
     "由两名安全管理员签名。"
 )
+_RULELESS = (
+    "{file} is lacking: without it nothing could be exported, nor be judged by its rules."
+    " 缺少该文件：没有它，导出既不能审批也无规则可依。"
+)
 _STRAY = (
     "{stray} counts no more: the rules of exports in force are in {folder}. Remove it."
     " 该文件已不生效，请删除：生效的导出规则在上述目录中。"
@@ -61,6 +65,12 @@ def require(folder: Path, files: Mapping[str, str]) -> None:
     if found := lacking(one):
         named = ", ".join(found)
         raise BundleError(_LACKING.format(folder=folder, lacking=named, shipped=_folder()))
+
+
+def require_rules(found: Bundle) -> None:
+    """Pass a bundle that says how exports are to be approved and stopped; raises BundleError."""
+    if found.rules() is None:
+        raise BundleError(_RULELESS.format(file=EXPORTS_FILE))
 
 
 def told(home: Home, found: Bundle) -> list[str]:

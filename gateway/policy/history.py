@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.policy import activation, bundle, cases, replay, rule_changes
-from gateway.policy.activation import Change
 from gateway.policy.bundle import Bundle
 from gateway.policy.cases import Cases
 from gateway.policy.engine import Engine
+from gateway.policy.proposing import Change
 from gateway.policy.replay import Difference, Named, Recorded, Register, Replay
 from gateway.policy.request import Request, Resource
 from gateway.policy.trust import Trust

@@ -1,10 +1,11 @@
-"""Who signed a bundle: officers of the province, each by a certificate that an authority issued.
+"""Whose signature stands under a bundle: an officer's of the province, certified by an authority.
 
-What the register's rows say of a certificate counts for nothing here, but for whose organisation is
-the province.
+What the register's rows say of a certificate counts only against it: which organisation is the
+province, HOME says; whom a certificate names, the certificate; when it signed, its leaf.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -12,28 +13,83 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from gateway.pki.issuers import Issuers
+from gateway.clock import US_PER_S
+from gateway.names import Subject
+from gateway.pki.defect import REVOKED
+from gateway.policy.trust import Trust
+from gateway.store.database import Transaction
 
 # ECDSA over P-256 in DER has 72 bytes at most.
 SIGNATURE_MAX = 80
+# The door judged a certificate good a moment before its leaf; a revocation may come in between.
+_UNDER_WAY_US = 60 * US_PER_S
+_OF = "c.certificate_sha256, c.pem, c.state, c.revoked_us, gateway.revocation_leaf(c.serial)"
+_ROWS = (
+    f"SELECT s.person, s.account, s.signature, s.signed_us, {_OF}"  # noqa: S608  our own columns
+    " FROM gateway.policy_signature AS s"
+    " JOIN gateway.certificate AS c ON c.certificate_sha256 = s.certificate_sha256"
+    " WHERE s.number = %s AND s.sha256 = %s ORDER BY s.signed_us, s.person"
+)
+_ROW = f"SELECT {_OF} FROM gateway.certificate AS c WHERE c.certificate_sha256 = %s"  # noqa: S608
 
 
-def signers(rows: Sequence[Sequence[Any]], signed: bytes, issuers: Issuers) -> set[str]:
-    """Return the officers of the province who signed; Any: as the columns have them.
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A certificate as the register has it, and where its revocation stands on the log."""
 
-    Raises SettingsError, OSError as `Issuers`.
+    sha256: bytes
+    pem: str
+    state: int
+    revoked_us: int | None
+    revoked_leaf: int | None
+
+    def good(self, at_us: int, leaf: int | None) -> bool:
+        """Tell whether it was not revoked yet at a moment, before a leaf (None: now)."""
+        if self.revoked_leaf is not None and (leaf is None or self.revoked_leaf < leaf):
+            return False
+        since_us = self.revoked_us if self.state == REVOKED else None
+        return since_us is None or at_us < since_us + (0 if leaf is None else _UNDER_WAY_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A signature as the store has it; `signed_us` is what its writer said."""
+
+    person: str
+    account: str
+    signature: bytes
+    signed_us: int
+    paper: Paper
+
+
+async def rows(tx: Transaction, number: int, sha256: str) -> list[Row]:
+    """Return what the store holds under a bundle, whoever wrote it."""
+    found = await tx.fetch(_ROWS, (number, bytes.fromhex(sha256)))
+    return [Row(one[0], one[1], bytes(one[2]), one[3], _paper(one[4:])) for one in found]
+
+
+async def paper(tx: Transaction, sha256: bytes) -> Paper | None:
+    """Return a registered certificate, or None."""
+    row = await tx.fetch_one(_ROW, (sha256,))
+    return None if row is None else _paper(row)
+
+
+def officer(
+    one: Row, signed: bytes, trust: Trust, at_us: int, leaf: int | None = None
+) -> Subject | None:
+    """Return the province's officer who signed these bytes at a moment, None where nobody did.
+
+    `leaf` is where that stands on the log; None: it is not there yet. Raises SettingsError, OSError
+    as `Issuers`.
     """
-    found = set()
-    for person, _, _, signature, signed_us, pem, organisation, provincial in rows:
-        if not provincial:
-            continue
-        certificate = load_pem_x509_certificate(pem.encode())
-        whose = issuers.subject(certificate, "client", signed_us)
-        if whose is None or (whose.organisation, whose.kind) != (organisation, "officer"):
-            continue
-        if whose.name == person and verifies(certificate, signed, signature):
-            found.add(whose.name)
-    return found
+    certificate = load_pem_x509_certificate(one.paper.pem.encode())
+    if certificate.fingerprint(SHA256()) != one.paper.sha256 or not one.paper.good(at_us, leaf):
+        return None
+    whose = trust.issuers.subject(certificate, "client", at_us, leaf)
+    if whose is None or (whose.organisation, whose.kind) != (trust.province, "officer"):
+        return None
+    genuine = whose.name == one.person and verifies(certificate, signed, one.signature)
+    return whose if genuine else None
 
 
 def verifies(certificate: Certificate, signed: bytes, signature: object) -> bool:
@@ -48,3 +104,9 @@ def verifies(certificate: Certificate, signed: bytes, signature: object) -> bool
     except InvalidSignature:
         return False
     return True
+
+
+def _paper(columns: Sequence[Any]) -> Paper:
+    """Return the certificate of a row; Any: as its columns are."""
+    sha256, pem, state, revoked_us, leaf = columns
+    return Paper(bytes(sha256), pem, state, revoked_us, leaf)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.names import SubjectKind
-from gateway.registry.organisations import Organisation
+from gateway.registry.organisations import Kind, Organisation
 from gateway.registry.relations import UPLOADS_FOR, USES_TUNNEL_OF, Relation
 from gateway.registry.systems import System
 from gateway.registry.units import Unit
@@ -30,13 +30,15 @@ _RELATIONS = (
 class Registry:
     """What is registered; made by `of` or `load`.
 
-    Mappings are read-only; an unknown code is answered as "nothing".
+    Mappings are read-only; an unknown code is answered as "nothing". `provinces` are the codes of
+    what is registered as the province: one, or somebody wrote rows.
     """
 
     organisations: Mapping[str, Organisation]
     systems: Mapping[tuple[str, SubjectKind, str], System]
     units: Mapping[str, Unit]
     relations: frozenset[Relation]
+    provinces: frozenset[str]
     _chains: Mapping[str, tuple[str, ...]]
     _units_below: Mapping[str, tuple[Unit, ...]]
     _delegates: Mapping[str, frozenset[str]]
@@ -59,6 +61,7 @@ class Registry:
             MappingProxyType({(one.organisation, one.kind, one.name): one for one in systems}),
             MappingProxyType(unit_by_code),
             related,
+            frozenset(one.code for one in by_code.values() if one.kind == Kind.PROVINCE),
             MappingProxyType(chains),
             MappingProxyType(_units_below(unit_by_code.values(), chains)),
             MappingProxyType(_delegates(related)),

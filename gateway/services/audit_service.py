@@ -4,12 +4,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 
 from gateway.audit.recorder import Recorder
 from gateway.audit.search import Filters, Found, search
+from gateway.audit.subjects import Subject
 from gateway.config import log_keys
+from gateway.config.home import Home
 from gateway.errors import Reason, refuse
+from gateway.records.ids import CHILD_CODE
+from gateway.registry.snapshot import Registry
 from gateway.services import pages
 from gateway.services.call import Call
 from gateway.services.current import Current
@@ -17,12 +21,13 @@ from gateway.services.pages import Pages
 from gateway.services.permits import Permits, audit_log
 from gateway.services.requests import invalid
 from gateway.services.times import microseconds
+from gateway.store import tag_keys
 from gateway.store.database import Database
 from gateway.tlog import leaf
 from gateway.v1 import audit_service_pb2 as pb
 
 # An index is a bigint of the store.
-_LARGEST_INDEX = 2**63 - 1
+LARGEST_INDEX = 2**63 - 1
 
 
 class AuditService:
@@ -35,43 +40,46 @@ class AuditService:
         current: Current,
         permits: Permits,
         pages: Pages,
-        log_keys: Path,
+        home: Home,
     ) -> None:
-        """Read the log that this recorder writes to, and the notes of its keys in `log_keys`."""
+        """Read the log that this recorder writes to; of HOME its keys' notes, and those of tags."""
         self._database = database
         self._recorder = recorder
         self._current = current
         self._permits = permits
         self._pages = pages
-        self._log_keys = log_keys
+        self._home = home
 
     async def SearchLeaves(
         self, call: Call, request: pb.SearchLeavesRequest
     ) -> pb.SearchLeavesResponse:
-        """Find leaves by the filters that are not empty, newest first."""
+        """Find leaves by the filters that are not empty, newest first.
+
+        Those about a child by the tags of every quarter that has a key. Raises FIELD_INVALID.
+        """
+        filters, forgotten = _filters(request), list[str]()
+        if request.child_code:
+            child = self._child(call, request.child_code)
+            filters = replace(filters, subject_tags=child.tags())
+            forgotten = tag_keys.forgotten(self._home)
         size = pages.size(request)
         position = self._pages.position(call, request)
         before = None if position is None else int(position[0])
         async with self._database.transaction() as tx:
             limit = min(size + 1, pages.LARGEST_SIZE)
-            found = await search(tx, _filters(request), before=before, limit=limit)
+            found = await search(tx, filters, before=before, limit=limit)
         shown = found[:size]
         call.note(counts={"leaves": len(shown)})
-        response = pb.SearchLeavesResponse(leaves=map(_leaf, shown))
+        response = pb.SearchLeavesResponse(leaves=map(_leaf, shown), forgotten_quarters=forgotten)
         if len(found) == limit and shown:
             response.next_page_token = self._pages.seal(call, request, [shown[-1].index])
         return response
 
     async def GetLeaf(self, call: Call, request: pb.GetLeafRequest) -> pb.GetLeafResponse:
         """Show a leaf with its proof; raises POLICY_DENIED by whom the leaf concerns, NOT_FOUND."""
-        index = min(request.index, _LARGEST_INDEX)
+        index = min(request.index, LARGEST_INDEX)
         found = await self._recorder.log.leaf(index)
-        registry = self._current.known
-        concerned = [""] if found is None else _concerned(leaf.parse(found))
-        own = call.caller.organisation
-        # Where it concerns two, either one's auditor may look; it is judged by the nearer.
-        near = [code for code in concerned if registry.is_at_or_below(code, own)]
-        self._permits.require(call, [audit_log([*near, *concerned][0], registry)], registry)
+        require_leaf(call, found, self._permits, self._current.known)
         if found is None:
             raise refuse(Reason.NOT_FOUND)
         # This call's own leaf comes later than the one asked for: once it is signed, so is that.
@@ -84,7 +92,7 @@ class AuditService:
     ) -> pb.GetCheckpointResponse:
         """Answer with the newest checkpoint after this very call was put on the log."""
         entry = await call.record()
-        keys = log_keys.read(self._log_keys)
+        keys = log_keys.read(self._home.log_keys)
         return pb.GetCheckpointResponse(checkpoint=entry.checkpoint, log_keys=keys)
 
     async def GetConsistencyProof(
@@ -104,6 +112,23 @@ class AuditService:
         return pb.GetConsistencyProofResponse(
             hashes=hashes, new_size=new, checkpoint=note if new == newest.size else ""
         )
+
+    def _child(self, call: Call, code: str) -> Subject:
+        """Return the child that a call is about, for its leaf too; raises FIELD_INVALID."""
+        if not CHILD_CODE.fullmatch(code):
+            raise invalid("child_code", "CHILD-CODE", "18 digits.", "须为 18 位数字。")
+        child = Subject(self._home, code)
+        call.note(child=child)
+        return child
+
+
+def require_leaf(call: Call, found: bytes | None, permits: Permits, registry: Registry) -> None:
+    """Pass a call about a leaf, or about none; raises POLICY_DENIED by whom it concerns."""
+    concerned = [""] if found is None else _concerned(leaf.parse(found))
+    own = call.caller.organisation
+    # Where it concerns two, either one's auditor may look; it is judged by the nearer.
+    near = [code for code in concerned if registry.is_at_or_below(code, own)]
+    permits.require(call, [audit_log([*near, *concerned][0], registry)], registry)
 
 
 def _concerned(found: Mapping[str, object]) -> list[str]:

@@ -38,6 +38,7 @@ class BreakGlassService:
         self, call: Call, request: pb.SealBreakGlassRequest
     ) -> pb.SealBreakGlassResponse:
         """Make two credentials and name the three officers; raises as `breakglass.seal`."""
+        self._current.require_province()
         officers = sorted(set(request.officer_names))
         fit = all(SUBJECT_NAME.fullmatch(name) for name in officers)
         if len(officers) != OFFICERS or not fit:
@@ -54,6 +55,7 @@ class BreakGlassService:
         self, call: Call, _request: pb.RegisterBreakGlassCodeRequest
     ) -> pb.RegisterBreakGlassCodeResponse:
         """Make the caller's own code; raises as `breakglass.register_code`."""
+        self._current.require_province()
         code = await self._desk.passwords.one_time()
         who, now_us = call.caller.subject, self._desk.clock.now_us()
         count = await call.effect(
@@ -66,6 +68,7 @@ class BreakGlassService:
         self, call: Call, request: pb.OpenBreakGlassRequest
     ) -> pb.OpenBreakGlassResponse:
         """Spend an envelope; raises as `breakglass_secrets.show` and `breakglass.ask`."""
+        self._current.require_province()
         if request.drill:
             call.note(detail={"alert": breakglass.DRILL_ALERT})
         require_reason(request.reason)
@@ -87,6 +90,7 @@ class BreakGlassService:
         self, call: Call, request: pb.ConfirmBreakGlassRequest
     ) -> pb.ConfirmBreakGlassResponse:
         """Note a confirmation; raises as `breakglass_secrets.prove_code`, `breakglass.confirm`."""
+        self._current.require_province()
         id_ = _opening(call, request.opening_id)
         found = await breakglass_secrets.prove_code(self._desk, call.link, id_, request.secret_code)
         _mark(call, found)
@@ -110,6 +114,7 @@ class BreakGlassService:
         self, call: Call, request: pb.EnterBreakGlassRequest
     ) -> pb.EnterBreakGlassResponse:
         """Open the session of who opened; raises as `breakglass.enter`."""
+        self._current.require_province()
         id_ = _opening(call, request.opening_id)
         async with self._desk.database.transaction() as tx:
             known = await rows.opening(tx, id_)

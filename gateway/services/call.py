@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gateway.audit.event import Event
+from gateway.audit.parts import Sealed
 from gateway.audit.recorder import Effect, Entry, Recorder
 from gateway.errors import Reason, Refusal
 from gateway.identity import breakglass
@@ -49,6 +50,7 @@ class Call:
         "_connection",
         "_principal",
         "_recorder",
+        "_sealed",
         "defect",
         "event",
         "permitted",
@@ -68,6 +70,7 @@ class Call:
         self._claims: Claims | None = None
         self._connection: Connection | None = None
         self._principal: Principal | None = None
+        self._sealed: Sealed | None = None
         self.rpc = rpc
         # What is wrong with the certificate, since check 2; calls served all the same see it.
         self.defect: Reason | None = None
@@ -167,6 +170,10 @@ class Call:
         """
         self.event = told(self.event, **fields)
 
+    def put_beside(self, part: Sealed) -> None:
+        """Take words that are stored beside the leaf, sealed, with the effect or not at all."""
+        self._sealed = part
+
     async def record(self, effect: Effect | None = None, **fields: Any) -> Entry:  # noqa: ANN401  as note
         """Commit the leaf together with the effect.
 
@@ -175,7 +182,14 @@ class Call:
         Once begun it is finished even when the caller goes away: a cancel cannot part an effect
         from its leaf.
         """
-        return await self._finish(self._recorder.append, fields, effect)
+        part = self._sealed
+        if effect is None or part is None:
+            return await self._finish(self._recorder.append, fields, effect)
+
+        async def both(tx: Transaction) -> Event:
+            return await part.keep(tx, await effect(tx))
+
+        return await self._finish(self._recorder.append, fields, both)
 
     async def record_limited(self, **fields: Any) -> Entry | None:  # noqa: ANN401  as note
         """Commit the leaf of what its caller asks too often; beyond some, only count it.
@@ -213,7 +227,12 @@ class Call:
         results: list[Result] = []
 
         async def run(tx: Transaction) -> Event:
-            result = await work(tx)
+            try:
+                result = await work(tx)
+            except Refusal as refusal:
+                # With what was noted within the work: the leaf names who decided last.
+                refusal.event = self.event
+                raise
             results.append(result)
             return self.event if tell is None else tell(result, self.event)
 

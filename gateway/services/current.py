@@ -62,9 +62,12 @@ class Certificate:
 class Current:
     """One process's memory; made by `open`, ended by `close`."""
 
-    def __init__(self, database: Database, clock: Clock, trust: Trust) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, trust: Trust, *, governs: bool = False
+    ) -> None:
         """Prepare; `open` is how to make one."""
         self.trust = trust
+        self._governs = governs
         self._database = database
         self._clock = clock
         self._epochs: dict[str, int] = {}
@@ -78,13 +81,15 @@ class Current:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock, trust: Trust) -> "Current":
+    async def open(
+        cls, database: Database, clock: Clock, trust: Trust, *, governs: bool = False
+    ) -> "Current":
         """Return a memory that has read everything once and keeps itself current.
 
-        `trust` are whose certificates may have signed policies: those of before too.
-        Raises StoreError.
+        `trust` are whose certificates may have signed policies: those of before too. `governs`: a
+        register with another province than ours serves nobody here. Raises StoreError.
         """
-        current = cls(database, clock, trust)
+        current = cls(database, clock, trust, governs=governs)
         await current._poll()
         current._tasks = [
             asyncio.create_task(current._keep_polling()),
@@ -114,10 +119,24 @@ class Current:
 
     @property
     def known(self) -> Registry:
-        """The register as last read, for work within a call whose checks have just asked."""
+        """The register as last read, for work within a call whose checks have just asked.
+
+        Raises REGISTER_TAMPERED where the door governs and another is the province.
+        """
         if self._registry is None:
             raise refuse(Reason.STORE_AWAY)
+        if self._governs:
+            self._require_province(self._registry)
         return self._registry
+
+    def require_province(self) -> None:
+        """Pass while the register's province is ours; raises REGISTER_TAMPERED."""
+        if self._registry is not None:
+            self._require_province(self._registry)
+
+    def _require_province(self, registry: Registry) -> None:
+        if registry.provinces != {self.trust.province}:
+            raise refuse(Reason.REGISTER_TAMPERED)
 
     @property
     def engine(self) -> Engine:
@@ -139,17 +158,20 @@ class Current:
     async def seen_by(self, tx: Transaction) -> Registry:
         """Return the register as a transaction sees it now, whatever is remembered.
 
-        Raises REVISION_STALE where the policies in force are others than the remembered ones.
+        Raises REVISION_STALE where the policies in force are others than the remembered ones,
+        REGISTER_TAMPERED.
         """
         epochs: dict[str, int] = dict(await tx.fetch(_EPOCHS))
         if epochs["policies"] != self._epochs["policies"]:
             raise refuse(Reason.REVISION_STALE)
         if epochs["registry"] == self._epochs["registry"]:
             return self.known
-        return await snapshot.load(tx)
+        found = await snapshot.load(tx)
+        self._require_province(found)
+        return found
 
     async def registry(self) -> Registry:
-        """Return the register; raises STORE_AWAY."""
+        """Return the register; raises STORE_AWAY, REGISTER_TAMPERED as `known`."""
         await self._refresh()
         return self.known
 
@@ -210,6 +232,7 @@ class Current:
             epochs: dict[str, int] = dict(await tx.fetch(_EPOCHS))
             if self._registry is None or epochs["registry"] != self._epochs.get("registry"):
                 self._registry = await snapshot.load(tx)
+                self._tell_province()
             if epochs["policies"] != self._epochs.get("policies"):
                 self._engine, self._export_rules = await _in_force(tx, self.trust)
         if epochs["revocation"] != self._epochs.get("revocation"):
@@ -218,6 +241,12 @@ class Current:
             self._standings.clear()
         self._epochs = epochs
         self._read_at = asked_at
+
+    def _tell_province(self) -> None:
+        ours = self.trust.province
+        found = frozenset[str]() if self._registry is None else self._registry.provinces
+        if found != {ours}:
+            _LOG.error("register.province", ours=ours, named=sorted(found))
 
     async def _keep_polling(self) -> None:
         while True:

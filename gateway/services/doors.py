@@ -1,13 +1,13 @@
-"""Which services stand at which door (contract.md, "Doors and services") and what each is given."""
+"""What stands behind each door: its services, and what each is given."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.descriptor import ServiceDescriptor
-
 from gateway.audit.event import Event
 from gateway.audit.heartbeat import Heartbeat
+from gateway.audit.parts import Sealer
 from gateway.audit.recorder import Recorder
+from gateway.audit.subjects import Founding
 from gateway.clock import Clock
 from gateway.config.disk import Disk
 from gateway.config.home import Home, Listener
@@ -17,6 +17,7 @@ from gateway.exports.build import Sources
 from gateway.exports.building import Builder
 from gateway.exports.continuity import Continuity
 from gateway.exports.keeping import Keeper
+from gateway.exports.marks import Marks
 from gateway.exports.moving import Mover
 from gateway.exports.seal import TicketSeal
 from gateway.identity import keys
@@ -32,7 +33,6 @@ from gateway.pki.issuers import Issuers
 from gateway.records.query import Bodies
 from gateway.records.tables import Tables
 from gateway.registry.witness_duty import WitnessDuty
-from gateway.services import access
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
@@ -40,6 +40,7 @@ from gateway.services.backed import backed_by
 from gateway.services.break_glass_report import BreakGlassReport
 from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
+from gateway.services.contract import SERVICES, rpcs
 from gateway.services.current import Current
 from gateway.services.enrolment_service import EnrolmentService
 from gateway.services.export_delivery import DeliveryService
@@ -51,9 +52,12 @@ from gateway.services.guard import Method
 from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
 from gateway.services.invitation_service import InvitationService
+from gateway.services.log_file_service import LogFileService
 from gateway.services.pages import Pages
+from gateway.services.part_service import PartService
 from gateway.services.permits import Permits
 from gateway.services.policy_service import PolicyService
+from gateway.services.reasoned import keeping
 from gateway.services.register_service import RegisterService
 from gateway.services.renewal_service import RenewalService
 from gateway.services.tunnel_service import TunnelService
@@ -65,32 +69,8 @@ from gateway.store.export_keys import CurrentKeys
 from gateway.store.seal import BlindIndex, ContentKeys, Opener
 from gateway.store.seal_keys import CurrentRecipients
 from gateway.uploads.batch import Intake
-from gateway.v1 import (
-    admin_service_pb2,
-    audit_service_pb2,
-    break_glass_service_pb2,
-    enrolment_service_pb2,
-    export_service_pb2,
-    identity_service_pb2,
-    upload_service_pb2,
-)
 from gateway.vpn.duties import TunnelDuties
 from gateway.vpn.static import named_tunnels
-
-SERVICES: Mapping[Listener, tuple[ServiceDescriptor, ...]] = {
-    "identity": (
-        identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],
-        break_glass_service_pb2.DESCRIPTOR.services_by_name["BreakGlassService"],
-    ),
-    # In the identity process, on a socket of its own that leads to nothing else: no health check.
-    "enrolment": (enrolment_service_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],),
-    "intake": (upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],),
-    "disclosure": (export_service_pb2.DESCRIPTOR.services_by_name["ExportService"],),
-    "administration": (
-        admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
-        audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
-    ),
-}
 
 # What a door does by itself from time to time, given the event to record it under.
 Chore = Callable[[Event], Awaitable[object]]
@@ -125,18 +105,14 @@ class Standing:
     """A door's services, and what it does by itself.
 
     `first` before anybody is served, `chores` from time to time, `lasting` as long as it is served.
+    With a `sealer` it keeps the reasons that officers give.
     """
 
     services: Sequence[object]
     chores: Sequence[Chore] = ()
     lasting: Sequence[Chore] = ()
     first: Sequence[Chore] = ()
-
-
-def rpcs(door: Listener) -> Mapping[str, Rpc]:
-    """Return every rpc of a door by wire name, the health check too; raises MissingAccessError."""
-    own = access.read(SERVICES[door])
-    return own if door == "enrolment" else {**own, CHECK.method: CHECK}
+    sealer: Sealer | None = None
 
 
 def furnish(door: Listener, parts: Parts) -> Furnished:
@@ -145,15 +121,15 @@ def furnish(door: Listener, parts: Parts) -> Furnished:
     services = standing.services
     if CHECK.method in rpcs(door):
         services = [*services, HealthService(frozenset(one.full_name for one in SERVICES[door]))]
-    found = {method: (rpc, _method(rpc, services)) for method, rpc in rpcs(door).items()}
+    sealer = standing.sealer
+    found = {name: (rpc, _method(rpc, services, sealer)) for name, rpc in rpcs(door).items()}
     return Furnished(found, standing)
 
 
-def _method(rpc: Rpc, services: Sequence[object]) -> Method:
+def _method(rpc: Rpc, services: Sequence[object], sealer: Sealer | None) -> Method:
     """Return the one method that serves an rpc; the services of a door share no method's name."""
     [method] = [getattr(one, rpc.name) for one in services if hasattr(one, rpc.name)]
-    found: Method = method
-    return found
+    return keeping(rpc, method, sealer)
 
 
 def _identity(parts: Parts) -> Standing:
@@ -200,20 +176,7 @@ def _administration(parts: Parts) -> Standing:
         parts.current, parts.pages, divisions, parts.settings.trust_domain, parts.clock
     )
     accounts = AccountService(
-        parts.database,
-        parts.current,
-        parts.pages,
-        Passwords(),
-        parts.rules,
-        parts.clock,
-    )
-    audit = AuditService(
-        parts.database,
-        parts.recorder,
-        parts.current,
-        parts.permits,
-        parts.pages,
-        parts.home.log_keys,
+        parts.database, parts.current, parts.pages, Passwords(), parts.rules, parts.clock
     )
     rules = parts.policies.certificates
     shared = (parts.home, parts.database, parts.current, parts.permits, parts.pages)
@@ -227,13 +190,32 @@ def _administration(parts: Parts) -> Standing:
     succession = Succession(parts.recorder, parts.rules, parts.clock)
     signing = parts.policies.activation
     signed = PolicyService(parts.database, parts.current, signing, parts.clock)
-    services = [register, accounts, audit, invitations, certificates, tunnels, report, signed]
+    services = [register, accounts, invitations, certificates, tunnels, report, signed]
     logged, policy = (parts.database, parts.recorder), parts.policies.witnesses
     vouching = WitnessService(parts.home, *logged, policy, parts.clock)
     watch = WitnessDuty(*logged, policy, parts.clock)
     heart = Heartbeat(parts.recorder, parts.settings.log.heartbeat_s, parts.clock)
-    chores = [duties.look, unused.look, succession.look, watch.look]
-    return Standing([*services, vouching], chores, [heart.serve])
+    founding = Founding(parts.home, parts.clock)
+    chores = [duties.look, unused.look, succession.look, watch.look, founding.look]
+    every = [*services, vouching, *_log_services(parts)]
+    sealer = Sealer(parts.home, parts.clock)
+    return Standing(every, chores, [heart.serve], [founding.look], sealer)
+
+
+def _log_services(parts: Parts) -> list[object]:
+    """Return what shows the log: leaves, files, side parts."""
+    shared = (parts.database, parts.recorder, parts.current, parts.permits)
+    opener = Opener.load(parts.home.secrets("administration"))
+    files, sealed = LogFileService(parts.database), PartService(*shared, opener)
+    return [AuditService(*shared, parts.pages, parts.home), files, sealed]
+
+
+def _ground(parts: Parts, tables: Tables) -> Ground:
+    """Return what tickets are judged by."""
+    home, domain = parts.home, parts.settings.trust_domain
+    issuers = (Issuers(home, domain), Issuers(home, domain, former=True))
+    seal = TicketSeal(ticket_key.load(home), Marks(home.exports))
+    return Ground(tables.divisions, domain, named_tunnels(parts.settings.origin), *issuers, seal)
 
 
 def _room(parts: Parts) -> Callable[[], Awaitable[bool]]:
@@ -249,10 +231,7 @@ def _room(parts: Parts) -> Callable[[], Awaitable[bool]]:
 
 def _disclosure(parts: Parts) -> Standing:
     tables, secrets = Tables.load(parts.policies.folder), parts.home.secrets("disclosure")
-    origin = parts.settings.origin
-    static = named_tunnels(origin)
-    domain, seal = parts.settings.trust_domain, TicketSeal(ticket_key.load(parts.home))
-    ground = Ground(tables.divisions, domain, static, Issuers(parts.home, domain), seal)
+    ground = _ground(parts, tables)
     tickets = Tickets(parts.database, parts.current, parts.permits, ground, parts.clock)
     bodies = Bodies(Opener.load(secrets), BlindIndex.load(secrets))
     drafts = Drafts(tickets, bodies, tables)
@@ -262,7 +241,7 @@ def _disclosure(parts: Parts) -> Standing:
         parts.recorder,
         lambda: current.export_rules.approvals,
         parts.clock,
-        seal,
+        ground.seal,
     )
     continuity = Continuity(mover, parts.home.exports)
     signing = CurrentKeys(parts.home)
@@ -270,7 +249,6 @@ def _disclosure(parts: Parts) -> Standing:
     builder = Builder(
         sources,
         mover,
-        parts.recorder,
         lambda: current.engine,
         tickets.around,
         lambda: current.export_rules.plan.whole_birth_for,
@@ -284,8 +262,9 @@ def _disclosure(parts: Parts) -> Standing:
     )
     service = ExportService(tickets, drafts, parts.current, parts.pages)
     services = [service, delivery, ReleaseService(tickets)]
+    sealer = Sealer(parts.home, parts.clock)
     chores = [continuity.look, mover.expire, builder.look, keeper.look]
-    return Standing(services, chores, [builder.serve, continuity.serve], [continuity.look])
+    return Standing(services, chores, [builder.serve, continuity.serve], [continuity.look], sealer)
 
 
 _FURNISHERS: Mapping[Listener, Callable[[Parts], Standing]] = {

@@ -11,7 +11,7 @@ from gateway.identity import accounts
 from gateway.pki import enrol, keys
 from gateway.pki.enrol import Denied, Enrolled
 from gateway.pki.issuer import Issuer
-from gateway.services import certificates
+from gateway.services import certificates, requests
 from gateway.services.call import Call, told
 from gateway.services.limits import Buckets
 from gateway.services.renewal_service import window_of
@@ -91,10 +91,7 @@ def _told(result: _Done | Denied, event: Event) -> Event:
     """Return the leaf of what came of it: a refusal's effects are committed with it."""
     if isinstance(result, Denied):
         refused = event.with_(decision="deny", reason=result.refusal.reason.value)
-        found = result.invitation
-        words = (
-            {} if found is None else {"invitation": found.id, **certificates.target(found.bearer)}
-        )
+        words = _which(result)
         if result.alert:
             words["alert"] = result.alert
         shown = result.refusal.metadata.get("spkiSha256")
@@ -112,3 +109,13 @@ def _told(result: _Done | Denied, event: Event) -> Event:
             "spki_sha256": keys.spki_sha256(issued.certificate.public_key()).hex(),
         },
     )
+
+
+def _which(denied: Denied) -> dict[str, str]:
+    """Return what a leaf tells of the invitation; of one written by hand nothing but its id."""
+    found = denied.invitation
+    if found is None:
+        return {}
+    if denied.alert == enrol.ALERT_TAMPERED:
+        return {"invitation": found.id} if requests.is_id(found.id) else {}
+    return {"invitation": found.id, **certificates.target(found.bearer)}

@@ -6,7 +6,7 @@ from functools import partial
 
 from gateway.clock import US_PER_S
 from gateway.errors import Reason, Violation, refuse
-from gateway.exports import drafting, facts, parquet, ticket_rows, unusual
+from gateway.exports import completing, drafting, facts, parquet, ticket_rows, unusual
 from gateway.exports.drafting import Known, violation
 from gateway.exports.facts import Around
 from gateway.exports.moving import leaf_of
@@ -157,7 +157,8 @@ class Drafts:
         since_us = now_us - rules.unusual.memory_days * _US_PER_DAY
         requester = found.ticket.plan.requester
         async with self._tickets.database.transaction() as tx:
-            released = await ticket_rows.released(tx, *requester.person, since_us)
+            seal = self._tickets.ground.seal
+            released = await ticket_rows.released(tx, requester.person, since_us, seal)
         signs = unusual.signs(Request(found.ticket, rows, now_us), released, rules.unusual)
         return unusual.needed(signs, rules.unusual, rules.approvals)
 
@@ -169,13 +170,13 @@ def _up(count: int, to: int) -> int:
 async def _completed(tx: Transaction, plan: Plan, around: Around) -> Plan:
     """Return the plan with the recipient's own certificates and tunnel where it names none."""
     until_us = plan.not_after_us
-    connecting = plan.connection_certificate_sha256 or await facts.in_force(
+    connecting = plan.connection_certificate_sha256 or await completing.in_force(
         tx, plan.recipient, register.TLS, until_us
     )
-    encrypting = plan.encryption_certificate_sha256 or await facts.in_force(
+    encrypting = plan.encryption_certificate_sha256 or await completing.in_force(
         tx, plan.recipient, register.ENCRYPTION, until_us
     )
-    tunnel = plan.tunnel or await facts.only_tunnel(tx, plan.recipient.organisation, around)
+    tunnel = plan.tunnel or await completing.only_tunnel(tx, plan.recipient.organisation, around)
     return replace(
         plan,
         connection_certificate_sha256=connecting,

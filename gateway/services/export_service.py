@@ -5,7 +5,7 @@ act.
 """
 # ruff: noqa: N802 -- methods have the names of the contract's rpcs
 
-from gateway.errors import Reason, refuse
+from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import approval, duties, facts, ticket_rows
 from gateway.exports.ticket import (
     NOTHING,
@@ -20,6 +20,7 @@ from gateway.services import pages
 from gateway.services.call import Call
 from gateway.services.current import Current
 from gateway.services.export_drafts import Drafts
+from gateway.services.export_stopping import stop
 from gateway.services.export_tickets import Found, Tickets
 from gateway.services.export_wire import message, state
 from gateway.services.pages import Pages
@@ -81,7 +82,7 @@ class ExportService:
     async def RevokeExport(
         self, call: Call, request: pb.RevokeExportRequest
     ) -> pb.RevokeExportResponse:
-        """Stop a ticket, also one that was tampered with; raises as `Tickets.stop`."""
+        """Stop a ticket, also one that was tampered with; raises as `export_stopping.stop`."""
         require_reason(request.reason)
         moved = await self._stop(call, request.ticket_id, Act.REVOKE)
         return pb.RevokeExportResponse(ticket=message(moved))
@@ -102,19 +103,24 @@ class ExportService:
     async def RecallExport(
         self, call: Call, request: pb.RecallExportRequest
     ) -> pb.RecallExportResponse:
-        """Call back what was released, by a day of its own; raises as `Tickets.stop`."""
+        """Call back what was released, by a day of its own; raises as `export_stopping.stop`."""
         require_reason(request.reason)
         async with self._tickets.database.transaction() as tx:
             now_us = await self._tickets.now_us(tx)
-        days = self._tickets.rules.bounds.recall_days
-        given = Given(due_us=duties.recall_due_us(now_us, days))
+        given = Given(due_us=duties.recall_due_us(now_us, self._recall_days()))
         moved = await self._stop(call, request.ticket_id, Act.RECALL, given)
         return pb.RecallExportResponse(ticket=message(moved))
 
     async def GetExport(self, call: Call, request: pb.GetExportRequest) -> pb.GetExportResponse:
-        """Show a ticket; raises NOT_FOUND, TICKET_TAMPERED, POLICY_DENIED."""
+        """Show a ticket, and by whose authority it was approved.
+
+        Raises NOT_FOUND, TICKET_TAMPERED, POLICY_DENIED.
+        """
         found = await self._tickets.find(call, request.ticket_id)
-        return pb.GetExportResponse(ticket=message(self._tickets.look(call, found)))
+        ticket = self._tickets.look(call, found)
+        async with self._tickets.database.transaction() as tx:
+            standings = await facts.standings(tx, ticket, found.around)
+        return pb.GetExportResponse(ticket=message(ticket, standings))
 
     async def ListExports(
         self, call: Call, request: pb.ListExportsRequest
@@ -155,7 +161,14 @@ class ExportService:
         earlier = await self._tickets.repeated(call)
         if earlier is not None:
             return await self._again(call, earlier)
-        return await self._tickets.stop(call, ticket_id, act, given)
+        return await stop(self._tickets, call, ticket_id, act, given)
+
+    def _recall_days(self) -> int:
+        """Return how many days a recall leaves; none, while no rules of exports are in force."""
+        try:
+            return self._tickets.rules.bounds.recall_days
+        except Refusal:
+            return 0
 
     async def _again(self, call: Call, ticket_id: str) -> Ticket:
         return await self._tickets.again(call, ticket_id)

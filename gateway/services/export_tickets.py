@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.clock import US_PER_S, Clock
-from gateway.config.exports import ExportRules
+from gateway.config.exports import ApprovalRules, ExportRules
 from gateway.errors import Reason, Refusal, refuse
 from gateway.exports import facts, ticket_rows
 from gateway.exports.facts import Around
-from gateway.exports.moving import leaf_of
+from gateway.exports.moving import TAMPERED_ALERT, leaf_of
 from gateway.exports.plan import Party
 from gateway.exports.seal import TicketSeal
-from gateway.exports.stopping import stopped
-from gateway.exports.ticket import NOTHING, Act, Caller, Given, Ticket, moved, sides
+from gateway.exports.ticket import NOTHING, UNRULED, Act, Caller, Given, Ticket, moved, sides
 from gateway.pki.issuers import Issuers
 from gateway.policy import request as policy
 from gateway.policy.request import Calling, Resource
@@ -33,15 +32,13 @@ from gateway.services.repeats import earlier
 from gateway.services.requests import invalid
 from gateway.store.database import Database, Transaction
 
-TAMPERED_ALERT = "ticket-tampered"
 _TICKET = re.compile(r"EX-[0-9]{8}", re.ASCII)
 # What only the plan's certificate does, through the plan's tunnel.
 _BOUND = frozenset({"DownloadExport", "ReceiveExport", "ReleaseExport"})
 # What brings an export about: not for who owes the proof of a destruction.
 _GETTING = _BOUND | {"DraftExport", "SubmitExport", "ApproveExport"}
-# What one person may do to a ticket that nobody else believes any more.
-_STOPPING = frozenset({"RevokeExport", "RecallExport"})
-# What moves a ticket towards the release: not with a column that may not leave any more.
+# What moves a ticket towards the release: not with a column that may not leave any more, nor with
+# an approval that is not its approver's. Everything else stops it, meets a duty or looks at it.
 _ONWARD = _BOUND | {"SubmitExport", "ApproveExport", "UnholdExport"}
 _EARLIER = "SELECT gateway.export_leaf(%s, %s)"
 
@@ -54,6 +51,7 @@ class Ground:
     trust_domain: str
     static: Mapping[str, str]
     issuers: Issuers
+    former: Issuers
     seal: TicketSeal
 
 
@@ -84,6 +82,10 @@ class Tickets:
         """The rules in force; raises POLICIES_UNUSABLE."""
         return self._current.export_rules
 
+    def approval_rules(self, act: Act) -> ApprovalRules | None:
+        """Return what an act is ruled by, None where it needs nothing; raises POLICIES_UNUSABLE."""
+        return None if act in UNRULED else self.rules.approvals
+
     async def around(self, tx: Transaction) -> Around:
         """Return the register as last read, and the time, which never lies before the log.
 
@@ -101,8 +103,8 @@ class Tickets:
 
     async def _around(self, tx: Transaction, registry: Registry) -> Around:
         one = self.ground
-        known = (registry, one.divisions, one.trust_domain, one.static, one.issuers)
-        return Around(*known, await self.now_us(tx))
+        known = (registry, one.divisions, one.trust_domain, one.static)
+        return Around(*known, one.issuers, one.former, one.seal, await self.now_us(tx))
 
     async def now_us(self, tx: Transaction) -> int:
         """Return the time, which never lies before the log."""
@@ -123,16 +125,27 @@ class Tickets:
                 around = await self.around(tx)
                 known = await facts.of(tx, ticket, around)
         except Refusal as refusal:
-            if refusal.reason is Reason.TICKET_TAMPERED:
-                call.note(detail={"alert": TAMPERED_ALERT})
+            if refusal.reason is not Reason.TICKET_TAMPERED:
+                raise
+            call.note(detail={"alert": TAMPERED_ALERT})
+            spoiled = await self.spoiled(ticket_id)
+            if not sides(spoiled[0].ticket, self.caller(call, spoiled[0].around.registry)):
+                raise refuse(Reason.NOT_FOUND) from None
             raise
         call.note(detail={"plan_sha256": ticket.plan_sha256, "from_state": ticket.state.value})
         found = Found(ticket, known, around)
         if not sides(ticket, self.caller(call, around.registry)):
             # Which tickets there are is no stranger's business; the leaf says that there is one.
-            self._ask(call, call.action, found)
+            self.ask(call, call.action, found)
             raise refuse(Reason.NOT_FOUND)
         return found
+
+    async def spoiled(self, ticket_id: str) -> tuple[Found, int]:
+        """Return what its row says of a ticket, to stop it, and the version to go on from."""
+        async with self.database.transaction() as tx:
+            ticket, version = await ticket_rows.lock_spoiled(tx, ticket_id, self.ground.seal)
+            around = await self.around(tx)
+            return Found(ticket, await facts.of(tx, ticket, around), around), version
 
     async def repeated(self, call: Call) -> str | None:
         """Return the ticket of this very request where it was made before.
@@ -168,11 +181,11 @@ class Tickets:
         Raises the machine's reason, RECIPIENT_OVERDUE, RECIPIENT_MISMATCH, CHILD_BUDGET_SPENT,
         POLICY_DENIED.
         """
-        allowed = self._ask(call, call.action, found, overspent)
-        if call.action not in _STOPPING:
+        allowed = self.ask(call, call.action, found, overspent)
+        if call.action in _ONWARD:
             _require_genuine(call, found)
         if act is not None:
-            by, rules = self.caller(call, found.around.registry), self.rules.approvals
+            by, rules = self.caller(call, found.around.registry), self.approval_rules(act)
             moved(found.ticket, act, by, found.around.now_us, rules, given)
         if call.action in _BOUND and not _is_bound(call, found.ticket):
             raise refuse(Reason.RECIPIENT_MISMATCH)
@@ -196,7 +209,8 @@ class Tickets:
     ) -> Ticket:
         """Move what was found, with its leaf, and `also` what belongs to it; `judge` before.
 
-        Raises as `moved`, REVISION_STALE where somebody moved it meanwhile, TICKET_TAMPERED.
+        Raises as `moved`, REVISION_STALE where somebody moved it meanwhile, TICKET_TAMPERED,
+        DISK_LOW.
         """
         by = self.caller(call, found.around.registry)
 
@@ -205,47 +219,18 @@ class Tickets:
             if before.version != found.ticket.version:
                 raise refuse(Reason.REVISION_STALE)
             now_us = await self.now_us(tx)
-            after = moved(before, act, by, now_us, self.rules.approvals, given)
+            after = moved(before, act, by, now_us, self.approval_rules(act), given)
             await ticket_rows.move(tx, before, after)
             if also is not None:
                 await also(tx, after)
             return after
 
-        return await call.effect(work, partial(leaf_of, self.ground.seal))
+        return await self.told(await call.effect(work, partial(leaf_of, self.ground.seal)))
 
-    async def stop(self, call: Call, ticket_id: str, act: Act, given: Given = NOTHING) -> Ticket:
-        """Revoke or recall, also what row and log tell differently: nothing else moves that.
-
-        Raises as `find`, `judge`, `move` and `stopped`.
-        """
-        try:
-            found = await self.find(call, ticket_id)
-        except Refusal as refusal:
-            if refusal.reason is not Reason.TICKET_TAMPERED:
-                raise
-            return await self._stop_spoiled(call, ticket_id, act, given)
-        self.judge(call, found, act, given)
-        return await self.move(call, found, act, given)
-
-    async def _stop_spoiled(self, call: Call, ticket_id: str, act: Act, given: Given) -> Ticket:
-        async with self.database.transaction() as tx:
-            ticket, version = await ticket_rows.lock_spoiled(tx, ticket_id)
-            around = await self.around(tx)
-            found = Found(ticket, await facts.of(tx, ticket, around), around)
-        by, allowed = self.caller(call, around.registry), self._ask(call, call.action, found)
-        approvals = self.rules.approvals
-        stopped(ticket, version, act, by, around.now_us, approvals, given)
-        if not allowed:
-            raise refuse(Reason.POLICY_DENIED)
-        call.permitted = True
-
-        async def work(tx: Transaction) -> Ticket:
-            before, version = await ticket_rows.lock_spoiled(tx, ticket_id)
-            now_us = await self.now_us(tx)
-            after = stopped(before, version, act, by, now_us, approvals, given)
-            return await ticket_rows.move(tx, before, after)
-
-        return await call.effect(work, partial(leaf_of, self.ground.seal))
+    async def told(self, ticket: Ticket) -> Ticket:
+        """Return a ticket that moved, its mark kept: from here on somebody is told."""
+        await self.ground.seal.marks.keep(ticket.ticket_id, ticket.version)
+        return ticket
 
     def caller(self, call: Call, registry: Registry) -> Caller:
         """Return who calls, as the machine knows people."""
@@ -256,14 +241,17 @@ class Tickets:
         return Caller(party, who.roles if officer else frozenset(), provincial)
 
     def _require(self, call: Call, action: str, found: Found) -> None:
-        if not self._ask(call, action, found):
+        if not self.ask(call, action, found):
             raise refuse(Reason.POLICY_DENIED)
-        _require_genuine(call, found)
         call.permitted = True
 
-    def _ask(
+    def ask(
         self, call: Call, action: str, found: Found, overspent: frozenset[str] | None = None
     ) -> bool:
+        """Return what the policy in force says of an act on a ticket; the leaf names who decided.
+
+        Raises POLICIES_UNUSABLE.
+        """
         registry = found.around.registry
         chain = registry.chain(found.ticket.plan.requester.organisation)
         resource = Resource("ExportTicket", chain, ticket=found.facts)

@@ -3,6 +3,7 @@
 from datetime import date
 
 from gateway.errors import Reason, Refusal, Violation, refuse
+from gateway.exports.approval import Standing
 from gateway.exports.plan import DATASETS, FORMATS, Party, Plan
 from gateway.exports.ticket import State, Ticket
 from gateway.services.requests import invalid
@@ -11,6 +12,7 @@ from gateway.v1 import export_service_pb2 as pb
 from gateway.v1.types_pb2 import Date
 
 _STATES = {state: pb.ExportState.Value(f"EXPORT_STATE_{state.name}") for state in State}
+_STANDINGS = {one: pb.ApprovalStanding.Value(f"APPROVAL_STANDING_{one.name}") for one in Standing}
 _DATASETS = {pb.ExportDataset.Value(f"EXPORT_DATASET_{one.upper()}"): one for one in DATASETS}
 _FORMATS = {
     pb.ExportFormat.Value(f"EXPORT_FORMAT_{one.upper().replace('-', '_')}"): one for one in FORMATS
@@ -69,8 +71,8 @@ def state(number: int) -> str:
     return word
 
 
-def message(ticket: Ticket) -> pb.ExportTicket:
-    """Return a ticket as the contract has it."""
+def message(ticket: Ticket, standings: tuple[Standing, ...] = ()) -> pb.ExportTicket:
+    """Return a ticket as the contract has it, with what its approvals are where it was asked."""
     counted, built = ticket.counted, ticket.built
     told = pb.ExportTicket(
         ticket_id=ticket.ticket_id,
@@ -93,6 +95,8 @@ def message(ticket: Ticket) -> pb.ExportTicket:
             for one in ticket.approvals
         ],
     )
+    for approval, standing in zip(told.approvals, standings, strict=False):
+        approval.standing = _STANDINGS[standing]
     if ticket.submitted_us is not None and counted is not None:
         told.submitted_time.CopyFrom(timestamp(ticket.submitted_us))
         told.needed_count = counted.needed

@@ -99,6 +99,10 @@ class Guard(grpc.GenericRpcHandler):
         while self._under_way:
             await asyncio.wait(self._under_way)
 
+    async def answer(self, name: str, context: wire.Context) -> None:
+        """Serve a call that came another way than grpc's (`http_files`), by the same checks."""
+        await self._handle(name, None, context)
+
     async def _handle(self, name: str, _messages: object, context: wire.Context) -> None:
         """Serve one call from its first byte to its status: the outermost handler of a door."""
         rpc, method = self._methods.get(name, (None, None))
@@ -168,11 +172,13 @@ class Guard(grpc.GenericRpcHandler):
         """
         request = await self._ask(call, rpc, context)  # 4, 5, 6, 7, 8
 
-        async def send(reply: Message) -> None:
+        async def send(reply: Message | None) -> None:
+            # Of None: whether a reply could be sent.
             if not (call.permitted and call.recorded):
                 raise RuntimeError("nothing is sent before it is permitted and on the log")
             await self._checks.again(call)  # 2, 5, 6
-            await wire.send(context, reply.SerializeToString())
+            if reply is not None:
+                await wire.send(context, reply.SerializeToString())
 
         with self._checks.stream(call):
             await method(call, request, send)  # 9

@@ -11,8 +11,10 @@ from gateway.clock import Clock
 from gateway.config.home import Home
 from gateway.config.policies import EnrolmentRules
 from gateway.errors import Reason, refuse
-from gateway.pki import authorities, invitation
-from gateway.pki.invitation import Invitation, Officer, Wanted
+from gateway.pki import authorities, confirmation, enrol, invitation
+from gateway.pki.confirmation import Confirmation
+from gateway.pki.invitation import Invitation, Officer, Terms, Wanted
+from gateway.pki.proof import Proofs
 from gateway.services import certificates, pages, requests
 from gateway.services.call import Call, told
 from gateway.services.current import Current
@@ -40,13 +42,16 @@ class InvitationService:
         rules: EnrolmentRules,
         clock: Clock,
     ) -> None:
-        """Invite under these rules; the root's certificate is the pin of every invitation."""
+        """Invite under these rules; the root's certificate is the pin of every invitation.
+
+        Raises SettingsError.
+        """
         self._home = home
         self._database = database
         self._current = current
         self._permits = permits
         self._pages = pages
-        self._rules = rules
+        self._terms = Terms(rules, Proofs.load(home, "administration"))
         self._clock = clock
 
     async def InviteCertificate(
@@ -54,6 +59,7 @@ class InvitationService:
     ) -> pb.InviteCertificateResponse:
         """Invite a registered bearer; the same request again answers with a fresh code.
 
+        An officer's key is confirmed by a second officer, whatever was asked.
         Raises FIELD_INVALID, NOT_FOUND, ORGANISATION_SUSPENDED, SYSTEM_SUSPENDED; ALREADY_EXISTS
         once the code was used.
         """
@@ -68,8 +74,8 @@ class InvitationService:
         async def work(tx: Transaction) -> Invitation:
             now_us = self._clock.now_us()
             if await is_repeat(tx, call):
-                return await invitation.recode(tx, wanted, code, self._rules, now_us)
-            return await invitation.invite(tx, wanted, code, self._rules, now_us)
+                return await invitation.recode(tx, wanted, code, self._terms, now_us)
+            return await invitation.invite(tx, wanted, code, self._terms, now_us)
 
         made = await call.effect(work, _target)
         return pb.InviteCertificateResponse(
@@ -82,11 +88,14 @@ class InvitationService:
     async def ApproveEnrolment(
         self, call: Call, request: pb.ApproveEnrolmentRequest
     ) -> pb.ApproveEnrolmentResponse:
-        """Confirm the key that was shown, as a second officer.
+        """Confirm the key that was shown, as a second officer: another person than who invited.
 
         Raises NOT_FOUND, SECOND_OFFICER_NEEDED, FIELD_INVALID for another fingerprint.
         """
-        await self._permit(call, request.invitation_id)
+        shown = await self._permit(call, request.invitation_id)
+        if not invitation.proven(shown, self._terms.proofs):
+            call.note(detail={"alert": enrol.ALERT_TAMPERED})
+            raise refuse(Reason.NOT_FOUND)
         if _SHA256.fullmatch(request.spki_sha256) is None:
             raise invalid(
                 "spki_sha256", "SHA-256", "64 hex digits, lower case.", "64 位小写十六进制。"
@@ -94,10 +103,11 @@ class InvitationService:
         spki = bytes.fromhex(request.spki_sha256)
         call.note(detail={"spki_sha256": request.spki_sha256})
 
+        wanted = Confirmation(request.invitation_id, spki, _officer(call))
+
         async def work(tx: Transaction) -> Invitation:
             await is_repeat(tx, call)
-            now_us, officer = self._clock.now_us(), _officer(call)
-            return await invitation.approve(tx, request.invitation_id, spki, officer, now_us)
+            return await confirmation.confirm(tx, wanted, self._terms.proofs, self._clock.now_us())
 
         found = await call.effect(work, _target)
         return pb.ApproveEnrolmentResponse(invitation=self._message(found))
@@ -138,8 +148,8 @@ class InvitationService:
             next_page_token="" if last is None else self._pages.seal(call, request, last),
         )
 
-    async def _permit(self, call: Call, invitation_id: str) -> None:
-        """Ask the policy about the organisation that an invitation is of.
+    async def _permit(self, call: Call, invitation_id: str) -> Invitation:
+        """Ask the policy about the organisation that an invitation is of, and return it.
 
         An unknown one stands in the province: who governs all may learn that there is none.
         """
@@ -152,13 +162,18 @@ class InvitationService:
         self._permits.require(call, [part_of_register(organisation, registry)], registry)
         if found is None:
             raise refuse(Reason.NOT_FOUND)
+        return found
 
     def _message(self, found: Invitation) -> pb.Invitation:
         return certificates.invited(found, self._clock.now_us())
 
 
 def _officer(call: Call) -> Officer:
-    return Officer(call.caller.organisation, call.caller.account)
+    """Return the person who calls; a system is none, whatever roles its rows give it."""
+    caller = call.caller
+    if caller.subject.kind != "officer":
+        raise refuse(Reason.SECOND_OFFICER_NEEDED)
+    return Officer(caller.organisation, caller.account, caller.subject.name)
 
 
 def _target(found: Invitation, event: Event) -> Event:

@@ -1,9 +1,9 @@
 """Check 8, the policy: what each rpc is about, and the decision on it, noted in the leaf.
 
 What a resource is follows from the request and the register alone. Some rpcs learn it later and ask
-then: UploadBatches for the unit of each batch, GetLeaf for the organisation that the leaf names,
-ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or certificate are of,
-all that act on an export for its ticket.
+then: UploadBatches for the unit of each batch, GetLeaf and GetSealedPart for the organisation that
+the leaf names, ApproveEnrolment, CancelInvitation and RevokeCertificates for whom invitation or
+certificate are of, all that act on an export for its ticket.
 A call that never asked is not served (`guard`).
 """
 
@@ -194,6 +194,11 @@ def _searched(_caller: Principal, request: _Named, registry: Registry) -> Iterab
     return [audit_log(request.organisation_code, registry)]
 
 
+def _whole_log(_caller: Principal, _request: object, registry: Registry) -> Iterable[Resource]:
+    """Return all of the log: a file of it holds whatever leaves come one after the other."""
+    return [audit_log("", registry)]
+
+
 def _checkpoints(*_: object) -> Iterable[Resource]:
     """Return the signed heads, which belong to nobody."""
     return [Resource("Checkpoints")]
@@ -236,6 +241,7 @@ ABOUT: Mapping[str, About] = {
     "ApprovePolicies": _whole,
     "ListExports": _own("ExportTickets"),
     "SearchLeaves": _searched,
+    "GetLogFile": _whole_log,
     "GetCheckpoint": _checkpoints,
     "GetConsistencyProof": _checkpoints,
     "GetWitnessing": _checkpoints,

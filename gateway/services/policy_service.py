@@ -4,9 +4,9 @@
 from gateway.audit.event import Event
 from gateway.clock import Clock
 from gateway.config.activation import ActivationRules
-from gateway.policy import activation
-from gateway.policy.activation import Proposal, Signature
+from gateway.policy import activation, evidence, proposing
 from gateway.policy.bundle import Bundle
+from gateway.policy.proposing import Done, Proposal, Signature
 from gateway.services.call import Call, told
 from gateway.services.current import Current
 from gateway.services.repeats import is_repeat
@@ -37,7 +37,7 @@ class PolicyService:
         trust = self._current.trust
         async with self._database.transaction() as tx:
             active = await activation.in_force(tx, trust)
-            waiting = await activation.proposals(tx, trust)
+            waiting = await proposing.proposals(tx, trust)
         return pb.GetPoliciesResponse(
             number=active.number,
             active=_bundle(active.bundle),
@@ -48,7 +48,10 @@ class PolicyService:
     async def ApprovePolicies(
         self, call: Call, request: pb.ApprovePoliciesRequest
     ) -> pb.ApprovePoliciesResponse:
-        """Sign a proposal; raises as `activation.sign`, and FIELD_INVALID for what is no digest."""
+        """Sign a proposal; the leaf tells for which activation, and in which roles.
+
+        Raises as `proposing.sign`, and FIELD_INVALID for what is no digest.
+        """
         sha256 = request.sha256
         if len(sha256) != _DIGEST_LENGTH or set(sha256) - set("0123456789abcdef"):
             raise invalid("sha256", "SHA256", "64 lower-case hex digits.", "64 位小写十六进制。")
@@ -62,12 +65,24 @@ class PolicyService:
             self._clock.now_us(),
         )
 
-        async def work(tx: Transaction) -> bool:
+        async def work(tx: Transaction) -> tuple[Done | None, bool]:
             if await is_repeat(tx, call):
-                return (await activation.in_force(tx, trust)).bundle.sha256 == sha256
-            return await activation.sign(tx, trust, sha256, mine, self._rules)
+                return None, (await activation.in_force(tx, trust)).bundle.sha256 == sha256
+            done = await proposing.sign(tx, trust, sha256, mine, self._rules)
+            return done, done.active
 
-        active = await call.effect(work, _told)
+        def tell(result: tuple[Done | None, bool], event: Event) -> Event:
+            done, active = result
+            if done is None:
+                # What is asked again signs nothing more.
+                words: dict[str, str | int] = {
+                    "state": evidence.ACTIVE if active else evidence.SIGNED
+                }
+            else:
+                words = evidence.signature(done.number, caller.roles, active=active)
+            return told(event, detail=words)
+
+        _, active = await call.effect(work, tell)
         await self._current.renew()
         return pb.ApprovePoliciesResponse(active=active)
 
@@ -94,7 +109,3 @@ def _bundle(one: Bundle) -> pb.PolicyBundle:
     """Return what the digest covers: the caller computes it anew."""
     files = [pb.PolicyBundle.File(name=name, text=text) for name, text in one.texts.items()]
     return pb.PolicyBundle(sha256=one.sha256, files=files)
-
-
-def _told(active: bool, event: Event) -> Event:  # noqa: FBT001  what `effect` was told
-    return told(event, detail={"state": "active" if active else "signed"})

@@ -37,7 +37,8 @@ class RenewalService:
         who = call.principal
 
         async def work(tx: Transaction) -> tuple[Issued, Grant | None]:
-            made = await succession.succeed(self._issuer, tx, call.link.serial, request.csr)
+            shown = (call.link.serial, call.link.subject)
+            made = await succession.succeed(self._issuer, tx, *shown, request.csr)
             if who is None:
                 return made, None
             return made, await login.exchange(self._desk, tx, who, _sha256(made))

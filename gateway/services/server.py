@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from grpc import aio
 
 from gateway import log
+from gateway.audit import starting
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
 from gateway.clock import SYSTEM, Clock
-from gateway.config import policies, readiness, settings
+from gateway.config import loaded, policies, readiness, settings
 from gateway.config.disk import Disk
 from gateway.config.home import Door, Home, Listener
 from gateway.errors import UnavailableError
@@ -24,13 +25,14 @@ from gateway.identity.keyring import CurrentVerifier
 from gateway.link.control import ControlClient
 from gateway.policy import disk
 from gateway.policy.trust import Trust
-from gateway.services import doors
+from gateway.services import contract, doors
 from gateway.services.access import Rpc
 from gateway.services.backed import backed_by
 from gateway.services.checks import Checks
 from gateway.services.current import Current
 from gateway.services.doors import Chore, Parts
 from gateway.services.guard import Guard, Method
+from gateway.services.http_files import HttpFiles
 from gateway.services.limits import Limits
 from gateway.services.pages import Pages
 from gateway.services.permits import Permits
@@ -42,7 +44,7 @@ from gateway.store.database import Database, StoreError
 POOL_SIZE = 6
 # How long running calls may take to finish at a stop: within the supervisor's patience (20 s).
 DRAIN_S = 10.0
-# Between two attempts to put the start on the log.
+# Between two attempts at what comes before anybody is served.
 RETRY_S = 0.25
 # A waiting dose is rejected a minute after its 72 hours at the latest.
 CHORES_EVERY_S = 60.0
@@ -58,6 +60,10 @@ _LOG = log.get("server")
 
 # What a process serves besides its door, on a socket of its own.
 BESIDE: Mapping[Door, tuple[Listener, ...]] = {"identity": ("enrolment",)}
+
+
+# What nobody is let do while the register names another province: govern, and take data out.
+GOVERNING: frozenset[Door] = frozenset({"disclosure", "administration"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
     """
     listeners: tuple[Listener, ...] = (door, *BESIDE.get(door, ()))
     for each in listeners:
-        doors.rpcs(each)  # an rpc without access stops the start before anything is opened
+        contract.rpcs(each)  # an rpc without access stops the start before anything is opened
     base = Event(door=door)
     async with AsyncExitStack() as opened:
         parts = await _parts(home, door, clock, opened)
@@ -117,10 +123,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
         opened.push_async_callback(control.close)
         furnished = {each: doors.furnish(each, parts) for each in listeners}
         ruling = age.detail(parts.rules.ruling(clock.now_us()))
-        digests = {"policies_sha256": parts.policies.sha256, **ruling}
+        digests = {**loaded.digests(parts.settings, parts.policies), **ruling}
         in_force = parts.current.engine.bundle.sha256
         told = base.with_(kind="policies.load", bundle=in_force, detail=digests)
-        await _tell(parts.recorder, told)
+        await starting.tell(parts.recorder, told)
         standing = [found.standing for found in furnished.values()]
         for first in [each for one in standing for each in one.first]:
             await _settle(first, base)
@@ -128,6 +134,10 @@ async def open_door(home: Home, door: Door, clock: Clock = SYSTEM) -> Running:
             await _listen(parts, each, _guard(parts, each, found.methods, control))
             for each, found in furnished.items()
         ]
+        if door == "administration":
+            log_files = HttpFiles(serving[0].guard)
+            opened.push_async_callback(log_files.close)
+            await log_files.open(home.log_files_socket)
         chores = [chore for one in standing for chore in one.chores]
         # Each for itself: one that takes long holds up no other.
         for chore in chores:
@@ -147,8 +157,8 @@ async def _parts(home: Home, door: Door, clock: Clock, opened: AsyncExitStack) -
     async with database.transaction() as tx:
         loaded = await age.in_force(tx, loaded, clock.now_us())
         await disk.require(tx, home)
-    trust = Trust.of(home, own.trust_domain)
-    current = await Current.open(database, clock, trust)
+    trust = Trust.of(home, own)
+    current = await Current.open(database, clock, trust, governs=door in GOVERNING)
     opened.push_async_callback(current.close)
     link = SignerLink(home.signer_socket)
     recorder = await DoorRecorder.open(database, link, door=door, clock=clock)
@@ -234,17 +244,6 @@ async def _listen(parts: Parts, door: Listener, guard: Guard) -> Serving:
     await server.start()
     path.chmod(SOCKET_MODE)
     return Serving(server, guard)
-
-
-async def _tell(recorder: Recorder, event: Event) -> None:
-    """Put the start on the log, however long that takes: the door serves nobody before."""
-    while True:
-        try:
-            await recorder.append(event)
-        except UnavailableError:
-            await asyncio.sleep(RETRY_S)
-        else:
-            return
 
 
 async def _settle(first: Chore, base: Event) -> None:

@@ -29,8 +29,8 @@ from gateway.v1 import audit_service_pb2 as pb
 
 # One of each kind, and one more while a key is changed.
 _LINES_MAX = 4
-# A witness's clock may be ahead by so much (c2sp.org/tlog-cosignature: verifiers may refuse more).
-_AHEAD_S = 300
+# A witness's clock may differ by so much (c2sp.org/tlog-cosignature: verifiers may refuse more).
+_SKEW_S = 300
 
 
 class WitnessService:
@@ -88,7 +88,10 @@ class WitnessService:
             ]
             found = [_verified(note, line, own, now_us) for line in request.cosignatures]
             for one, line in zip(found, request.cosignatures, strict=True):
-                kept = (str(one.key), line, one.time_s)
+                vkey = str(one.key)
+                if not await vouching.in_order(tx, request.size, vkey, one.time_s, _SKEW_S):
+                    raise refuse(Reason.COSIGNATURE_INVALID)
+                kept = (vkey, line, one.time_s)
                 await vouching.store(tx, request.size, kept, now_us)
             return found[0]
 
@@ -146,7 +149,7 @@ def _verified(note: str, line: str, own: list[Witness], now_us: int) -> Cosignat
     if not found:
         raise refuse(Reason.WITNESS_UNKNOWN)
     [one] = found
-    if one.time_s > now_us // US_PER_S + _AHEAD_S:
+    if one.time_s > now_us // US_PER_S + _SKEW_S:
         raise refuse(Reason.COSIGNATURE_INVALID)
     return one
 

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
@@ -24,7 +24,8 @@ from gateway.config.folders import replace_private, replace_public, write_privat
 from gateway.config.home import Home
 from gateway.config.watched import Watched
 
-Use = Literal["body", "restricted"]
+Use = Literal["body", "restricted", "part"]
+# Of bodies; "part" has a key of its own (`part_key`).
 USES: tuple[Use, ...] = ("body", "restricted")
 SUITE_NAME = "MLKEM768_X25519/HKDF_SHA256/AES_256_GCM"
 INDEX_KEY_BYTES = 32
@@ -64,7 +65,7 @@ class SealRecipients:
     def load(cls, path: Path) -> "SealRecipients":
         """Return the recipients in seal-keys.json, the last of each use; raises SealError."""
         try:
-            listed = [_recipient(entry) for entry in json.loads(path.read_bytes())["recipients"]]
+            listed = [recipient_of(entry) for entry in json.loads(path.read_bytes())["recipients"]]
             newest = {recipient.use: recipient for recipient in listed}
             return cls(body=newest["body"], restricted=newest["restricted"])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -119,13 +120,13 @@ def listed(home: Home) -> list[Listed]:
 
 def read_private(folder: Path) -> dict[str, MLKEM768X25519PrivateKey]:
     """Return every private key of a folder of secrets by its name; raises SealError."""
-    found = (_Pair.read(path) for path in sorted(folder.glob("seal-*.key")))
+    found = (Pair.read(path) for path in sorted(folder.glob("seal-*.key")))
     return {pair.key_id: MLKEM768X25519PrivateKey(pair.lattice, pair.curve) for pair in found}
 
 
 def make_keys(home: Home) -> None:
     """Write fresh keys: private ones for disclosure, the index key also for intake."""
-    pairs = {use: _Pair.fresh() for use in USES}
+    pairs = {use: Pair.fresh() for use in USES}
     for use, pair in pairs.items():
         write_private(_folder(home) / f"seal-{use}.key", pair.private, "disclosure")
     _publish(home, [pair.entry(use) for use, pair in pairs.items()])
@@ -141,10 +142,10 @@ def prepare(home: Home, use: Use) -> str:
     """
     published = {one.key_id for one in listed(home)}
     for path in sorted(_folder(home).glob(f"seal-{use}-*.key")):
-        key_id = _Pair.read(path).key_id
+        key_id = Pair.read(path).key_id
         if key_id not in published:
             return key_id
-    pair = _Pair.fresh()
+    pair = Pair.fresh()
     # At once or not at all: disclosure reads every file of this form.
     replace_private(_waiting(home, use, pair.key_id), pair.private, "disclosure")
     return pair.key_id
@@ -154,7 +155,7 @@ def publish(home: Home, use: Use, key_id: str) -> None:
     """Seal to a prepared key from now on; done once, it is done. Raises SealError, OSError."""
     entries = _entries(home)
     if key_id not in {entry["key_id"] for entry in entries}:
-        pair = _Pair.read(_waiting(home, use, key_id))
+        pair = Pair.read(_waiting(home, use, key_id))
         _publish(home, [*entries, pair.entry(use)])
 
 
@@ -171,18 +172,20 @@ def follow(home: Home, use: Use, key_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class Pair:
     """The two halves of a private key: a lattice's and a curve's."""
 
     lattice: mlkem.MLKEM768PrivateKey
     curve: x25519.X25519PrivateKey
 
     @classmethod
-    def fresh(cls) -> "_Pair":
+    def fresh(cls) -> "Pair":
+        """Return a new one."""
         return cls(mlkem.MLKEM768PrivateKey.generate(), x25519.X25519PrivateKey.generate())
 
     @classmethod
-    def read(cls, path: Path) -> "_Pair":
+    def read(cls, path: Path) -> "Pair":
+        """Return the one in a file; raises SealError."""
         try:
             raw = path.read_bytes()
         except OSError as error:
@@ -196,18 +199,22 @@ class _Pair:
 
     @property
     def private(self) -> bytes:
+        """The content of its file: both seeds."""
         return self.lattice.private_bytes_raw() + self.curve.private_bytes_raw()
 
     @property
     def public(self) -> tuple[bytes, bytes]:
+        """Both public halves."""
         lattice, curve = self.lattice.public_key(), self.curve.public_key()
         return lattice.public_bytes_raw(), curve.public_bytes_raw()
 
     @property
     def key_id(self) -> str:
+        """The key's name: 16 hexadecimal digits."""
         return _key_id(self.public)
 
     def entry(self, use: Use) -> dict[str, str]:
+        """Return what is published of it."""
         lattice, curve = self.public
         return {
             "key_id": self.key_id,
@@ -230,7 +237,7 @@ def _entries(home: Home) -> list[dict[str, str]]:
     try:
         found = json.loads(home.seal_keys.read_bytes())["recipients"]
         for entry in found:
-            _recipient(entry)
+            recipient_of(entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SealError(f"{home.seal_keys}: not a list of sealing recipients: {error}") from error
     entries: list[dict[str, str]] = found
@@ -241,12 +248,13 @@ def _publish(home: Home, entries: list[dict[str, str]]) -> None:
     replace_public(home.seal_keys, json.dumps({"recipients": entries}, indent=2).encode() + b"\n")
 
 
-def _recipient(entry: Mapping[str, str]) -> Recipient:
+def recipient_of(entry: Mapping[str, str]) -> Recipient:
+    """Return a published key; raises ValueError, KeyError."""
     if entry["suite"] != SUITE_NAME:
         raise ValueError(f"unknown suite {entry['suite']}")
-    use: Use = "restricted" if entry["use"] == "restricted" else "body"
+    use = next((one for one in get_args(Use) if one == entry["use"]), None)
     public = (base64.b64decode(entry["mlkem768"]), base64.b64decode(entry["x25519"]))
-    if entry["use"] != use or entry["key_id"] != _key_id(public):
+    if use is None or entry["key_id"] != _key_id(public):
         raise ValueError("unknown use, or the key id is not the key's")
     lattice = mlkem.MLKEM768PublicKey.from_public_bytes(public[0])
     curve = x25519.X25519PublicKey.from_public_bytes(public[1])

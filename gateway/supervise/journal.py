@@ -80,10 +80,11 @@ class Journal:
             while self._waiting:
                 try:
                     await recorder.append(self._waiting[0])
-                except UnavailableError:
-                    await asyncio.sleep(_RETRY_S)
-                else:
-                    self._waiting.popleft()
+                except UnavailableError as error:
+                    if not error.committed:
+                        await asyncio.sleep(_RETRY_S)
+                        continue
+                self._waiting.popleft()
             self._empty.set()
             self._more.clear()
             await self._more.wait()

@@ -14,15 +14,17 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.clock import SYSTEM
-from gateway.config import folders
+from gateway.config import folders, loaded
 from gateway.config.confinement import check_runner, harden
 from gateway.config.home import DOORS, Home, Process
 from gateway.config.policies import Policies, load_policies
 from gateway.config.settings import Settings
 from gateway.identity.rotation import Kind
-from gateway.store import export_keys, role_passwords, roles, ticket_key, versions
+from gateway.pki import proof
+from gateway.store import export_keys, part_key, role_passwords, roles, ticket_key, versions
 from gateway.store.embedded import Cluster
 from gateway.store.export_keys import ExportKeyError
+from gateway.store.seal_keys import SealError
 from gateway.supervise import backups, disk, state
 from gateway.supervise import policies as in_force
 from gateway.supervise.aside import aside
@@ -88,13 +90,13 @@ class Supervisor:
         await asyncio.to_thread(role_passwords.settle_all, self._home, self._settings)
         await self._update_schema()
         await self._settle_policies()
-        self._make_export_keys()
+        self._make_younger_keys()
         await self._keep_revocations()
         await self._up({"signer": self._child("signer")})
         # Not before: a recorder without a signer would put an outage on the log.
         self._tasks["journal"] = asyncio.create_task(self._journal.run())
-        about = {"process": "supervisor", "policies_sha256": policies.sha256}
-        self._journal.note("process.started", about)
+        told = {**loaded.digests(self._settings, policies), **loaded.files(policies.folder)}
+        self._journal.note("process.started", {"process": "supervisor", **told})
         self._tasks["rotation"] = asyncio.create_task(keep_rotating(self._home, self._settings))
         self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
         kept = disk.keep(self._home, self._settings, self._journal.put)
@@ -124,15 +126,19 @@ class Supervisor:
         if adopted:
             self._journal.note("policies.activated", {"digest": adopted})
 
-    def _make_export_keys(self) -> None:
-        """Give a HOME of a version without exports their folder and their keys."""
+    def _make_younger_keys(self) -> None:
+        """Give a HOME of an older version the folder of exports, their keys, and that of parts."""
         folders.make_folders(self._home, self._home.exports)
         kinds: tuple[Kind, ...] = ("export-key", "export-token-key")
         try:
             made = [*kinds] if export_keys.make(self._home) else list[Kind]()
             if ticket_key.make(self._home):
                 made.append("export-ticket-key")
-        except ExportKeyError as error:
+            if proof.make(self._home):
+                made.append("invitation-key")
+            if part_key.make(self._home):
+                made.append("side-part-key")
+        except (ExportKeyError, SealError) as error:
             raise StartError(str(error)) from error
         for kind in made:
             self._journal.note("secret.made", {"secret": kind, "generation": 1})

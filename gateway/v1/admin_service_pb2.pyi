@@ -826,7 +826,7 @@ class InviteCertificateRequest(_message.Message):
     officer: _builtins.bool
     purpose: _certificate_pb2.CertificatePurpose.ValueType
     needs_approval: _builtins.bool
-    """A second officer must confirm the key's fingerprint before the certificate is issued."""
+    """A second officer must confirm the key's fingerprint before the certificate is issued; of an officer always."""
     def __init__(
         self,
         *,

@@ -261,7 +261,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveEnrolment(self, request, context):
-        """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited.
+        """Confirms the key that was shown for an invitation, as a second officer: another person than who invited, and than who is
+        invited. Every officer's certificate waits for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

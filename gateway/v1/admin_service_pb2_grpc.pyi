@@ -64,7 +64,9 @@ class AdminServiceStub:
     InviteCertificate: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]
     """Invites a registered system or officer to enrol, and answers with the one-time code, once."""
     ApproveEnrolment: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ApproveEnrolmentRequest, _admin_service_pb2.ApproveEnrolmentResponse]
-    """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited."""
+    """Confirms the key that was shown for an invitation, as a second officer: another person than who invited, and than who is
+    invited. Every officer's certificate waits for it.
+    """
     CancelInvitation: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CancelInvitationRequest, _admin_service_pb2.CancelInvitationResponse]
     """Makes an invitation void."""
     ListInvitations: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListInvitationsRequest, _admin_service_pb2.ListInvitationsResponse]
@@ -126,7 +128,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     InviteCertificate: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.InviteCertificateRequest, _admin_service_pb2.InviteCertificateResponse]  # type: ignore[assignment]
     """Invites a registered system or officer to enrol, and answers with the one-time code, once."""
     ApproveEnrolment: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ApproveEnrolmentRequest, _admin_service_pb2.ApproveEnrolmentResponse]  # type: ignore[assignment]
-    """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited."""
+    """Confirms the key that was shown for an invitation, as a second officer: another person than who invited, and than who is
+    invited. Every officer's certificate waits for it.
+    """
     CancelInvitation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CancelInvitationRequest, _admin_service_pb2.CancelInvitationResponse]  # type: ignore[assignment]
     """Makes an invitation void."""
     ListInvitations: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListInvitationsRequest, _admin_service_pb2.ListInvitationsResponse]  # type: ignore[assignment]
@@ -269,7 +273,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ApproveEnrolmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ApproveEnrolmentResponse, _abc.Awaitable[_admin_service_pb2.ApproveEnrolmentResponse]]:
-        """Confirms the key that was shown for an invitation which asks for a second officer: not the one who invited."""
+        """Confirms the key that was shown for an invitation, as a second officer: another person than who invited, and than who is
+        invited. Every officer's certificate waits for it.
+        """
 
     @_abc_1.abstractmethod
     def CancelInvitation(

@@ -34,6 +34,7 @@ class SearchLeavesRequest(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHILD_CODE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     page_token: _builtins.str
     organisation_code: _builtins.str
@@ -45,6 +46,8 @@ class SearchLeavesRequest(_message.Message):
     """For example "CERT_REVOKED"."""
     request_id: _builtins.str
     """The request_id of a batch or call."""
+    child_code: _builtins.str
+    """Leaves about this child, by its code; the leaf of the search has its tag, not the code."""
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -61,10 +64,11 @@ class SearchLeavesRequest(_message.Message):
         decision: _builtins.str = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        child_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "from_time", b"from_time", "kind", b"kind", "organisation_code", b"organisation_code", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "request_id", b"request_id", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["child_code", b"child_code", "decision", b"decision", "from_time", b"from_time", "kind", b"kind", "organisation_code", b"organisation_code", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "request_id", b"request_id", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -104,18 +108,24 @@ class SearchLeavesResponse(_message.Message):
 
     LEAVES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_QUARTERS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     @_builtins.property
     def leaves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leaf]: ...
+    @_builtins.property
+    def forgotten_quarters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where a child was asked for: quarters whose leaves nothing links to a child any more, "2026Q4"."""
+
     def __init__(
         self,
         *,
         leaves: _abc.Iterable[Global___Leaf] | None = ...,
         next_page_token: _builtins.str = ...,
+        forgotten_quarters: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaves", b"leaves", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten_quarters", b"forgotten_quarters", "leaves", b"leaves", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,6 +153,48 @@ class GetLeafRequest(_message.Message):
 Global___GetLeafRequest: _TypeAlias = GetLeafRequest  # noqa: Y015
 
 @_typing.final
+class GetSealedPartRequest(_message.Message):
+    """The leaf that the part belongs to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealedPartRequest: _TypeAlias = GetSealedPartRequest  # noqa: Y015
+
+@_typing.final
+class GetSealedPartResponse(_message.Message):
+    """What was typed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealedPartResponse: _TypeAlias = GetSealedPartResponse  # noqa: Y015
+
+@_typing.final
 class GetLeafResponse(_message.Message):
     """The leaf and its proof, c2sp.org/tlog-proof@v1."""
 
@@ -166,6 +218,48 @@ class GetLeafResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLeafResponse: _TypeAlias = GetLeafResponse  # noqa: Y015
+
+@_typing.final
+class GetLogFileRequest(_message.Message):
+    """Which file: "checkpoint", "tile/<L>/<N>[.p/<W>]" or "tile/entries/<N>[.p/<W>]"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLogFileRequest: _TypeAlias = GetLogFileRequest  # noqa: Y015
+
+@_typing.final
+class GetLogFileResponse(_message.Message):
+    """The file, byte for byte as `gateway audit export` writes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLogFileResponse: _TypeAlias = GetLogFileResponse  # noqa: Y015
 
 @_typing.final
 class GetCheckpointRequest(_message.Message):

@@ -45,6 +45,16 @@ class AuditServiceStub:
                 request_serializer=gateway_dot_v1_dot_audit__service__pb2.GetLeafRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetLeafResponse.FromString,
                 _registered_method=True)
+        self.GetSealedPart = channel.unary_unary(
+                '/gateway.v1.AuditService/GetSealedPart',
+                request_serializer=gateway_dot_v1_dot_audit__service__pb2.GetSealedPartRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetSealedPartResponse.FromString,
+                _registered_method=True)
+        self.GetLogFile = channel.unary_unary(
+                '/gateway.v1.AuditService/GetLogFile',
+                request_serializer=gateway_dot_v1_dot_audit__service__pb2.GetLogFileRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetLogFileResponse.FromString,
+                _registered_method=True)
         self.GetCheckpoint = channel.unary_unary(
                 '/gateway.v1.AuditService/GetCheckpoint',
                 request_serializer=gateway_dot_v1_dot_audit__service__pb2.GetCheckpointRequest.SerializeToString,
@@ -90,6 +100,20 @@ class AuditServiceServicer:
 
     def GetLeaf(self, request, context):
         """Shows one leaf with its inclusion proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSealedPart(self, request, context):
+        """Opens the side part of a leaf: the words that an officer gave as the reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLogFile(self, request, context):
+        """Gives one file of the log as C2SP tlog-tiles names it; the same is served as GET over HTTP/1.1.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +173,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetLeaf,
                     request_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetLeafRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_audit__service__pb2.GetLeafResponse.SerializeToString,
+            ),
+            'GetSealedPart': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSealedPart,
+                    request_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetSealedPartRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__service__pb2.GetSealedPartResponse.SerializeToString,
+            ),
+            'GetLogFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLogFile,
+                    request_deserializer=gateway_dot_v1_dot_audit__service__pb2.GetLogFileRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_audit__service__pb2.GetLogFileResponse.SerializeToString,
             ),
             'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCheckpoint,
@@ -236,6 +270,60 @@ class AuditService:
             '/gateway.v1.AuditService/GetLeaf',
             gateway_dot_v1_dot_audit__service__pb2.GetLeafRequest.SerializeToString,
             gateway_dot_v1_dot_audit__service__pb2.GetLeafResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSealedPart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/GetSealedPart',
+            gateway_dot_v1_dot_audit__service__pb2.GetSealedPartRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__service__pb2.GetSealedPartResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLogFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AuditService/GetLogFile',
+            gateway_dot_v1_dot_audit__service__pb2.GetLogFileRequest.SerializeToString,
+            gateway_dot_v1_dot_audit__service__pb2.GetLogFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

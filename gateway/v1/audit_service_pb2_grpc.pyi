@@ -37,6 +37,10 @@ class AuditServiceStub:
     """Finds leaves by closed filters, newest first."""
     GetLeaf: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetLeafRequest, _audit_service_pb2.GetLeafResponse]
     """Shows one leaf with its inclusion proof."""
+    GetSealedPart: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetSealedPartRequest, _audit_service_pb2.GetSealedPartResponse]
+    """Opens the side part of a leaf: the words that an officer gave as the reason."""
+    GetLogFile: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetLogFileRequest, _audit_service_pb2.GetLogFileResponse]
+    """Gives one file of the log as C2SP tlog-tiles names it; the same is served as GET over HTTP/1.1."""
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]
     """Answers with the newest signed checkpoint."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]
@@ -59,6 +63,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Finds leaves by closed filters, newest first."""
     GetLeaf: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetLeafRequest, _audit_service_pb2.GetLeafResponse]  # type: ignore[assignment]
     """Shows one leaf with its inclusion proof."""
+    GetSealedPart: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetSealedPartRequest, _audit_service_pb2.GetSealedPartResponse]  # type: ignore[assignment]
+    """Opens the side part of a leaf: the words that an officer gave as the reason."""
+    GetLogFile: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetLogFileRequest, _audit_service_pb2.GetLogFileResponse]  # type: ignore[assignment]
+    """Gives one file of the log as C2SP tlog-tiles names it; the same is served as GET over HTTP/1.1."""
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """Answers with the newest signed checkpoint."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
@@ -90,6 +98,22 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetLeafResponse, _abc.Awaitable[_audit_service_pb2.GetLeafResponse]]:
         """Shows one leaf with its inclusion proof."""
+
+    @_abc_1.abstractmethod
+    def GetSealedPart(
+        self,
+        request: _audit_service_pb2.GetSealedPartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetSealedPartResponse, _abc.Awaitable[_audit_service_pb2.GetSealedPartResponse]]:
+        """Opens the side part of a leaf: the words that an officer gave as the reason."""
+
+    @_abc_1.abstractmethod
+    def GetLogFile(
+        self,
+        request: _audit_service_pb2.GetLogFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetLogFileResponse, _abc.Awaitable[_audit_service_pb2.GetLogFileResponse]]:
+        """Gives one file of the log as C2SP tlog-tiles names it; the same is served as GET over HTTP/1.1."""
 
     @_abc_1.abstractmethod
     def GetCheckpoint(

@@ -123,6 +123,34 @@ EXPORT_FORMAT_CSV_BOM: ExportFormat.ValueType  # 2
 EXPORT_FORMAT_PARQUET: ExportFormat.ValueType  # 3
 Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
 
+class _ApprovalStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_STANDING_UNSPECIFIED: _ApprovalStanding.ValueType  # 0
+    """Not asked: GetExport alone tells it."""
+    APPROVAL_STANDING_GENUINE: _ApprovalStanding.ValueType  # 1
+    """An authority in force issued it to this person, and it signed this plan."""
+    APPROVAL_STANDING_RETIRED: _ApprovalStanding.ValueType  # 2
+    """An authority issued it that was retired since: nothing more goes out by it, what is out stays owed."""
+    APPROVAL_STANDING_FALSE: _ApprovalStanding.ValueType  # 3
+    """None of ours did, or it signed something else: TICKET_TAMPERED for whatever would bring it nearer to a release."""
+
+class ApprovalStanding(_ApprovalStanding, metaclass=_ApprovalStandingEnumTypeWrapper):
+    """By whose authority an approver's certificate is his."""
+
+APPROVAL_STANDING_UNSPECIFIED: ApprovalStanding.ValueType  # 0
+"""Not asked: GetExport alone tells it."""
+APPROVAL_STANDING_GENUINE: ApprovalStanding.ValueType  # 1
+"""An authority in force issued it to this person, and it signed this plan."""
+APPROVAL_STANDING_RETIRED: ApprovalStanding.ValueType  # 2
+"""An authority issued it that was retired since: nothing more goes out by it, what is out stays owed."""
+APPROVAL_STANDING_FALSE: ApprovalStanding.ValueType  # 3
+"""None of ours did, or it signed something else: TICKET_TAMPERED for whatever would bring it nearer to a release."""
+Global___ApprovalStanding: _TypeAlias = ApprovalStanding  # noqa: Y015
+
 @_typing.final
 class ExportApproval(_message.Message):
     """One person's approval."""
@@ -135,6 +163,7 @@ class ExportApproval(_message.Message):
     APPROVED_TIME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_SHA256_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     organisation_code: _builtins.str
     officer_name: _builtins.str
     """The subject of the certificate: the person, whatever the account."""
@@ -143,6 +172,7 @@ class ExportApproval(_message.Message):
     """SHA-256 of the certificate that signed, lower hex."""
     signature: _builtins.bytes
     """ECDSA with SHA-256, DER, over "sxgw-approve-v1\\n<ticket>\\n<plan SHA-256, hex>\\n"."""
+    standing: Global___ApprovalStanding.ValueType
     @_builtins.property
     def approved_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -154,10 +184,11 @@ class ExportApproval(_message.Message):
         approved_time: _timestamp_pb2.Timestamp | None = ...,
         certificate_sha256: _builtins.str = ...,
         signature: _builtins.bytes = ...,
+        standing: Global___ApprovalStanding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["approved_time", b"approved_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "approved_time", b"approved_time", "certificate_sha256", b"certificate_sha256", "officer_name", b"officer_name", "organisation_code", b"organisation_code", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_name", b"account_name", "approved_time", b"approved_time", "certificate_sha256", b"certificate_sha256", "officer_name", b"officer_name", "organisation_code", b"organisation_code", "signature", b"signature", "standing", b"standing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import log
 from gateway.config.home import LISTENERS
-from gateway.services import doors
+from gateway.services import contract
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import break_glass_service_pb2 as pb
 from tests.attacks.tried import tried
@@ -379,7 +379,7 @@ def test_the_openers_account_need_not_open_anything(province, state):
 ALL_WITH_TOKEN = [
     (door, method)
     for door in LISTENERS
-    for method in doors.rpcs(door)
+    for method in contract.rpcs(door)
     if method.rsplit("/", 1)[1] not in WITHOUT_TOKEN
 ]
 

@@ -5,13 +5,15 @@ within the budgets is released after it.
 """
 
 import asyncio
+from hashlib import sha256
 
 import pytest
 
+from gateway.exports import budget
 from tests.coverage.rpcs import Watch, refused
 from tests.exports.cast import Cast
 from tests.exports.fetching import WIDE, release
-from tests.exports.planted import plant
+from tests.exports.planted import plant, retold
 from tests.exports.tickets import BUILT
 from tests.world import PASSWORD, RefusedError, held
 
@@ -66,6 +68,12 @@ def waiting(cast, begin, **who):
         " SELECT %s, sha256(int4send(n)) FROM generate_series(%s::int, %s::int) AS n",
         *(ticket.ticket_id, begin, begin + CHILDREN - 1),
     )
+    tags = [sha256(n.to_bytes(4)).digest() for n in range(begin, begin + CHILDREN)]
+    cast.world.sql(
+        "UPDATE gateway.ticket SET children_sha256 = decode(%s, 'hex') WHERE ticket_id = %s",
+        *(budget.digest(tags), ticket.ticket_id),
+    )
+    retold(cast, ticket.ticket_id)
     return ticket
 
 

@@ -14,15 +14,18 @@ from gateway.clock import civil_day
 from gateway.exports import payloads, ticket_rows
 from gateway.exports.ticket import Act
 from gateway.pki import register
+from gateway.services.export_delivery import DeliveryService
 from gateway.store import roles
 from gateway.store.database import Database
 from gateway.v1 import admin_service_pb2 as ad
 from gateway.v1 import export_service_pb2 as pb
 from gateway.v1.types_pb2 import Date
 from tests.coverage.rpcs import Watch, refused
-from tests.exports.cast import Cast, about, digest, new_id
+from tests.exports.cast import Cast, about, digest, encrypting, new_id
 from tests.exports.fetching import (
+    DOOR,
     a_receipt,
+    chore,
     destroyed,
     download,
     drained,
@@ -59,6 +62,43 @@ OVER = {
     "overdue": (8, Act.LAPSE, "TICKET_STATE"),
 }
 BIG = 24 * 1024 * 1024
+PEER = """
+INSERT INTO gateway.tunnel (kind, peer, organisation, addresses, created_us, changed_us)
+SELECT 'wireguard', 'EXPORTS', '140100', '{10.9.0.2/32}', t, t FROM (VALUES (%s::bigint)) AS v (t) ON CONFLICT DO NOTHING
+"""
+# What may fall while a download runs: in which table, how, and how it is put right again; why the stream is cut.
+FALLS = {
+    "tunnel": (
+        "tunnel",
+        "state = 2 WHERE peer = 'EXPORTS'",
+        "state = 1 WHERE peer = 'EXPORTS'",
+        "POLICY_DENIED",
+    ),
+    "organisation": (
+        "organisation",
+        "state = 2 WHERE code = '140100'",
+        "state = 1 WHERE code = '140100'",
+        "ORGANISATION_SUSPENDED",
+    ),
+    "encryption certificate": (
+        "certificate",
+        "state = 2, revoked_us = 1, reason = 'key_compromise' WHERE encode(certificate_sha256, 'hex') = %s",
+        "",
+        "POLICY_DENIED",
+    ),
+    "requester": (
+        "account",
+        "state = 2 WHERE name = 'lian'",
+        "state = 1 WHERE name = 'lian'",
+        "POLICY_DENIED",
+    ),
+    "approver's role": (
+        "account",
+        "roles = '{auditor}' WHERE name = 'qian'",
+        "roles = '{approver}' WHERE name = 'qian'",
+        "POLICY_DENIED",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -354,10 +394,17 @@ def test_048_049_another_certificate_of_the_same_person(province):
     province(work)
 
 
-def test_050_a_certificate_revoked_in_mid_download(province):
+@pytest.mark.parametrize("reading", [True, False])
+def test_050_a_certificate_revoked_in_mid_download(province, reading, monkeypatch):
     """Also of one who reads no further: no receipt is taken and no key given, by this certificate or another."""
 
+    async def never(*_):
+        await asyncio.Event().wait()
+
     async def work(cast):
+        if reading:
+            # Then what sends on sees it, and nobody else.
+            monkeypatch.setattr(DeliveryService, "_watch", never)
         person = await another_certificate(cast)
         cast.tokens.pop("wang", None)
         ticket = await sealed(cast, connection_certificate_sha256=digest(person))
@@ -376,17 +423,62 @@ def test_050_a_certificate_revoked_in_mid_download(province):
         token = await cast.world.login(admin)
         method = "/gateway.v1.AdminService/RevokeCertificates"
         await cast.world.call(admin, method, revoke, token=token)
-        # The buffers on the way are full: what looks at the ticket cuts, not what would send on.
+        fetched = await drained(stream) if reading else None
+        # The same whoever sees it first: what sends on, or what looks at a ticket of which nobody reads.
         [end] = await ended(watch)
-        assert (end["decision"], end["reason"]) == ("deny", "POLICY_DENIED")
+        assert (end["decision"], end["reason"]) == ("deny", "CERT_REVOKED")
         assert end["counts"]["bytes"] < BIG
-        assert (await drained(stream)).tail is None
+        fetched = fetched or await drained(stream)
+        assert (fetched.tail, fetched.refused.reason) == (None, "CERT_REVOKED")
         await withheld(cast, ticket, "CERT_REVOKED", person)
         await no_key(cast, ticket, "CERT_REVOKED", person)
         cast.tokens.pop("wang", None)
         leaf = await withheld(cast, ticket, "RECIPIENT_MISMATCH")
         assert set(leaf["policies"]) == {"f33-recipient-bound", "f34-recipient-standing"}
         assert cast.state(ticket) == "fetching"
+        await good(cast)
+
+    province(work)
+
+
+@pytest.mark.parametrize("what", FALLS)
+def test_050_whatever_falls_cuts_what_flows_and_takes_the_header_along(province, what):
+    """A VPN tunnel, either organisation's standing, the reader's other certificate, a person: cut, revoked, and nothing to open."""
+
+    async def work(cast):
+        table, down, up, reason = FALLS[what]
+        cast.world.sql(PEER, cast.world.clock.now_us())
+        if what == "encryption certificate":
+            await cast.register(second := encrypting(cast.world, cast["wang"].subject))
+            kept, cast.encryption["wang"] = cast.encryption["wang"], second
+        tunnel = replace(cast.origin(CITY), tunnel="EXPORTS", ingress="wireguard")
+        ticket = await sealed(cast, tunnel_name="EXPORTS")
+        payloads.path(cast.world.home.exports, ticket.ticket_id).write_bytes(b"\xa5" * BIG)
+        watch = Watch(cast.world)
+        stream = await open_download(cast, ticket, origin=tunnel)
+        await stream.read()
+        values = (digest(second),) if "%s" in down else ()
+        cast.world.sql(f"UPDATE gateway.{table} SET {down}", *values)
+        try:
+            [end] = await ended(watch)
+            assert (end["decision"], end["reason"]) == ("deny", reason)
+            assert end["counts"]["bytes"] < BIG
+            assert (await drained(stream)).refused.reason == reason
+            await cast.tickets._current.renew()
+            assert await chore(cast, "Keeper").look(DOOR) >= 1
+            assert cast.state(ticket) == "revoked"
+            headers = "SELECT 1 FROM gateway.export_header WHERE ticket_id = %s"
+            assert cast.world.sql(headers, ticket.ticket_id) == []
+            stops = [one for one in await watch.leaves() if one["kind"] == "export.stop"]
+            assert ticket.ticket_id in [one["detail"]["ticket"] for one in stops]
+            assert all(one["policies"] for one in stops)
+        finally:
+            if up:
+                cast.world.sql(f"UPDATE gateway.{table} SET {up}")
+            else:
+                cast.encryption["wang"] = kept
+            cast.world.clock.turn(seconds=0.3)
+            await cast.tickets._current.renew()
         await good(cast)
 
     province(work)

@@ -5,15 +5,19 @@ Each leaves one leaf with its reason, opens nothing, and the next good export go
 
 import asyncio
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from gateway.audit.event import Event
 from gateway.clock import SYSTEM
+from gateway.exports import duties, ticket_rows
+from gateway.exports.marks import Marks
+from gateway.exports.moving import TAMPERED_ALERT
 from gateway.exports.seal import TicketSeal
+from gateway.exports.ticket import OUT
 from gateway.pki import issue
-from gateway.services.export_tickets import TAMPERED_ALERT
 from gateway.store import roles
 from gateway.v1 import export_service_pb2 as pb
 from tests.coverage.rpcs import Watch, refused
@@ -23,6 +27,7 @@ from tests.exports.fetching import (
     WIDE,
     a_release,
     chore,
+    destroyed,
     opened,
     received,
     release,
@@ -30,7 +35,7 @@ from tests.exports.fetching import (
 )
 from tests.exports.planted import plant
 from tests.people import newcomer
-from tests.world import CITY, PASSWORD, PROVINCE, held
+from tests.world import CITY, OTHER_CITY, PASSWORD, PROVINCE, held
 
 ROLES = ("owner", "identity", "intake", "administration", "front")
 APPEND = "SELECT size FROM gateway.audit_append(%s, (SELECT size FROM gateway.audit_head))"
@@ -154,8 +159,11 @@ def test_approvals_by_forged_certificates_release_nothing(province):
         assert leaf["detail"]["alert"] == TAMPERED_ALERT
         assert "f20-four-eyes" in leaf["policies"]
         assert debits(cast, ticket) == 0
+        # Who looks at it is told whose approvals these are not.
         request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
-        await tampered(cast, "zhao", "GetExport", request)
+        seen = await cast.ask(cast["zhao"], "GetExport", request)
+        standings = [one.standing for one in seen.ticket.approvals]
+        assert standings == [pb.APPROVAL_STANDING_GENUINE, pb.APPROVAL_STANDING_FALSE]
         # The gateway itself builds nothing of it, and ends what waits.
         watch = Watch(cast.world)
         await chore(cast, "Builder").look(DOOR)
@@ -279,18 +287,114 @@ def test_a_stopped_ticket_is_not_raised_by_its_old_leaf(province):
     province(work)
 
 
-@pytest.mark.parametrize("version", [3, 99])
+@contextmanager
+def beside(cast, ticket, column, value):
+    """Write another word beside the ticket's newest leaf, whose bytes the tree covers."""
+    where = f"SET {column} = %s WHERE leaf = %s"
+    leaf = newest_leaf(cast, ticket)
+    sql = f"SELECT {column} FROM gateway.audit_entry WHERE leaf = %s"
+    [(kept,)] = cast.world.sql(sql, leaf)
+    off = "ALTER TABLE gateway.audit_entry {} TRIGGER audit_entry_append_only"
+    cast.world.sql(off.format("DISABLE"))
+    try:
+        cast.world.sql(f"UPDATE gateway.audit_entry {where}", value, leaf)
+        yield
+    finally:
+        cast.world.sql(f"UPDATE gateway.audit_entry {where}", kept, leaf)
+        cast.world.sql(off.format("ENABLE"))
+
+
+def row_of_before(cast, ticket, moved_us):
+    """Put the row of before its last move, a revocation, back."""
+    sql = (
+        "UPDATE gateway.ticket SET state = 'approved', version = version - 1, moved_us = %s"
+        " WHERE ticket_id = %s"
+    )
+    cast.world.sql(sql, moved_us, ticket.ticket_id)
+
+
+@pytest.mark.parametrize(("column", "value"), [("kind", "noted"), ("decision", "deny")])
+def test_a_stopped_ticket_is_not_raised_by_the_columns_beside_its_leaf(province, column, value):
+    """The leaf of the stop is found by its bytes, whatever the row of the log says beside them."""
+
+    async def work(cast):
+        ticket = plant(cast, 3)
+        moved_us = (await cast.value(ticket)).moved_us
+        await cast.ask(cast["suny"], "RevokeExport", about(pb.RevokeExportRequest, ticket))
+        sql = "SELECT mac, version FROM gateway.ticket_leaf(%s)"
+        told = cast.world.sql(sql, ticket.ticket_id)
+        with beside(cast, ticket, column, value):
+            assert cast.world.sql(sql, ticket.ticket_id) == told
+            row_of_before(cast, ticket, moved_us)
+            request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
+            await tampered(cast, "zhao", "GetExport", request)
+            await chore(cast, "Builder").look(DOOR)
+            assert cast.state(ticket) == "approved"
+        await stopped(cast, ticket)
+        await good(cast)
+
+    province(work)
+
+
+@contextmanager
+def forgetful(cast, ticket):
+    """As if the ticket's newest leaf were deleted: the function that finds it passes it over."""
+    name = "gateway.ticket_leaf(text)"
+    [(own,)] = cast.world.sql("SELECT pg_get_functiondef(%s::regprocedure)", name)
+    version = (
+        f"(SELECT t.version FROM gateway.ticket AS t WHERE t.ticket_id = '{ticket.ticket_id}')"
+    )
+    passed = own.replace(
+        "ORDER BY 2",
+        f"AND (wanted <> '{ticket.ticket_id}' OR (l.detail ->>"
+        f" 'ticket_version')::bigint <= {version}) ORDER BY 2",
+    )
+    assert passed != own
+    cast.world.sql(passed.replace("%", "%%"))
+    yield
+    cast.world.sql(own.replace("%", "%%"))
+
+
+def test_a_stopped_ticket_is_not_raised_where_its_newer_leaves_are_gone(province):
+    """Row and leaf of before agree, MAC and all; the door knows that the ticket had come further."""
+
+    async def work(cast):
+        ticket = plant(cast, 3)
+        value = await cast.value(ticket)
+        await cast.ask(cast["suny"], "RevokeExport", about(pb.RevokeExportRequest, ticket))
+        assert Marks(cast.world.home.exports).of(ticket.ticket_id) == value.version + 1
+        with forgetful(cast, ticket):
+            row_of_before(cast, ticket, value.moved_us)
+            seal = cast.tickets.ground.seal
+            [(mac,)] = cast.world.sql("SELECT mac FROM gateway.ticket_leaf(%s)", ticket.ticket_id)
+            assert seal.fits(await cast.value(ticket), mac)
+            request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
+            await tampered(cast, "zhao", "GetExport", request)
+            await chore(cast, "Builder").look(DOOR)
+            assert cast.state(ticket) == "approved"
+        await stopped(cast, ticket)
+        await good(cast)
+
+    province(work)
+
+
+# No ticket moves so often: a leaf that says so is passed over, and no move needs to follow it.
+BEYOND = 10**9
+
+
+@pytest.mark.parametrize("version", [3, 99, BEYOND])
 def test_a_leaf_with_a_made_up_mac_proves_nothing_and_keeps_nobody_from_stopping(province, version):
     async def work(cast):
         ticket = plant(cast, 5, **WIDE)
         value = await cast.value(ticket)
-        raised = TicketSeal(b"\x01" * 32).of(value)
+        raised = TicketSeal(b"\x01" * 32, Marks(Path("nowhere"))).of(value)
         detail = {"ticket": ticket.ticket_id, "ticket_mac": raised, "ticket_version": version}
         event = Event(kind="export.build.end", detail=detail)
         append(cast, event.to_leaf(cast.world.clock.now_us()))
         request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
-        if version < value.version:
+        if not value.version < version < BEYOND:
             await cast.ask(cast["zhao"], "GetExport", request)
+            await cast.ask(cast["song"], "RevokeExport", about(pb.RevokeExportRequest, ticket))
             return
         await tampered(cast, "zhao", "GetExport", request)
         await stopped(cast, ticket)
@@ -345,10 +449,135 @@ def test_a_row_with_another_recipient_beside_its_plan_is_stopped_too(province):
     province(work)
 
 
+def test_who_has_no_part_in_a_spoiled_ticket_is_told_what_of_a_number_that_is_none(province):
+    async def work(cast):
+        ticket = plant(cast, 5, **WIDE)
+        cast.world.sql(
+            "UPDATE gateway.ticket SET needed = 9 WHERE ticket_id = %s", ticket.ticket_id
+        )
+        for number in (ticket.ticket_id, "EX-99999999"):
+            request = pb.GetExportRequest(ticket_id=number)
+            assert (await caught(cast, "hang", "GetExport", request))[0] == "NOT_FOUND"
+        request = about(pb.RevokeExportRequest, ticket)
+        assert (await caught(cast, "hang", "RevokeExport", request))[0] == "NOT_FOUND"
+        await stopped(cast, ticket)
+
+    province(work)
+
+
+UNREADABLE = (
+    "UPDATE gateway.ticket SET plan = '\\x7b7d', plan_sha256 = sha256('\\x7b7d')"
+    " WHERE ticket_id = %s"
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "rpc", "state"), [(5, "RevokeExport", "revoked"), (8, "RecallExport", "recalled")]
+)
+def test_a_plan_that_nobody_can_read_is_stopped_and_owed_by_nobody(province, steps, rpc, state):
+    async def work(cast):
+        ticket, sound = plant(cast, steps, **WIDE), plant(cast, 3)
+        cast.world.sql(UNREADABLE, ticket.ticket_id)
+        await tampered(cast, "zhao", "GetExport", pb.GetExportRequest(ticket_id=ticket.ticket_id))
+        # It stops nothing that the gateway does of the others.
+        await chore(cast, "Builder").look(DOOR)
+        await chore(cast, "Keeper").look(DOOR)
+        assert cast.state(sound) == "sealed"
+        await cast.token(cast["song"])
+        watch = Watch(cast.world)
+        await cast.ask(cast["song"], rpc, about(getattr(pb, f"{rpc}Request"), ticket))
+        leaf = await watch.only_leaf()
+        assert (leaf["decision"], leaf["detail"]["to_state"]) == ("allow", state)
+        assert cast.state(ticket) == state
+        assert ticket.ticket_id not in await owing(cast, CITY)
+        await good(cast)
+
+    province(work)
+
+
+async def owing(cast, organisation):
+    """All that an organisation owes when every day is over; the oldest is what bars it."""
+    tickets = cast.tickets
+    far_us = cast.world.clock.now_us() + 90 * 86_400_000_000
+    async with tickets.database.transaction() as tx:
+        every = [row[0] for row in await tx.fetch("SELECT ticket_id FROM gateway.ticket")]
+        proven = await ticket_rows.proven(tx, every, tickets.ground.seal)
+        oldest = await duties.owed(tx, organisation, "", far_us, tickets.ground.seal)
+    theirs = [one for one in proven if one.plan.recipient.organisation == organisation]
+    found = [one.ticket_id for one in theirs if one.state in OUT]
+    assert oldest == (found[0] if found else "")
+    return found
+
+
+def test_what_is_out_is_owed_by_whom_its_plan_names(province):
+    """Another organisation beside the plan: it is not barred, and the recipient attests."""
+
+    async def work(cast):
+        ticket = plant(cast, 9, **WIDE)
+        sql = "UPDATE gateway.ticket SET recipient_organisation = %s WHERE ticket_id = %s"
+        cast.world.sql(sql, OTHER_CITY, ticket.ticket_id)
+        assert (await owing(cast, OTHER_CITY), ticket.ticket_id in await owing(cast, CITY)) == (
+            [],
+            True,
+        )
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert cast.state(ticket) == "destroyed"
+
+    province(work)
+
+
+def test_a_row_that_the_log_does_not_know_bars_nobody_and_is_owed_again_when_called_back(province):
+    """The gateway tells of it, once; the recall puts the duty back, and it can be met."""
+
+    async def work(cast):
+        ticket = plant(cast, 9, **WIDE)
+        cast.world.sql(
+            "UPDATE gateway.ticket SET releases = 3, state = 'overdue' WHERE ticket_id = %s",
+            ticket.ticket_id,
+        )
+        watch = Watch(cast.world)
+        for _ in range(2):
+            await chore(cast, "Keeper").look(DOOR)
+        told = [one for one in await watch.leaves() if one["detail"]["ticket"] == ticket.ticket_id]
+        assert [one["reason"] for one in told] == ["TICKET_TAMPERED"]
+        assert told[0]["detail"]["alert"] == TAMPERED_ALERT
+        assert (await cast.draft()).state == pb.EXPORT_STATE_DRAFT
+        await cast.ask(cast["song"], "RecallExport", about(pb.RecallExportRequest, ticket))
+        assert ticket.ticket_id in await owing(cast, CITY)
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert cast.state(ticket) == "destroyed"
+
+    province(work)
+
+
+def test_a_certificate_row_that_cannot_be_read_stops_neither_others_nor_their_stopping(province):
+    async def work(cast):
+        taken = cast.taken_by("wuhe")
+        building, stopping, sound = plant(cast, 3, **taken), plant(cast, 5, **taken), plant(cast, 3)
+        where = "WHERE certificate_sha256 = decode(%s, 'hex')"
+        false = digest(cast.encryption["wuhe"])
+        [(pem,)] = cast.world.sql(f"SELECT pem FROM gateway.certificate {where}", false)
+        cast.world.sql(f"UPDATE gateway.certificate SET pem = 'nothing' {where}", false)
+        await cast.token(cast["song"])
+        try:
+            watch = Watch(cast.world)
+            await cast.ask(cast["song"], "RevokeExport", about(pb.RevokeExportRequest, stopping))
+            assert (await watch.only_leaf())["decision"] == "allow"
+            assert cast.state(stopping) == "revoked"
+            await chore(cast, "Builder").look(DOOR)
+            await chore(cast, "Keeper").look(DOOR)
+            assert (cast.state(building), cast.state(sound)) == ("revoked", "sealed")
+        finally:
+            cast.world.sql(f"UPDATE gateway.certificate SET pem = %s {where}", pem, false)
+        await good(cast)
+
+    province(work)
+
+
 # What a release hangs on beside its ticket.
 
 
-@pytest.mark.parametrize("struck", ["one", "all", "more"])
+@pytest.mark.parametrize("struck", ["one", "all", "more", "swapped"])
 def test_children_struck_from_the_list_or_added_are_not_released(province, struck):
     async def work(cast):
         ticket, fetched = await received(cast)
@@ -357,17 +586,17 @@ def test_children_struck_from_the_list_or_added_are_not_released(province, struc
         tags = [bytes(tag) for (tag,) in cast.world.sql(rows, ticket.ticket_id)]
         assert len(tags) == 2
         enter = "INSERT INTO gateway.export_child (ticket_id, child_tag) VALUES (%s, %s)"
-        gone = {"one": tags[:1], "all": tags, "more": []}[struck]
+        gone = {"one": tags[:1], "all": tags, "more": [], "swapped": tags[:1]}[struck]
         for tag in gone:
             delete = f"DELETE FROM gateway.export_child {where} AND child_tag = %s"
             cast.world.sql(delete, ticket.ticket_id, tag)
-        if struck == "more":
+        if struck in {"more", "swapped"}:
             cast.world.sql(enter, ticket.ticket_id, b"\x01" * 32)
         await tampered(cast, "wang", "ReleaseExport", about(pb.ReleaseExportRequest, ticket))
         assert (debits(cast, ticket), cast.state(ticket)) == (0, "received")
         for tag in gone:
             cast.world.sql(enter, ticket.ticket_id, tag)
-        if struck == "more":
+        if struck in {"more", "swapped"}:
             delete = f"DELETE FROM gateway.export_child {where} AND child_tag = %s"
             cast.world.sql(delete, ticket.ticket_id, b"\x01" * 32)
         assert opened(cast, ticket, fetched, (await release(cast, ticket)).header)[0]
@@ -436,6 +665,10 @@ def test_no_release_has_its_leaf_after_the_leaf_of_a_suspension(province, what):
         assert (first["kind"], second["kind"]) == ("system.suspend", "export.release")
         assert (second["decision"], second["reason"]) == ("deny", expected)
         assert error.reason == expected
+        if expected == "POLICY_DENIED":
+            # The leaf names who decided last.
+            assert second["policies"]
+            assert not [one for one in second["policies"] if one.startswith("p")]
         assert (debits(cast, ticket), cast.state(ticket)) == (0, "received")
         cast.world.sql(resume)
         cast.world.clock.turn(seconds=0.3)

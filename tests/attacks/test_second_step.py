@@ -8,7 +8,7 @@ import pytest
 
 from gateway import log
 from gateway.services import access
-from gateway.services.doors import SERVICES
+from gateway.services.contract import SERVICES
 from gateway.v1 import identity_service_pb2 as identity
 from tests.attacks.tried import tried
 from tests.coverage.rpcs import case_of

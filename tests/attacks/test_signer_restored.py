@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import signer
+from gateway.audit.signing import SignerLink, SignerRefusedError
 from gateway.client import profile as profiles
 from gateway.client.checkpoints import Checkpoints, LogError
 from gateway.client.profile import Remote
@@ -139,6 +140,47 @@ def test_a_home_put_back_with_the_old_key_is_told_and_convinces_no_city(cluster,
         assert secrets_of(case) not in repr(case.world.leaves()) + "".join(capfd.readouterr())
 
     in_a_case(cluster, tmp_path, work)
+
+
+def test_a_signer_put_back_alone_goes_on_from_the_true_log(cluster, tmp_path, capfd):
+    """Its own older state, the same key: what was logged since continues it, so it signs that, and nothing shorter or other.
+
+    Were the database cut back to the same moment too, only what others kept would show it: attacks 10, 37 and 42.
+    """
+
+    async def run(ground):
+        async with World.open(ground, ("identity", "administration")) as world:
+            case = Case(world, tmp_path)
+            case.token = await world.login(world.auditor)
+            await case.see()
+            case.copy("older", 1)
+            for _ in range(3):
+                newest = (await case.see()).checkpoint
+            await world.kill_signer()
+            case.put_back("older", 1)
+            await world.start_signer()
+            await eventually_seen(case)
+            # The city's own checkpoint is of the newest log that was signed before, and all that comes continues it.
+            assert int((await case.see()).checkpoint.split("\n")[1]) > int(newest.split("\n")[1])
+            # A history that forks after that older state is refused by it, as by any other.
+            await refuses_a_fork(world)
+            await case.see()
+            assert secrets_of(case) not in repr(world.leaves()) + "".join(capfd.readouterr())
+
+    with fresh_ground(cluster) as ground:
+        asyncio.run(run(ground))
+
+
+async def refuses_a_fork(world: World) -> None:
+    """Whoever holds the signer's socket asks for one more entry, under a root that is not its."""
+    link = SignerLink(world.home.signer_socket)
+    await link.start()
+    try:
+        _, newest = await link.newest()
+        with pytest.raises(SignerRefusedError, match="inconsistent"):
+            await link.sign(newest.size, newest.size + 1, bytes(32), bytes(32))
+    finally:
+        await link.close()
 
 
 async def eventually_seen(case: Case) -> None:

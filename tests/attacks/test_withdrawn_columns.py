@@ -7,7 +7,7 @@ from gateway.exports.keeping import WITHDRAWN_CAUSE
 from gateway.v1 import export_service_pb2 as pb
 from tests.coverage.rpcs import Watch, refused
 from tests.exports.cast import Cast, about
-from tests.exports.fetching import DOOR, WIDE, chore, destroyed, download
+from tests.exports.fetching import DOOR, WIDE, chore, destroyed, download, received_for
 from tests.exports.planted import plant
 from tests.world import held
 
@@ -33,18 +33,30 @@ async def onward(cast, ticket, rpc):
         return await cast.ask(cast["lian"], rpc, asked)
     if rpc == "ApproveExport":
         return await cast.ask(cast["suny"], rpc, cast.signed(ticket, cast["suny"]))
+    if rpc == "UnholdExport":
+        return await cast.ask(cast["suny"], rpc, about(kind, ticket))
+    if rpc == "ReceiveExport":
+        return await received_for(cast, ticket)
     return await cast.ask(cast["wang"], rpc, about(kind, ticket))
 
 
 @pytest.mark.parametrize(
     ("steps", "rpc"),
-    [(0, "SubmitExport"), (1, "ApproveExport"), (7, "ReleaseExport")],
+    [
+        (0, "SubmitExport"),
+        (1, "ApproveExport"),
+        (5, "UnholdExport"),
+        (6, "ReceiveExport"),
+        (7, "ReleaseExport"),
+    ],
 )
 def test_a_ticket_with_a_withdrawn_column_goes_no_further(province, steps, rpc):
     """One leaf with its reason and the policies; the plain ticket beside it goes on."""
 
     async def work(cast):
-        ticket, plain = withdrawn(cast, steps), plant(cast, steps, **WIDE)
+        frozen = rpc == "UnholdExport"
+        ticket = withdrawn(cast, steps, held=frozen)
+        plain = plant(cast, steps, held=frozen, **WIDE)
         for name in ("lian", "suny", "wang", "song"):
             await cast.token(cast[name])
         state = cast.state(ticket)

@@ -33,6 +33,8 @@ from tests.audit.folder import (
     witness,
     write,
 )  # fmt: skip
+from tests.audit.test_beside import BESIDE, CLAIMS, NAMES, foretold, parted, pruned_part
+from tests.audit.test_beside import ENTRIES as PARTED
 from tests.audit.test_verify import DAMAGES, ENTRIES, PRUNED, pruned
 from tests.tlog import (
     test_checkpoint,
@@ -509,6 +511,24 @@ def folders(root: Path) -> Iterator[Case]:
     yield asked("a tile left out", tile, minimum=512)
     yield from vouched(place)
     yield from keyed(place)
+    yield from side_parts(place)
+
+
+def side_parts(place: Callable[[], Path]) -> Iterator[Case]:
+    """Side parts: every damage, every claim of a leaf, every name."""
+    yield asked("parts", parted(place()))
+    for name, (damage, _) in BESIDE.items():
+        folder = parted(place())
+        damage(folder)
+        yield asked(name, folder)
+    for name, (entry, _) in CLAIMS.items():
+        yield asked(f"destroyed {name}", parted(place(), [*PARTED, entry], (3,)))
+        yield asked(f"destroyed {name}, and there", parted(place(), [*PARTED, entry]))
+    for number, said in enumerate(NAMES):
+        yield asked(f"a part's name {number}", parted(place(), [leaf(0, sealed=said)]))
+    yield asked("foretold", foretold(place()))
+    for target in (3, 270, 299, 300):
+        yield asked(f"of {target} left out", pruned_part(place(), target), minimum=300)
 
 
 def vouched(place: Callable[[], Path]) -> Iterator[Case]:
@@ -632,6 +652,7 @@ def asked(
             [(one.where, one.checkpoint.size, one.witnesses, one.quorum) for one in report.older],
             [one and one.checkpoint.size for one in vouching],
             report.older_sizes, report.minimum, report.judging.decisions, len(report.keys.ranges), steps,
+            report.judging.beside.whole, report.judging.beside.shredded,
         )  # fmt: skip
 
     return Case(name, "gateway.audit.verify", ask)

@@ -1,5 +1,7 @@
 """Takes each check of the verifier away in turn: the modules are read, changed by one thing, and run side by side.
 
+`mutants` is for other modules, too (tests/exports/mutation.py).
+
 A check is a `raise`, a failure or notice that is noted, a call for its effect alone, or one part of a condition joined by
 `and` or `or`, also a whole condition that returns; not the condition of a loop, which would not end. Only the changed module is compiled anew; all of them are made again for each
 mutant, apart from those of the process.
@@ -21,7 +23,8 @@ MODULES = (
     *("gateway.tlog.merkle", "gateway.tlog.frontier", "gateway.tlog.leaf", "gateway.tlog.tiles"),
     *("gateway.tlog.note", "gateway.tlog.checkpoint", "gateway.tlog.keys", "gateway.tlog.proof"),
     *("gateway.tlog.cosignature", "gateway.tlog.policy", "gateway.audit.failures"),
-    *("gateway.audit.judging", "gateway.audit.witnessing", "gateway.audit.verify"),
+    *("gateway.audit.beside", "gateway.audit.judging", "gateway.audit.witnessing"),
+    "gateway.audit.verify",
 )
 # Of the arithmetic only what verifies: what makes proofs and roots is not the verifier's, but is compared with others'.
 _ARITHMETIC = {"verify_inclusion", "verify_consistency", "_verify_growth", "_check_hashes"}
@@ -138,11 +141,14 @@ def _places(module: str, tree: ast.Module) -> Iterator[Place]:
 def _is_check(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise):
         return True
-    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+    if not isinstance(node, ast.Expr):
         return False
-    named = getattr(node.value.func, "attr", getattr(node.value.func, "id", ""))
+    called = node.value.value if isinstance(node.value, ast.Await) else node.value
+    if not isinstance(called, ast.Call):
+        return False
+    named = getattr(called.func, "attr", getattr(called.func, "id", ""))
     if named in _KEEPING:
-        return any("Failure(" in ast.unparse(one) for one in node.value.args)
+        return any("Failure(" in ast.unparse(one) for one in called.args)
     return True
 
 
@@ -159,7 +165,7 @@ def _function(tree: ast.Module, wanted: ast.AST) -> str:
     """The name of the innermost function or class that holds a node."""
     name = "module"
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and any(
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
             one is wanted for one in ast.walk(node)
         ):
             name = node.name

@@ -9,6 +9,17 @@ from gateway.audit.words import COUNTS, DETAILS
 from gateway.errors import Reason
 from gateway.tlog import leaf
 
+
+class Tag:
+    """A child, as the door's keys would tag it."""
+
+    def __init__(self, tag: str = "56" * 16) -> None:
+        self.said = tag
+
+    def tag(self, time_us: int) -> str:
+        return self.said
+
+
 FULL = Event(
     kind="upload",
     decision="deny",
@@ -32,6 +43,8 @@ FULL = Event(
     unit="1401050001",
     sequence=0,
     commitment="ef" * 32,
+    sealed="34" * 32,
+    child=Tag(),
     policies=("upload-own-unit",),
     bundle="12" * 32,
     counts={"accepted": 3, "rejected": 0},
@@ -68,10 +81,9 @@ LIKE_OURS = {
 
 def test_a_full_leaf_is_canonical_and_holds_every_field() -> None:
     document = leaf.parse(FULL.to_leaf(1_790_000_000_000_000))
-    assert document.keys() == {each.name for each in dataclasses.fields(Event)} | {
-        "time_us",
-        "version",
-    }
+    names = {each.name for each in dataclasses.fields(Event)} - {"child"}
+    assert document.keys() == names | {"time_us", "version", "subject_tag"}
+    assert document["subject_tag"] == "56" * 16
     assert document["counts"] == {"accepted": 3, "rejected": 0}
     assert document["sequence"] == 0
     assert document["version"] == 1
@@ -122,6 +134,13 @@ def test_unknown_keys_and_fields() -> None:
     with pytest.raises(TypeError):
         FULL.with_(name="x")
     assert "names" not in COUNTS
+
+
+@pytest.mark.parametrize("canary", [*CANARIES, "56" * 15, "56" * 17, "AB" * 16])
+def test_of_a_child_nothing_but_a_tag_enters(canary: str) -> None:
+    with pytest.raises(EventError, match="child"):
+        FULL.with_(child=Tag(canary)).to_leaf(1)
+    assert FULL.with_(child=Tag(canary)).bare().child is None
 
 
 def test_what_is_left_of_an_unfit_event() -> None:

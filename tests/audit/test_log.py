@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import pytest
 
-from gateway.audit.log import Log, LogError
+from gateway.audit.log import Log, LogError, require_included
 from gateway.store.database import Database
 from gateway.tlog import merkle
 from tests.audit.test_append_sql import made
@@ -110,6 +110,36 @@ def test_a_tile_that_is_gone(conninfo: Conninfo, cluster: object, level: int, in
         assert error.value.code == "TILE_MISSING"
 
     run(conninfo, "front", play)
+
+
+def test_leaves_are_proven_to_be_in_the_tree_or_refused(
+    conninfo: Conninfo, cluster: object
+) -> None:
+    fill(conninfo, 600)
+    leaves = {0: made(0), 255: made(255), 599: made(599)}
+
+    async def proven(told: dict[int, bytes]) -> str:
+        database = await Database.open(conninfo("front"), application="test")
+        try:
+            async with database.transaction() as tx:
+                await require_included(tx, told)
+        except LogError as error:
+            return error.code
+        finally:
+            await database.close()
+        return ""
+
+    assert asyncio.run(proven(leaves)) == ""
+    for wrong in ({255: made(254)}, {599: made(599) + b" "}, {600: made(600)}):
+        assert asyncio.run(proven({**leaves, **wrong})) == "ROOT_DIFFERS"
+    # Leaf and hash changed together: the tiles above them were not.
+    for index in (255, 599):
+        damage(
+            conninfo,
+            cluster,
+            f"UPDATE gateway.audit_entry SET leaf_hash = sha256('\\x00'::bytea || 'x') WHERE idx = {index}",
+        )
+        assert asyncio.run(proven({index: b"x"})) == "ROOT_DIFFERS"
 
 
 def damage(conninfo: Conninfo, cluster: object, sql: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from gateway.clock import SYSTEM, civil_day
 from tests.bench import (
+    audit,
     crl,
     cut,
     export_cut,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "export": exports.run,
     "export.cut": export_cut.run,
     "policy": policy.run,
+    "audit.append": audit.run,
     "audit.verify": verify.run,
 }
 
@@ -44,7 +46,7 @@ def main() -> None:
     figures = [
         found
         for name, run in BENCHMARKS.items()
-        if not wanted or any(name.startswith(word.split(".")[0]) for word in wanted)
+        if not wanted or any(name.startswith(word) or word.startswith(name) for word in wanted)
         for found in run()
     ]
     publish(figures, civil_day(SYSTEM.now_us()).isoformat())

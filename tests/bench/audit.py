@@ -2,8 +2,10 @@
 
 Limit `commit`: bare single-row transactions over as many connections as callers, in the same round.
 A disk's fsync is slower than most virtual ones: all of it again with 2 and 10 ms added to each flush, of
-the database's log (`commit_delay`, which the flushing back end sleeps while the others wait for its lock) and of the
-signer's state.
+the database's log (`commit_delay`, which the flushing back end sleeps while the others wait for its lock: XLogFlush in
+PostgreSQL's xlog.c) and of the signer's state. `added` checks that so much is added.
+
+`audit.ground`: commit groups of one leaf that look what the log stands on, as each does, beside the same that do not.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from pathlib import Path
 import psycopg
 
 from gateway import signer
+from gateway.audit import ground as ground_check
 from gateway.audit.event import Event
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
@@ -39,6 +42,9 @@ ROUNDS = 5
 APPENDS = {1: 400, 8: 1600, 64: 3200}
 # Added to each flush, and by how much the appends of a round are fewer then.
 FLUSHES_MS = {0: 1, 2: 4, 10: 10}
+# Of one round: commits whose shortest is taken, and groups.
+FLUSHES = 20
+GROUPS = 300
 # A leaf as an upload leaves it.
 EVENT = Event(
     kind="upload",
@@ -182,6 +188,49 @@ async def commits(home: Home, callers: int, count: int) -> float:
     return rate
 
 
+def added(home: Home, milliseconds: int) -> float:
+    """Return by how many milliseconds a lone commit that flushes takes longer than with nothing added, at the least."""
+    least: dict[int, float] = {}
+    for longer in (0, milliseconds):
+        lengthen(home, longer)
+        # A new session reads the new settings.
+        with psycopg.connect(where(home, "owner"), autocommit=True) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS gateway.bench (leaf bytea)")
+            times = []
+            for _ in range(FLUSHES):
+                began = time.perf_counter()
+                connection.execute("INSERT INTO gateway.bench VALUES ('x')")
+                times.append((time.perf_counter() - began) * 1000)
+        least[longer] = min(times)
+    return least[milliseconds] - least[0]
+
+
+def looked(home: Home) -> Figure:
+    """What the look at the ground costs a commit group of one leaf."""
+    leaf = EVENT.to_leaf(SYSTEM.now_us())
+    bare = "SELECT first, size, root, hashes FROM gateway.audit_append(%s, %s)"
+    rates: dict[str, list[float]] = {ground_check.APPEND: [], bare: []}
+    lengthen(home, 0)
+    with psycopg.connect(where(home, "intake")) as connection:
+        for _ in range(ROUNDS):
+            for statement, found in rates.items():
+                began = time.perf_counter()
+                for _ in range(GROUPS):
+                    row = connection.execute(
+                        statement.encode(), ([leaf], 0), binary=True
+                    ).fetchone()
+                    connection.commit()
+                    assert row is not None
+                found.append(GROUPS / (time.perf_counter() - began))
+    return figure(
+        "audit.ground",
+        "groups/s",
+        rates[ground_check.APPEND],
+        {"bare": rates[bare]},
+        conditions="groups of one leaf on one connection, without signature",
+    )
+
+
 async def measure(home: Home, lanes: int = 1, longer_ms: int = 0) -> list[Figure]:
     counts = {callers: count // FLUSHES_MS[longer_ms] for callers, count in APPENDS.items()}
     rates: dict[int, list[float]] = {callers: [] for callers in counts}
@@ -220,4 +269,8 @@ async def measure(home: Home, lanes: int = 1, longer_ms: int = 0) -> list[Figure
 def run() -> list[Figure]:
     """Measure."""
     with ground() as home:
-        return [each for ms in FLUSHES_MS for each in asyncio.run(measure(home, longer_ms=ms))]
+        for ms in FLUSHES_MS:
+            # The least of each is taken: a tenth is for what else the machine did.
+            assert ms == 0 or added(home, ms) >= 0.9 * ms, "the flush takes no longer"
+        found = [each for ms in FLUSHES_MS for each in asyncio.run(measure(home, longer_ms=ms))]
+        return [*found, looked(home)]

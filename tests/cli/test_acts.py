@@ -9,7 +9,7 @@ from gateway.cli import acts
 from gateway.cli.acts import ACTS, Door, Leaf
 from gateway.cli.main import application
 from gateway.config.home import LISTENERS
-from gateway.services import doors
+from gateway.services import contract
 from tests.house.tree import GATEWAY, ROOT
 
 
@@ -27,7 +27,7 @@ def test_every_command_says_what_the_log_is_told_of_it():
 
 
 def test_the_rpcs_and_tests_it_names_are_there():
-    rpcs = {rpc.name for door in LISTENERS for rpc in doors.rpcs(door).values()}
+    rpcs = {rpc.name for door in LISTENERS for rpc in contract.rpcs(door).values()}
     source = "".join(path.read_text(encoding="utf-8") for path in GATEWAY.rglob("*.py"))
     for command, told in ACTS.items():
         if isinstance(told, Door):

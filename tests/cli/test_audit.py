@@ -1,12 +1,13 @@
 """`gateway audit search|tail|show`: what an auditor finds, page by page, and proves by himself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import typer
 
-from gateway.cli import audit
+from gateway.cli import audit, audit_parts
 from gateway.cli.audit import _moment
+from gateway.client.secret import Secret
 from gateway.errors import Reason, refuse
 from gateway.v1 import audit_service_pb2 as au
 from tests.audit.folder import NOW_US, leaf
@@ -30,6 +31,7 @@ class SmallAudit(SmallAdmin):
 
     queries: list[au.SearchLeavesRequest]
     forged: Log | None = None
+    forgotten: Sequence[str] = ()
 
     def methods(self):
         return {
@@ -48,7 +50,11 @@ class SmallAudit(SmallAdmin):
         self.log.append(
             leaf(len(self.log.leaves) * 1_000_000, kind="audit.search", account="uploader")
         )
-        return au.SearchLeavesResponse(leaves=found, next_page_token=str(first) if first else "")
+        return au.SearchLeavesResponse(
+            leaves=found,
+            next_page_token=str(first) if first else "",
+            forgotten_quarters=self.forgotten,
+        )
 
     def leaf(self, request, token):
         self._check(token)
@@ -89,6 +95,23 @@ def test_search_sends_every_filter(small, told):
     assert query.until_time.ToJsonString() == "2026-09-02T12:00:00Z"
     assert (query.organisation_code, query.kind, query.decision) == ("140105", "upload", "deny")
     assert (query.reason, query.request_id) == ("CERT_REVOKED", "r")
+
+
+def test_a_childs_code_comes_from_a_file_or_a_prompt(small, told, said, tmp_path, monkeypatch):
+    file = tmp_path / "child"
+    file.write_text("140105202600000012\n")
+    small.forgotten = ["2024Q2"]
+    found = told("audit", "search", "--child-file", str(file))
+    assert (small.queries[0].child_code, found["forgotten_quarters"]) == (
+        "140105202600000012",
+        ["2024Q2"],
+    )
+    assert "2024Q2" in said("audit", "search", "--child-file", str(file))
+    monkeypatch.setattr(audit_parts, "prompt", lambda *_: Secret("140105202600000013"))
+    told("audit", "search", "--child")
+    assert small.queries[-1].child_code == "140105202600000013"
+    small.forgotten = []
+    assert told("audit", "search")["forgotten_quarters"] == []
 
 
 def test_search_for_people(small, said):

@@ -7,6 +7,7 @@ import pytest
 from gateway.cli import export_page
 from gateway.cli.output import Output
 from gateway.client.approving import FIELDS, read
+from gateway.exports.approval import Standing
 from gateway.exports.plan import Plan
 from gateway.exports.ticket import Act, State
 from gateway.policy import fields
@@ -66,3 +67,17 @@ def test_what_was_called_back_says_until_when():
         assert "2026-11-09T16:00:00" in page
     before = export_wire.message(along(8))
     assert "Called back" not in export_page.page(Output("en"), before, read(before))
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (Standing.RETIRED, ("retired since", "其后已停用")),
+        (Standing.FALSE, ("NOT the approver's", "并非该审批人所签")),
+    ],
+)
+def test_an_approval_that_is_worth_nothing_more_says_so(standing, words):
+    ticket = export_wire.message(along(3), (Standing.GENUINE, standing))
+    for language, said in zip(("en", "zh"), words, strict=True):
+        page = export_page.page(Output(language), ticket, read(ticket))
+        assert page.count(said) == 1

@@ -69,7 +69,11 @@ def test_simulated_and_proposed(
         assert made["newly_denied"] == found["newly_denied"]
         [leaf] = proposals(at)
         assert (leaf["decision"], leaf["door"]) == ("allow", "host")
-        assert leaf["detail"]["target_bundle"] == sha256
+        detail = leaf["detail"]
+        assert (detail["target_bundle"], detail["activation"]) == (sha256, 2)
+        assert detail["apart_s"] == 120
+        day_us = 86_400 * 1_000_000
+        assert abs(detail["valid_from_us"] - leaf["time_us"] - day_us) < day_us / 24
 
     hosted(cluster, database_settings, capsys, work)
 

@@ -25,11 +25,16 @@ def test_a_file_of_an_older_version_has_the_logs_keys_overlap_of_a_month(path) -
 
 
 def test_a_file_of_a_version_without_exports_has_their_keys_ages(path) -> None:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("export_")]
+    lines = [
+        line
+        for line in path.read_text().splitlines()
+        if not line.startswith(("export_", "side_part_", "subject_tag_"))
+    ]
     path.write_text("\n".join(lines))
     ages = load_rotation_rules(path).ages
     assert (ages.export_key_days, ages.export_token_key_days) == (365, 0)
-    assert ages.export_ticket_key_days == 0
+    assert (ages.export_ticket_key_days, ages.side_part_key_days) == (0, 0)
+    assert (ages.subject_tag_key_days, ages.invitation_key_days) == (0, 0)
 
 
 @pytest.mark.parametrize(

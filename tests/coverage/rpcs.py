@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from google.protobuf.message import Message
 
+from gateway.audit.event import Event
 from gateway.clock import US_PER_S
 from gateway.config.home import LISTENERS, Listener
 from gateway.config.policies import shipped
 from gateway.exports import moving
-from gateway.policy import activation, bundle
-from gateway.services import doors
+from gateway.policy import activation, bundle, evidence
+from gateway.services import contract
 from gateway.services.access import Rpc
 from gateway.services.health import HealthCheckRequest
 from gateway.store import roles
@@ -34,7 +35,7 @@ from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
-from tests import sealed_rows, vouching
+from tests import parted, sealed_rows, vouching
 from tests.exports import fetching
 from tests.exports.cast import Cast, about
 from tests.exports.planted import plant
@@ -64,15 +65,15 @@ WHOAMI = "/gateway.v1.IdentityService/WhoAmI"
 OWN_ACTS = frozenset(moving.KINDS.values())
 # (door, wire name) of every rpc at every door that serves.
 ALL: list[tuple[Listener, str]] = [
-    (door, method) for door in LISTENERS for method in doors.rpcs(door)
+    (door, method) for door in LISTENERS for method in contract.rpcs(door)
 ]
 UNARY = [(door, method) for door, method in ALL if method != UPLOAD]
-SENDING = {method for door, method in ALL if doors.rpcs(door)[method].sending}
+SENDING = {method for door, method in ALL if contract.rpcs(door)[method].sending}
 IDS = {case: f"{case[0]}-{case[1].rsplit('/', 1)[1]}" for case in ALL}
 
 
 def rpc_of(door: Listener, method: str) -> Rpc:
-    return doors.rpcs(door)[method]
+    return contract.rpcs(door)[method]
 
 
 def new_id() -> str:
@@ -286,6 +287,11 @@ def _policies(world: World) -> Message:
         *(bytes.fromhex(sha256), world.clock.now_us()),
     )
     [[number]] = world.sql("SELECT max(number) + 1 FROM gateway.policy_activation")
+    detail = evidence.proposed(number, sha256, evidence.Wait(world.clock.now_us(), 120))
+    told = Event(kind=evidence.PROPOSE, door="host", detail=detail).to_leaf(world.clock.now_us())
+    with psycopg.connect(roles.conninfo(world.home, world.settings, "administration")) as host:
+        append = "SELECT gateway.audit_append(%s, (SELECT size FROM gateway.audit_head))"
+        host.execute(append, [[told]])
     signed = world.people[PROVINCE, "song"].key.sign(
         activation.statement(number, sha256), ec.ECDSA(SHA256())
     )
@@ -457,6 +463,12 @@ CASES: dict[str, Case] = {
     "ListExports": _export("wang", lambda _: export.ListExportsRequest()),
     "SearchLeaves": _audit(audit.SearchLeavesRequest),
     "GetLeaf": _audit(lambda: audit.GetLeafRequest(index=0)),
+    "GetLogFile": _audit(lambda: audit.GetLogFileRequest(path="tile/entries/000.p/1")),
+    "GetSealedPart": Case(
+        lambda w: w.auditor,
+        lambda w: audit.GetSealedPartRequest(index=parted.a_part(w)[0]),
+        lambda w: w.province_admin,
+    ),
     "GetCheckpoint": _own(audit.GetCheckpointRequest),
     "GetConsistencyProof": _own(audit.GetConsistencyProofRequest),
     "GetWitnessing": _own(audit.GetWitnessingRequest),

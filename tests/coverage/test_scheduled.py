@@ -18,6 +18,7 @@ OF_DOORS = {
     "TunnelDuties.look": ("tunnel.unused", "tests/vpn/test_duties.py"),
     "UnusedAccounts.look": ("account.unused", "tests/identity/test_unused.py"),
     "Succession.look": ("policies.succeed", "tests/attacks/test_tightened_on_its_day.py"),
+    "Founding.look": ("secret.made", "tests/audit/test_subjects.py"),
     "WitnessDuty.look": ("log.unwitnessed", "tests/registry/test_witness_duty.py"),
     "Heartbeat.serve": ("log.heartbeat", "tests/audit/test_heartbeat.py"),
     "Continuity.look": ("export.stop", "tests/exports/test_continuity.py"),
@@ -31,12 +32,29 @@ OF_DOORS = {
 OF_THE_SUPERVISOR = {
     "rotation": ("secret.rotate", "tests/supervise/test_rotation.py"),
     "disk": ("log.disk", "tests/supervise/test_disk.py"),
+    "backups": ("backup.late", "tests/supervise/test_backups.py"),
     "wall": ("origin.wall", "tests/supervise/test_wall.py"),
     # No acts of their own: what they carry on was told when it was decided, or is told by others.
     "journal": ("", "tests/supervise/test_journal.py"),
     "policies": ("", "tests/supervise/test_policies.py"),
     "revocations": ("", "tests/supervise/test_revocation.py"),
     "tunnels": ("", "tests/vpn/test_window.py"),
+}
+# By the watch of the front, as its source calls it.
+OF_THE_FRONT = {
+    "connections.watch": ("connection.cut", "tests/coverage/test_refused_connections.py"),
+    "connections.watch_tunnels": ("connection.cut", "tests/coverage/test_refused_connections.py"),
+    "self._tell_late": ("crl.late", "tests/front/test_lateness.py"),
+    # A new list or certificate was told when it was signed; a device that is gone ends the front: process.restarted.
+    "self._renew": ("", "tests/front/test_connections.py"),
+    "ingress.stays": ("", "tests/vpn/test_ingress.py"),
+}
+# By the loop of every recorder.
+OF_A_RECORDER = {
+    "recorder._sign": ("", "tests/audit/test_recorder.py"),
+    "recorder._tell_floods": ("suppressed", "tests/audit/test_floods.py"),
+    "recover": ("log.recover", "tests/audit/test_recovery.py"),
+    "recorder._lane": ("log.clock", "tests/audit/test_recorder.py"),
 }
 
 
@@ -57,8 +75,28 @@ def test_every_task_of_the_supervisor_is_known():
     assert set(re.findall(r'_tasks\["(\w+)"\]', source)) == set(OF_THE_SUPERVISOR)
 
 
+def test_every_watch_of_the_front_is_known():
+    source = (GATEWAY / "front/listener.py").read_text(encoding="utf-8")
+    began = source.split("self._watches = [", 1)[1].split("]", 1)[0]
+    assert set(re.findall(r"create_task\(([\w.]+)\(", began)) == set(OF_THE_FRONT)
+
+
+def test_every_loop_of_a_recorder_is_known():
+    source = (GATEWAY / "audit/recorder.py").read_text(encoding="utf-8")
+    began = "".join(re.findall(r"loops \+?= (\[.*\])", source))
+    assert set(re.findall(r"([\w.]+)\(\w*\)", began)) - {"range"} == set(OF_A_RECORDER)
+
+
 @pytest.mark.parametrize(
-    ("kind", "file"), sorted({*OF_DOORS.values(), *OF_THE_SUPERVISOR.values()})
+    ("kind", "file"),
+    sorted(
+        {
+            *OF_DOORS.values(),
+            *OF_THE_SUPERVISOR.values(),
+            *OF_THE_FRONT.values(),
+            *OF_A_RECORDER.values(),
+        }
+    ),
 )
 def test_its_kind_and_its_tests_are_there(kind, file):
     source = "".join(path.read_text(encoding="utf-8") for path in GATEWAY.rglob("*.py"))

@@ -85,8 +85,8 @@ async def download(
     return await drained(await open_download(cast, ticket, by, offset, **found))
 
 
-async def drained(stream: Any) -> Fetched:
-    """What is left of a download."""
+async def drained(stream: Any, parts: int | None = None) -> Fetched:
+    """What is left of a download, or so many parts of it."""
     fetched = Fetched()
     try:
         while (raw := await stream.read()) is not grpc.aio.EOF:
@@ -97,6 +97,8 @@ async def drained(stream: Any) -> Fetched:
                 fetched.payload += part.chunk
             else:
                 setattr(fetched, kind, getattr(part, kind))
+            if len(fetched.parts) == parts:
+                return fetched
         # At a refusal, too, the messages end first.
         if await stream.code() is not grpc.StatusCode.OK:
             raise await _error(stream)

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from gateway.errors import Reason, Refusal
-from gateway.exports.approval import SIGNATURE_MAX, statement, verify
+from gateway.exports.approval import SIGNATURE_MAX, signed_by, statement, verify
 from tests.exports.shipping import a_reader
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
@@ -21,6 +21,7 @@ def test_the_certificates_own_signature_verifies_and_no_other() -> None:
     good = signer.key.sign(SIGNED, ec.ECDSA(SHA256()))
     assert len(good) <= SIGNATURE_MAX
     verify(signer.certificate, SIGNED, good)
+    assert signed_by(signer.certificate, SIGNED, good)
     bad = (
         *(b"", b"x", good[:-1], good + b"\0", good * 100),
         signer.key.sign(statement("EX-00000002", PLAN), ec.ECDSA(SHA256())),
@@ -32,3 +33,4 @@ def test_the_certificates_own_signature_verifies_and_no_other() -> None:
         with pytest.raises(Refusal) as raised:
             verify(signer.certificate, SIGNED, signature)
         assert raised.value.reason is Reason.APPROVAL_SIGNATURE
+        assert not signed_by(signer.certificate, SIGNED, signature)

@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from gateway.clock import US_PER_S
 from gateway.config.exports import QuotaRules
+from gateway.errors import Reason, Refusal
 from gateway.exports import budget, ticket_rows
 from gateway.exports.plan import Party
-from gateway.exports.ticket import Ticket
+from gateway.exports.ticket import Built, State, Ticket
 from gateway.store.database import Database, Transaction
 from tests.exports.tickets import PLAN, START_US
 
@@ -141,3 +144,37 @@ def test_of_two_releases_at_once_the_second_sees_the_first(conninfo: Conninfo) -
         assert sorted(await asyncio.gather(release(first), release(second))) == [False, True]
 
     within(conninfo, work)
+
+
+def test_charged_are_those_whom_the_file_was_built_with(conninfo: Conninfo) -> None:
+    """As many others, the same bytes cut otherwise, or somebody charged before: TICKET_TAMPERED."""
+
+    async def tampered(tx: Transaction, ticket: Ticket) -> None:
+        with pytest.raises(Refusal) as raised:
+            await budget.charge(tx, ticket, NOW_US)
+        assert raised.value.reason is Reason.TICKET_TAMPERED
+
+    async def work(database: Database) -> None:
+        async with database.transaction() as tx:
+            own = [child.to_bytes(16) for child in (1, 2, 3)]
+            made = Built(9, 3, 1, "12" * 32, "34" * 32, budget.digest(own))
+            listed = replace(await built(tx, (3, 1, 2)), state=State.RECEIVED, built=made)
+            swapped = replace(await built(tx, (1, 2, 4)), state=State.RECEIVED, built=made)
+            await tampered(tx, swapped)
+            assert await budget.charge(tx, listed, NOW_US) == 3
+            # Charged already, and not by a release.
+            await tampered(tx, listed)
+            again = replace(listed, state=State.RELEASED)
+            assert await budget.charge(tx, again, NOW_US) == 0
+            # What was built before there was a digest has its number.
+            before = replace(made, children_sha256="")
+            early = replace(await built(tx, (7, 8, 9)), state=State.RECEIVED, built=before)
+            assert await budget.charge(tx, early, NOW_US) == 3
+            await tampered(tx, replace(early, built=replace(before, children=2)))
+
+    within(conninfo, work)
+
+
+def test_a_digest_knows_where_one_tag_ends() -> None:
+    assert budget.digest([b"ab", b"c"]) == budget.digest([b"c", b"ab"])
+    assert budget.digest([b"ab", b"c"]) != budget.digest([b"a", b"bc"])

@@ -6,11 +6,15 @@ import json
 import pytest
 
 from gateway.exports.continuity import MARK_FILE, RESTORED_ALERT, Continuity
+from gateway.exports.marks import MARKS_FILE
+from gateway.exports.moving import FORGET_KIND
 from gateway.services.server import open_door
+from gateway.v1 import export_service_pb2 as pb
 from tests.coverage.rpcs import Watch, eventually
 from tests.exports.cast import Cast
+from tests.exports.fetching import WIDE, destroyed, release
 from tests.exports.planted import plant
-from tests.world import held
+from tests.world import RefusedError, held
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,88 @@ def test_what_somebody_approved_and_nobody_released_returns_as_revoked(province,
     async def work(cast):
         states = await revoked(cast, spoil)
         assert states == ["draft", "submitted", *["revoked"] * 5, "released"]
+
+    province(work)
+
+
+def test_a_released_ticket_stays_owed_and_loses_its_key(province):
+    """Somebody may have called it back since the backup: nobody gets the key again, the duty is met."""
+
+    async def work(cast):
+        memory = continuity(cast)
+        await memory.look(cast.base())
+        ticket = plant(cast, 8, **WIDE)
+        keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
+        cast.world.sql(keep, ticket.ticket_id, b"header")
+        # What was done since the backup: the door had seen it come further.
+        await cast.tickets.ground.seal.marks.keep(ticket.ticket_id, 99)
+        mark(cast).unlink()
+        watch = Watch(cast.world)
+        assert await memory.look(cast.base()) == 0
+        [leaf] = [one for one in await watch.leaves() if one["kind"] == FORGET_KIND]
+        told = {"ticket": ticket.ticket_id, "alert": RESTORED_ALERT, "cause": "restored"}
+        assert leaf["detail"] == told
+        assert cast.world.sql("SELECT 1 FROM gateway.export_header") == []
+        with pytest.raises(RefusedError) as raised:
+            await release(cast, ticket)
+        assert (raised.value.reason, cast.state(ticket)) == ("TICKET_STATE", "released")
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert cast.state(ticket) == "destroyed"
+
+    province(work)
+
+
+def test_what_had_come_further_before_the_backup_was_put_back_is_ended_too(province):
+    """Its mark is above the row: it is revoked above both, and seen to be so."""
+
+    async def work(cast):
+        memory, marks = continuity(cast), cast.tickets.ground.seal.marks
+        await memory.look(cast.base())
+        ticket, draft = plant(cast, 5), plant(cast, 0)
+        for one in (ticket, draft):
+            await marks.keep(one.ticket_id, 99)
+        mark(cast).unlink()
+        assert await memory.look(cast.base()) == 1
+        assert cast.state(ticket) == "revoked"
+        request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
+        seen = await cast.ask(cast["song"], "GetExport", request)
+        assert (seen.ticket.version, marks.of(ticket.ticket_id)) == (100, 100)
+        # The rest goes on from where the backup has it.
+        assert marks.of(draft.ticket_id) == 1
+
+    province(work)
+
+
+def test_without_marks_a_backup_was_put_back(province):
+    async def work(cast):
+        ticket = plant(cast, 3)
+        memory = continuity(cast)
+        await memory.look(cast.base())
+        (cast.world.home.exports / MARKS_FILE).unlink()
+        await cast.world.doors["disclosure"].stop(1.0)
+        cast.world.doors["disclosure"] = await open_door(
+            cast.world.home, "disclosure", cast.world.clock
+        )
+        assert cast.state(ticket) == "revoked"
+
+    province(work)
+
+
+def test_a_move_whose_mark_a_crash_left_out_is_taken_up(province):
+    async def work(cast):
+        memory, marks = continuity(cast), cast.tickets.ground.seal.marks
+        await memory.look(cast.base())
+        ticket, forged = plant(cast, 5), plant(cast, 5)
+        further = "UPDATE gateway.ticket SET version = version + 9 WHERE ticket_id = %s"
+        cast.world.sql(further, forged.ticket_id)
+        assert await memory.look(cast.base()) == 0
+        assert marks.of(ticket.ticket_id) == ticket.version
+        # A row that nobody proved raises nothing.
+        assert marks.of(forged.ticket_id) == 0
+        # What the other tests of this module count stays alone.
+        cast.world.sql(further.replace("+ 9", "- 9"), forged.ticket_id)
+        mark(cast).unlink()
+        assert await memory.look(cast.base()) == 2
 
     province(work)
 

@@ -11,11 +11,13 @@ from gateway.exports import duties, ticket_rows
 from gateway.exports.plan import Party
 from gateway.exports.ticket import OUT, Act, Caller, Given, Recall, State, Ticket, overdue_us
 from gateway.store.database import Database
+from tests.exports.test_ticket_rows import tell
 from tests.exports.tickets import (
     HOUR,
     PLAN,
     RECALL_DUE_US,
     RECIPIENT,
+    SEAL,
     START_US,
     WAY,
     S,
@@ -98,12 +100,18 @@ def test_what_is_owed_is_named_from_the_day_after_its_day(conninfo) -> None:
         try:
             async with database.transaction() as tx:
                 ticket = await ticket_rows.create(tx, PLAN, START_US)
+
+                async def moved(before: Ticket, after: Ticket) -> Ticket:
+                    await ticket_rows.move(tx, before, after)
+                    await tell(tx, after)
+                    return after
+
                 for number, (act, by) in enumerate(WAY[:8], 1):
                     after = step(ticket, act, by, START_US + number * 120 * S)
-                    ticket = await ticket_rows.move(tx, ticket, after)
+                    ticket = await moved(ticket, after)
 
                 async def owed(now_us: int, organisation: str = "140100", besides: str = "") -> str:
-                    return await duties.owed(tx, organisation, besides, now_us)
+                    return await duties.owed(tx, organisation, besides, now_us, SEAL)
 
                 due = overdue_us(ticket)
                 assert await owed(due - 1) == ""
@@ -111,14 +119,14 @@ def test_what_is_owed_is_named_from_the_day_after_its_day(conninfo) -> None:
                 assert await owed(due, organisation="140200") == ""
                 assert await owed(due, besides=ticket.ticket_id) == ""
                 recalled = step(ticket, Act.RECALL, officer(), LATER)
-                ticket = await ticket_rows.move(tx, ticket, recalled)
+                ticket = await moved(ticket, recalled)
                 assert await owed(RECALL_DUE_US - 1) == ""
                 assert await owed(RECALL_DUE_US) == ticket.ticket_id
                 lapsed = step(ticket, Act.LAPSE, None, RECALL_DUE_US)
-                ticket = await ticket_rows.move(tx, ticket, lapsed)
+                ticket = await moved(ticket, lapsed)
                 assert await owed(LATER) == ticket.ticket_id
                 met = step(ticket, Act.DESTROY, RECIPIENT, due)
-                await ticket_rows.move(tx, ticket, met)
+                await moved(ticket, met)
                 assert await owed(due) == ""
         finally:
             await database.close()

@@ -14,7 +14,7 @@ from gateway.registry.relations import USES_TUNNEL_OF, Relation
 from gateway.registry.snapshot import Registry
 from gateway.store.database import Database
 from tests.exports.test_ticket_rows import tell
-from tests.exports.tickets import PLAN, START_US, WAY, S, along, draft, step
+from tests.exports.tickets import PLAN, SEAL, START_US, WAY, S, along, draft, step
 
 REGISTRY = Registry.of(
     [
@@ -29,7 +29,8 @@ REGISTRY = Registry.of(
 DIVISIONS = frozenset({"140105", "140106", "140212"})
 # Nobody is registered here, so no authority is asked.
 NOBODY = Issuers(Home(Path("nowhere")), "sx.example")
-AROUND = Around(REGISTRY, DIVISIONS, "sx.example", {PLAN.tunnel: "140100"}, NOBODY, START_US)
+STATIC = {PLAN.tunnel: "140100"}
+AROUND = Around(REGISTRY, DIVISIONS, "sx.example", STATIC, NOBODY, NOBODY, SEAL, START_US)
 WIDE = replace(PLAN, divisions=("140105", "140106", "140212"))
 
 

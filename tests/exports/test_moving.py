@@ -1,10 +1,14 @@
 """What the gateway does to tickets by itself leaves a leaf each, and the clock ends what is over."""
 
+import asyncio
+import contextlib
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.clock import US_PER_S
-from gateway.exports.moving import KINDS, leaf_of
+from gateway.errors import Refusal
+from gateway.exports.moving import FORGET_KIND, KINDS, leaf_of
 from gateway.exports.ticket import TABLE, Act, Given, State
 from tests.coverage.rpcs import Watch
 from tests.exports.cast import Cast
@@ -50,7 +54,10 @@ def test_the_clock_ends_what_waits_too_long_and_what_is_past_its_window(province
         mover, clock = cast.mover(), cast.world.clock
         await mover.expire(cast.base())  # what other tests left
         waiting, approved, draft = plant(cast, 2), plant(cast, 3), plant(cast, 0)
+        watch = Watch(cast.world)
         assert await mover.expire(cast.base()) == 0
+        # Nor does it try, and have the log say each time that it may not.
+        assert await watch.leaves() == []
         clock.turn(seconds=73 * HOUR)
         watch = Watch(cast.world)
         assert await mover.expire(cast.base()) >= 1
@@ -122,5 +129,59 @@ def test_a_draft_that_nobody_submits_expires(province):
         assert cast.state(draft) == "expired"
         told = [leaf for leaf in await watch.leaves() if leaf["kind"] == "export.expire"]
         assert [one["detail"]["ticket"] for one in told].count(draft.ticket_id) == 1
+
+    province(work)
+
+
+def test_a_move_keeps_how_far_the_ticket_came(province):
+    async def work(cast):
+        mover, ticket = cast.mover(), await cast.value(plant(cast, 3))
+        building = await mover.move(ticket, Act.BUILD, cast.base())
+        assert mover.seal.marks.of(ticket.ticket_id) == building.version
+        # A row that had come further moves no more, but for the end of what a backup brought back.
+        await mover.seal.marks.keep(ticket.ticket_id, building.version + 9)
+        refusal = await cast.refusal(mover.move(building, Act.REVOKE, cast.base()))
+        assert refusal.reason.value == "TICKET_TAMPERED"
+        ended = await mover.move(building, Act.REVOKE, cast.base(), put_back=True)
+        assert (ended.state, ended.version) == (State.REVOKED, building.version + 10)
+
+    province(work)
+
+
+def test_a_spoiled_row_is_told_once_and_a_header_forgotten_by_its_leaf(province):
+    async def work(cast):
+        mover, ticket = cast.mover(), plant(cast, 8)
+        keep = "INSERT INTO gateway.export_header (ticket_id, header) VALUES (%s, %s)"
+        cast.world.sql(keep, ticket.ticket_id, b"header")
+        watch = Watch(cast.world)
+        for _ in range(2):
+            await mover.tell_tampered(ticket.ticket_id, Act.REVOKE, cast.base())
+        await mover.forget(ticket.ticket_id, cast.base())
+        told, forgotten = await watch.leaves()
+        assert (told["kind"], told["reason"]) == ("export.stop", "TICKET_TAMPERED")
+        assert (forgotten["kind"], forgotten["decision"]) == (FORGET_KIND, "allow")
+        assert forgotten["detail"] == {"ticket": ticket.ticket_id}
+        assert cast.world.sql("SELECT 1 FROM gateway.export_header") == []
+
+    province(work)
+
+
+def test_while_the_log_is_away_the_clock_ends_nothing_and_says_so(province):
+    """What is not on the log is no refusal to pass over: the chore fails, and tries again."""
+
+    async def work(cast):
+        waiting = plant(cast, 2)
+        cast.world.clock.turn(seconds=73 * HOUR)
+        await cast.world.kill_signer()
+        try:
+            refusal = await cast.refusal(cast.mover().expire(cast.base()))
+            assert refusal.reason.value == "SIGNER_AWAY"
+            assert cast.state(waiting) == "once_approved"
+        finally:
+            await cast.world.start_signer()
+        while cast.state(waiting) != "expired":
+            with contextlib.suppress(Refusal):
+                await cast.mover().expire(cast.base())
+            await asyncio.sleep(0.05)
 
     province(work)

@@ -11,7 +11,6 @@ from gateway.exports.ticket import Act, Given
 from tests.exports.tickets import (
     RECIPIENT,
     REQUESTER,
-    RULES,
     START_US,
     along,
     approver,
@@ -23,7 +22,7 @@ NOW_US = START_US + 1
 
 
 def stop(state, act, by, version=0):
-    return stopped(replace(along(9), state=state), version, act, by, NOW_US, RULES, DUE)
+    return stopped(replace(along(9), state=state), version, act, by, NOW_US, DUE)
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -55,5 +54,5 @@ def test_by_those_alone_who_may_stop_any_ticket(by):
 
 def test_a_held_one_too():
     ticket = replace(along(3), held=True)
-    after = stopped(ticket, 0, Act.REVOKE, approver("suny"), NOW_US, RULES)
+    after = stopped(ticket, 0, Act.REVOKE, approver("suny"), NOW_US)
     assert after.state is State.REVOKED

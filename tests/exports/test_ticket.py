@@ -17,6 +17,7 @@ from gateway.exports.ticket import (
     RELEASES_MAX,
     TABLE,
     UNRELEASED,
+    UNRULED,
     Act,
     Caller,
     Counted,
@@ -24,10 +25,12 @@ from gateway.exports.ticket import (
     State,
     Ticket,
     ends_us,
+    moved,
     overdue_us,
     sides,
 )
 from tests.exports.tickets import (
+    COUNTED,
     HOUR,
     PLAN,
     RECIPIENT,
@@ -377,3 +380,14 @@ TestOneApprover = OneApprover.TestCase
 TestOneApprover.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestEverybody = Everybody.TestCase
 TestEverybody.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_what_stops_or_meets_a_duty_needs_no_rules_and_what_brings_nearer_does() -> None:
+    for act, steps in ((Act.REVOKE, 5), (Act.HOLD, 5), (Act.DESTROY, 9), (Act.ACKNOWLEDGE, 8)):
+        assert act in UNRULED
+        by = RECIPIENT if act in (Act.DESTROY, Act.ACKNOWLEDGE) else officer()
+        assert moved(along(steps), act, by, START_US + HOUR, None).version == steps + 2
+    nearer = {Act.SUBMIT, Act.APPROVE, Act.BUILD, Act.SEAL, Act.FETCH, Act.RECEIVE, Act.RELEASE}
+    assert not UNRULED & (nearer | {Act.UNHOLD, Act.EXPIRE})
+    with pytest.raises(TypeError):
+        moved(draft(), Act.SUBMIT, REQUESTER, START_US, None, COUNTED)

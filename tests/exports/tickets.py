@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 from datetime import date
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from gateway.config.exports import ApprovalRules
+from gateway.exports import budget
+from gateway.exports.marks import Marks
 from gateway.exports.plan import Party, Plan
 from gateway.exports.seal import TicketSeal
 from gateway.exports.ticket import (
@@ -21,7 +25,7 @@ from gateway.exports.ticket import (
 
 S = 1_000_000
 # Of tests that have no HOME.
-SEAL = TicketSeal(b"\x07" * 32)
+SEAL = TicketSeal(b"\x07" * 32, Marks(Path("nowhere")))
 HOUR = 3600 * S
 # 2026-11-02T00:00:00Z.
 START_US = 1_793_577_600 * S
@@ -55,7 +59,9 @@ PLAN = Plan(
 REQUESTER = Caller(PLAN.requester, frozenset({"requester"}), provincial=False)
 RECIPIENT = Caller(PLAN.recipient, frozenset({"recipient"}), provincial=False)
 COUNTED = Given(counted=Counted(1_200, 400, 2))
-BUILT = Given(built=Built(1_150, 390, 90_000, "12" * 32, "34" * 32))
+# Who is in a planted file: `fetching.list_children`.
+CHILDREN = [sha256(str(n).encode()).digest() for n in range(1, 391)]
+BUILT = Given(built=Built(1_150, 390, 90_000, "12" * 32, "34" * 32, budget.digest(CHILDREN)))
 
 
 def approver(name: str, account: str = "", organisation: str = "140000") -> Caller:

@@ -180,7 +180,7 @@ class Province:
         )
         [(left,)] = self.world.sql(in_force, anchor.spki_sha256, self.clock.now_us())
         assert left == 0
-        rollover.retire(self.world.home, anchor)
+        rollover.retire(self.world.home, anchor, self.world.size())
 
     async def _officer(self) -> Person:
         """Return the provincial administrator with a certificate of this day, issued on the host."""

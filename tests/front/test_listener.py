@@ -53,11 +53,14 @@ def test_the_process(cluster: Any, database_settings: Settings) -> None:
             async with asyncio.timeout(60):
                 assert await asyncio.to_thread(os.read, reading, 1) == b"1"
             os.close(reading)
+            loaded = await at.leaf(1)
+            assert (loaded["kind"], loaded["door"]) == ("policies.load", "front")
+            assert set(loaded["detail"]) == {"policies_sha256", "settings_sha256"}
             reader, writer = await at.connect(papers)
             writer.write(HELLO)
             assert await reader.readexactly(5) == HELLO
             assert not await at.served(None)
-            assert (await at.leaf())["reason"] == "CERT_MISSING"
+            assert (await at.leaf(2))["reason"] == "CERT_MISSING"
             process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.2)
             writer.write(HELLO)

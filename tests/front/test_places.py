@@ -81,3 +81,15 @@ def test_memory_is_bounded(monkeypatch):
     assert len(counted._buckets) <= 5
     assert not counted._open
     assert not counted._shaking
+
+
+def test_descriptors_for_as_many_as_are_admitted_and_never_fewer(monkeypatch):
+    asked = []
+    monkeypatch.setattr(places.resource, "setrlimit", lambda _, limits: asked.append(limits))
+    for hard, wanted in ((100_000, 20_256), (9_000, 9_000), (-1, 20_256)):
+        monkeypatch.setattr(places.resource, "getrlimit", lambda _, hard=hard: (1_024, hard))
+        places.raise_descriptors(10_000)
+        assert asked.pop() == (wanted, hard)
+    monkeypatch.setattr(places.resource, "getrlimit", lambda _: (50_000, 50_000))
+    places.raise_descriptors(10_000)
+    assert not asked

@@ -182,6 +182,28 @@ def test_a_profile_of_a_day_gone_by_warns_first(conninfo) -> None:
     at_the_office(conninfo, scene)
 
 
+def test_a_door_that_starts_again_tells_nothing_twice(conninfo) -> None:
+    append = "SELECT gateway.audit_append(%s, (SELECT size FROM gateway.audit_head))"
+
+    class Written(Log):
+        """A log that is written."""
+
+        async def append(self, event: Event, work: Any = None) -> None:
+            await super().append(event, work)
+            async with self.database.transaction() as tx:
+                await tx.execute(append, ([event.to_leaf(START_US)],))
+
+    async def scene(office: Office) -> None:
+        log = Written(office.administration)
+        rules, other = ruled(PROFILE, (NEXT_US, STRICT)), ruled(PROFILE, (NEXT_US + 1, STRICT))
+        for each, told in ((rules, 1), (rules, 0), (other, 1), (other, 0), (rules, 0)):
+            duty = age.Succession(cast("Any", log), each, office.clock)
+            assert await duty.look(BASE) == told
+        assert kinds(log.leaves) == [age.COMING] * 2
+
+    at_the_office(conninfo, scene)
+
+
 def test_what_cannot_be_told_is_told_the_next_time(conninfo) -> None:
     class Away(Log):
         """A log that takes nothing while it is away."""

@@ -37,6 +37,9 @@ def test_every_secret_of_the_host_is_found_with_its_age(home):
         "export-key",
         "export-token-key",
         "export-ticket-key",
+        "invitation-key",
+        "side-part-key",
+        "subject-tag-key",
         "database-password",
     }
     [token] = tokens(home)

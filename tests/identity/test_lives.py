@@ -334,7 +334,17 @@ def test_where_the_policy_sets_no_age_a_sealing_stays():
     assert (found.stage, found.due_us, found.late) == ("issued", None, False)
 
 
-@pytest.mark.parametrize("kind", ["index-key", "export-token-key", "export-ticket-key"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "index-key",
+        "export-token-key",
+        "export-ticket-key",
+        "invitation-key",
+        "side-part-key",
+        "subject-tag-key",
+    ],
+)
 def test_what_all_that_is_stored_or_sent_hangs_on_is_never_changed_for_its_age(kind):
     kept = Kept(Secret(kind, "x", "host"), NOW)
     found = judge(*lives.of_kept(kept, [], ROTATION), NOW + 40 * 365 * DAY_US)

@@ -23,7 +23,7 @@ class Log:
     """A recorder that does the effect in a transaction of its own, and remembers the leaf where it held."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = self._database = database
         self.leaves: list[Event] = []
         self.before: Callable[[Transaction], Awaitable[Any]] | None = None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway.clock import SYSTEM
 from gateway.config import folders, users
 from gateway.config.home import Home
-from gateway.pki import ceremony
+from gateway.pki import ceremony, proof
 from tests.pki.forge import DOMAIN
 
 
@@ -28,4 +28,5 @@ def founded_home() -> Iterator[Home]:
     """Give a HOME whose authorities, server certificate and empty revocation list exist."""
     with empty_home() as home:
         ceremony.found(home, DOMAIN, ["127.0.0.1", DOMAIN], SYSTEM.now_us())
+        proof.make(home)
         yield home

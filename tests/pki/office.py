@@ -10,10 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.clock import SYSTEM, TurnedClock
 from gateway.config import policies
 from gateway.config.home import Home
-from gateway.pki import enrol, invitation, register, succession
+from gateway.pki import confirmation, enrol, invitation, keys, register, succession
 from gateway.pki.authorities import Current
-from gateway.pki.invitation import Officer, Wanted
+from gateway.pki.confirmation import Confirmation
+from gateway.pki.invitation import Officer, Terms, Wanted
 from gateway.pki.issuer import Issuer
+from gateway.pki.proof import Proofs
 from gateway.pki.register import Bearer, Issued
 from gateway.store.database import Database, Transaction
 from tests.papers import new_key, request_for
@@ -23,8 +25,8 @@ from tests.pki.ground import founded_home
 HIS = Bearer("140100", "sys", "his")
 CHEN = Bearer("140100", "officer", "chen")
 OTHER = Bearer("140200", "sys", "his")
-ADMIN = Officer("140000", "admin")
-SECOND = Officer("140000", "second")
+ADMIN = Officer("140000", "admin", "admin")
+SECOND = Officer("140000", "second", "tang")
 DAY_S = 86_400
 
 
@@ -39,6 +41,8 @@ class Office:
         self.clock = TurnedClock(SYSTEM.now_us())
         self.rules = policies.load_certificate_rules(home.policies / "certificates.toml")
         self.issuer = Issuer(home, self.rules, DOMAIN, self.clock)
+        self.proofs = Proofs.load(home, "administration")
+        self.terms = Terms(self.rules.enrolment, self.proofs)
         self.databases: dict[str, Database] = {}
 
     async def as_(self, role: str, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
@@ -78,7 +82,7 @@ class Office:
         now_us = self.clock.now_us()
         await self.as_(
             "administration",
-            lambda tx: invitation.invite(tx, wanted, code, self.rules.enrolment, now_us),
+            lambda tx: invitation.invite(tx, wanted, code, self.terms, now_us),
         )
         return code
 
@@ -92,11 +96,27 @@ class Office:
         self, bearer: Bearer = HIS, number: str = "one", *, used: bool = True
     ) -> Issued:
         """Return a bearer's certificate of a new lineage, which the front has seen."""
-        code = await self.invite(bearer, number)
-        done = await self.enrol(code, new_key(), bearer.organisation)
+        code, key = await self.invite(bearer, number), new_key()
+        done = await self.enrol(code, key, bearer.organisation)
+        if bearer.kind == "officer":
+            await self.confirm(key, number)
+            done = await self.enrol(code, key, bearer.organisation)
         if used:
             await self.use(done.issued.serial)
         return done.issued
+
+    async def confirm(
+        self, key: Any, number: str = "one", officer: Officer = SECOND
+    ) -> invitation.Invitation:
+        """Confirm a key, or the digest of one, as a second officer."""
+        digest = key if isinstance(key, bytes) else keys.spki_sha256(key.public_key())
+        wanted, now_us = Confirmation(number, digest, officer), self.clock.now_us()
+
+        async def work(tx: Transaction) -> invitation.Invitation:
+            return await confirmation.confirm(tx, wanted, self.proofs, now_us)
+
+        found: invitation.Invitation = await self.as_("administration", work)
+        return found
 
     async def use(self, serial: str) -> int | None:
         """Let a certificate in for the first time, as the front does."""
@@ -108,8 +128,10 @@ class Office:
     async def renew(self, serial: str, key: ec.EllipticCurvePrivateKey | bytes) -> Issued:
         """Renew the certificate of a serial for a key, or with the bytes of a request."""
         csr = key if isinstance(key, bytes) else request_for(key)
+        row = (await self.rows()).get(serial)
+        subject = "" if row is None else str(self.issuer.subject(row.bearer))
         return await self.as_(
-            "identity", lambda tx: succession.succeed(self.issuer, tx, serial, csr)
+            "identity", lambda tx: succession.succeed(self.issuer, tx, serial, subject, csr)
         )
 
     async def rows(self) -> dict[str, register.Row]:

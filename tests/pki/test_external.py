@@ -107,7 +107,7 @@ def test_its_list_names_and_its_stale_list_stops_its_own_alone(home, foreign):
 def test_in_place_of_ours_nobody_here_issues(home, foreign):
     trusted(home, foreign)
     papers = ours(home)
-    rollover.retire(home, authorities.load(home)[0])
+    rollover.retire(home, authorities.load(home)[0], 9)
     assert [one.ours for one in authorities.load(home)] == [False]
     assert shown(home, foreign.good()) == ""
     assert shown(home, papers) == "CERT_UNTRUSTED"

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.errors import Reason, Refusal
 from gateway.pki import invitation
-from gateway.pki.invitation import Officer, State
+from gateway.pki.invitation import State
 from gateway.pki.register import Bearer
 from tests.papers import new_key
 from tests.pki.office import ADMIN, CHEN, DAY_S, HIS, OTHER, SECOND, at_the_office
@@ -76,7 +76,7 @@ def test_a_fresh_code_takes_the_place_of_one_whose_answer_was_lost(conninfo):
         async def recode(tx, officer=ADMIN):
             now_us = office.clock.now_us()
             wanted = invitation.Wanted("one", HIS, 1, False, officer)
-            return await invitation.recode(tx, wanted, second, office.rules.enrolment, now_us)
+            return await invitation.recode(tx, wanted, second, office.terms, now_us)
 
         async def by_another(tx):
             return await recode(tx, SECOND)
@@ -161,57 +161,62 @@ def test_pages_go_from_the_newest_on(conninfo):
     at_the_office(conninfo, scene)
 
 
-def test_a_second_officer_confirms_the_very_key_that_was_shown(conninfo):
+def test_an_officers_needs_a_second_one_whatever_was_asked(conninfo):
     async def scene(office):
-        key, other = new_key(), new_key()
-        code = await office.invite(approval=True)
-        shown = await office.enrol(code, key)
-        assert shown.refusal.reason is Reason.APPROVAL_PENDING
-        spki = bytes.fromhex(shown.refusal.metadata["spkiSha256"])
+        await office.invite(CHEN, "1", approval=False)
+        await office.invite(HIS, "2", approval=False)
+        await office.invite(HIS, "3", approval=True)
+        found = [await office.invitation(number) for number in "123"]
+        assert [one.needs_approval for one in found] == [True, False, True]
+        assert [one.needs_second for one in found] == [True, False, True]
+        # Of an officer, even where the row says otherwise.
+        await office.sql("UPDATE gateway.invitation SET needs_approval = false WHERE id = '1'")
+        assert (await office.invitation("1")).needs_second
 
-        async def approve(digest, officer):
+    at_the_office(conninfo, scene)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "id = 'two'",
+        "code_sha256 = sha256('x')",
+        "subject_kind = 'officer', subject_name = 'chen'",
+        "organisation = '140200'",
+        "purpose = 2",
+        "needs_approval = true",
+        "created_us = created_us + 1",
+        "expires_us = expires_us + 1",
+        "inviter_organisation = '140100'",
+        "inviter = 'other'",
+        "inviter_person = 'other'",
+        "proof = NULL",
+        "proof = sha256('x')",
+    ],
+)
+def test_a_row_that_was_changed_is_proven_no_more(conninfo, change):
+    async def scene(office):
+        await office.invite()
+        assert invitation.proven(await office.invitation(), office.proofs)
+        await office.sql("UPDATE gateway.invitation SET state = 2, attempts = 3")
+        assert invitation.proven(await office.invitation(), office.proofs)
+        await office.sql(f"UPDATE gateway.invitation SET {change}")
+        [(number,)] = await office.sql("SELECT id FROM gateway.invitation")
+        assert not invitation.proven(await office.invitation(number), office.proofs)
+
+    at_the_office(conninfo, scene)
+
+
+def test_no_fresh_code_for_a_row_that_nobody_made(conninfo):
+    async def scene(office):
+        await office.invite()
+        await office.sql("UPDATE gateway.invitation SET purpose = 2")
+
+        async def recode(tx):
+            wanted, code = invitation.Wanted("one", HIS, 2, False, ADMIN), invitation.new_code()
             now_us = office.clock.now_us()
-            return await office.as_(
-                "administration",
-                lambda tx: invitation.approve(tx, "one", digest, officer, now_us),
-            )
+            return await invitation.recode(tx, wanted, code, office.terms, now_us)
 
-        assert await refused(approve(spki, ADMIN)) is Reason.SECOND_OFFICER_NEEDED
-        assert await refused(approve(bytes(32), SECOND)) is Reason.FIELD_INVALID
-        assert (await office.enrol(code, key)).refusal.reason is Reason.APPROVAL_PENDING
-        assert (await approve(spki, SECOND)).state is State.APPROVED
-        assert (await approve(spki, Officer("140000", "third"))).state is State.APPROVED
-        [(who,)] = await office.sql("SELECT approver FROM gateway.invitation")
-        assert who == "second"
-        done = await office.enrol(code, key)
-        assert done.issued.serial in await office.rows()
-        assert (await approve(spki, SECOND)).state is State.ISSUED
-        assert (await office.enrol(code, other)).refusal.reason is Reason.CODE_BURNT
-        assert await refused(approve(spki, SECOND)) is Reason.NOT_FOUND
-
-    at_the_office(conninfo, scene)
-
-
-def test_the_database_itself_wants_two_officers(conninfo):
-    async def scene(office):
-        await office.invite(approval=True)
-        with pytest.raises(Exception, match="invitation_second_officer"):
-            await office.sql(
-                "UPDATE gateway.invitation SET approver_organisation = inviter_organisation, approver = inviter"
-            )
-
-    at_the_office(conninfo, scene)
-
-
-def test_who_was_not_shown_a_key_confirms_none(conninfo):
-    async def scene(office):
-        await office.invite(approval=True)
-
-        async def approve(tx):
-            return await invitation.approve(tx, "one", bytes(32), SECOND, office.clock.now_us())
-
-        assert await refused(office.as_("administration", approve)) is Reason.FIELD_INVALID
-        office.clock.turn(seconds=DAY_S)
-        assert await refused(office.as_("administration", approve)) is Reason.NOT_FOUND
+        assert await refused(office.as_("administration", recode)) is Reason.ALREADY_EXISTS
 
     at_the_office(conninfo, scene)

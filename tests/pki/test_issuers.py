@@ -1,6 +1,6 @@
 """Whom a certificate names is believed where an authority of HOME issued it, for that use, at that moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from gateway.config import folders
 from gateway.config.home import Home
 from gateway.config.strict import SettingsError
 from gateway.names import Subject
-from gateway.pki import authorities, ceremony, issue, rollover
+from gateway.pki import authorities, ceremony, issue, lint, profile, retired, rollover
 from gateway.pki import issuers as module
 from gateway.pki.issue import Authority
 from gateway.pki.issuers import Issuers
@@ -92,15 +92,48 @@ def test_a_file_that_changes_is_read_anew(place):
 
 
 def test_what_officers_signed_outlasts_their_authority(place):
-    """Retired, it lets nobody in and proves no ticket; the policies that stand by it stay in force."""
+    """Retired, it lets nobody in and proves no ticket; what the log told before that stays, what it tells later does not count."""
     made, new = place.issued(), another()
     bundle = place.home.client_authority_certificate
     folders.replace_public(bundle, ceremony.pem(new.certificate) + bundle.read_bytes())
     [old] = [one for one in authorities.load(place.home) if one.key is not None]
-    rollover.retire(place.home, old)
+    rollover.retire(place.home, old, 7)
     assert Issuers(place.home, DOMAIN).subject(made, "client", place.now_us) is None
-    assert Issuers(place.home, DOMAIN, former=True).subject(made, "client", place.now_us) == ZHAO
-    assert authorities.read(place.home.former_authorities) == [old.certificate]
+    known = Issuers(place.home, DOMAIN, former=True)
+    for leaf, whose in ((6, ZHAO), (7, None), (8, None), (None, None), (0, ZHAO)):
+        assert known.subject(made, "client", place.now_us, leaf) == whose
+    [found] = retired.read(place.home.former_authorities)
+    assert (found.certificate, found.leaf) == (old.certificate, 7)
+    # Trusted again, it is not retired.
+    folders.replace_public(bundle, bundle.read_bytes() + ceremony.pem(old.certificate))
+    assert known.subject(made, "client", place.now_us) == ZHAO
+
+
+def test_one_that_was_retired_without_a_leaf_proves_nothing(place):
+    made, new = place.issued(), another()
+    bundle = place.home.client_authority_certificate
+    folders.replace_public(place.home.former_authorities, bundle.read_bytes())
+    folders.replace_public(bundle, ceremony.pem(new.certificate))
+    known = Issuers(place.home, DOMAIN, former=True)
+    assert known.subject(made, "client", place.now_us, 0) is None
+    assert retired.date(place.home.former_authorities, 3) == 1
+    assert known.subject(made, "client", place.now_us, 2) == ZHAO
+    assert known.subject(made, "client", place.now_us, 3) is None
+
+
+def test_what_was_signed_outlasts_the_profile_it_was_issued_under(place, monkeypatch):
+    """A narrower one is for what is issued and presented from then on; whom and what for it names stays."""
+    for kind, other in (("client", "encryption"), ("encryption", "client")):
+        made, own = place.issued(kind=kind), profile.load(kind)
+        narrower = replace(own, days=1, days_max=1, keys=("P-384",), signatures=())
+        assert lint.faults(made, narrower)
+        with monkeypatch.context() as patched:
+            patched.setattr(profile, "load", lambda *_, found=narrower: found)
+            known = Issuers(place.home, DOMAIN)
+            assert known.subject(made, kind, place.now_us) == ZHAO
+            assert known.subject(made, other, place.now_us) is None
+            authority = place.authority.certificate
+            assert known.subject(authority, kind, place.now_us) is None
 
 
 def test_without_the_files_nobody_is_judged(place):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.clock import SYSTEM
@@ -145,3 +147,21 @@ def test_an_external_authority_may_add_nothing_else(ca):
     leaf = der.certificate(ca.changed(extensions=lambda found: [*found, added]).chain[0])
     assert [fault.rule for fault in lint.faults(leaf, external)][:1] == ["extensions"]
     assert lint.faults(der.certificate(ca.good().chain[0]), external) == []
+
+
+def test_no_number_and_no_list_of_a_profile_undoes_what_was_issued_under_an_earlier_one(ca):
+    """Narrower in all that a file says: the fault is one now, and was none when it was signed with."""
+    good, own = der.certificate(ca.good().chain[0]), profile.load("client")
+    narrower = replace(
+        own,
+        days=1,
+        days_max=1,
+        keys=("P-384",),
+        signatures=(),
+        key_usage=("digital_signature", "content_commitment"),
+        extended_key_usage=("1.3.6.1.5.5.7.3.4",),
+    )
+    assert {one.rule for one in lint.faults(good, narrower)} >= {"validity", "key-usage"}
+    assert lint.lasting(good, narrower) == []
+    authority = lint.lasting(ca.client.certificate, own)
+    assert {one.rule for one in authority} == {"basic-constraints"}

@@ -193,7 +193,7 @@ def test_where_no_authority_is_ours_nothing_is_signed_and_the_placed_list_is_kep
         await keeper.look()
         foreign = Foreign.make(office.clock.now_us())
         external.trust(office.home, foreign.certificate, foreign.revocations(number=3))
-        rollover.retire(office.home, authorities.load(office.home)[0])
+        rollover.retire(office.home, authorities.load(office.home)[0], 9)
         await keeper.look()
         before = await epoch(office)
         place = authorities.external_list(office.home, foreign.certificate)

@@ -165,6 +165,7 @@ def test_what_is_being_renewed_meanwhile_is_revoked_too(conninfo, covers):
 
     async def scene(office):
         first, csr = await office.enrolled(), request_for(new_key())
+        his = str(office.issuer.subject(HIS))
         target = {
             "serial": Target.of_serial(first.serial),
             "bearer": Target.of_bearer(HIS),
@@ -172,7 +173,7 @@ def test_what_is_being_renewed_meanwhile_is_revoked_too(conninfo, covers):
             "authority": Target.of_authority(oldest(office), oldest(office)),
         }[covers]
         made = await meanwhile(
-            office, lambda tx: succession.succeed(office.issuer, tx, first.serial, csr), target
+            office, lambda tx: succession.succeed(office.issuer, tx, first.serial, his, csr), target
         )
         assert await revoked(office) == {first.serial, made.serial}
         assert await office.use(made.serial) is None
@@ -211,7 +212,8 @@ def test_what_an_issuer_that_stands_still_has_under_way_is_undone(
             if under_way == "enrolment":
                 await enrol.enrol(office.issuer, tx, asked)
             else:
-                await succession.succeed(office.issuer, tx, first.serial, asked.csr)
+                his = str(office.issuer.subject(HIS))
+                await succession.succeed(office.issuer, tx, first.serial, his, asked.csr)
             done = await take(office, target)
             assert (done.certificates, done.invitations) == (1, 1)
 

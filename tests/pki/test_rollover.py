@@ -214,7 +214,7 @@ def test_a_root_made_elsewhere_stands_before_the_one_of_init(home, tmp_path):
     assert found[1].certificate == old.certificate
     # By that one a new client can check the front, as long as its certificate stands below it.
     assert front_takes(home).root == ceremony.pem(authorities.roots(home)[1])
-    rollover.retire(home, found[1])
+    rollover.retire(home, found[1], 9)
     assert (
         len(authorities.roots(home)) == 2
     )  # the front's own certificate still stands below the old
@@ -225,7 +225,7 @@ def test_a_root_made_elsewhere_stands_before_the_one_of_init(home, tmp_path):
     put(home, offline.sign(server, ceremony.load(safe, "server-authority"), SYSTEM.now_us()))
     assert front_takes(home).root == ceremony.pem(root)
     put(home, again := signed_by(safe, home))
-    rollover.retire(home, authorities.load(home)[1])
+    rollover.retire(home, authorities.load(home)[1], 9)
     assert authorities.roots(home) == [root]
     assert [one.certificate for one in authorities.load(home)] == der.certificates(again)
     front_takes(home)
@@ -242,7 +242,7 @@ def test_an_authority_is_retired_with_its_key_and_its_list(home):
         rollover.find(anchors, digits[:15])
     with pytest.raises(SettingsError, match="begins so"):
         rollover.find(anchors, "0" * 64)
-    rollover.retire(home, anchors[1])
+    rollover.retire(home, anchors[1], 9)
     assert [one.name for one in authorities.load(home)] == [anchors[0].name]
     assert crl.of(old.certificate, der.revocation_lists(home.crl.read_bytes())) is None
     assert not (home.authority / authorities.FIRST_KEY).exists()
@@ -254,6 +254,6 @@ def test_an_authority_is_retired_with_its_key_and_its_list(home):
 def test_the_first_key_of_init_is_not_lost_when_the_second_authority_goes(home):
     put(home, signed(home, "client-authority"))
     newest = authorities.load(home)[0]
-    rollover.retire(home, newest)
+    rollover.retire(home, newest, 9)
     assert ceremony.client_authority(home).key is not None
     assert not authorities.key_file(home, newest.certificate.public_key()).exists()

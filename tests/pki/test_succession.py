@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.pki import defect, external, keys, register
+from gateway.pki import defect, external, keys, register, succession
 from tests.papers import new_key, request_for
 from tests.pki.foreign import Foreign
 from tests.pki.office import DAY_S, HIS, OTHER, at_the_office
@@ -245,5 +245,24 @@ def test_the_request_is_proof_that_the_key_is_held(conninfo):
         forged[-1] ^= 1
         fault = await refused(office.renew(first.serial, bytes(forged)))
         assert fault.violations[0].rule in ("csr-signature", "csr-encoding")
+
+    at_the_office(conninfo, scene)
+
+
+def test_a_row_that_names_another_bearer_makes_nobody_somebody_else(conninfo):
+    """Whoever owns the database writes an officer's name beside the serial of his own system."""
+
+    async def scene(office):
+        first, csr = await office.enrolled(HIS), request_for(new_key())
+        shown = str(office.issuer.subject(HIS))
+        await office.sql(
+            "UPDATE gateway.certificate SET subject_kind = 'officer', subject_name = 'chen'"
+        )
+
+        async def renew(tx):
+            return await succession.succeed(office.issuer, tx, first.serial, shown, csr)
+
+        assert (await refused(office.as_("identity", renew))).reason is Reason.CERT_UNKNOWN
+        assert set(await office.rows()) == {first.serial}
 
     at_the_office(conninfo, scene)

@@ -48,3 +48,12 @@ def test_rules_of_exports_that_lie_beside_are_told_of(tmp_path) -> None:
     (home.policies / "exports.toml").write_text("x")
     [told] = complete.told(home, bundle.of_files(SHIPPED))
     assert "counts no more" in told
+
+
+def test_what_has_no_rules_of_exports_is_not_to_be_activated() -> None:
+    complete.require_rules(bundle.of_files(SHIPPED))
+    for text, why in ((None, "lacking"), ("needed = 1", "exports")):
+        files = {name: one for name, one in SHIPPED.items() if name != "exports.toml"}
+        wrong = files if text is None else {**files, "exports.toml": text}
+        with pytest.raises(BundleError, match=why):
+            complete.require_rules(bundle.of_files(wrong))

@@ -1,5 +1,6 @@
 """A signature counts by the certificate that an authority of ours issued, not by what a row says of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,62 +8,80 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.clock import SYSTEM
+from gateway.clock import SYSTEM, US_PER_S
 from gateway.config import folders
 from gateway.config.home import Home
+from gateway.config.settings import Settings
 from gateway.names import Subject
 from gateway.pki import ceremony, issue
-from gateway.pki.issuers import Issuers
-from gateway.policy.signing import signers, verifies
+from gateway.policy.signing import Paper, Row, officer, verifies
+from gateway.policy.trust import Trust
 
 SIGNED = b"these bytes"
-DOMAIN = "sx.example"
+DOMAIN = Settings().trust_domain
+NOW_US = SYSTEM.now_us()
 
 
 @pytest.fixture
 def place(tmp_path):
     home = Home(tmp_path / "home")
     folders.make_folders(home)
-    authority = ceremony.found(home, DOMAIN, ["127.0.0.1"], SYSTEM.now_us())
-    return Issuers(home, DOMAIN), authority
+    authority = ceremony.found(home, DOMAIN, ["127.0.0.1"], NOW_US)
+    return Trust.of(home, Settings()), authority
 
 
 def row(authority, name="zhao", kind="officer", organisation="140000", **changes):
     """What the register and the signature say of somebody."""
-    key, now_us = ec.generate_private_key(ec.SECP256R1()), SYSTEM.now_us()
+    key = ec.generate_private_key(ec.SECP256R1())
     subject = Subject(DOMAIN, organisation, kind, name)
-    certificate = issue.client_certificate(authority, subject, key.public_key(), now_us)
-    told = {
-        "person": name,
-        "account": "",
-        "sha256": b"",
-        "signature": key.sign(SIGNED, ec.ECDSA(SHA256())),
-        "signed_us": now_us,
-        "pem": ceremony.pem(certificate).decode(),
-        "organisation": "140000",
-        "provincial": True,
-    }
-    return tuple({**told, **changes}.values())
+    certificate = issue.client_certificate(authority, subject, key.public_key(), NOW_US)
+    signature = key.sign(SIGNED, ec.ECDSA(SHA256()))
+    digest, pem = certificate.fingerprint(SHA256()), ceremony.pem(certificate).decode()
+    paper = Paper(digest, pem, 1, None, None)
+    return replace(Row("zhao", "", signature, NOW_US, paper), **{"person": name, **changes})
 
 
-def test_two_officers_are_two_and_one_twice_is_one(place):
-    issuers, authority = place
-    rows = [row(authority), row(authority), row(authority, "qian")]
-    assert signers(rows, SIGNED, issuers) == {"zhao", "qian"}
-    assert signers(rows, b"other bytes", issuers) == set()
+def test_an_officer_of_the_province_signs(place):
+    trust, authority = place
+    one = row(authority)
+    assert officer(one, SIGNED, trust, NOW_US) == Subject(DOMAIN, "140000", "officer", "zhao")
+    assert officer(one, b"other bytes", trust, NOW_US) is None
+    assert officer(one, SIGNED, trust, NOW_US - 10**12) is None
+    assert officer(one, SIGNED, replace(trust, province="140100"), NOW_US) is None
 
 
 def test_the_certificate_says_who_it_is(place):
-    issuers, authority = place
+    trust, authority = place
+    good = row(authority)
     for one in (
-        row(authority, provincial=False),
         row(authority, person="qian"),
         row(authority, kind="sys"),
         row(authority, organisation="140100"),
-        row(authority, signed_us=SYSTEM.now_us() - 10**12),
-        row(authority, signature=None),
+        row(authority, signature=b""),
+        # Another certificate's text under the digest of a good one.
+        replace(good, paper=replace(good.paper, pem=row(authority).paper.pem)),
     ):
-        assert signers([one], SIGNED, issuers) == set()
+        assert officer(one, SIGNED, trust, NOW_US) is None
+
+
+def test_one_that_was_revoked_signs_nothing_from_then_on(place):
+    trust, authority = place
+    good = row(authority)
+
+    def signs(leaf=None, at_us=NOW_US, **changes):
+        one = replace(good, paper=replace(good.paper, **changes))
+        return officer(one, SIGNED, trust, at_us, leaf) is not None
+
+    minute = 60 * US_PER_S
+    assert not signs(state=2, revoked_us=NOW_US)
+    assert signs(leaf=5, state=2, revoked_us=NOW_US - minute + 1), "it was under way"
+    assert not signs(leaf=5, state=2, revoked_us=NOW_US - minute)
+    assert signs(leaf=5, state=2, revoked_us=NOW_US + 1)
+    # Superseded is not revoked; and the log tells it, whatever the row says.
+    assert signs(leaf=5, state=3, revoked_us=1)
+    assert not signs(leaf=5, revoked_leaf=4)
+    assert signs(leaf=5, revoked_leaf=6)
+    assert not signs(revoked_leaf=6)
 
 
 def test_a_certificate_of_another_kind_of_key_signs_nothing(place):

@@ -114,3 +114,10 @@ def test_every_process_loads_what_administration_wrote(
         await reader.close()
 
     asyncio.run(run())
+
+
+def test_what_is_registered_as_the_province_is_all_told() -> None:
+    assert REGISTER.provinces == {"140000"}
+    second = Organisation("140200", "大同市", Kind.PROVINCE, None)
+    assert Registry.of([PROVINCE, CITY, second]).provinces == {"140000", "140200"}
+    assert Registry.of([CITY]).provinces == frozenset()

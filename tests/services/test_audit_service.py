@@ -1,7 +1,9 @@
+import hmac
 import json
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.store import tag_keys
 from gateway.tlog import checkpoint, merkle, note, proof
 from gateway.v1 import audit_service_pb2 as audit
 from gateway.v1 import identity_service_pb2 as identity
@@ -172,5 +174,95 @@ def test_checkpoints_and_consistency_are_for_everyone(province):
             assert (
                 await refused(ask(world, world.county, "GetConsistencyProof", request, None))
             ).reason == "FIELD_INVALID"
+
+    province.run(work(province.world))
+
+
+CHILD, SIBLING = "140105202600000012", "140105202600000013"
+QUARTER_US = 95 * 86_400 * 1_000_000
+
+
+def tag_of(world, code, quarter):
+    return hmac.digest(tag_keys.load(world.home, quarter), code.encode(), "sha256")[:16].hex()
+
+
+def test_leaves_about_a_child_are_found_by_its_tag_alone(province, capsys):
+    """A search for a child is about it too, so that one can ask who asked; its code is nowhere."""
+
+    async def work(world):
+        await kept_token(world, world.auditor)
+        watch = Watch(world)
+        await search(world, world.auditor, child_code=SIBLING)
+        before = await search(world, world.auditor, child_code=CHILD)
+        again = await search(world, world.auditor, child_code=CHILD, kind="audit.search")
+        leaves = await watch.leaves()
+        this = tag_keys.quarter_of(leaves[0]["time_us"])
+        tags = [tag_of(world, code, this) for code in (SIBLING, CHILD, CHILD)]
+        assert [leaf["subject_tag"] for leaf in leaves] == tags
+        assert [one.index for one in again.leaves][:1] == [leaves[1]["index"]]
+        assert len(again.leaves) == len(before.leaves) + 1
+        assert not (await search(world, world.auditor, child_code=CHILD, kind="x")).leaves
+        rows = world.sql("SELECT leaf FROM gateway.audit_entry")
+        key = tag_keys.load(world.home, this)
+        for secret in (CHILD.encode(), key, key.hex().encode()):
+            assert not [leaf for (leaf,) in rows if secret in bytes(leaf)]
+        return key.hex()
+
+    key = province.run(work(province.world))
+    said = capsys.readouterr()
+    assert CHILD not in said.out + said.err
+    assert key not in said.out + said.err
+
+
+def test_a_child_is_its_code_and_nothing_else(province):
+    async def work(world):
+        watch = Watch(world)
+        for code in ("1", "14010520260000001X", "王小明", f"{CHILD} "):
+            error = await refused(search(world, world.auditor, child_code=code))
+            assert error.reason == "FIELD_INVALID"
+        # Of a city's auditor the child is judged as any search of its: within its part of the log.
+        person = world.city_auditor
+        error = await refused(search(world, person, child_code=CHILD))
+        assert error.reason == "POLICY_DENIED"
+        assert not [leaf for leaf in await watch.leaves() if "subject_tag" in leaf]
+        await search(world, person, child_code=CHILD, organisation_code=CITY)
+
+    province.run(work(province.world))
+
+
+def test_a_quarter_that_is_forgotten_is_found_no_more_and_told(province):
+    async def work(world):
+        now_us, first = world.clock.now_us(), tag_keys.quarter_of(world.clock.now_us())
+        await search(world, world.auditor, child_code=CHILD)
+        found = await search(world, world.auditor, child_code=CHILD)
+        assert (len(found.leaves) > 0, found.forgotten_quarters[:]) == (True, [])
+        path = tag_keys.path(world.home, first)
+        key = path.read_bytes()
+        try:
+            tag_keys.forget(world.home, first, now_us + QUARTER_US)
+            watch = Watch(world)
+            error = await refused(search(world, world.auditor, child_code=CHILD))
+            # This quarter is not over: without its key nothing about a child can be recorded.
+            assert error.code == "INTERNAL"
+            leaf = await watch.only_leaf()
+            assert (leaf["reason"], "subject_tag" in leaf) == ("INTERNAL", False)
+        finally:
+            path.write_bytes(key)
+        gone = tag_keys.path(world.home, "2001Q3")
+        gone.write_bytes(b"")
+        try:
+            again = await search(world, world.auditor, child_code=CHILD)
+            assert again.forgotten_quarters == ["2001Q3"]
+            assert {one.index for one in found.leaves} < {one.index for one in again.leaves}
+        finally:
+            gone.unlink()
+
+    province.run(work(province.world))
+
+
+def test_the_door_has_the_keys_of_this_quarter_and_the_next(province):
+    async def work(world):
+        this = tag_keys.quarter_of(world.clock.now_us())
+        assert {this, tag_keys.following(this)} <= {*tag_keys.kept(world.home)}
 
     province.run(work(province.world))

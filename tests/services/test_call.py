@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from gateway.audit.event import Event
-from gateway.errors import Reason, refuse
+from gateway.errors import Reason, Refusal, refuse
 from gateway.services.call import Call, new_id, on_log, told
 from tests.coverage.rpcs import Watch
 
@@ -61,6 +61,24 @@ def test_an_effects_result_and_what_it_tells(province):
 
         assert await call.effect(effect, lambda n, event: told(event, counts={"rows": n})) == 3
         assert (await watch.only_leaf())["counts"] == {"rows": 3}
+
+    province.run(work(province.world))
+
+
+def test_the_leaf_of_an_effect_that_is_refused_tells_what_it_found_last(province):
+    async def work(world):
+        call, watch = a_call(world), Watch(world)
+        call.note(policies=("p1-first",))
+
+        async def effect(tx):
+            assert await tx.fetch_one("SELECT 1") == (1,)
+            call.note(policies=("f1-last",))
+            raise refuse(Reason.POLICY_DENIED)
+
+        with pytest.raises(Refusal):
+            await call.effect(effect)
+        leaf = await watch.only_leaf()
+        assert (leaf["reason"], leaf["policies"]) == ("POLICY_DENIED", ["f1-last"])
 
     province.run(work(province.world))
 

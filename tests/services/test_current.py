@@ -6,15 +6,15 @@ import pytest
 from gateway.clock import TurnedClock
 from gateway.errors import UnavailableError
 from gateway.policy import activation, bundle
-from gateway.policy.activation import Change
+from gateway.policy.proposing import Change
 from gateway.services import current as module
 from gateway.services.current import Current
 from gateway.store import roles
 from gateway.store.database import Database
 from tests.coverage.rpcs import eventually
 from tests.people import newcomer
-from tests.policies import SHIPPED, changed
-from tests.policy.test_activation import RULES, Hand, signed_by, trust
+from tests.policies import RULES, SHIPPED, changed, propose, sign
+from tests.policy.test_activation import Hand, signed_by, trust
 from tests.sealed import officer
 from tests.world import CITY, COUNTY, PROVINCE, World, fresh_ground
 
@@ -154,10 +154,10 @@ def test_policies_in_force_are_taken_and_unusable_ones_decide_nothing(cluster):
             before = current.engine
             first, second = await officer(world, "a-one"), await officer(world, "b-two")
             hand, sha256 = Hand(world), bundle.of_files(changed()).sha256
-            found = await hand(activation.propose, changed(), Change(), 0)
+            found = await hand(propose, changed(), Change(), 0)
             for late, person in enumerate((first, second)):
                 mine = signed_by(person, 2, sha256, world.clock.now_us() + 200_000_000 * late)
-                await hand(activation.sign, sha256, mine, RULES)
+                await hand(sign, sha256, mine, RULES)
             await current.renew()
             assert current.engine is not before
             assert current.engine.bundle.sha256 == found.bundle.sha256

@@ -103,6 +103,45 @@ def test_a_revocation_cuts_the_stream_and_nothing_of_it_opens(province, reading)
     province(work)
 
 
+def test_no_part_leaves_unjudged_after_a_change_is_known(province, monkeypatch):
+    """Without the look at who does not read: who reads on is cut between two parts."""
+
+    async def work(cast):
+        ticket = await sealed(cast)
+        enlarge(cast, ticket)
+        watch = Watch(cast.world)
+        found, sent = [], []
+        honest, give = DeliveryService._require, DeliveryService._give
+
+        async def counted(self, flow):
+            found.append(flow.count)
+            await honest(self, flow)
+
+        async def noted(self, flow, part):
+            await give(self, flow, part)
+            sent.append(flow.judged)
+
+        async def never(*_):
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DeliveryService, "_watch", never)
+            patch.setattr(DeliveryService, "_require", counted)
+            patch.setattr(DeliveryService, "_give", noted)
+            stream = await begun(cast, ticket)
+            await cast.ask(cast["song"], "RevokeExport", about(pb.RevokeExportRequest, ticket))
+            fetched = await drained(stream)
+            [end] = await ends(watch)
+        assert fetched.refused.reason == end["reason"] == "TICKET_REVOKED"
+        # Judged before the first part, too; and nothing went out after what was judged last.
+        assert (found[0], found[-1]) == (0, end["counts"]["bytes"])
+        assert None not in sent
+        assert end["counts"]["bytes"] < BIG
+        assert (await download(cast, await sealed(cast))).tail is not None
+
+    province(work)
+
+
 def test_of_two_downloads_of_one_ticket_the_newer_goes_on(province):
     """Attack 35: no two parallel fetches."""
 
@@ -134,9 +173,9 @@ def test_a_slow_reader_does_not_outlast_the_window(province, monkeypatch):
         watch = Watch(cast.world)
         judged, honest = [], DeliveryService._require
 
-        async def noted(self, call, ticket):
+        async def noted(self, flow):
             epochs = self._current.epochs
-            await honest(self, call, ticket)
+            await honest(self, flow)
             judged.append(epochs)
 
         monkeypatch.setattr(DeliveryService, "_require", noted)

@@ -11,7 +11,7 @@ from gateway.v1.types_pb2 import Date
 from tests.coverage.rpcs import Watch, refused
 from tests.exports.cast import Cast, about
 from tests.exports.fetching import destroyed
-from tests.exports.planted import plant
+from tests.exports.planted import plant, retold
 from tests.world import SECOND_COUNTY, held
 
 DAY = 86_400
@@ -94,6 +94,8 @@ def test_what_is_new_of_a_requester_takes_three_persons_or_is_refused(province):
         shown = await cast.submit(strange)
         assert shown.needed_count == 3
         cast.world.sql("UPDATE gateway.ticket SET counted_rows = 10 WHERE releases > 0")
+        for (number,) in cast.world.sql("SELECT ticket_id FROM gateway.ticket WHERE releases > 0"):
+            retold(cast, number)
         last = await cast.draft(purpose="outbreak", division_codes=[SECOND_COUNTY])
         watch = Watch(cast.world)
         error = await refused(cast.submit(last))

@@ -257,3 +257,63 @@ def test_who_stands_in_for_a_recipient_that_left_does_so_after_a_recall_alone(pr
             cast.world.sql("UPDATE gateway.account SET state = 1 WHERE name = 'wang'")
 
     province(work)
+
+
+def test_what_a_recipient_says_of_its_file_is_refused_unless_it_is_so(province):
+    """Another manifest, a day ahead, another one's signature: neither acknowledged nor destroyed."""
+
+    async def work(cast):
+        ticket, _ = await received(cast)
+        await release(cast, ticket)
+        other = about(pb.AcknowledgeExportRequest, ticket, manifest_sha256="ab" * 32)
+        assert await refused(cast.ask(cast["wang"], "AcknowledgeExport", other)) == "FIELD_INVALID"
+        ahead, forged = destroyed(cast, ticket), destroyed(cast, ticket)
+        ahead.destroyed_date.year += 1
+        forged.signature = destroyed(cast, ticket, "yang").signature
+        for told, reason in ((ahead, "FIELD_INVALID"), (forged, "RECEIPT_SIGNATURE")):
+            assert await refused(cast.ask(cast["wang"], "AttestDestruction", told)) == reason
+        assert cast.state(ticket) == "released"
+        await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+        assert cast.state(ticket) == "destroyed"
+
+    province(work)
+
+
+def test_each_word_is_kept_with_its_signature_and_told_twice_is_said_once(province):
+    async def work(cast):
+        ticket = await sealed(cast)
+        fetched = await download(cast, ticket)
+        signed = receipt_for(cast, ticket, fetched.payload)
+        manifest = (await cast.value(ticket)).built.manifest_sha256
+        read = about(pb.AcknowledgeExportRequest, ticket, manifest_sha256=manifest)
+        gone = destroyed(cast, ticket)
+        for rpc, request in (
+            ("ReceiveExport", signed),
+            ("AcknowledgeExport", read),
+            ("AttestDestruction", gone),
+        ):
+            told = [(await cast.ask(cast["wang"], rpc, request)).ticket for _ in range(2)]
+            assert told[0] == told[1]
+            if rpc == "ReceiveExport":
+                await release(cast, ticket)
+        sql = "SELECT signature FROM gateway.export_receipt WHERE ticket_id = %s"
+        kept = {bytes(one) for (one,) in cast.world.sql(sql, ticket.ticket_id)}
+        assert kept == {signed.signature, gone.signature}
+
+    province(work)
+
+
+def test_a_request_for_one_key_gets_no_other(province):
+    async def work(cast):
+        first, _ = await received(cast)
+        second, _ = await received(cast)
+        asked = about(pb.ReleaseExportRequest, first)
+        await cast.ask(cast["wang"], "ReleaseExport", asked)
+        again = about(pb.ReleaseExportRequest, second, request_id=asked.request_id)
+        reason = await refused(cast.ask(cast["wang"], "ReleaseExport", again))
+        assert (reason, debits(cast, second)) == ("REQUEST_ID_REUSED", 0)
+        assert (await release(cast, second)).header
+        for ticket in (first, second):
+            await cast.ask(cast["wang"], "AttestDestruction", destroyed(cast, ticket))
+
+    province(work)

@@ -211,7 +211,7 @@ def test_diagnose_what_another_authority_issued(province):
             assert not found.renewable
             assert not found.HasField("renewal_window")
         finally:
-            rollover.retire(world.home, authorities.load(world.home)[-1])
+            rollover.retire(world.home, authorities.load(world.home)[-1], world.size())
 
     province.run(work())
 

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.v1 import admin_service_pb2 as admin
 from tests.coverage.rpcs import Watch, kept_token, new_id, refused
 from tests.papers import fingerprint, new_key, system
+from tests.sealed import officer
 from tests.services.enrolling import enrol, invitation, invite
 from tests.services.test_register_service import ask
 from tests.world import CITY, COUNTY, OTHER_COUNTY, PROVINCE
@@ -222,5 +223,29 @@ def test_they_are_listed_newest_first_within_reach(province):
         world.tokens.clear()
         found, _ = await listed(world, world.province_admin)
         assert found[0].state == admin.Invitation.STATE_EXPIRED
+
+    province.run(work(province.world))
+
+
+def test_an_officers_key_is_confirmed_whatever_was_asked(province):
+    """By a security officer, who sees what waits; the very next enrolment brings the certificate."""
+
+    async def work(world):
+        wei = await officer(world, "wei")
+        system(world, PROVINCE, "newly", "officer")
+        made = await invite(
+            world, "newly", organisation=PROVINCE, officer=True, needs_approval=False
+        )
+        key, there = new_key(), world.province_admin
+        pending = await refused(enrol(world, made.code, key, there))
+        assert pending.reason == "APPROVAL_PENDING"
+        found, _ = await listed(world, wei, organisation_code=PROVINCE)
+        waiting = next(one for one in found if one.invitation_id == made.invitation_id)
+        assert waiting.state == admin.Invitation.STATE_REQUESTED
+        assert waiting.spki_sha256 == fingerprint(key)
+        confirm = {"spki_sha256": waiting.spki_sha256}
+        done = await act(world, wei, "ApproveEnrolment", made.invitation_id, **confirm)
+        assert done.state == admin.Invitation.STATE_APPROVED
+        assert (await enrol(world, made.code, key, there)).certificate.generation == 1
 
     province.run(work(province.world))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.policy.activation import Change
+from gateway.policy.proposing import Change
 from gateway.v1 import admin_service_pb2 as admin
 from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
@@ -74,6 +74,8 @@ def test_two_officers_put_a_bundle_in_force_without_a_restart(province):
         leaf = await watch.only_leaf()
         assert (leaf["kind"], leaf["detail"]["state"]) == ("policies.approve", "signed")
         assert leaf["detail"]["target_bundle"] == found.bundle.sha256
+        told = (leaf["detail"]["activation"], leaf["detail"]["roles"])
+        assert told == (before.number + 1, "security_officer")
         assert leaf["bundle"] == before.active.sha256
         world.clock.turn(seconds=121)
         for person in (second, world.county):
@@ -160,7 +162,9 @@ def test_the_same_request_again_signs_once(province):
         one, other = new_id(), new_id()
         signed = signature(first, found.number, found.bundle.sha256)
         assert not await approve(world, first, found, signed, request_id=one)
+        watch = Watch(world)
         assert not await approve(world, first, found, signed, request_id=one)
+        assert "activation" not in (await watch.only_leaf())["detail"], "it signs nothing more"
         world.clock.turn(seconds=121)
         signed = signature(second, found.number, found.bundle.sha256)
         assert await approve(world, second, found, signed, request_id=other)

@@ -40,6 +40,12 @@ def now_s(world):
     return world.clock.now_us() // US_PER_S
 
 
+def made_s(world, size):
+    """When the newest entry under a checkpoint was made."""
+    [(time_us,)] = world.sql("SELECT time_us FROM gateway.audit_entry WHERE idx = %s", size - 1)
+    return time_us // US_PER_S
+
+
 def keys(world):
     return LogKeys.of(parse_vkey(world.home.log_key.read_text().strip()))
 
@@ -106,6 +112,7 @@ def test_who_cosigned_more_than_there_is_gets_no_proof(province):
         ("ended", "WITNESS_UNKNOWN"),
         ("another head", "COSIGNATURE_INVALID"),
         ("from the future", "COSIGNATURE_INVALID"),
+        ("older than its checkpoint", "COSIGNATURE_INVALID"),
         ("changed time", "COSIGNATURE_INVALID"),
         ("two in one", "COSIGNATURE_INVALID"),
         ("no line", "COSIGNATURE_INVALID"),
@@ -129,6 +136,8 @@ def test_a_line_that_is_not_theirs_is_refused_and_nothing_is_kept(province, made
             line = cosigner.line(another_head(note), now_s(world))
         elif made == "from the future":
             line = a_line(cosigner, note, now_s(world) + 3600)
+        elif made == "older than its checkpoint":
+            line = a_line(cosigner, note, made_s(world, size) - 301)
         elif made == "changed time":
             head, payload = line.rsplit(" ", 1)
             raw = bytearray(base64.b64decode(payload))
@@ -151,6 +160,38 @@ def test_a_line_that_is_not_theirs_is_refused_and_nothing_is_kept(province, made
         await ask(
             world, world.county, "AddCosignatures", lines(size, a_line(good, note, now_s(world)))
         )
+
+    province.run(work(province.world))
+
+
+def test_the_times_of_one_witness_follow_its_checkpoints(province):
+    """Stated earlier for a larger one, or later for a smaller one: refused, and the next honest line is taken."""
+
+    async def work(world):
+        cosigner, sizes = enter(world, a_cosigner()), []
+        for _ in range(3):
+            world.clock.turn(seconds=OFFER_S)
+            await asked(world, world.county)
+            sizes.append(offered(world))
+        small, middle, large = sizes
+        base_s = now_s(world)
+        given = [(middle, 0, ""), (large, -1, "refused"), (small, 1, "refused")]
+        # Late but true: cosigned before the middle one was, and sent after.
+        given += [(small, -1, ""), (large, 0, "")]
+        for (size, note), later_s, verdict in given:
+            line = a_line(cosigner, note, base_s + later_s)
+            watch = Watch(world)
+            call = ask(world, world.county, "AddCosignatures", lines(size, line))
+            if verdict:
+                assert (await refused(call)).reason == "COSIGNATURE_INVALID"
+            else:
+                await call
+            leaf = await watch.only_leaf()
+            assert leaf["decision"] == ("deny" if verdict else "allow")
+        kept = world.sql(
+            "SELECT size FROM gateway.cosignature WHERE vkey = %s ORDER BY size", str(cosigner.key)
+        )
+        assert kept == [(small[0],), (middle[0],), (large[0],)]
 
     province.run(work(province.world))
 

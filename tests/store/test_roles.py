@@ -1,5 +1,6 @@
 """What each role cannot do, said in SQL on the real server; and who gets in at all."""
 
+import hashlib
 import stat
 import uuid
 from collections.abc import Callable
@@ -75,6 +76,17 @@ FORBIDDEN = [
     *((role, "UPDATE audit_tile SET root = ''") for role in APPENDING),
     *((role, "SELECT audit_store_tile(0, 0, '')") for role in APPENDING),
     *((role, "SELECT leaf FROM audit_entry") for role in ("identity", "front", "disclosure")),
+    # side parts: put in by two doors, read by administration, changed and destroyed by none
+    *((role, "SELECT 1 FROM audit_sealed") for role in APPENDING if role != "administration"),
+    *(
+        (role, "INSERT INTO audit_sealed SELECT * FROM audit_sealed")
+        for role in ("identity", "intake", "front", "disclosure")
+    ),
+    *((role, "INSERT INTO audit_sealed (digest) VALUES ('')") for role in APPENDING[:2]),
+    *((role, "UPDATE audit_sealed SET salt = ''") for role in APPENDING),
+    *((role, "DELETE FROM audit_sealed") for role in APPENDING),
+    *((role, "TRUNCATE audit_sealed") for role in APPENDING),
+    *((role, "SELECT subject_tag('')") for role in APPENDING if role != "administration"),
     # what would undo all of the above
     *((role, "UPDATE epoch SET value = 0") for role in APPENDING),
     *((role, "CREATE TABLE gateway.mine (a int)") for role in APPENDING),
@@ -115,6 +127,42 @@ def test_every_door_appends_a_leaf_and_can_change_none(conninfo: Conninfo, role:
         row = connection.execute("SELECT first, size FROM audit_append(%s, 0)", [[LEAF]]).fetchone()
         assert row == (0, 1)
         assert connection.execute("SELECT count(leaf_hash) FROM audit_entry").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("kind", ["audit.shred", "audit.forget"])
+@pytest.mark.parametrize("role", APPENDING)
+def test_no_door_tells_that_something_was_destroyed(
+    conninfo: Conninfo, role: str, kind: str
+) -> None:
+    leaf = LEAF.replace(b'"test"', f'"{kind}"'.encode())
+    denied = leaf.replace(b'"allow"', b'"deny"')
+    with psycopg.connect(conninfo(role)) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only the owner tells"):
+            connection.execute("SELECT audit_append(%s, 0)", [[leaf]])
+        connection.rollback()
+        connection.execute("SELECT audit_append(%s, 0)", [[denied]])
+    with psycopg.connect(conninfo("owner")) as connection:
+        connection.execute("SELECT audit_append(%s, 1)", [[leaf]])
+        assert connection.execute("SELECT count(*) FROM audit_entry").fetchone() == (2,)
+
+
+def test_a_side_part_is_what_its_digest_says(conninfo: Conninfo) -> None:
+    """Not even by its owner another one is put in its place without breaking the row's rule."""
+    row = "VALUES (%s, 'salt', 'noise', gen_random_uuid(), 'r', 'key', 1)"
+    with psycopg.connect(conninfo("disclosure")) as connection:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(f"INSERT INTO audit_sealed {row}", [b"x" * 32])
+        connection.rollback()
+        digest = hashlib.sha256(b"saltnoise").digest()
+        connection.execute(f"INSERT INTO audit_sealed {row}", [digest])
+    with psycopg.connect(conninfo("administration")) as connection:
+        found = connection.execute("SELECT digest, ciphertext FROM audit_sealed", binary=True)
+        assert found.fetchall() == [(digest, b"noise")]
+    with (
+        psycopg.connect(conninfo("owner")) as connection,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        connection.execute("UPDATE audit_sealed SET ciphertext = 'other'")
 
 
 @pytest.mark.parametrize(

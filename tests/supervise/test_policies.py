@@ -6,14 +6,16 @@ import shutil
 import pytest
 
 from gateway.config.home import Home
-from gateway.policy import activation, bundle, disk
-from gateway.policy.activation import Change
+from gateway.pki import ceremony, issue, retired
+from gateway.policy import activation, bundle, disk, proposing
 from gateway.policy.bundle import BundleError
+from gateway.policy.proposing import Change
+from gateway.policy.trust import Mark
 from gateway.supervise import policies
 from gateway.supervise.keeper import StartError
 from tests.coverage.rpcs import eventually
-from tests.policies import CEDAR, SHIPPED, changed
-from tests.policy.test_activation import RULES, US, Hand, in_a_world, signed_by
+from tests.policies import CEDAR, RULES, SHIPPED, changed, propose, sign
+from tests.policy.test_activation import US, Hand, enter, in_a_world, signed_by, trust
 from tests.sealed import officer
 
 
@@ -37,11 +39,11 @@ def place(world, tmp_path) -> Home:
 
 async def activated(world) -> None:
     hand = Hand(world)
-    found = await hand(activation.propose, changed(), Change(), 0)
+    found = await hand(propose, changed(), Change(), 0)
     for name, late in (("a-one", 0), ("b-two", 200 * US)):
         at_us = world.clock.now_us() + late
         mine = signed_by(await officer(world, name), 2, found.bundle.sha256, at_us)
-        await hand(activation.sign, found.bundle.sha256, mine, RULES)
+        await hand(sign, found.bundle.sha256, mine, RULES)
 
 
 def test_the_files_follow_an_activation(cluster, tmp_path):
@@ -52,6 +54,9 @@ def test_the_files_follow_an_activation(cluster, tmp_path):
         await activated(world)
         assert await policies.look(home, world.settings)
         assert bundle.files(disk.folder(home)) == changed()
+        current = await Hand(world)(activation.active)
+        assert trust(world).mark() == current.mark
+        assert current.leaf == world.size() - 1
         # Somebody puts the old ones back while nothing runs: they were in force once, and go again.
         shutil.rmtree(disk.folder(home))
         shutil.copytree(CEDAR, disk.folder(home))
@@ -129,6 +134,44 @@ def test_what_is_in_force_and_lacks_the_rules_of_exports_is_told_and_served(
         said = capsys.readouterr()
         assert "exports.toml" in said.out + said.err
         assert "gateway policy propose" in said.out + said.err
+
+    in_a_world(cluster, work)
+
+
+def test_what_two_officers_signed_before_leaves_told_it_is_kept_at_the_first_start(
+    cluster, tmp_path
+):
+    async def work(world):
+        home, hand, at_us = place(world, tmp_path), Hand(world), world.clock.now_us()
+        found = await hand(proposing.propose, changed(), Change(), at_us)
+        people = [await officer(world, name) for name in ("a-one", "b-two")]
+        signed = [signed_by(one, 2, found.bundle.sha256, at_us + 1) for one in people]
+        await hand(enter, found.bundle, signed)
+        assert await policies.settle(home, world.settings) == ""
+        assert trust(world).mark() == Mark(2, found.bundle.sha256, None)
+        assert (await hand(activation.active)).number == 2
+        # Without the mark it is one that nobody told of; and no second HOME of before is made of it.
+        trust(world).reached.unlink()
+        trust(world).keep(Mark(1, bundle.of_files(SHIPPED).sha256, None))
+        with pytest.raises(StartError, match="as the log tells it"):
+            await policies.settle(home, world.settings)
+
+    in_a_world(cluster, work)
+
+
+def test_authorities_retired_before_leaves_counted_are_dated_and_another_province_is_told(
+    cluster, tmp_path, capsys
+):
+    async def work(world):
+        home, now_us = place(world, tmp_path), world.clock.now_us()
+        gone = issue.make_root("gone", now_us).certificate
+        home.former_authorities.write_bytes(ceremony.pem(gone))
+        world.sql("UPDATE gateway.organisation SET kind = 1 WHERE code = '140100'")
+        assert await policies.settle(home, world.settings) == ""
+        assert [one.leaf for one in retired.read(home.former_authorities)] == [world.size()]
+        said = "".join(capsys.readouterr())
+        for word in ("authorities.dated", "register.province", "140100"):
+            assert word in said
 
     in_a_world(cluster, work)
 

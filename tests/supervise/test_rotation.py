@@ -86,8 +86,11 @@ def test_a_home_without_rows_gets_them_from_its_files(cluster):
             "export-ticket-key": 1,
             "export-token-key": 1,
             "index-key": 1,
+            "invitation-key": 1,
             "sealing-key": 2,
+            "side-part-key": 1,
             "signer-key": 1,
+            "subject-tag-key": 2,
             "token-key": 1,
         }
         assert await engine.look() == []

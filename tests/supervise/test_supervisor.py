@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import gateway
 from gateway.config import folders, settings
 from gateway.config.home import DOORS, Home
 from gateway.config.policies import shipped
-from gateway.store import export_keys, role_passwords, roles
+from gateway.pki import proof
+from gateway.store import export_keys, part_key, role_passwords, roles
 from gateway.store.embedded import Cluster
 from gateway.supervise import state
 
@@ -124,10 +126,27 @@ def test_every_process_is_restarted_and_leaves_a_leaf(served: Served) -> None:
     until(lambda: restarted() == PROCESSES)
     signals = {leaf["process"]: leaf.get("signal") for leaf in served.leaves("process.restarted")}
     assert {signals[name] for name in PROCESSES - {"postgres"}} == {int(signal.SIGKILL)}
+    # One leaf that it ended, one that it serves again: never two, whatever was away meanwhile.
+    first = PROCESSES - {"postgres", "signer"}
+    until(lambda: told_of(served, "process.started").total() >= len(PROCESSES) + len(first))
+    assert told_of(served, "process.started") == Counter([*PROCESSES, *first])
+    assert told_of(served, "process.restarted") == Counter(PROCESSES)
 
     assert served.end(signal.SIGTERM) == 0
     assert Cluster(served.home).pid() is None
     assert state.is_served(served.home) is False
+
+
+def told_of(served: Served, kind: str) -> Counter[object]:
+    """How often leaves of a kind tell of each process, since the supervisor's own start."""
+    conninfo = roles.conninfo(served.home, settings.load(served.home.settings), "owner")
+    with psycopg.connect(conninfo) as connection:
+        rows = connection.execute(
+            "SELECT kind, leaf FROM audit_entry WHERE kind LIKE 'process.%' ORDER BY idx"
+        ).fetchall()
+    found = [(each, json.loads(leaf)["detail"]["process"]) for each, leaf in rows]
+    start = max(n for n, one in enumerate(found) if one == ("process.started", "supervisor"))
+    return Counter(process for each, process in found[start + 1 :] if each == kind)
 
 
 def opens(home: Home, role: str, password: str) -> bool:
@@ -222,7 +241,9 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
     for name in ("rotation.toml", "activation.toml"):
         before[name] = (home.policies / name).read_bytes()
         (home.policies / name).unlink()
-    for path in (home.export_keys, *home.secrets("disclosure").glob("export*.key")):
+    lacking = [home.export_keys, *home.secrets("disclosure").glob("export*.key")]
+    lacking += (part_key.path(home), part_key.public_path(home))
+    for path in (*lacking, *(proof.path(home, door) for door in proof.HOLDERS)):
         path.unlink()
     shutil.rmtree(home.exports)
     refused = subprocess.run(
@@ -244,12 +265,18 @@ def test_a_home_of_before_there_were_exports_is_told_what_to_copy_and_gets_its_k
         assert served.child("disclosure")["state"] == "ready"
         assert list(export_keys.published(home.export_keys)) == [export_keys.load(home).key_id]
         assert home.exports.is_dir()
-        until(lambda: len(served.leaves("secret.made")) == 3)
+        until(lambda: len(served.leaves("secret.made")) == 5)
         made = [leaf["secret"] for leaf in served.leaves("secret.made")]
-        assert made == ["export-key", "export-token-key", "export-ticket-key"]
+        assert made == [
+            "export-key",
+            "export-token-key",
+            "export-ticket-key",
+            "invitation-key",
+            "side-part-key",
+        ]
         assert served.end(signal.SIGTERM) == 0
         served.start()
-        assert len(served.leaves("secret.made")) == 3
+        assert len(served.leaves("secret.made")) == 5
     finally:
         if served.process is not None and served.process.poll() is None:
             served.end(signal.SIGTERM)

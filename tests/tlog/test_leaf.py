@@ -154,4 +154,4 @@ def test_what_is_seen_at_once_is_what_encoding_says(text: str) -> None:
 
 def test_a_leaf_as_ours_are_is_seen_at_once() -> None:
     document = {"counts": {"accepted": 0}, "policies": ["P01"], "time_us": 2**53 - 1, "weak": True}
-    assert leaf._plainly_canonical(leaf.encode(document), document)
+    assert leaf._plainly_canonical(leaf.encode(document))

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+from gateway.audit import heartbeat
 from gateway.client import profile as profiles
 from gateway.demo import province as provinces
 from gateway.demo.host import Host
@@ -122,12 +123,16 @@ class Province:
         return int(self._sql("SELECT size FROM gateway.audit_head")[0][0])
 
     def leaves(self, since: int, **fields: str) -> list[dict[str, Any]]:
-        """Return the leaves from an index on that have these fields, oldest first."""
+        """Return the leaves from an index on that have these fields, oldest first; no heartbeats."""
         rows = self._sql(
             "SELECT idx, leaf FROM gateway.audit_entry WHERE idx >= %s ORDER BY idx", since
         )
         found = [{"index": index, **json.loads(bytes(leaf))} for index, leaf in rows]
-        return [leaf for leaf in found if fields.items() <= leaf.items()]
+        return [
+            leaf
+            for leaf in found
+            if fields.items() <= leaf.items() and leaf["kind"] != heartbeat.KIND
+        ]
 
     def leaf(self, since: int, **fields: str) -> dict[str, Any]:
         """Return the one leaf with these fields; waits for it, and fails when there is another."""

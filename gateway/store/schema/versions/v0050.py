@@ -5,7 +5,7 @@ from alembic import op
 from gateway.store.migrate import run_files
 
 revision = "0050"
-down_revision = "0021"
+down_revision = "0041"
 
 FILES = ("0050_backups.sql",)
 

@@ -1,0 +1,99 @@
+"""What leaves prove of an activation: who proposed it before, who signed it when and as what, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.audit.event import Event
+from gateway.policy import evidence
+from gateway.policy.bundle import BundleError
+from gateway.policy.evidence import ACTIVE, PROPOSE, SIGN, SIGNED, Evidence, Proven, Told, Wait
+from gateway.policy.proposing import Signature
+from gateway.policy.signing import Paper, Row
+from tests.policies import signature_leaf, tell
+from tests.policy.test_activation import Hand, in_a_world
+
+DIGEST, S = "ab" * 32, 1_000_000
+OPENS = Told(3, 0, PROPOSE, 2, DIGEST, "", frozenset(), "", "", Wait(100 * S, 120))
+
+
+def proven(leaf: int, second: float, *, active: bool = False) -> Proven:
+    paper = Paper(b"", "", 1, None, None)
+    return Proven(Row("", "", b"", 0, paper), leaf, round(second * S), active)
+
+
+WAIT = Wait(100 * S, 120)
+FIRST, LAST = proven(5, 90), proven(6, 210, active=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "wait", "stands"),
+    [
+        ([FIRST, LAST], WAIT, True),
+        ([FIRST, LAST], None, False),
+        ([LAST], WAIT, False),
+        ([FIRST, replace(LAST, active=False)], WAIT, False),
+        # A second too soon: after the other, after the day that was proposed.
+        ([FIRST, proven(6, 209, active=True)], WAIT, False),
+        ([FIRST, LAST], Wait(211 * S, 120), False),
+        # The one that tells of the activation must be the later one.
+        ([replace(FIRST, active=True), replace(LAST, active=False)], WAIT, False),
+        ([FIRST, proven(6, 150), proven(9, 300, active=True)], WAIT, True),
+    ],
+)
+def test_two_in_time_and_the_later_one_tells_that_it_is_active(found, wait, stands) -> None:
+    last = evidence.activating(found, wait, 2)
+    assert (last is not None) == stands
+    assert last is None or last.active
+
+
+def test_the_longest_wait_that_was_told_counts_and_only_for_its_bundle() -> None:
+    again = replace(OPENS, index=4, wait=Wait(50 * S, 300))
+    told = Evidence((OPENS, again, replace(OPENS, sha256="cd" * 32, wait=Wait(900 * S, 900))))
+    assert told.wait(2, DIGEST) == Wait(100 * S, 300)
+    assert told.wait(3, DIGEST) is None
+    assert Evidence(()).wait(2, DIGEST) is None
+
+
+def test_the_newest_activation_told_after_a_leaf() -> None:
+    signed = replace(OPENS, kind=SIGN, state=SIGNED, number=9)
+    active = replace(signed, index=7, state=ACTIVE, number=4)
+    told = Evidence((OPENS, signed, active))
+    assert [told.newest(after) for after in (-1, 6, 7)] == [4, 4, 0]
+
+
+def test_leaves_tell_what_is_read_back(cluster) -> None:
+    async def work(world):
+        hand, mine = Hand(world), Signature("zhao", "zhao", b"\x01" * 32, b"", 0)
+        detail = evidence.proposed(2, DIGEST, Wait(5, 120))
+        await hand(tell, Event(kind=PROPOSE, door="host", detail=detail), 70)
+        await hand(tell, signature_leaf(2, DIGEST, mine, "reader", "approver", active=True), 77)
+        # Of before there were numbers; another kind.
+        await hand(tell, Event(kind=SIGN, detail={"state": ACTIVE}), 78)
+        await hand(tell, Event(kind="log.start", detail={"activation": 9}), 79)
+        told = await hand(evidence.read, 2)
+        assert isinstance(told, Evidence)
+        proposed, signed = told.leaves
+        assert (proposed.kind, proposed.number, proposed.wait) == (PROPOSE, 2, Wait(5, 120))
+        assert (signed.time_us, signed.kind, signed.sha256, signed.state) == (
+            77,
+            SIGN,
+            DIGEST,
+            ACTIVE,
+        )
+        assert (signed.roles, signed.certificate) == ({"approver", "reader"}, "01" * 32)
+        assert signed.subject.endswith("/officer/zhao")
+        assert told.newest(-1) == 2
+        assert (await hand(evidence.read, 3)).leaves == ()
+
+    in_a_world(cluster, work)
+
+
+def test_a_leaf_that_no_door_of_ours_tells_is_refused(cluster) -> None:
+    async def work(world):
+        hand = Hand(world)
+        await hand(tell, Event(kind=SIGN, detail={"activation": 2, "state": ACTIVE}), 1)
+        with pytest.raises(BundleError, match="not whole"):
+            await hand(evidence.read, 2)
+
+    in_a_world(cluster, work)
