@@ -39,6 +39,7 @@ def test_a_child_imports_no_other_noun() -> None:
         "gateway.cli.main",
         "gateway.cli.output",
         "gateway.cli.run",
+        "gateway.cli.visible",
     ]
 
 

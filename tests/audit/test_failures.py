@@ -7,7 +7,9 @@ from gateway.audit.failures import FAILURES, NOTICES
 from gateway.messages.texts import catalogue
 
 ROOT = Path(__file__).parents[2] / "gateway"
-JUDGED = [ROOT / "audit" / name for name in ("verify.py", "judging.py", "witnessing.py")] + [
+JUDGED = [
+    ROOT / "audit" / name for name in ("verify.py", "judging.py", "beside.py", "witnessing.py")
+] + [
     ROOT / "tlog" / f"{name}.py"
     for name in ("note", "checkpoint", "keys", "leaf", "tiles", "policy")
 ]
