@@ -57,7 +57,7 @@ def sealing(world: World) -> str:
 
 
 def opening(world: World, opener: str, *, digest: bytes = bytes(32), opened: bool = False) -> str:
-    """Open an envelope of a fresh sealing."""
+    """Open an envelope of a fresh sealing, as an older gateway did: with the reason in its row."""
     now_us, made, sealed = world.clock.now_us(), str(uuid.uuid4()), sealing(world)
     world.sql(
         "INSERT INTO gateway.break_glass_opening (id, sealing, envelope, name, account,"

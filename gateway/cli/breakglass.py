@@ -229,13 +229,19 @@ def _lines(output: Output, answer: admin.GetBreakGlassResponse) -> list[str]:
     return told
 
 
+def _reason(output: Output, one: admin.GetBreakGlassResponse.Opening) -> str:
+    if one.HasField("reason_leaf_index"):
+        return output.text("break-glass.reason-sealed", index=one.reason_leaf_index)
+    return one.reason or "-"
+
+
 def _of_opening(output: Output, one: admin.GetBreakGlassResponse.Opening) -> list[str]:
     kind = "drill" if one.drill else "earnest"
     about = {
         "opening": one.opening_id,
         "envelope": one.envelope,
         "opener": one.opener_name,
-        "reason": one.reason,
+        "reason": _reason(output, one),
         "ticket": one.ticket,
         "asked": iso(one.ask_time.ToMicroseconds()),
         "ended": iso(one.end_time.ToMicroseconds()),

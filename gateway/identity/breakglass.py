@@ -48,9 +48,8 @@ _ACCOUNT = (
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What an opening is for."""
+    """What an opening is for; the reason in words stands beside its leaf."""
 
-    reason: str
     ticket: str
     drill: bool
 
@@ -118,7 +117,7 @@ async def ask(
     if account is None:
         raise refuse(Reason.ROLE_NOT_ALLOWED)
     digest = bytes.fromhex(link.certificate_sha256)
-    what = (shown.envelope, subject.name, account[0], digest, why.reason, why.ticket, why.drill)
+    what = (shown.envelope, subject.name, account[0], digest, why.ticket, why.drill)
     wanted = Opening(id_, shown.sealing.id, *what, now_us, None, None)
     known = await rows.opening(tx, id_)
     if known is not None and (known.envelope, known.name) == (wanted.envelope, wanted.name):

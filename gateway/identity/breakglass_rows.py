@@ -14,8 +14,8 @@ from gateway.store.database import Transaction
 Stage = Literal["waiting", "open", "over"]
 
 _OPENING = (
-    "id::text, sealing::text, envelope, name, account, certificate_sha256, reason, ticket, drill,"
-    " asked_us, opened_us, ended_us"
+    "id::text, sealing::text, envelope, name, account, certificate_sha256, ticket, drill, asked_us,"
+    " opened_us, ended_us, coalesce(reason, '')"
 )
 # Constants only, here and below: no value ever stands in the text.
 _PROVINCE = "SELECT 1 FROM gateway.organisation WHERE code = %s AND kind = %s"
@@ -56,8 +56,8 @@ _REGISTER = (
 )
 _ASK = (
     "INSERT INTO gateway.break_glass_opening (id, sealing, envelope, name, account,"
-    " certificate_sha256, reason, ticket, drill, asked_us)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+    " certificate_sha256, ticket, drill, asked_us)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
 _READ = f"SELECT {_OPENING} FROM gateway.break_glass_opening WHERE id = %s"  # noqa: S608
 _OF_SEALING = (
@@ -117,7 +117,10 @@ class Glass:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An envelope that was opened: by whom (certificate subject's name), over which certificate."""
+    """An envelope that was opened: by whom (certificate subject's name), over which certificate.
+
+    `reason` is of a gateway that did not seal it yet; now it stands beside the leaf.
+    """
 
     id: str
     sealing: str
@@ -125,12 +128,12 @@ class Opening:
     name: str
     account: str
     certificate_sha256: bytes
-    reason: str
     ticket: str
     drill: bool
     asked_us: int
     opened_us: int | None
     ended_us: int | None
+    reason: str = ""
 
     def until_us(self, limits: BreakGlassLimits) -> int:
         """Return when it stops waiting, or its session ends; when it ended, if that was sooner."""
@@ -213,8 +216,7 @@ async def ask(tx: Transaction, opening: Opening) -> bool:
     """Enter an opening and spend its envelope; return False where it was spent, or the id used."""
     row = (
         *(opening.id, opening.sealing, opening.envelope, opening.name, opening.account),
-        *(opening.certificate_sha256, opening.reason, opening.ticket, opening.drill),
-        opening.asked_us,
+        *(opening.certificate_sha256, opening.ticket, opening.drill, opening.asked_us),
     )
     if not await tx.execute(_SPEND, (opening.asked_us, opening.sealing, opening.envelope)):
         return False

@@ -21,6 +21,7 @@ from gateway.tlog import leaf
 from gateway.v1 import admin_service_pb2 as pb
 
 _SESSIONS = "SELECT encode(sid, 'hex') FROM gateway.session WHERE opening = %s"
+_OPEN = "breakglass.open"
 _TARGETS = (
     "target_organisation",
     "target_account",
@@ -84,6 +85,8 @@ class BreakGlassReport:
         if one.opened_us is not None:
             told.open_time.CopyFrom(timestamp(one.opened_us))
             told.acts.extend(await self._acts(tx, organisation, one, one.opened_us))
+        if (index := await _reason_leaf(tx, one)) is not None:
+            told.reason_leaf_index = index
         return told
 
     async def _acts(
@@ -99,6 +102,16 @@ class BreakGlassReport:
         found = await _all(tx, filters)
         acts = [(each.index, leaf.parse(each.leaf)) for each in reversed(found)]
         return [_act(index, each) for index, each in acts if each.get("session") in sessions]
+
+
+async def _reason_leaf(tx: Transaction, one: Opening) -> int | None:
+    """Return the leaf that the reason stands beside, sealed; the first, where it was asked again.
+
+    None for an opening that still has it in its row. Reading it is an act of its own.
+    """
+    asked = Filters(from_us=one.asked_us, kind=_OPEN, decision="allow", request_id=one.id)
+    found = [] if one.reason else await _all(tx, asked)
+    return found[-1].index if found else None
 
 
 async def _all(tx: Transaction, filters: Filters) -> list[Found]:

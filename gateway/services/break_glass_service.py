@@ -76,7 +76,7 @@ class BreakGlassService:
             raise invalid("ticket", "TICKET", "Of the form AB-123.", "格式应为 AB-123。")
         shown = await breakglass_secrets.show(self._desk, call.link, request.sealed_credential)
         call.note(detail={"envelope": shown.envelope, "ticket": request.ticket})
-        why = Why(request.reason.strip(), request.ticket, request.drill)
+        why = Why(request.ticket, request.drill)
         found = await call.effect(
             lambda tx: breakglass.ask(self._desk, tx, call.link, shown, call.request_id, why),
             lambda found, event: _told(found, event, "waiting"),

@@ -142,7 +142,7 @@ def _identity(parts: Parts) -> Standing:
     breaking = BreakGlassService(desk, parts.current)
     running_out = RunningOut(desk, parts.recorder)
     services = [identity, RenewalService(_issuer(parts), desk), breaking]
-    return Standing(services, [running_out.look])
+    return Standing(services, [running_out.look], sealer=Sealer(parts.home, parts.clock))
 
 
 def _enrolment(parts: Parts) -> Standing:

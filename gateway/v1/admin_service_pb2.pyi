@@ -1853,12 +1853,16 @@ class GetBreakGlassResponse(_message.Message):
         END_TIME_FIELD_NUMBER: _builtins.int
         CONFIRMER_NAMES_FIELD_NUMBER: _builtins.int
         ACTS_FIELD_NUMBER: _builtins.int
+        REASON_LEAF_INDEX_FIELD_NUMBER: _builtins.int
         opening_id: _builtins.str
         envelope: _builtins.int
         opener_name: _builtins.str
         reason: _builtins.str
+        """Of an older gateway's opening only."""
         ticket: _builtins.str
         drill: _builtins.bool
+        reason_leaf_index: _builtins.int
+        """The leaf that the reason stands beside, sealed: AuditService.GetSealedPart."""
         @_builtins.property
         def ask_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
@@ -1887,12 +1891,15 @@ class GetBreakGlassResponse(_message.Message):
             end_time: _timestamp_pb2.Timestamp | None = ...,
             confirmer_names: _abc.Iterable[_builtins.str] | None = ...,
             acts: _abc.Iterable[Global___GetBreakGlassResponse.Act] | None = ...,
+            reason_leaf_index: _builtins.int | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["ask_time", b"ask_time", "end_time", b"end_time", "open_time", b"open_time"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_reason_leaf_index", b"_reason_leaf_index", "ask_time", b"ask_time", "end_time", b"end_time", "open_time", b"open_time", "reason_leaf_index", b"reason_leaf_index"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["acts", b"acts", "ask_time", b"ask_time", "confirmer_names", b"confirmer_names", "drill", b"drill", "end_time", b"end_time", "envelope", b"envelope", "open_time", b"open_time", "opener_name", b"opener_name", "opening_id", b"opening_id", "reason", b"reason", "ticket", b"ticket"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_reason_leaf_index", b"_reason_leaf_index", "acts", b"acts", "ask_time", b"ask_time", "confirmer_names", b"confirmer_names", "drill", b"drill", "end_time", b"end_time", "envelope", b"envelope", "open_time", b"open_time", "opener_name", b"opener_name", "opening_id", b"opening_id", "reason", b"reason", "reason_leaf_index", b"reason_leaf_index", "ticket", b"ticket"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__reason_leaf_index: _TypeAlias = _typing.Literal["reason_leaf_index"]  # noqa: Y015
+        _WhichOneofArgType__reason_leaf_index: _TypeAlias = _typing.Literal["_reason_leaf_index", b"_reason_leaf_index"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__reason_leaf_index) -> _WhichOneofReturnType__reason_leaf_index | None: ...
 
     @_typing.final
     class Act(_message.Message):

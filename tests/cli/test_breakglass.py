@@ -92,6 +92,15 @@ def test_show_tells_how_it_stands_and_what_was_done(small, told, said, state):
     assert ("never was a drill" in english) == (state == "never-sealed")
 
 
+def test_show_names_the_leaf_that_a_reason_is_sealed_beside(small, said):
+    assert "locked out" in said("break-glass", "show")
+    small.sealed_beside = 0
+    for lang in ("en", "zh"):
+        text = said("break-glass", "show", lang=lang)
+        assert "gateway audit part 0" in text
+        assert "locked out" not in text
+
+
 @pytest.mark.parametrize("drill", [False, True])
 @pytest.mark.parametrize("state", ["waiting", "open", "over"])
 def test_an_officers_login_tells_of_it_loudly(small, said, tmp_path, state, drill):

@@ -51,7 +51,7 @@ def test_every_stage_is_told(conninfo):
 def test_a_drill_is_due_a_quarter_after_the_last(conninfo, seconds, due):
     async def scene(office):
         glass = await sealed(office)
-        opening = await glass.opened(Why("exercise", "OPS-3", drill=True))
+        opening = await glass.opened(Why("OPS-3", drill=True))
         async with office.database.transaction() as tx:
             await breakglass.close(office.desk, tx, PROVINCE, opening.id)
         days = office.desk.rules.break_glass.drill_days

@@ -16,7 +16,7 @@ from tests.identity.office import Office, connection
 PROVINCE = "140000"
 NAMES = ("li", "sun", "zhao", "wang")
 THREE = NAMES[:3]
-WHY = Why("both are locked out", "OPS-1", drill=False)
+WHY = Why("OPS-1", drill=False)
 
 
 def over(name: str, certificate: str = "") -> Connection:

@@ -152,7 +152,7 @@ def test_a_waiting_one_is_closed_without_voiding_the_other_envelope(conninfo):
 
 def test_a_drill_has_a_role_of_its_own(conninfo):
     async def scene(office, glass):
-        _, grant = await glass.enter(await glass.opened(Why("exercise", "OPS-2", drill=True)))
+        _, grant = await glass.enter(await glass.opened(Why("OPS-2", drill=True)))
         assert (await office.who(grant, over("wang"))).roles == {"break_glass_drill"}
         async with office.database.transaction() as tx:
             assert await rows.last_drill_us(tx, PROVINCE) == office.clock.now_us()
@@ -187,7 +187,7 @@ def test_a_standing_by_the_clock():
 
     def opened(**more):
         given = {"opened_us": None, "ended_us": None, **more}
-        return rows.Opening("o", "s", 1, "wang", "wang", b"", "", "", False, 0, **given)
+        return rows.Opening("o", "s", 1, "wang", "wang", b"", "", False, 0, **given)
 
     def standing(now_us, *found, void=None):
         one = Sealing("s", PROVINCE, "li", 0, void)

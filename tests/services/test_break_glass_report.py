@@ -3,13 +3,16 @@
 import pytest
 
 from gateway.v1 import admin_service_pb2 as admin
+from gateway.v1 import audit_service_pb2 as audit
+from tests import sealed_rows
 from tests.coverage.rpcs import kept_token, new_id, refused
 from tests.sealed import OFFICERS, seal
+from tests.sealed import ask as asked
 from tests.services.test_register_service import ask
 from tests.world import COUNTY, held
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def province(cluster):
     with held(cluster) as stands:
         yield stands
@@ -19,6 +22,18 @@ async def shown(world, person=None):
     request = admin.GetBreakGlassRequest()
     by = person or world.province_admin
     return await ask(world, by, "GetBreakGlass", request, admin.GetBreakGlassResponse)
+
+
+async def words_of(world, one, opening):
+    """What an auditor reads beside the leaf that an opening's report names."""
+    assert not one.reason
+    leaf = world.leaves(0)[one.reason_leaf_index]
+    assert (leaf["kind"], leaf["request_id"]) == ("breakglass.open", opening)
+    request = audit.GetSealedPartRequest(index=one.reason_leaf_index)
+    service = "/gateway.v1.AuditService/GetSealedPart"
+    token = await kept_token(world, world.auditor)
+    answer = await world.call(world.auditor, service, request, token=token)
+    return audit.GetSealedPartResponse.FromString(answer).text
 
 
 def test_from_never_sealed_to_a_drill(province):
@@ -56,7 +71,7 @@ def test_from_never_sealed_to_a_drill(province):
         assert found.state == "void"
         [one] = found.openings
         assert (one.opening_id, one.opener_name, one.ticket) == (opening, "opener", "OPS-17")
-        assert one.reason == "both administrators are locked out"
+        assert await words_of(world, one, opening) == sealed.asking().reason
         assert list(one.confirmer_names) == list(OFFICERS[1:])
         assert [(act.kind, act.decision, act.reason) for act in one.acts] == [
             ("breakglass.enter", "allow", ""),
@@ -72,6 +87,34 @@ def test_from_never_sealed_to_a_drill(province):
         found = await shown(world)
         assert found.openings[0].drill
         assert found.last_drill_time == found.openings[0].open_time
+
+    province.run(work(province.world))
+
+
+def test_the_reason_stands_in_no_row_and_an_older_gateways_is_still_shown(province):
+    async def work(world):
+        sealed = await seal(world)
+        opening = await sealed.open()
+        rows = "SELECT reason FROM gateway.break_glass_opening WHERE id = %s"
+        assert world.sql(rows, opening) == [(None,)]
+        old = sealed_rows.opening(world, "second")
+        [one] = (await shown(world)).openings
+        assert (one.opening_id, one.reason) == (old, "locked out")
+        assert not one.HasField("reason_leaf_index")
+
+    province.run(work(province.world))
+
+
+def test_whose_answer_was_lost_asks_again_and_the_first_leaf_is_told(province):
+    async def work(world):
+        sealed = await seal(world)
+        request, begin = sealed.asking(), world.size()
+        for _ in range(2):
+            await asked(world, sealed.opener, "OpenBreakGlass", request)
+        first, again = (one for one in world.leaves(begin) if one["kind"] == "breakglass.open")
+        assert first["sealed"] != again["sealed"]
+        [one] = (await shown(world)).openings
+        assert world.leaves(0)[one.reason_leaf_index] == first
 
     province.run(work(province.world))
 

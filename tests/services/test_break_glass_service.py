@@ -12,7 +12,7 @@ from tests.coverage.rpcs import Watch, kept_token, new_id, refused
 from tests.sealed import OFFICERS, ask, officer, seal
 from tests.world import PROVINCE, held
 
-RPC = "/gateway.v1.BreakGlassService/OpenBreakGlass"
+RPC = "/gateway.v1.BreakGlassService/CloseBreakGlass"
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ def test_every_rpc_that_asks_why_is_reasoned():
         *("SetOrganisationState", "ResetPassword", "SetAccountRoles", "SetAccountState"),
         *("UnlockAccount", "RevokeCertificates", "SetTunnelState", "SetRelation", "EndWitness"),
         *("DenyExport", "RevokeExport", "HoldExport", "RecallExport"),
-        # At identity, which keeps it in the row of the opening.
         "OpenBreakGlass",
     }
 
