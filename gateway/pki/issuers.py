@@ -20,7 +20,7 @@ from gateway.clock import to_datetime
 from gateway.config.home import Home
 from gateway.config.watched import Watched
 from gateway.names import MalformedNameError, Subject
-from gateway.pki import authorities, lint, profile, retired
+from gateway.pki import authorities, keys, lint, profile, retired
 from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
 
 # What a person's certificate is for.
@@ -80,6 +80,15 @@ class Issuers:
             self._judged.clear()
         self._judged[key] = known
         return known.subject
+
+    def key_of(self, certificate: Certificate) -> str:
+        """Return the SHA-256 of the key of ours that signed a certificate, whenever; "" of none.
+
+        Raises as `subject`.
+        """
+        self._look()
+        signers = (one for one in self._trust.anchors if authorities.is_ours(certificate, [one]))
+        return next((keys.spki_sha256(one.public_key()).hex() for one in signers), "")
 
     def _judge(self, certificate: Certificate, use: Use, at: datetime) -> _Judged | None:
         try:

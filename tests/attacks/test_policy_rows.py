@@ -86,6 +86,8 @@ async def unusable(world, mend):
 
 async def written(world, people, at_us, *, told=(), leaf_roles=(), apart_s=121):
     """A bundle with these people's real signatures, proposed by the host; of `told` there are leaves, too."""
+    # While nothing is decided nobody logs in.
+    await kept_token(world, world.county)
     number, hand = number_of(world) + 1, Hand(world)
     found = await hand(propose, changed(f"{LOOSER}// {new_id()}\n"), Change(), at_us)
     sha256 = found.bundle.sha256
@@ -136,6 +138,7 @@ def test_a_signer_without_the_role_puts_nothing_in_force(province):
 def test_nobody_but_administration_tells_the_log_of_signatures(province, role):
     async def work(world):
         people, now_us = await two(world), world.clock.now_us()
+        await kept_token(world, world.county)
         size = world.size()
         number = await written(world, people, now_us)
         event = signature_leaf(number, "ab" * 32, signed_by(people[0], 1, "", now_us), active=True)
