@@ -92,7 +92,10 @@ def test_what_was_revoked_stays_on_the_list_whatever_its_row_says(conninfo):
         assert (named(office), told) == ({mine.serial}, [])
         guard = "ALTER TABLE gateway.certificate DISABLE TRIGGER certificate_never_returns"
         await office.sql(guard)
-        for change in ("revoked_us = NULL, state = 1, reason = NULL", f"issuer_sha256 = '\\x{'01' * 32}'"):
+        for change in (
+            "revoked_us = NULL, state = 1, reason = NULL",
+            f"issuer_sha256 = '\\x{'01' * 32}'",
+        ):
             await office.sql(
                 f"UPDATE gateway.certificate SET {change} WHERE serial = %s", mine.serial
             )
