@@ -67,7 +67,7 @@ def put_back(cast, ticket, value):
     list_children(cast, ticket)
 
 
-@pytest.mark.parametrize("meanwhile", ["stopped", "standing"])
+@pytest.mark.parametrize("meanwhile", ["stopped", "spoiled", "standing"])
 def test_a_database_that_looks_restored_for_a_moment_lowers_no_mark(province, meanwhile):
     """The door believes that a backup was put back, ends what stands, and remembers how far the rest had come."""
 
@@ -80,8 +80,13 @@ def test_a_database_that_looks_restored_for_a_moment_lowers_no_mark(province, me
         with forgetful(cast, ticket):
             if meanwhile == "standing":
                 put_back(cast, ticket, value)
+            needed = "UPDATE gateway.ticket SET needed = %s WHERE ticket_id = %s"
+            if meanwhile == "spoiled":
+                cast.world.sql(needed, 9, ticket.ticket_id)
             with another_leaf(cast):
                 await memory.look(DOOR)
+            if meanwhile == "spoiled":
+                cast.world.sql(needed, 2, ticket.ticket_id)
             assert cast.state(ticket) == "revoked"
             assert marks.of(ticket.ticket_id) > value.version
             assert Marks(cast.world.home.exports).of(ticket.ticket_id) > value.version
