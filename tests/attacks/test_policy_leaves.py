@@ -11,6 +11,7 @@ from gateway.audit.event import Event
 from gateway.pki import keys
 from gateway.pki.revoke import KIND, Target
 from gateway.policy import activation, evidence, proposing
+from gateway.policy.bundle import BundleError
 from gateway.policy.evidence import PROPOSE, SIGN, Wait
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
@@ -163,6 +164,8 @@ def test_who_was_revoked_among_others_puts_nothing_in_force(cluster, target):
         told = TARGETS[target](people[1], key)
         await hand(tell, Event(kind=KIND, door="host", detail=told), world.clock.now_us())
         number = await written(world, people, world.clock.now_us(), told=both)
+        with pytest.raises(BundleError, match="as the log tells it"):
+            await hand(activation.active)
         await unusable(world, taken_back(world, number))
         # What was issued afterwards is another certificate.
         world.clock.turn(seconds=2)

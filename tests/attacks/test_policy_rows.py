@@ -85,7 +85,10 @@ async def unusable(world, mend):
 
 
 async def written(world, people, at_us, *, told=(), leaf_roles=(), apart_s=121):
-    """A bundle with these people's real signatures, proposed by the host; of `told` there are leaves, too."""
+    """A bundle with these people's real signatures, proposed by the host; of `told` there are leaves, too.
+
+    The doors read it when all of that is there.
+    """
     # While nothing is decided nobody logs in.
     await kept_token(world, world.county)
     number, hand = number_of(world) + 1, Hand(world)
@@ -99,7 +102,13 @@ async def written(world, people, at_us, *, told=(), leaf_roles=(), apart_s=121):
         if one.person in told:
             event = signature_leaf(number, sha256, one, *leaf_roles, active=n == len(signed) - 1)
             await hand(tell, event, one.signed_us)
+    reread(world)
     return number
+
+
+def reread(world):
+    """Move the epoch by which the doors read what is in force anew."""
+    world.sql("UPDATE gateway.epoch SET value = value + 1 WHERE name = 'policies'")
 
 
 def taken_back(world, number):
@@ -114,8 +123,7 @@ def taken_back(world, number):
         )
         text = f"{in_force} {sha256} {world.size()}\n"
         replace_public(world.home.policies_in_force, text.encode())
-        # Whoever reads it next; the doors read when an epoch moves.
-        world.sql("UPDATE gateway.epoch SET value = value + 1 WHERE name = 'policies'")
+        reread(world)
 
     return mend
 
