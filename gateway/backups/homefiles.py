@@ -18,7 +18,7 @@ from gateway.config.home import Home
 
 LEFT_OUT = frozenset({"database", "exports", "logs", "offline", "run"})
 # Theirs is to grow while a backup is made; what they hold is also in the database.
-_GROWING = frozenset({"signer/state", "authority/ended.json", "public/client-authority.crl"})
+_GROWING = frozenset({"signer/state", "public/ended.json", "public/client-authority.crl"})
 _PASSING = frozenset({".new", ".next", ".pgpass", ".partial"})
 
 

@@ -5,6 +5,9 @@ backup holds, beside how far each ticket has come (`marks`). A log without that 
 nor one without marks: what was stopped since would stand again. So every ticket that somebody
 approved and that was not released is revoked, by a leaf that says why; a released one stays owed,
 and loses its key: it may have been called back since.
+
+The leaf is the database's word, which its owner may change for a moment. So it only ends: a mark is
+lowered where `ticket-versions` is absent alone, which is root's hand (decision 0025).
 """
 
 import asyncio
@@ -57,7 +60,7 @@ class Continuity:
             async with self._mover.database.transaction() as tx:
                 same = await self._same(tx)
             done = 0 if same else await self._end_what_returned(base)
-            await self._take_up(put_back=not same)
+            await self._take_up()
             await self._keep()
         return done
 
@@ -84,9 +87,13 @@ class Continuity:
             await self._mover.forget(ticket_id, told)
         return done
 
-    async def _take_up(self, *, put_back: bool) -> None:
-        """Let the marks follow the tickets: a crash may have come between a move and its mark."""
+    async def _take_up(self) -> None:
+        """Let the marks follow the tickets: a crash may have come between a move and its mark.
+
+        Without marks they begin anew with what is proven; those that are there never fall.
+        """
         seal = self._mover.seal
+        put_back = not seal.marks.known
         async with self._mover.database.transaction() as tx:
             rows = await ticket_rows.versions(tx)
             ahead = [

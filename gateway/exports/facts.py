@@ -6,7 +6,7 @@ alone proves nobody.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_pem_x509_certificate
@@ -195,7 +195,9 @@ async def named(
         subject = around.issuers.subject(certificate, use, moment_us)
     else:
         subject = around.former.subject(certificate, use, moment_us, leaf)
-    return Named(certificate, subject, *row[1:])
+    found = Named(certificate, subject, *row[1:])
+    # What HOME knows to be revoked no row puts in force again.
+    return replace(found, state=REVOKED) if around.issuers.revoked.names(certificate) else found
 
 
 async def standings(tx: Transaction, ticket: Ticket, around: Around) -> tuple[Standing, ...]:
@@ -252,14 +254,14 @@ async def _signed(
 ) -> request.Signed:
     """Return an approval with the plan that its signature stands for, "" where it does not.
 
-    Genuine is what a certificate of ours of that person signed, whatever became of it since; of an
-    authority that was retired since, where the file is out: nothing more goes out by it, and what
-    is owed of it is owed.
+    Genuine is what a certificate of ours of that person signed, whatever became of it since, by an
+    authority in force. By one that was retired since it stands where the file is out: what is owed
+    of it is owed; but genuine it is not: nothing goes out by it, nor once more.
     """
     standing, found = await _judged(tx, ticket, given, around)
-    counts = {Standing.GENUINE, *({Standing.RETIRED} if ticket.state in OUT | ENDED else ())}
-    genuine = standing in counts
-    stands = found is not None and genuine and found.state != REVOKED and not found.locked
+    genuine, over = standing is Standing.GENUINE, ticket.state in OUT | ENDED
+    counts = genuine or (standing is Standing.RETIRED and over)
+    stands = found is not None and counts and found.state != REVOKED and not found.locked
     party = Party(given.organisation, given.person, given.account)
     by = await _party(tx, party, ticket.plan, around)
     signed = ticket.plan_sha256 if stands else ""

@@ -6,7 +6,8 @@ version of every move, a line of 22 bytes each, after COMMIT and before anybody 
 its mark is TICKET_TAMPERED. After a crash in between the row is ahead of its mark, which is no
 fault: `continuity` takes the mark up at its next look.
 
-No file, or one that is not as it must be, is no memory: a backup was put back (`continuity`).
+No file, or one that is not as it must be, is no memory: a backup was put back (`continuity`). So
+nothing that the database says makes a line that is none.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from gateway.errors import Reason, refuse
 
 MARKS_FILE = "ticket-versions"
 _LINE = re.compile(rb"(EX-[0-9]{8}) ([0-9]{1,9})\n")
+# No ticket moves so often: a row that says so is its writer's (0031_ticket_proofs.sql).
+_VERSION_MAX = 999_999_999
 _LOG = log.get("exports")
 
 
@@ -42,15 +45,15 @@ class Marks:
     async def keep(self, ticket_id: str, version: int) -> None:
         """Keep that a ticket came so far; raises DISK_LOW where that cannot be written.
 
-        This process remembers it all the same.
+        This process remembers it all the same. TICKET_TAMPERED for a number that is none.
         """
         if version <= self.of(ticket_id):
             return
+        line = _line(ticket_id, version)
         self._versions[ticket_id] = version
         async with self._writing:
             if not self.known:
                 return  # `put_back` writes all of it
-            line = _line(ticket_id, version)
             try:
                 await asyncio.to_thread(_write_at, self._file, self._length, line)
             except OSError as error:
@@ -70,7 +73,10 @@ class Marks:
 
 
 def _line(ticket_id: str, version: int) -> bytes:
-    return f"{ticket_id} {version}\n".encode("ascii")
+    line = f"{ticket_id} {min(version, _VERSION_MAX)}\n".encode("ascii")
+    if _LINE.fullmatch(line) is None:
+        raise refuse(Reason.TICKET_TAMPERED)
+    return line
 
 
 def _read(path: Path) -> tuple[dict[str, int], int] | None:

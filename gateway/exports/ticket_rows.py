@@ -64,6 +64,7 @@ _NUMBERS = "SELECT ticket_id FROM gateway.ticket WHERE state = ANY(%s)"
 _APPROVED = "SELECT gateway.approval_leaf(%s)"
 _VERSIONS = "SELECT ticket_id, version FROM gateway.ticket"
 _FORGET_CHILDREN = "DELETE FROM gateway.export_child WHERE ticket_id = %s"
+_NUMBER_MAX = 99_999_999
 # Where a list begins that goes from the newest to the oldest.
 NEWEST = "EX-99999999~"
 
@@ -77,7 +78,7 @@ async def now_us(tx: Transaction, clock: Clock) -> int:
 async def create(tx: Transaction, plan: Plan, at_us: int) -> Ticket:
     """Write the draft of a plan under the next number and return it."""
     row = await tx.fetch_one(_NUMBER)
-    if row is None:
+    if row is None or not 0 < row[0] <= _NUMBER_MAX:
         raise refuse(Reason.INTERNAL)
     ticket = opened(f"EX-{row[0]:08d}", plan, at_us)
     parties = (*plan.requester.person, *plan.recipient.person)

@@ -32,11 +32,11 @@ class Confirmation:
 
 
 async def confirm(tx: Transaction, wanted: Confirmation, proofs: Proofs, now_us: int) -> Invitation:
-    """Confirm the key that was shown, as a second officer; once more changes nothing.
+    """Confirm the key that was shown, as a second officer; once more by him changes nothing.
 
     Raises SECOND_OFFICER_NEEDED for who invited or is invited, FIELD_INVALID for another
     fingerprint than the one shown, NOT_FOUND for an invitation that waits for nobody any more, or
-    that nobody made.
+    that nobody made, ALREADY_EXISTS where another officer confirmed it.
     """
     found = await invitation.locked(tx, wanted.invitation_id)
     standing = found.standing(now_us)
@@ -53,6 +53,11 @@ async def confirm(tx: Transaction, wanted: Confirmation, proofs: Proofs, now_us:
         proof = proofs.of(CONFIRMED, *_stated(found, wanted.spki_sha256, officer))
         who = (officer.organisation, officer.account, officer.person)
         await tx.execute(_CONFIRM, (*who, proof, found.id))
+    elif found.approver is None or not wanted.officer.is_person(
+        found.approver.organisation, found.approver.person
+    ):
+        # Nothing is done in this one's name, and no leaf says so.
+        raise refuse(Reason.ALREADY_EXISTS)
     return await invitation.read(tx, found.id)
 
 

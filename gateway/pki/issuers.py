@@ -3,9 +3,9 @@
 The register is rows, and whoever owns the database writes rows. So what a signature hangs on, or to
 whom a file is encrypted, is judged by the authorities in HOME/public as well, in the steps of
 `verify`: path by two verifiers, profile, trust domain. But at the moment it was signed at, and
-without lists: that it was revoked since, the register and the front say. And by what no profile may
-change: the front holds every connection against the profile in force, and what was signed over one
-does not become false when a later profile is narrower (decision 0019).
+without lists: that it was revoked since, the register, HOME and the front say. And by what no
+profile may change: the front holds every connection against the profile in force, and what was
+signed over one does not become false when a later profile is narrower (decision 0019).
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from gateway.clock import to_datetime
 from gateway.config.home import Home
 from gateway.config.watched import Watched
 from gateway.names import MalformedNameError, Subject
-from gateway.pki import authorities, lint, profile, retired
+from gateway.pki import authorities, ended, keys, lint, profile, retired
 from gateway.pki.paths import OpenSslPath, PathError, RustPath, Trust
 
 # What a person's certificate is for.
@@ -48,6 +48,7 @@ class Issuers:
     """The authorities as their files are at that moment; one per process.
 
     `former`: those that were retired count too, for what the log tells before their retirement.
+    `revoked` are the certificates that HOME knows to be.
     """
 
     def __init__(self, home: Home, trust_domain: str, *, former: bool = False) -> None:
@@ -55,6 +56,7 @@ class Issuers:
         self._paths = [home.client_authority_certificate, home.root_certificate]
         if former:
             self._paths.append(home.former_authorities)
+        self.revoked = ended.Revoked(home)
         self._retired: dict[Certificate, int] = {}
         self._trust_domain = trust_domain
         self._seen: list[tuple[int, int, int] | None] = []
@@ -80,6 +82,15 @@ class Issuers:
             self._judged.clear()
         self._judged[key] = known
         return known.subject
+
+    def key_of(self, certificate: Certificate) -> str:
+        """Return the SHA-256 of the key of ours that signed a certificate, whenever; "" of none.
+
+        Raises as `subject`.
+        """
+        self._look()
+        signers = (one for one in self._trust.anchors if authorities.is_ours(certificate, [one]))
+        return next((keys.spki_sha256(one.public_key()).hex() for one in signers), "")
 
     def _judge(self, certificate: Certificate, use: Use, at: datetime) -> _Judged | None:
         try:

@@ -2,7 +2,8 @@
 
 CRLNumber is the epoch, always, so that whoever holds list and database can tell which is newer; a
 list that is signed anew without a change takes the next epoch. Revoked certificates are named at
-once, superseded ones after a day, both until they have expired and could not be renewed any more.
+once, superseded ones after a day, both until they have expired and could not be renewed any more;
+what HOME knows to be revoked (`ended`) also where its row says otherwise by now.
 The list of an authority whose key is not here is the one that the admin placed
 (`authorities.external_list`), once it verifies and is not older than the one in force.
 """
@@ -10,7 +11,7 @@ The list of an authority whose key is not here is the one that the admin placed
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,8 +25,12 @@ from gateway.config.policies import CertificateRules, load_certificate_rules
 from gateway.config.strict import SettingsError
 from gateway.pki import authorities, crl, der, ended, external
 from gateway.pki.authorities import Anchor
+from gateway.pki.ended import Ended
 from gateway.store.database import Database, StoreError, Transaction
 
+RAISED_KIND, RAISED_ALERT = "certificate.raised", "certificate-raised"
+# A leaf: its kind and its detail.
+Tell = Callable[[str, Mapping[str, str]], None]
 POLL_S = 0.5
 # How often whoever waits for a list looks whether it is there.
 LOOK_S = 0.05
@@ -81,7 +86,8 @@ async def renew(home: Home, database: Database, rules: CertificateRules, clock: 
         anchors = authorities.load(home)
         before = published(home)
         number = await _next_number(database, before.number)
-        named = await _named(database, anchors, rules, clock.now_us())
+        kept = ended.load(home)
+        named = await _named(database, anchors, rules, clock.now_us(), kept)
         valid = timedelta(hours=rules.revocation_list.valid_hours)
         lists: list[CertificateRevocationList | None] = [
             placed(home, anchor, before.lists)
@@ -141,8 +147,16 @@ class Keeper:
     database role `front` is enough.
     """
 
-    def __init__(self, home: Home, database: Database, clock: Clock) -> None:
-        """Keep the lists of this HOME; raises SettingsError when its rules are wrong."""
+    def __init__(
+        self, home: Home, database: Database, clock: Clock, tell: Tell = lambda *_: None
+    ) -> None:
+        """Keep the lists of this HOME, and `tell` the log of what is wrong in the register.
+
+        Raises SettingsError when its rules are wrong.
+        """
+        self._tell = tell
+        # The serials that the log was told of.
+        self._told: set[str] = set()
         self._home = home
         self._database = database
         self._clock = clock
@@ -194,9 +208,14 @@ class Keeper:
             raise RestoredError(f"what ended is kept of epoch {kept}, the database has {current}")
         if current > kept:
             async with self._database.transaction() as tx:
-                now_us = self._clock.now_us()
-                found = await ended.read(tx, current, self._rules.renewal, now_us)
+                now_us, before = self._clock.now_us(), ended.load(self._home)
+                found = await ended.read(tx, current, self._rules.renewal, now_us, before)
+                raised = await ended.raised(tx, found)
             ended.save(self._home, found)
+            for serial in sorted(set(raised) - self._told):
+                _LOG.error("a revoked certificate's row says otherwise", serial=serial)
+                self._tell(RAISED_KIND, {"target_serial": serial, "alert": RAISED_ALERT})
+            self._told.update(raised)
         self._kept = current
 
     def _is_old(self, anchors: Sequence[Anchor], found: Published) -> bool:
@@ -225,7 +244,11 @@ async def _next_number(database: Database, listed: int) -> int:
 
 
 async def _named(
-    database: Database, anchors: Sequence[Anchor], rules: CertificateRules, now_us: int
+    database: Database,
+    anchors: Sequence[Anchor],
+    rules: CertificateRules,
+    now_us: int,
+    kept: Ended,
 ) -> Mapping[bytes, list[crl.Revoked]]:
     """Return what each authority's list names.
 
@@ -238,8 +261,14 @@ async def _named(
     own = b"" if oldest is None else oldest.spki_sha256
     named: defaultdict[bytes, list[crl.Revoked]] = defaultdict(list)
     async with database.transaction() as tx:
-        for issuer, *entry in await tx.fetch(_ENDED, (own, closed_us, late_us)):
-            named[issuer].append(crl.Revoked(*entry))
+        for issuer, serial, *entry in await tx.fetch(_ENDED, (own, closed_us, late_us)):
+            if serial not in kept.revoked:
+                named[issuer].append(crl.Revoked(serial, *entry))
+    for serial, (until_us, key) in kept.revoked.items():
+        if until_us > closed_us:
+            _, at_us, reason = kept.certificates[serial]
+            told = crl.Revoked(serial, at_us, reason or "unspecified")
+            named[bytes.fromhex(key) or own].append(told)
     return named
 
 

@@ -2,7 +2,8 @@
 
 HOME/public/former-authorities.pem holds each with a line before it: which leaf of the log told of
 the retirement. A signature told before that leaf counts; whoever has a retired authority's key
-writes no leaf that stands before it.
+writes no leaf that stands before it. That rests on the log's order as the database shows it to
+who reads it: the signer and the witnesses refuse another order, but later (decision 0024, Price).
 """
 
 import re
@@ -45,10 +46,16 @@ def read(path: Path) -> list[Retired]:
 
 
 def keep(path: Path, certificate: Certificate, leaf: int) -> None:
-    """Add an authority that a leaf told was retired, once."""
+    """Keep an authority that a leaf told was retired.
+
+    Retired again after it was trusted again, it counts up to the newer leaf.
+    """
     known = read(path)
-    if certificate not in [one.certificate for one in known]:
-        _write(path, [*known, Retired(certificate, leaf)])
+    again = Retired(certificate, leaf)
+    if certificate in [one.certificate for one in known]:
+        _write(path, [again if one.certificate == certificate else one for one in known])
+    else:
+        _write(path, [*known, again])
 
 
 def date(path: Path, size: int) -> int:

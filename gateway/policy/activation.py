@@ -11,6 +11,7 @@ bundle later (decisions 0018, 0019, 0024).
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway.config.strict import SettingsError
 from gateway.policy import bundle, evidence, signing
@@ -62,8 +63,10 @@ def statement(number: int, sha256: str) -> bytes:
 async def active(tx: Transaction, trust: Trust, *, untold: bool = False) -> Active | None:
     """Return what is in force, verified, or None where nothing was ever activated.
 
-    `untold`: signatures without leaves count, for a HOME of before leaves told them. Raises
-    BundleError where texts, signatures or leaves are not what they must be.
+    `untold`: signatures without leaves count where the log tells nothing of them, for a HOME of
+    before. What HOME's mark names stood once: no later leaf or row unseats it while two officers'
+    signatures lie under it. Raises BundleError where texts, signatures or leaves are not what they
+    must be.
     """
     row = await tx.fetch_one(_NEWEST)
     if row is None:
@@ -78,7 +81,7 @@ async def active(tx: Transaction, trust: Trust, *, untold: bool = False) -> Acti
         _require_newest(found, known, told)
         if number == 1:
             return _first(trust, found)
-        return await _signed(tx, trust, found, told, untold=untold or known == found.mark)
+        return await _signed(tx, trust, found, told, untold=untold)
     except (OSError, SettingsError, ValueError) as error:
         # Without what lies in HOME nobody signed anything.
         raise BundleError(str(error)) from error
@@ -140,23 +143,24 @@ async def _signed(
     tx: Transaction, trust: Trust, found: Active, told: Evidence, *, untold: bool
 ) -> Active:
     """Return an activation that two officers of the province signed, with its leaf."""
-    number, sha256 = found.number, found.bundle.sha256
-    rows = await signing.rows(tx, number, sha256)
-    if untold:
-        signed = statement(number, sha256)
-        # Before all leaves: authorities that were retired since counted.
-        those = {
-            one.person for one in rows if signing.officer(one, signed, trust, one.signed_us, 0)
-        }
-        if len(those) >= SIGNATURES:
-            return found
-    proven = told.signatures(number, sha256, rows, statement(number, sha256), trust)
-    last = evidence.activating(proven, told.wait(number, sha256), SIGNATURES)
-    if last is None:
+    number, sha256, known = found.number, found.bundle.sha256, trust.mark()
+    rows, signed = await signing.rows(tx, trust, number, sha256), statement(number, sha256)
+    proven = told.signatures(number, sha256, rows, signed, trust)
+    last = evidence.activating(proven, partial(told.wait, number, sha256), SIGNATURES)
+    if last is not None:
+        return replace(found, leaf=last.leaf, activated_us=last.time_us)
+    if known is not None and (known.number, known.sha256) == (number, sha256):
+        # Whoever has administration's password revokes by a row, dated as he likes.
+        rows = [replace(one, paper=one.paper.never_revoked()) for one in rows]
+    elif not untold or told.tells(number, sha256):
+        rows = []
+    # Before all leaves: authorities that were retired since counted.
+    those = {one.person for one in rows if signing.officer(one, signed, trust, one.signed_us, 0)}
+    if len(those) < SIGNATURES:
         raise BundleError(
             f"activation {number}: not signed by two officers of the province, as the log tells it"
         )
-    return replace(found, leaf=last.leaf, activated_us=last.time_us)
+    return found
 
 
 def _first(trust: Trust, current: Active) -> Active:

@@ -4,11 +4,13 @@ Whoever owns the database writes rows, and times into them. A leaf's place is pr
 that the signer signs, and its time is the door's; what no leaf tells did not happen.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from gateway.audit import log
+from gateway import log
+from gateway.audit import log as log_rows
 from gateway.audit.log import LogError
 from gateway.clock import US_PER_S
 from gateway.config.strict import SettingsError
@@ -23,6 +25,7 @@ ACTIVE, SIGNED = "active", "signed"
 # As Cedar and the access options of the contract name who signs.
 _ROLE = "security_officer"
 _LEAVES = "SELECT idx, leaf FROM gateway.policy_leaves(%s)"
+_LOG = log.get("policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,17 @@ class Evidence:
         later = [one for one in self.leaves if one.index > after and one.state == ACTIVE]
         return max((one.number for one in later), default=0)
 
-    def wait(self, number: int, sha256: str) -> Wait | None:
-        """Return how long a bundle waits, as it was proposed; None: nobody proposed it."""
-        found = [one.wait for one in self._of(PROPOSE, number, sha256)]
+    def tells(self, number: int, sha256: str) -> bool:
+        """Tell whether any leaf is of an activation of this bundle."""
+        return any((one.number, one.sha256) == (number, sha256) for one in self.leaves)
+
+    def wait(self, number: int, sha256: str, before: int | None = None) -> Wait | None:
+        """Return how long a bundle waits, as it was proposed; None: nobody proposed it.
+
+        `before` is a leaf: what was proposed after it changes nothing for it.
+        """
+        told = self._of(PROPOSE, number, sha256)
+        found = [one.wait for one in told if before is None or one.index < before]
         if not found:
             return None
         return Wait(max(one.opens_us for one in found), max(one.apart_s for one in found))
@@ -80,13 +91,14 @@ class Evidence:
     def signatures(
         self, number: int, sha256: str, rows: Sequence[Row], signed: bytes, trust: Trust
     ) -> list[Proven]:
-        """Return the signatures that row, leaf, certificate and key agree on, one a person.
+        """Return the signatures that row, leaf, certificate and key agree on, in the log's order.
 
-        Raises BundleError where the authorities' files are not as they must be.
+        Several of a person where several leaves tell of one: `firsts`. Raises BundleError where the
+        authorities' files are not as they must be.
         """
         proposed = [one.index for one in self._of(PROPOSE, number, sha256)]
         by_digest = {one.paper.sha256.hex(): one for one in rows}
-        found: dict[str, Proven] = {}
+        found: list[Proven] = []
         for told in self._of(SIGN, number, sha256) if proposed else ():
             row = by_digest.get(told.certificate)
             if row is None or told.index < proposed[0] or _ROLE not in told.roles:
@@ -96,9 +108,8 @@ class Evidence:
             except (OSError, SettingsError, ValueError) as error:
                 raise BundleError(str(error)) from error
             if whose is not None and str(whose) == told.subject:
-                one = Proven(row, told.index, told.time_us, told.state == ACTIVE)
-                found.setdefault(row.person, one)
-        return list(found.values())
+                found.append(Proven(row, told.index, told.time_us, told.state == ACTIVE))
+        return found
 
     def _of(self, kind: str, number: int, sha256: str) -> list[Told]:
         about = (kind, number, sha256)
@@ -108,17 +119,34 @@ class Evidence:
 async def read(tx: Transaction, since: int) -> Evidence:
     """Return what the log tells of policies from an activation on.
 
-    Raises BundleError where a leaf is not in the tree, or tells what no door of ours tells.
+    What no door of ours tells is passed over: administration's role could append it, and nobody
+    takes it off again. Raises BundleError where a leaf is not in the tree.
     """
     found = {row[0]: bytes(row[1]) for row in await tx.fetch(_LEAVES, (since,))}
     try:
-        await log.require_included(tx, found)
-        return Evidence(tuple(_told(index, content) for index, content in found.items()))
-    except (LogError, leaf.LeafError, KeyError, TypeError, ValueError) as error:
+        await log_rows.require_included(tx, found)
+    except LogError as error:
         raise BundleError(f"the log's leaves of policies are not whole: {error}") from error
+    told = [_told(index, content) for index, content in found.items()]
+    return Evidence(tuple(one for one in told if one is not None))
 
 
-def _told(index: int, content: bytes) -> Told:
+def _told(index: int, content: bytes) -> Told | None:
+    """Return what a leaf tells, None for one that is not of our form."""
+    try:
+        return _of_ours(index, content)
+    except (leaf.LeafError, KeyError, TypeError, ValueError):
+        _say_strange(index)
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _say_strange(index: int) -> None:
+    """Say it once in a process: the supervisor reads every few seconds."""
+    _LOG.error("policies.leaf", leaf=index, meaning="told by no door of ours; passed over")
+
+
+def _of_ours(index: int, content: bytes) -> Told:
     one: Mapping[str, Any] = leaf.parse(content)
     detail: Mapping[str, Any] = one["detail"]
     number, sha256 = int(detail["activation"]), str(detail["target_bundle"])
@@ -131,12 +159,31 @@ def _told(index: int, content: bytes) -> Told:
     return Told(*place, str(detail["state"]), roles, *who, Wait(0, 0))
 
 
-def activating(found: Sequence[Proven], wait: Wait | None, needed: int) -> Proven | None:
-    """Return the signature that put a bundle in force, None where none did: too few, too soon."""
-    if wait is None or len(found) < needed:
-        return None
+def firsts(found: Sequence[Proven]) -> list[Proven]:
+    """Return each person's earliest signature."""
+    by_person: dict[str, Proven] = {}
     for one in found:
-        others = [other for other in found if other.leaf < one.leaf]
+        by_person.setdefault(one.row.person, one)
+    return list(by_person.values())
+
+
+def activating(
+    found: Sequence[Proven], wait_at: Callable[[int], Wait | None], needed: int
+) -> Proven | None:
+    """Return the signature that put a bundle in force, None where none did: too few, too soon.
+
+    `wait_at` is how long it waits, as far as was told before a leaf. A person's later leaf may be
+    the one: another that was told in his name before unseats nothing.
+    """
+    for one in found:
+        wait = wait_at(one.leaf)
+        if wait is None:
+            continue
+        others = [
+            other
+            for other in firsts(found)
+            if other.leaf < one.leaf and other.row.person != one.row.person
+        ]
         apart_us = wait.apart_s * US_PER_S
         late = all(one.time_us >= other.time_us + apart_us for other in others)
         if one.active and len(others) + 1 >= needed and late and one.time_us >= wait.opens_us:

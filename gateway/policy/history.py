@@ -13,7 +13,6 @@ from gateway.policy.replay import Difference, Named, Recorded, Register, Replay
 from gateway.policy.request import Request, Resource
 from gateway.policy.trust import Trust
 from gateway.registry import snapshot
-from gateway.registry.organisations import Kind
 from gateway.store.database import Database, Row, Transaction
 
 # Entries of the log that one query takes together.
@@ -124,7 +123,6 @@ async def _register(tx: Transaction, *, weak: bool) -> Register:
     """Return what the register says today."""
     known = await snapshot.load(tx)
     roles = {(row[0], row[1]): frozenset(row[2]) for row in await tx.fetch(_ROLES)}
-    provinces = (one.code for one in known.organisations.values() if one.kind == Kind.PROVINCE)
 
     def unit(code: str) -> Resource:
         found = known.unit(code)
@@ -137,6 +135,6 @@ async def _register(tx: Transaction, *, weak: bool) -> Register:
         chain=known.chain,
         roles=lambda organisation, name: roles.get((organisation, name), frozenset()),
         unit=unit,
-        province=next(provinces, ""),
+        province=known.province,
         weak_origin_allowed=weak,
     )

@@ -19,6 +19,7 @@ from gateway.store.database import Transaction
 _HOUR_US = 3600 * US_PER_S
 # Two officers who sign at once come one after the other; any number that nothing else locks.
 _LOCK = "SELECT pg_advisory_xact_lock(20203511)"
+_HOLD = "SELECT gateway.audit_hold()"
 _PROPOSE = (
     "INSERT INTO gateway.policy_proposal"
     " (number, sha256, proposed_us, newly_allowed, newly_denied, replayed, not_replayed)"
@@ -130,13 +131,11 @@ async def proposals(tx: Transaction, trust: Trust) -> list[Proposal]:
             msg = f"proposal {bytes(sha256).hex()}: the texts are not those of its digest"
             raise BundleError(msg)
         change = Change(tuple(allowed), tuple(denied), replayed, missed)
-        rows = await signing.rows(tx, number, wanted.sha256)
+        rows = await signing.rows(tx, trust, number, wanted.sha256)
         signed = activation.statement(number, wanted.sha256)
         proven = told.signatures(number, wanted.sha256, rows, signed, trust)
-        wait = told.wait(number, wanted.sha256)
-        found.append(
-            Proposal(number, wanted, files, proposed_us, change, tuple(map(_shown, proven)), wait)
-        )
+        wait, shown = told.wait(number, wanted.sha256), map(_shown, evidence.firsts(proven))
+        found.append(Proposal(number, wanted, files, proposed_us, change, tuple(shown), wait))
     return found
 
 
@@ -150,18 +149,20 @@ async def sign(
     BundleError.
     """
     await tx.fetch_one(_LOCK)
+    # From here to our own leaf nothing is told: no revocation, no other wait.
+    await tx.fetch_one(_HOLD)
     before = await _proposal(tx, trust, sha256)
     if before.told is None:
         raise refuse(Reason.NOT_FOUND)
     _require_rules(before.bundle)
-    paper = await signing.paper(tx, mine.certificate_sha256)
+    paper = await signing.paper(tx, trust, mine.certificate_sha256)
     if paper is None:
         raise refuse(Reason.APPROVAL_SIGNATURE)
     row = Row(mine.person, mine.account, mine.signature, mine.signed_us, paper)
     signed = activation.statement(before.number, sha256)
     if signing.officer(row, signed, trust, mine.signed_us) is None:
         raise refuse(Reason.APPROVAL_SIGNATURE)
-    rows = await signing.rows(tx, before.number, sha256)
+    rows = await signing.rows(tx, trust, before.number, sha256)
     if mine.person in {one.person for one in rows}:
         raise refuse(Reason.APPROVAL_SAME_PERSON)
     full = len(before.signatures) + 1 >= activation.SIGNATURES

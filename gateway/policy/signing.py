@@ -5,7 +5,8 @@ province, HOME says; whom a certificate names, the certificate; when it signed, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -13,17 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from gateway.clock import US_PER_S
+from gateway.clock import US_PER_S, from_datetime
 from gateway.names import Subject
+from gateway.pki import issue, lint
 from gateway.pki.defect import REVOKED
+from gateway.pki.verify import serial_text
 from gateway.policy.trust import Trust
 from gateway.store.database import Transaction
 
 # ECDSA over P-256 in DER has 72 bytes at most.
 SIGNATURE_MAX = 80
-# The door judged a certificate good a moment before its leaf; a revocation may come in between.
+# A revocation says when it began, and may have waited for the log's head while a door signed.
 _UNDER_WAY_US = 60 * US_PER_S
-_OF = "c.certificate_sha256, c.pem, c.state, c.revoked_us, gateway.revocation_leaf(c.serial)"
+_OF = "c.certificate_sha256, c.pem, c.state, c.revoked_us"
 _ROWS = (
     f"SELECT s.person, s.account, s.signature, s.signed_us, {_OF}"  # noqa: S608  our own columns
     " FROM gateway.policy_signature AS s"
@@ -31,6 +34,7 @@ _ROWS = (
     " WHERE s.number = %s AND s.sha256 = %s ORDER BY s.signed_us, s.person"
 )
 _ROW = f"SELECT {_OF} FROM gateway.certificate AS c WHERE c.certificate_sha256 = %s"  # noqa: S608
+_REVOKED = "SELECT gateway.revocation_leaf(%s, %s, %s, %s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,10 @@ class Paper:
         since_us = self.revoked_us if self.state == REVOKED else None
         return since_us is None or at_us < since_us + (0 if leaf is None else _UNDER_WAY_US)
 
+    def never_revoked(self) -> "Paper":
+        """Return it as it was before anybody revoked it."""
+        return replace(self, state=0, revoked_us=None, revoked_leaf=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -62,16 +70,20 @@ class Row:
     paper: Paper
 
 
-async def rows(tx: Transaction, number: int, sha256: str) -> list[Row]:
-    """Return what the store holds under a bundle, whoever wrote it."""
+async def rows(tx: Transaction, trust: Trust, number: int, sha256: str) -> list[Row]:
+    """Return what the store holds under a bundle, whoever wrote it; raises as `paper`.
+
+    Not what has no certificate: it signs nothing, and unseats nothing either.
+    """
     found = await tx.fetch(_ROWS, (number, bytes.fromhex(sha256)))
-    return [Row(one[0], one[1], bytes(one[2]), one[3], _paper(one[4:])) for one in found]
+    both = [(one, await _paper(tx, trust, one[4:])) for one in found]
+    return [Row(one[0], one[1], bytes(one[2]), one[3], its) for one, its in both if its is not None]
 
 
-async def paper(tx: Transaction, sha256: bytes) -> Paper | None:
-    """Return a registered certificate, or None."""
+async def paper(tx: Transaction, trust: Trust, sha256: bytes) -> Paper | None:
+    """Return a registered certificate, or None; raises SettingsError, OSError as `Issuers`."""
     row = await tx.fetch_one(_ROW, (sha256,))
-    return None if row is None else _paper(row)
+    return None if row is None else await _paper(tx, trust, row)
 
 
 def officer(
@@ -106,7 +118,21 @@ def verifies(certificate: Certificate, signed: bytes, signature: object) -> bool
     return True
 
 
-def _paper(columns: Sequence[Any]) -> Paper:
-    """Return the certificate of a row; Any: as its columns are."""
-    sha256, pem, state, revoked_us, leaf = columns
-    return Paper(bytes(sha256), pem, state, revoked_us, leaf)
+async def _paper(tx: Transaction, trust: Trust, columns: Sequence[Any]) -> Paper | None:
+    """Return the certificate of a row, None of what is none; Any: as its columns are.
+
+    Whose it is and when it was issued, the certificate says: a leaf revokes what was issued before.
+    """
+    sha256, pem, state, revoked_us = columns
+    try:
+        certificate = load_pem_x509_certificate(pem.encode())
+    except ValueError:
+        return None
+    bearer: tuple[str, str, str] = ("", "", "")
+    with suppress(ValueError):  # names nobody
+        whose = lint.subject_of(certificate)
+        bearer = (whose.organisation, whose.kind, whose.name)
+    issued_us = from_datetime(certificate.not_valid_before_utc + issue.BACKDATE)
+    told = (serial_text(certificate.serial_number), *bearer, trust.issuers.key_of(certificate))
+    row = await tx.fetch_one(_REVOKED, (*told, issued_us))
+    return Paper(bytes(sha256), pem, state, revoked_us, None if row is None else row[0])

@@ -43,6 +43,11 @@ class Registry:
     _units_below: Mapping[str, tuple[Unit, ...]]
     _delegates: Mapping[str, frozenset[str]]
 
+    @property
+    def province(self) -> str:
+        """The code of the province's organisation, "" where there is none."""
+        return min(self.provinces, default="")
+
     @classmethod
     def of(
         cls,

@@ -90,7 +90,8 @@ class InvitationService:
     ) -> pb.ApproveEnrolmentResponse:
         """Confirm the key that was shown, as a second officer: another person than who invited.
 
-        Raises NOT_FOUND, SECOND_OFFICER_NEEDED, FIELD_INVALID for another fingerprint.
+        Raises NOT_FOUND, SECOND_OFFICER_NEEDED, FIELD_INVALID for another fingerprint,
+        ALREADY_EXISTS where another officer confirmed it.
         """
         shown = await self._permit(call, request.invitation_id)
         if not invitation.proven(shown, self._terms.proofs):

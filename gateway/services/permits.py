@@ -15,7 +15,6 @@ from gateway.identity.principal import Principal
 from gateway.policy import facts
 from gateway.policy.engine import Engine
 from gateway.policy.request import Actor, Calling, Context, Request, Resource, ResourceKind
-from gateway.registry.organisations import Kind
 from gateway.registry.snapshot import Registry
 from gateway.services.call import Call
 from gateway.v1.admin_service_pb2 import (
@@ -111,13 +110,7 @@ def audit_log(organisation: str, registry: Registry) -> Resource:
 
     "" is the whole log, which stands in the province.
     """
-    return Resource("AuditLog", registry.chain(organisation or _province(registry)))
-
-
-def _province(registry: Registry) -> str:
-    return next(
-        (one.code for one in registry.organisations.values() if one.kind == Kind.PROVINCE), ""
-    )
+    return Resource("AuditLog", registry.chain(organisation or registry.province))
 
 
 def _own(kind: ResourceKind) -> About:
@@ -129,7 +122,7 @@ def part_of_register(organisation: str, registry: Registry) -> Resource:
 
     "" is the whole register, which stands in the province.
     """
-    return Resource("Register", registry.chain(organisation or _province(registry)))
+    return Resource("Register", registry.chain(organisation or registry.province))
 
 
 def _register(organisation: str, registry: Registry) -> Resource:

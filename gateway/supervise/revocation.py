@@ -9,7 +9,7 @@ from gateway import log
 from gateway.clock import SYSTEM
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.pki.publish import Keeper, RestoredError
+from gateway.pki.publish import Keeper, RestoredError, Tell
 from gateway.store import roles
 from gateway.store.database import Database
 from gateway.supervise.keeper import StartError
@@ -19,7 +19,7 @@ _RETRY_S = 5.0
 _LOG = log.get("revocation")
 
 
-async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -> None:
+async def keep_current(home: Home, settings: Settings, current: asyncio.Event, tell: Tell) -> None:
     """Renew the list now where it is due, set `current`, and look after it until cancelled.
 
     The front must not start before: with a list out of date it lets nobody in. Raises StartError
@@ -29,7 +29,7 @@ async def keep_current(home: Home, settings: Settings, current: asyncio.Event) -
     way = roles.WayIn(home, settings, _ROLE)
     database = await Database.open(way, application="gateway-revocation", size=1)
     try:
-        keeper = Keeper(home, database, SYSTEM)
+        keeper = Keeper(home, database, SYSTEM, tell)
         try:
             await keeper.look()
         except RestoredError as error:

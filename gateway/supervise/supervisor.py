@@ -155,7 +155,7 @@ class Supervisor:
 
     async def _keep_revocations(self) -> None:
         current = asyncio.Event()
-        kept = keep_current(self._home, self._settings, current)
+        kept = keep_current(self._home, self._settings, current, self._journal.note)
         self._tasks["revocations"] = asyncio.create_task(kept)
         await self._until(current, "revocations")
 

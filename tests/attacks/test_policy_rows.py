@@ -85,7 +85,12 @@ async def unusable(world, mend):
 
 
 async def written(world, people, at_us, *, told=(), leaf_roles=(), apart_s=121):
-    """A bundle with these people's real signatures, proposed by the host; of `told` there are leaves, too."""
+    """A bundle with these people's real signatures, proposed by the host; of `told` there are leaves, too.
+
+    The doors read it when all of that is there.
+    """
+    # While nothing is decided nobody logs in.
+    await kept_token(world, world.county)
     number, hand = number_of(world) + 1, Hand(world)
     found = await hand(propose, changed(f"{LOOSER}// {new_id()}\n"), Change(), at_us)
     sha256 = found.bundle.sha256
@@ -97,7 +102,13 @@ async def written(world, people, at_us, *, told=(), leaf_roles=(), apart_s=121):
         if one.person in told:
             event = signature_leaf(number, sha256, one, *leaf_roles, active=n == len(signed) - 1)
             await hand(tell, event, one.signed_us)
+    reread(world)
     return number
+
+
+def reread(world):
+    """Move the epoch by which the doors read what is in force anew."""
+    world.sql("UPDATE gateway.epoch SET value = value + 1 WHERE name = 'policies'")
 
 
 def taken_back(world, number):
@@ -112,8 +123,7 @@ def taken_back(world, number):
         )
         text = f"{in_force} {sha256} {world.size()}\n"
         replace_public(world.home.policies_in_force, text.encode())
-        # Whoever reads it next; the doors read when an epoch moves.
-        world.sql("UPDATE gateway.epoch SET value = value + 1 WHERE name = 'policies'")
+        reread(world)
 
     return mend
 
@@ -136,6 +146,7 @@ def test_a_signer_without_the_role_puts_nothing_in_force(province):
 def test_nobody_but_administration_tells_the_log_of_signatures(province, role):
     async def work(world):
         people, now_us = await two(world), world.clock.now_us()
+        await kept_token(world, world.county)
         size = world.size()
         number = await written(world, people, now_us)
         event = signature_leaf(number, "ab" * 32, signed_by(people[0], 1, "", now_us), active=True)

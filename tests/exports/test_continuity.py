@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gateway.exports.continuity import MARK_FILE, RESTORED_ALERT, Continuity
-from gateway.exports.marks import MARKS_FILE
+from gateway.exports.marks import MARKS_FILE, Marks
 from gateway.exports.moving import FORGET_KIND
 from gateway.services.server import open_door
 from gateway.v1 import export_service_pb2 as pb
@@ -26,6 +26,12 @@ def province(cluster):
 
 def continuity(cast):
     return Continuity(cast.mover(), cast.world.home.exports)
+
+
+def forgotten(cast):
+    """As after root took the marks away while the gateway was down, or put HOME back without them."""
+    (cast.world.home.exports / MARKS_FILE).unlink()
+    cast.tickets.ground.seal.marks.known = False
 
 
 def mark(cast):
@@ -84,7 +90,7 @@ def test_a_released_ticket_stays_owed_and_loses_its_key(province):
         cast.world.sql(keep, ticket.ticket_id, b"header")
         # What was done since the backup: the door had seen it come further.
         await cast.tickets.ground.seal.marks.keep(ticket.ticket_id, 99)
-        mark(cast).unlink()
+        forgotten(cast)
         watch = Watch(cast.world)
         assert await memory.look(cast.base()) == 0
         [leaf] = [one for one in await watch.leaves() if one["kind"] == FORGET_KIND]
@@ -101,7 +107,7 @@ def test_a_released_ticket_stays_owed_and_loses_its_key(province):
 
 
 def test_what_had_come_further_before_the_backup_was_put_back_is_ended_too(province):
-    """Its mark is above the row: it is revoked above both, and seen to be so."""
+    """Its mark is above the row: it is revoked above both, and seen to be so. No mark falls but without any."""
 
     async def work(cast):
         memory, marks = continuity(cast), cast.tickets.ground.seal.marks
@@ -115,8 +121,16 @@ def test_what_had_come_further_before_the_backup_was_put_back_is_ended_too(provi
         request = pb.GetExportRequest(ticket_id=ticket.ticket_id)
         seen = await cast.ask(cast["song"], "GetExport", request)
         assert (seen.ticket.version, marks.of(ticket.ticket_id)) == (100, 100)
-        # The rest goes on from where the backup has it.
-        assert marks.of(draft.ticket_id) == 1
+        # The leaf is the database's word: the rest goes on from where the backup has it once root says so.
+        assert marks.of(draft.ticket_id) == Marks(cast.world.home.exports).of(draft.ticket_id) == 99
+        request = pb.GetExportRequest(ticket_id=draft.ticket_id)
+        with pytest.raises(RefusedError) as raised:
+            await cast.ask(cast["lian"], "GetExport", request)
+        assert raised.value.reason == "TICKET_TAMPERED"
+        forgotten(cast)
+        assert await memory.look(cast.base()) == 0
+        assert marks.of(draft.ticket_id) == Marks(cast.world.home.exports).of(draft.ticket_id) == 1
+        await cast.ask(cast["lian"], "GetExport", request)
 
     province(work)
 

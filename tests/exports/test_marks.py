@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import Reason, UnavailableError
+from gateway.errors import Reason, Refusal, UnavailableError
 from gateway.exports.marks import MARKS_FILE, Marks
 
 A, B = "EX-00000001", "EX-00000002"
@@ -69,6 +69,18 @@ def test_without_a_file_nothing_is_written_until_all_of_it_is(tmp_path):
     marks = Marks(tmp_path)
     asyncio.run(marks.keep(A, 2))
     assert (marks.of(A), Marks(tmp_path).known) == (2, False)
+
+
+def test_no_number_and_no_version_makes_a_line_that_is_none(tmp_path):
+    """That would be no memory at the next start, and marks begin anew."""
+    marks = begun(tmp_path)
+    asyncio.run(marks.keep(B, 10**12))
+    for number in ("EX-100000000", "EX-1", f"{A}\n{B}"):
+        with pytest.raises(Refusal) as raised:
+            asyncio.run(marks.keep(number, 4))
+        assert raised.value.reason is Reason.TICKET_TAMPERED
+    again = Marks(tmp_path)
+    assert (again.known, again.of(A), again.of(B)) == (True, 3, 999_999_999)
 
 
 def test_a_disk_that_takes_nothing_refuses_and_the_process_remembers(tmp_path):

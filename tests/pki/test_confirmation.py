@@ -29,10 +29,13 @@ def test_a_second_officer_confirms_the_very_key_that_was_shown(conninfo):
         assert (await office.enrol(code, key)).refusal.reason is Reason.APPROVAL_PENDING
         assert (await office.confirm(key)).state is State.APPROVED
         third = Officer("140000", "third", "third")
-        assert (await office.confirm(key, officer=third)).approver == SECOND
+        # A leaf would say that he confirmed it.
+        assert await refused(office.confirm(key, officer=third)) is Reason.ALREADY_EXISTS
+        assert (await office.confirm(key)).approver == SECOND
         done = await office.enrol(code, key)
         assert done.issued.serial in await office.rows()
         assert (await office.confirm(key)).state is State.ISSUED
+        assert await refused(office.confirm(key, officer=HOST)) is Reason.ALREADY_EXISTS
         assert (await office.enrol(code, other)).refusal.reason is Reason.CODE_BURNT
         assert await refused(office.confirm(key)) is Reason.NOT_FOUND
 

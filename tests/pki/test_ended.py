@@ -27,6 +27,7 @@ class RestoredError(Exception):
 @pytest.fixture
 def home(tmp_path) -> Home:
     (tmp_path / "authority").mkdir()
+    (tmp_path / "public").mkdir()
     return Home(tmp_path)
 
 
@@ -104,11 +105,102 @@ def test_a_file_that_is_none_is_said_so(home: Home) -> None:
     whole = Ended(3, {"ab": (2, 1, "superseded")}, {"ab": 4})
     ended.save(home, whole)
     assert ended.load(home) == whole
-    assert (home.authority / "ended.json").stat().st_mode & 0o077 == 0
+    assert ended.place(home).stat().st_mode & 0o777 == 0o644
     for content in ("", "[]", '{"epoch": 1}'):
-        (home.authority / "ended.json").write_text(content)
+        ended.place(home).write_text(content)
         with pytest.raises(SettingsError, match="not what the gateway wrote"):
             ended.load(home)
-    ended.save(home, replace(whole, certificates={"ab": (1, 1, "")}))
+    superseded = replace(whole, certificates={"ab": (3, 1, "")}, revoked={"ab": (1, "")})
+    for wrong in (replace(whole, certificates={"ab": (1, 1, "")}), superseded):
+        ended.save(home, wrong)
+        with pytest.raises(SettingsError, match="not what the gateway wrote"):
+            ended.load(home)
+
+
+def _as_owner(conninfo, story) -> None:
+    """Do what the owner of the tables can, and undo it."""
+
+    async def run() -> None:
+        database = await Database.open(conninfo("owner"), application="test", size=1)
+        try:
+            with contextlib.suppress(RestoredError):
+                async with database.transaction() as tx:
+                    guard = (
+                        "ALTER TABLE gateway.certificate DISABLE TRIGGER certificate_never_returns"
+                    )
+                    await tx.execute(guard)
+                    await story(tx)
+                    raise RestoredError
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_revoked_stays_so_until_its_end_whatever_its_row_says(conninfo) -> None:
+    async def story(tx) -> None:
+        now_us = SYSTEM.now_us()
+        revoked, superseded, _ = await _enter(tx, Ca.make(now_us))
+        await _end(tx, revoked, superseded)
+        kept = await ended.read(tx, 5, RULES, now_us)
+        assert await ended.raised(tx, kept) == []
+        await tx.execute(
+            "UPDATE gateway.certificate SET state = 1, revoked_us = NULL, reason = NULL,"
+            " not_before_us = 0, not_after_us = 1 WHERE state <> 1"
+        )
+        found = await ended.read(tx, 6, RULES, now_us, kept)
+        # Who was superseded is on no list for a day, and signs nothing that his successor did not.
+        assert found.certificates == {revoked: (2, 7, "key-compromise")}
+        assert await ended.raised(tx, found) == [revoked]
+        [(end_us, key)] = found.revoked.values()
+        assert (found.revoked, key) == (kept.revoked, "")
+        over_us = end_us + round(RULES.after_expiry_days * 86_400 * 10**6)
+        assert (await ended.read(tx, 7, RULES, over_us - 1, found)).revoked == kept.revoked
+        assert (await ended.read(tx, 7, RULES, over_us, found)).certificates == {}
+
+    _as_owner(conninfo, story)
+
+
+def test_nothing_is_remembered_that_no_list_can_tell(conninfo) -> None:
+    """What the database's owner wrote once would otherwise end every list, also after it was put right."""
+
+    async def story(tx) -> None:
+        now_us = SYSTEM.now_us()
+        serial, other, third = await _enter(tx, Ca.make(now_us))
+        for guard in ("certificate_serial_form", "certificate_reason_known"):
+            await tx.execute(f"ALTER TABLE gateway.certificate DROP CONSTRAINT IF EXISTS {guard}")
+        late = "UPDATE gateway.certificate SET state = 2, revoked_us = %s, reason = %s"
+        await tx.execute(f"{late} WHERE serial = %s", (2**62, "superseded", serial))
+        await tx.execute(f"{late} WHERE serial = %s", (7, "nothing", third))
+        await tx.execute(f"{late}, serial = 'none' WHERE serial = %s", (7, "superseded", other))
+        found = await ended.read(tx, 5, RULES, now_us)
+        assert found.certificates[serial] == (2, now_us, "superseded")
+        assert found.certificates[third] == (2, 7, "unspecified")
+        assert set(found.revoked) == {serial, third}
+
+    _as_owner(conninfo, story)
+
+
+def test_who_is_revoked_is_asked_of_the_file_as_it_is_then(home: Home) -> None:
+    certificate = x509.load_der_x509_certificate(Ca.make(SYSTEM.now_us()).good().chain[0])
+    serial, known = serial_text(certificate.serial_number), ended.Revoked(home)
+    assert not known.names(certificate)
+    ended.save(home, Ended(1, {serial: (3, 1, "superseded")}))
+    assert not known.names(certificate)
+    ended.save(home, Ended(2, {serial: (2, 1, "superseded")}, {}, {serial: (9, "")}))
+    assert known.names(certificate)
+    # Gone, it gives nobody back what was known.
+    ended.place(home).unlink()
+    assert known.names(certificate)
+    ended.place(home).write_text("[]")
     with pytest.raises(SettingsError, match="not what the gateway wrote"):
-        ended.load(home)
+        known.names(certificate)
+
+
+def test_a_home_of_before_has_it_elsewhere_until_it_is_written_again(home: Home) -> None:
+    before = home.authority / "ended.json"
+    before.write_text('{"epoch": 4, "certificates": {"ab": [2, 1, "superseded"]}, "locked": {}}')
+    kept = ended.load(home)
+    assert kept == Ended(4, {"ab": (2, 1, "superseded")})
+    ended.save(home, kept)
+    assert (ended.load(home), before.exists()) == (kept, False)

@@ -11,7 +11,7 @@ from gateway.config import folders
 from gateway.config.home import Home
 from gateway.config.strict import SettingsError
 from gateway.names import Subject
-from gateway.pki import authorities, ceremony, issue, lint, profile, retired, rollover
+from gateway.pki import authorities, ceremony, issue, keys, lint, profile, retired, rollover
 from gateway.pki import issuers as module
 from gateway.pki.issue import Authority
 from gateway.pki.issuers import Issuers
@@ -102,6 +102,9 @@ def test_what_officers_signed_outlasts_their_authority(place):
     known = Issuers(place.home, DOMAIN, former=True)
     for leaf, whose in ((6, ZHAO), (7, None), (8, None), (None, None), (0, ZHAO)):
         assert known.subject(made, "client", place.now_us, leaf) == whose
+    # Who issued it does not change with that.
+    issued_by = keys.spki_sha256(old.certificate.public_key()).hex()
+    assert (known.key_of(made), known.key_of(new.certificate)) == (issued_by, "")
     [found] = retired.read(place.home.former_authorities)
     assert (found.certificate, found.leaf) == (old.certificate, 7)
     # Trusted again, it is not retired.

@@ -9,6 +9,7 @@ from gateway.pki import (
     ceremony,
     crl,
     der,
+    ended,
     external,
     keys,
     offline,
@@ -72,6 +73,45 @@ def test_from_the_row_to_the_list(conninfo):
         found = judge.judge((mine.certificate.public_bytes(Encoding.DER),))
         assert found.defect is Reason.CERT_REVOKED
         assert not await keeper.look()
+
+    at_the_office(conninfo, scene)
+
+
+def test_what_was_revoked_stays_on_the_list_whatever_its_row_says(conninfo):
+    """Whoever owns the database puts it in force again, under another authority's name: the log is told, once."""
+
+    async def scene(office):
+        told = []
+        front = office.databases["front"]
+        tell = lambda *said: told.append(said)  # noqa: E731
+        keeper = Keeper(office.home, front, office.clock, tell)
+        await keeper.look()
+        mine = await office.enrolled(used=False)
+        await take(office, mine.serial)
+        await keeper.look()
+        assert (named(office), told) == ({mine.serial}, [])
+        guard = "ALTER TABLE gateway.certificate DISABLE TRIGGER certificate_never_returns"
+        await office.sql(guard)
+        for change in (
+            "revoked_us = NULL, state = 1, reason = NULL",
+            f"issuer_sha256 = '\\x{'01' * 32}'",
+        ):
+            await office.sql(
+                f"UPDATE gateway.certificate SET {change} WHERE serial = %s", mine.serial
+            )
+            for _ in range(2):
+                office.clock.turn(seconds=3_601)
+                assert await keeper.look()
+                assert named(office) == {mine.serial}
+        await keeper.look()
+        detail = {"target_serial": mine.serial, "alert": publish.RAISED_ALERT}
+        assert told == [(publish.RAISED_KIND, detail)]
+        # As long as it could be renewed, and no longer.
+        row = (await office.rows())[mine.serial]
+        office.clock.us = row.not_after_us + 7 * 86_400 * 10**6 + 1
+        await keeper.look()
+        await keeper.look()
+        assert named(office) == set()
 
     at_the_office(conninfo, scene)
 
@@ -253,7 +293,7 @@ def test_a_database_older_than_the_list_writes_none(conninfo):
         with pytest.raises(RestoredError, match="kept of epoch 2, the database has 1"):
             await keeper.look()
         # Without that file the list's own number tells.
-        (office.home.authority / "ended.json").unlink()
+        ended.place(office.home).unlink()
         with pytest.raises(RestoredError, match="number 3, the database 1"):
             await (await keeper_of(office)).look()
         assert office.home.crl.read_bytes() == before

@@ -23,11 +23,14 @@ async def take(office, target):
 
 async def leaf(office, detail, time_us):
     content = leaves.encode({"kind": revoke.KIND, "detail": detail})
+    # Administration alone tells of revocations, but by who owns the triggers.
+    await office.sql("ALTER TABLE gateway.audit_entry DISABLE TRIGGER USER")
     await office.sql(
         "INSERT INTO gateway.audit_entry (idx, leaf, leaf_hash, time_us, kind, decision)"
         " VALUES ((SELECT coalesce(max(idx), -1) + 1 FROM gateway.audit_entry), %s, sha256('x'), %s, %s, 'allow')",
         *(content, time_us, revoke.KIND),
     )
+    await office.sql("ALTER TABLE gateway.audit_entry ENABLE TRIGGER USER")
 
 
 async def set_back(office):

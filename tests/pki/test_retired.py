@@ -17,8 +17,9 @@ def test_each_is_kept_once_with_its_leaf(tmp_path) -> None:
     assert retired.read(path) == []
     retired.keep(path, one, 5)
     retired.keep(path, two, 9)
+    # Trusted again, and retired again.
     retired.keep(path, one, 12)
-    assert [(each.certificate, each.leaf) for each in retired.read(path)] == [(one, 5), (two, 9)]
+    assert [(each.certificate, each.leaf) for each in retired.read(path)] == [(one, 12), (two, 9)]
     assert authorities.read(path) == [one, two]
 
 

@@ -193,6 +193,28 @@ def test_signatures_without_leaves_count_for_a_home_of_before_alone(cluster):
         assert (current.number, current.activated_us) == (3, now_us + 121 * US)
         assert current.leaf == world.size() - 1
         trust(world).keep(current.mark)
+        # Nothing that is told or revoked afterwards unseats what HOME knows; its signatures must lie there.
+        world.sql("UPDATE gateway.certificate SET state = 2, revoked_us = 1")
+        assert (await hand(activation.active)).number == 3
+        trust(world).reached.write_text(f"3 {back.bundle.sha256} {world.size()}\n")
+        assert (await hand(activation.active)).number == 3
+        trust(world).reached.write_text(f"3 {back.bundle.sha256} -\n")
+        assert (await hand(activation.active)).number == 3
+        trust(world).reached.write_text(f"2 {sha256} -\n")
+        with pytest.raises(BundleError, match="as the log tells it"):
+            await hand(activation.active)
+        trust(world).keep(current.mark)
+        gone = (
+            "DELETE FROM gateway.policy_signature WHERE number = 3 AND person = 'b-two' RETURNING *"
+        )
+        [columns] = world.sql(gone)
+        with pytest.raises(BundleError, match="as the log tells it"):
+            await hand(activation.active)
+        back_again = (
+            f"INSERT INTO gateway.policy_signature VALUES ({', '.join(['%s'] * len(columns))})"
+        )
+        world.sql(back_again, *columns)
+        assert (await hand(activation.active)).number == 3
         # The one of before is no way back.
         world.sql("DELETE FROM gateway.policy_activation WHERE number = 3")
         with pytest.raises(BundleError, match="a newer one was in force"):
@@ -259,6 +281,28 @@ def test_a_leaf_that_was_edited_is_not_in_the_tree(cluster):
                         continue
                     with pytest.raises(BundleError, match="not whole"):
                         await Hand(world, role)(activation.active)
+
+    in_a_world(cluster, work)
+
+
+def test_a_signature_by_what_is_no_certificate_unseats_nothing(cluster):
+    """A row, and a leaf beside those of the two who signed."""
+
+    async def work(world):
+        hand, now_us = Hand(world), world.clock.now_us()
+        *people, third = [await officer(world, name) for name in ("a-one", "b-two", "c-three")]
+        found = await hand(propose, changed(), Change(), now_us)
+        sha256 = found.bundle.sha256
+        for n, one in enumerate(people):
+            mine = signed_by(one, 2, sha256, now_us + n * 121 * US)
+            assert await hand(sign, sha256, mine, RULES) == (n == 1)
+        mine = signed_by(third, 2, sha256, now_us + 500 * US)
+        row = (mine.person, mine.account, mine.certificate_sha256, mine.signature, mine.signed_us)
+        world.sql(proposing._SIGN, 2, bytes.fromhex(sha256), *row)
+        await hand(tell, signature_leaf(2, sha256, mine, active=True), mine.signed_us)
+        world.sql("UPDATE gateway.certificate SET pem = 'none' WHERE serial = %s", third.serial)
+        for role in ("identity", "intake", "disclosure", "administration", "front"):
+            assert (await Hand(world, role)(activation.active)).number == 2
 
     in_a_world(cluster, work)
 

@@ -121,3 +121,4 @@ def test_what_is_registered_as_the_province_is_all_told() -> None:
     second = Organisation("140200", "大同市", Kind.PROVINCE, None)
     assert Registry.of([PROVINCE, CITY, second]).provinces == {"140000", "140200"}
     assert Registry.of([CITY]).provinces == frozenset()
+    assert (REGISTER.province, Registry.of([CITY]).province) == ("140000", "")

@@ -159,6 +159,36 @@ def test_what_two_officers_signed_before_leaves_told_it_is_kept_at_the_first_sta
     in_a_world(cluster, work)
 
 
+def test_without_the_file_what_the_log_tells_is_asked_and_no_row_alone_counts(cluster, tmp_path):
+    """Root removed it, or who has the rows hoped so: leaves first; without them only what nobody told of."""
+
+    async def work(world):
+        home, hand = place(world, tmp_path), Hand(world)
+        assert await policies.settle(home, world.settings) == ""
+        await activated(world)
+        current = await hand(activation.active)
+        trust(world).reached.unlink()
+        assert await policies.settle(home, world.settings) == ""
+        assert trust(world).mark() == current.mark
+        trust(world).reached.unlink()
+        # The log tells of a proposal and of no signature: rows alone are no activation.
+        at_us = world.clock.now_us() + 1000 * US
+        found = await hand(propose, SHIPPED, Change(), at_us)
+        signed = [
+            signed_by(await officer(world, name), 3, found.bundle.sha256, at_us + 1)
+            for name in ("a-one", "b-two")
+        ]
+        await hand(enter, found.bundle, signed, 3)
+        with pytest.raises(StartError, match="as the log tells it"):
+            await policies.settle(home, world.settings)
+        assert trust(world).mark() is None
+        world.sql("DELETE FROM gateway.policy_activation WHERE number = 3")
+        assert await policies.settle(home, world.settings) == ""
+        assert trust(world).mark() == current.mark
+
+    in_a_world(cluster, work)
+
+
 def test_authorities_retired_before_leaves_counted_are_dated_and_another_province_is_told(
     cluster, tmp_path, capsys
 ):

@@ -5,7 +5,7 @@ from alembic import op
 from gateway.store.migrate import run_files
 
 revision = "0041"
-down_revision = "0032"
+down_revision = "0033"
 
 FILES = ("0041_side_parts.sql",)
 
