@@ -1,7 +1,6 @@
 """`gateway audit export`: writes the log of a HOME as a folder, on the gateway's own host."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -21,13 +20,15 @@ from gateway.errors import UnavailableError
 from gateway.registry import witnesses
 from gateway.store import roles
 from gateway.store.database import Database, Transaction
-from gateway.supervise import state
+from gateway.supervise import state, untold
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="audit.folder")]
 From = Annotated[int, typer.Option("--from", help="audit.from", min=0, metavar="INDEX")]
+
+_KIND = "audit.export"
 
 
 def export(
@@ -70,12 +71,17 @@ def _tell(place: Home) -> None:
     is what an incident is looked into with.
     """
     if state.is_served(place):
-        with contextlib.suppress(UnavailableError):
-            host.act(place, Event(kind="audit.export", door="host"), _as_it_is)
+        try:
+            host.act(place, Event(kind=_KIND, door="host"), _as_it_is)
+        except UnavailableError as error:
+            if not error.committed:
+                untold.keep(place, _KIND)
+    else:
+        untold.keep(place, _KIND)
 
 
 async def _as_it_is(_: Transaction) -> Event:
-    return Event(kind="audit.export", door="host")
+    return Event(kind=_KIND, door="host")
 
 
 async def _export(
