@@ -49,7 +49,8 @@ def export(
         try:
             done = asyncio.run(_export(place, signed, folder.absolute(), begin, bar))
         except archive.ArchiveError as error:
-            raise CommandError(error.code, str(error), status=USAGE) from error
+            text = output.text(f"audit.code.{error.code}")
+            raise CommandError(error.code, text, status=USAGE) from error
     document: dict[str, object] = {
         "folder": str(folder),
         "size": done.size,
@@ -65,10 +66,10 @@ def export(
 
 
 def _tell(place: Home) -> None:
-    """Put on the log that it is read as a whole.
+    """Put on the log that it is read as a whole, now or as soon as it can be.
 
-    Not where nothing can be: of a gateway that is not served, or whose log is degraded, the export
-    is what an incident is looked into with.
+    Of a gateway that is not served, or whose log is degraded, the export is what an incident is
+    looked into with: it is kept for the log, and told when that can be written again.
     """
     if state.is_served(place):
         try:
