@@ -102,8 +102,9 @@ Nothing but these three, each counted exactly:
 1. while the log cannot be written: nothing is served; the recovery leaf `log.recover` tells from
    when until when, why, how many calls were refused and how many were left unknown;
 2. beyond grpc's hard limit of a message, where nobody can say who called: a leaf `unattributed`;
-3. floods: beyond a few leaves of their own, one leaf `suppressed` per source prefix and second,
-   with the number.
+3. floods of refused connections, of calls refused before their caller is known, and of calls
+   refused as too many: beyond a few leaves of their own, one leaf `suppressed` per source prefix,
+   alert and second, with the number.
 
 What is no act (it changes nothing of a gateway and lets out no record, no leaf and no secret) has
 no leaf:
@@ -114,8 +115,12 @@ none. The signer and the database end after the last leaf: the supervisor's `pro
 of them too.
 
 `gateway audit export` works on a gateway that is not served, too, or whose log is degraded: it is
-what an incident is looked into with. Then there is no log to tell; root on the host reads what lies
-there anyway.
+what an incident is looked into with. Then it is kept in HOME/untold before it begins, and the
+supervisor tells it, with its time, once the log can be written (door `supervisor`; after a crash at
+that moment twice). Where it cannot be kept there is no export. Root on the host can read what lies
+there past every command.
+
+A stream of uploads has a leaf for each batch, and one, `upload.empty`, where it ended without any.
 
 | act 操作 | told by 记录方式 |
 |---|---|"""

@@ -15,7 +15,6 @@ The folder appears whole or not at all. What the database no longer holds is mis
 `verify` says so: an export hides nothing.
 """
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -23,14 +22,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.audit.beside import DIGEST, SEALED_FOLDER, SHRED_KIND, Beside
 from gateway.audit.log import LogError, fetch_tile, head
 from gateway.audit.witnessing import CHECKPOINT_FILE, COSIGNED_FOLDER, MINIMUM_FILE, POLICY_FILE
 from gateway.config import log_keys
 from gateway.store.database import Database, Transaction
-from gateway.tlog import checkpoint, leaf, note, tiles
+from gateway.tlog import checkpoint, note, tiles
 from gateway.tlog.checkpoint import Checkpoint
-from gateway.tlog.leaf import LeafError
+from gateway.tlog.side_parts import Naming, path_of
 from gateway.tlog.tiles import TILE_WIDTH, Tile
 
 KEY_FILE = "log.vkey"
@@ -54,7 +52,6 @@ _PARTS = """
     SELECT encode(digest, 'hex'), salt || ciphertext FROM gateway.audit_sealed
     WHERE digest = ANY(%b::bytea[])
 """
-_BESIDE = (b'"sealed":"', f'"{SHRED_KIND}"'.encode())
 
 Progress = Callable[[int, int], None]
 
@@ -153,7 +150,7 @@ async def _write(
                 missing.append(tile.path)
             else:
                 _put(folder, tile, content)
-    beside = Beside()
+    beside = Naming()
     kept = [one for one in tiles.bundles_of(newest.size) if (one.n + 1) * TILE_WIDTH > begin]
     for some in _chunks(kept):
         async with database.transaction() as transaction:
@@ -163,35 +160,26 @@ async def _write(
     return Exported(newest.size, log_size, tuple(missing))
 
 
-async def _write_parts(database: Database, beside: Beside, folder: Path) -> list[str]:
+async def _write_parts(database: Database, beside: Naming, folder: Path) -> list[str]:
     """Write the side parts that leaves name; return those not there whose end no leaf tells.
 
     One that was destroyed since the checkpoint is among them: export again.
     """
-    named = {one for one in beside.named.values() if DIGEST.fullmatch(one)}
     found: set[str] = set()
-    order = sorted(named)
+    order = sorted(beside.digests())
     for begin in range(0, len(order), _PARTS_AT_ONCE):
         some = [bytes.fromhex(one) for one in order[begin : begin + _PARTS_AT_ONCE]]
         async with database.transaction() as transaction:
             for name, content in await transaction.fetch(_PARTS, [some]):
-                path = folder / SEALED_FOLDER / name
+                path = folder / path_of(name)
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
                 found.add(name)
-    ended = {digest for _, _, digest in beside.shreds}
-    return [f"{SEALED_FOLDER}/{one}" for one in order if one not in found | ended]
-
-
-def _note(beside: Beside, index: int, entry: bytes) -> None:
-    """Take a leaf that names a side part; one that is no leaf is the verifier's matter."""
-    if any(word in entry for word in _BESIDE):
-        with contextlib.suppress(LeafError):
-            beside.read(index, leaf.parse(entry))
+    return [path_of(one) for one in order if one not in found | beside.destroyed()]
 
 
 async def _write_bundles(
-    transaction: Transaction, some: list[Tile], folder: Path, beside: Beside
+    transaction: Transaction, some: list[Tile], folder: Path, beside: Naming
 ) -> list[str]:
     """Write these bundles, with whatever entries are there; `beside` takes what they name.
 
@@ -201,7 +189,7 @@ async def _write_bundles(
     begin, end = some[0].n * TILE_WIDTH, some[-1].n * TILE_WIDTH + some[-1].width
     leaves = {row[0]: bytes(row[1]) for row in await transaction.fetch(_ENTRIES, (begin, end))}
     for index, entry in leaves.items():
-        _note(beside, index, entry)
+        beside.take(index, entry)
     for tile in some:
         places = range(tile.n * TILE_WIDTH, tile.n * TILE_WIDTH + tile.width)
         there = [leaves[place] for place in places if place in leaves]

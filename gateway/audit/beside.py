@@ -7,20 +7,15 @@ and digest both. Nothing is opened: that takes the gateway's own key.
 """
 
 import hashlib
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.audit.failures import Failure
-
-SEALED_FOLDER = "sealed"
-SHRED_KIND = "audit.shred"
-DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+from gateway.tlog.side_parts import DIGEST, Naming, path_of
 
 
 @dataclass(slots=True)
-class Beside:
+class Beside(Naming):
     """Takes the leaves in order; `judge` then compares them with the folder.
 
     `whole` are the leaves whose part is there, `shredded` those whose part is gone, each with the
@@ -29,20 +24,6 @@ class Beside:
 
     whole: list[int] = field(default_factory=list)
     shredded: dict[int, int] = field(default_factory=dict)
-    named: dict[int, str] = field(default_factory=dict)
-    # What each leaf says of what was destroyed: its own index, the other's, the digest.
-    shreds: list[tuple[int, object, object]] = field(default_factory=list)
-
-    def read(self, index: int, document: Mapping[str, object]) -> None:
-        """Take the next leaf."""
-        digest = document.get("sealed")
-        if digest is not None:
-            self.named[index] = str(digest)
-        detail = document.get("detail")
-        if document.get("kind") == SHRED_KIND and document.get("decision") == "allow":
-            said = detail if isinstance(detail, Mapping) else {}
-            target = said.get("part_index"), said.get("part_sha256")
-            self.shreds.append((index, *target))
 
     def judge(self, folder: Path, minimum: int, failures: list[Failure]) -> None:
         """Compare with the folder; entries before `minimum` may be missing."""
@@ -64,7 +45,7 @@ class Beside:
     def _one(self, folder: Path, index: int, digest: str, failures: list[Failure]) -> None:
         where, by = f"entry {index}", self.shredded.get(index)
         # Whatever else a leaf says is no file's name.
-        path = folder / SEALED_FOLDER / digest if DIGEST.fullmatch(digest) else None
+        path = folder / path_of(digest) if DIGEST.fullmatch(digest) else None
         content = path.read_bytes() if path is not None and path.is_file() else None
         if by is not None:
             if content is not None:

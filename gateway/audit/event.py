@@ -88,6 +88,11 @@ class Event:
     counts: Mapping[str, int] | None = None
     detail: Mapping[str, str | int] | None = None
 
+    @property
+    def alert(self) -> str:
+        """The alert that its leaf bears, "" for none."""
+        return str((self.detail or {}).get("alert", ""))
+
     def with_(self, **changes: Any) -> "Event":  # noqa: ANN401  each field is judged by its own type
         """Return a copy with these fields; an unknown one raises TypeError."""
         # Every upload copies its event some five times: dataclasses.replace takes twice as long.

@@ -1,6 +1,7 @@
 """Floods of refusals from one source: a few leaves each, the rest counted, one leaf a second.
 
-A token bucket per source prefix; what finds it empty is counted into a `suppressed` leaf.
+A token bucket per source prefix; what finds it empty is counted into a `suppressed` leaf. What
+bears an alert has a bucket and a count of its own: other refusals of its source do not hide it.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ class Count:
     calls: int
     first_us: int
     last_us: int
+    alert: str = ""
 
 
 class Floods:
@@ -32,26 +34,28 @@ class Floods:
     def __init__(self, door: str) -> None:
         """Count for this door."""
         self._door = door
-        self._buckets: dict[str, tuple[float, int]] = {}
-        self._counts: dict[str, Count] = {}
+        self._buckets: dict[tuple[str, str], tuple[float, int]] = {}
+        self._counts: dict[tuple[str, str], Count] = {}
         self._any = asyncio.Event()
 
-    def admit(self, source: str, now_us: int) -> bool:
+    def admit(self, source: str, now_us: int, alert: str = "") -> bool:
         """Return whether an event of `source` gets its own leaf; else it is counted."""
-        tokens, then_us = self._buckets.pop(source, (float(BURST), now_us))
+        key = source, alert
+        tokens, then_us = self._buckets.pop(key, (float(BURST), now_us))
         earned = max(0, now_us - then_us) * LEAVES_PER_S / US_PER_S
         tokens = min(float(BURST), tokens + earned)
         admitted = tokens >= 1
-        self._buckets[source] = (tokens - 1 if admitted else tokens, now_us)
+        self._buckets[key] = (tokens - 1 if admitted else tokens, now_us)
         if len(self._buckets) > SOURCES_MAX:
             del self._buckets[next(iter(self._buckets))]
         if not admitted:
-            self.count(Count(source, 1, now_us, now_us))
+            self.count(Count(source, 1, now_us, now_us, alert))
         return admitted
 
     def count(self, more: Count) -> None:
         """Add to what the source's next leaf will tell."""
-        known = self._counts.setdefault(more.source, Count(more.source, 0, more.first_us, 0))
+        empty = Count(more.source, 0, more.first_us, 0, more.alert)
+        known = self._counts.setdefault((more.source, more.alert), empty)
         known.calls += more.calls
         known.first_us = min(known.first_us, more.first_us)
         known.last_us = max(known.last_us, more.last_us)
@@ -78,5 +82,6 @@ class Floods:
                 "source": count.source,
                 "first_us": count.first_us,
                 "last_us": count.last_us,
+                **({"alert": count.alert} if count.alert else {}),
             },
         )

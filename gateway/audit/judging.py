@@ -32,6 +32,8 @@ class Judging:
     notices: list[Failure] = field(default_factory=list)
     decisions: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
+    # Entries that were here to be read; of the others there are hashes.
+    seen_entries: int = 0
     first_us: int | None = None
     last_us: int = 0
     # The latest time that any leaf told, whatever was set right later: by now, and when the log had
@@ -51,6 +53,7 @@ class Judging:
 
     def read(self, index: int, entry: bytes, entry_hash: bytes) -> None:
         """Judge the next leaf."""
+        self.seen_entries += 1
         try:
             document = leaf.parse(entry)
         except LeafError as error:

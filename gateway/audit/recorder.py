@@ -122,9 +122,9 @@ class Recorder:
     async def append_limited(self, source: str, event: Event) -> Entry | None:
         """Append, unless `source` (an address prefix such as 10.8.0.0/24) floods: then only count.
 
-        What is counted stands in one `suppressed` leaf per source and second; returns None then.
+        What is counted stands in one `suppressed` leaf per source, alert and second: None then.
         """
-        if self._floods.admit(source, self.clock.now_us()):
+        if self._floods.admit(source, self.clock.now_us(), event.alert):
             return await self.append(event)
         return None
 

@@ -80,9 +80,10 @@ DETAILS: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
         "exit": None,
         # All that a decision on a ticket was asked with (policy.facts), and its moment.
         "facts_sha256": SHA256,
-        # A file of the log (C2SP tlog-tiles), by a path that we wrote.
+        # A file of the log (C2SP tlog-tiles) or a side part, by a path that we wrote.
         "file": re.compile(
-            r"checkpoint|tile/(?:[0-7]|entries)(?:/x[0-9]{3}){0,6}/[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?",
+            r"checkpoint|tile/(?:[0-7]|entries)(?:/x[0-9]{3}){0,6}/[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
+            r"|sealed/[0-9a-f]{64}",
             re.ASCII,
         ),
         "first_us": None,

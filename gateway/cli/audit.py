@@ -111,14 +111,14 @@ def search(  # noqa: PLR0913, PLR0917  one option per filter
         query.until_time.FromMicroseconds(_moment(until, "--until"))
     if child or child_file is not None:
         query.child_code = audit_parts.child_code(output, child_file)
-    password, forgotten = password_of(output, found, password_file), set[str]()
+    password, without = password_of(output, found, password_file), (set[str](), set[str]())
 
     async def work(client: Client) -> list[v1.Leaf]:
-        return await _newest(client, query, limit, weak=weak, forgotten=forgotten)
+        return await _newest(client, query, limit, weak=weak, without=without)
 
     told = [_listed(each) for each in connected(output, found, work, password=password)]
-    human = _drawn(output, told) + audit_parts.missing(output, forgotten)
-    output.result({"leaves": told, "forgotten_quarters": sorted(forgotten)}, human)
+    human = _drawn(output, told) + audit_parts.missing(output, *without)
+    output.result({"leaves": told, **audit_parts.quarters(*without)}, human)
 
 
 def tail(
@@ -212,18 +212,19 @@ async def _newest(
     *,
     after: int = -1,
     weak: bool = False,
-    forgotten: set[str] | None = None,
+    without: tuple[set[str], set[str]] | None = None,
 ) -> list[v1.Leaf]:
     """Return up to `limit` leaves above index `after`, newest first; `weak`: only such.
 
-    `forgotten` takes the quarters whose leaves about a child are found no more.
+    `without` takes the quarters whose leaves about a child are not found: forgotten, unknown.
     """
     leaves: list[v1.Leaf] = []
     while len(leaves) < limit:
         query.page_size = _PAGE if weak else min(_PAGE, limit - len(leaves))
         answer = await client.call(client.audit.SearchLeaves, query)
-        if forgotten is not None:
-            forgotten.update(answer.forgotten_quarters)
+        if without is not None:
+            without[0].update(answer.forgotten_quarters)
+            without[1].update(answer.unknown_quarters)
         fresh = [each for each in answer.leaves if each.index > after]
         leaves += [each for each in fresh if not weak or _is_weak(_listed(each))]
         if not answer.next_page_token or len(answer.leaves) == 0:

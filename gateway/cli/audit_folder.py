@@ -1,7 +1,6 @@
 """`gateway audit export`: writes the log of a HOME as a folder, on the gateway's own host."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -21,13 +20,15 @@ from gateway.errors import UnavailableError
 from gateway.registry import witnesses
 from gateway.store import roles
 from gateway.store.database import Database, Transaction
-from gateway.supervise import state
+from gateway.supervise import state, untold
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="audit.folder")]
 From = Annotated[int, typer.Option("--from", help="audit.from", min=0, metavar="INDEX")]
+
+_KIND = "audit.export"
 
 
 def export(
@@ -48,7 +49,8 @@ def export(
         try:
             done = asyncio.run(_export(place, signed, folder.absolute(), begin, bar))
         except archive.ArchiveError as error:
-            raise CommandError(error.code, str(error), status=USAGE) from error
+            text = output.text(f"audit.code.{error.code}")
+            raise CommandError(error.code, text, status=USAGE) from error
     document: dict[str, object] = {
         "folder": str(folder),
         "size": done.size,
@@ -64,18 +66,23 @@ def export(
 
 
 def _tell(place: Home) -> None:
-    """Put on the log that it is read as a whole.
+    """Put on the log that it is read as a whole, now or as soon as it can be.
 
-    Not where nothing can be: of a gateway that is not served, or whose log is degraded, the export
-    is what an incident is looked into with.
+    Of a gateway that is not served, or whose log is degraded, the export is what an incident is
+    looked into with: it is kept for the log, and told when that can be written again.
     """
     if state.is_served(place):
-        with contextlib.suppress(UnavailableError):
-            host.act(place, Event(kind="audit.export", door="host"), _as_it_is)
+        try:
+            host.act(place, Event(kind=_KIND, door="host"), _as_it_is)
+        except UnavailableError as error:
+            if not error.committed:
+                untold.keep(place, _KIND)
+    else:
+        untold.keep(place, _KIND)
 
 
 async def _as_it_is(_: Transaction) -> Event:
-    return Event(kind="audit.export", door="host")
+    return Event(kind=_KIND, door="host")
 
 
 async def _export(

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from gateway.audit import parts
-from gateway.audit.beside import SHRED_KIND
 from gateway.audit.event import Event
+from gateway.audit.subjects import FORGET_KIND
 from gateway.cli import host, visible
 from gateway.cli.connected import (
     PasswordFile,
@@ -32,12 +32,12 @@ from gateway.store import tag_keys
 from gateway.store.database import Transaction
 from gateway.store.tag_keys import TagKeyError
 from gateway.tlog import leaf
+from gateway.tlog.side_parts import SHRED_KIND
 from gateway.v1 import audit_service_pb2 as v1
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 Index = Annotated[int, typer.Argument(metavar="INDEX", help="audit.index", min=0)]
 Quarter = Annotated[str, typer.Argument(metavar="QUARTER", help="audit.quarter")]
-FORGET_KIND = "audit.forget"
 _LEAF = "SELECT leaf FROM gateway.audit_entry WHERE idx = %s"
 # Only this role may, and the log believes no other (0041_side_parts.sql).
 _ROLE = "owner"
@@ -95,7 +95,8 @@ def forget_quarter(
     try:
         tag_keys.check_over(place, quarter, now_us)
     except TagKeyError as error:
-        raise CommandError("QUARTER_INVALID", str(error), status=USAGE) from error
+        text = output.text("audit.quarter-invalid", quarter=quarter)
+        raise CommandError("QUARTER_INVALID", text, status=USAGE) from error
     event = Event(kind=FORGET_KIND, door="host", detail={"quarter": quarter})
 
     async def effect(tx: Transaction) -> Event:
@@ -115,7 +116,16 @@ def child_code(output: Output, file: Path | None) -> str:
     return (prompt(output, "audit.child.ask") if file is None else read_secret(file)).value
 
 
-def missing(output: Output, quarters: set[str]) -> str:
-    """Return what is said of quarters in which nothing about a child is found any more."""
-    text = output.text("audit.child.forgotten", quarters=", ".join(sorted(quarters)))
-    return f"\n\n{text}" if quarters else ""
+def missing(output: Output, forgotten: set[str], unknown: set[str]) -> str:
+    """Return what is said of quarters in which nothing about a child is found."""
+    parts = [("audit.child.forgotten", forgotten), ("audit.child.unknown", unknown)]
+    return "".join(
+        f"\n\n{output.text(msgid, quarters=', '.join(sorted(quarters)))}"
+        for msgid, quarters in parts
+        if quarters
+    )
+
+
+def quarters(forgotten: set[str], unknown: set[str]) -> dict[str, object]:
+    """Return the same for machines."""
+    return {"forgotten_quarters": sorted(forgotten), "unknown_quarters": sorted(unknown)}

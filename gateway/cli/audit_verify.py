@@ -104,6 +104,7 @@ def _document(report: Report, source: str, asked: str) -> dict[str, object]:
         "size": report.checkpoint.size if report.checkpoint else None,
         "root": report.checkpoint.root.hex() if report.checkpoint else None,
         "minimum_index": report.minimum,
+        "entries_seen": judging.seen_entries,
         "policy_from": asked if report.policy else None,
         "one_witness": _vouched(report.witnessed(quorum=False)),
         "quorum": _vouched(report.witnessed(quorum=True)),
@@ -158,19 +159,39 @@ def _human(output: Output, report: Report, document: dict[str, object], trusted:
     parts = [table(("", ""), rows), _proven(output, report, document)]
     for title, found in (("audit.failures", report.failures), ("audit.notices", report.notices)):
         if found:
-            lines = [
-                (each.code, each.where, output.text(f"audit.code.{each.code}"), each.message)
-                for each in found[:_SHOWN]
-            ]
-            parts += [output.text(title, count=len(found)), table(("", "", "", ""), lines)]
-    parts.append(output.text("audit.not-verified" if report.failures else "audit.verified"))
+            lines = [(each.code, each.where, _why(output, each)) for each in found[:_SHOWN]]
+            parts += [output.text(title, count=len(found)), table(("", "", ""), lines)]
+    parts.append(_result(output, report))
     return "\n\n".join(parts)
+
+
+def _why(output: Output, failure: Failure) -> str:
+    """Return what a code means; its particulars are in English, and in --json."""
+    meaning = output.text(f"audit.code.{failure.code}")
+    return meaning if output.language == "zh" else f"{meaning}: {failure.message}"
+
+
+def _absent(report: Report) -> int:
+    """Return how many entries were not seen, only their hashes."""
+    size = report.checkpoint.size if report.checkpoint else 0
+    return size - report.judging.seen_entries
+
+
+def _result(output: Output, report: Report) -> str:
+    """Return the last line; of entries that are not in the folder nobody has seen anything."""
+    if report.failures:
+        return output.text("audit.not-verified")
+    if absent := _absent(report):
+        return output.text("audit.verified-hashes", count=absent)
+    return output.text("audit.verified")
 
 
 def _proven(output: Output, report: Report, document: dict[str, object]) -> str:
     """Return what is proven, line by line from the least to the most; the rest is the tail."""
     size = report.checkpoint.size if report.checkpoint else 0
     lines = [output.text("audit.proven.alone", size=0 if report.failures else size)]
+    if absent := 0 if report.failures else _absent(report):
+        lines.append(output.text("audit.proven.absent", count=absent))
     largest = 0
     for name, signed in (
         ("one", report.witnessed(quorum=False)),

@@ -24,7 +24,9 @@ def place(home: Path) -> Home:
     check_runner(found)
     if not state.is_served(found):
         text = f"{found.root} is not served: run 'gateway serve {found.root}' first"
-        raise CommandError("NOT_SERVED", text, status=UNAVAILABLE)
+        raise CommandError(
+            "NOT_SERVED", text, status=UNAVAILABLE, msgid="status.serve-first", home=found.root
+        )
     return found
 
 

@@ -32,11 +32,18 @@ LangOption = Annotated[str, typer.Option("--lang", help="cli.option.lang", metav
 class CommandError(Exception):
     """A command cannot do what it was asked: a code for machines and a text for people."""
 
-    def __init__(self, code: str, text: str, *, status: int = REFUSED) -> None:
-        """Say why; `status` is the exit status."""
+    def __init__(
+        self, code: str, text: str, *, status: int = REFUSED, msgid: str = "", **parameters: object
+    ) -> None:
+        """Say why; `status` is the exit status.
+
+        Where no output is at hand `msgid` with its parameters is the text, in the user's language.
+        """
         super().__init__(text)
         self.code = code
         self.status = status
+        self.msgid = msgid
+        self.parameters = parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,8 @@ class Output:
 
     def _told(self, error: Refusal | CommandError) -> tuple[str, str, int]:
         if isinstance(error, CommandError):
-            return error.code, f"gateway: {error.code}: {error}", error.status
+            said = self.text(error.msgid, **error.parameters) if error.msgid else str(error)
+            return error.code, f"gateway: {error.code}: {said}", error.status
         meaning = REASONS[error.reason]
         said = meaning.chinese if self.language == "zh" else meaning.english
         away = isinstance(error, UnavailableError)

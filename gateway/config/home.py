@@ -151,6 +151,11 @@ class Home:
         """One log file per process, JSON lines."""
         return self.root / "logs"
 
+    @property
+    def untold(self) -> Path:
+        """Acts on the host that the log could not be told of yet (`supervise.untold`)."""
+        return self.root / "untold"
+
     def secrets(self, process: Process) -> Path:
         """Return the folder of the keys that only this process's user can read."""
         return self.root / "secrets" / process

@@ -66,7 +66,7 @@ class MessageLimits:
 
 @dataclass(frozen=True, slots=True)
 class RefusalLimits:
-    """How many leaves one peer's refused connections make before they are counted together."""
+    """How many leaves the calls of nobody make from one address before they are counted."""
 
     leaves_per_peer_per_s: float
     leaves_per_peer_burst: int

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gateway.audit.recorder import Recorder
 from gateway.audit.search import Filters, Found, search
-from gateway.audit.subjects import Subject
+from gateway.audit.subjects import Subject, unknown
 from gateway.config import log_keys
 from gateway.config.home import Home
 from gateway.errors import Reason, refuse
@@ -57,20 +57,22 @@ class AuditService:
 
         Those about a child by the tags of every quarter that has a key. Raises FIELD_INVALID.
         """
-        filters, forgotten = _filters(request), list[str]()
+        filters, response = _filters(request), pb.SearchLeavesResponse()
         if request.child_code:
             child = self._child(call, request.child_code)
             filters = replace(filters, subject_tags=child.tags())
-            forgotten = tag_keys.forgotten(self._home)
+            response.forgotten_quarters[:] = tag_keys.forgotten(self._home)
         size = pages.size(request)
         position = self._pages.position(call, request)
         before = None if position is None else int(position[0])
         async with self._database.transaction() as tx:
             limit = min(size + 1, pages.LARGEST_SIZE)
             found = await search(tx, filters, before=before, limit=limit)
+            if request.child_code:
+                response.unknown_quarters[:] = await unknown(tx, self._home)
         shown = found[:size]
         call.note(counts={"leaves": len(shown)})
-        response = pb.SearchLeavesResponse(leaves=map(_leaf, shown), forgotten_quarters=forgotten)
+        response.leaves.extend(map(_leaf, shown))
         if len(found) == limit and shown:
             response.next_page_token = self._pages.seal(call, request, [shown[-1].index])
         return response

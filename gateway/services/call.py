@@ -9,7 +9,7 @@ import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from gateway.audit.event import Event
 from gateway.audit.parts import Sealed
@@ -31,6 +31,9 @@ _CRITICAL = "breakglass."
 # Reasons that only the recorder gives: nothing could be written, it counted the call itself for
 # its recovery leaf.
 UNRECORDABLE = frozenset({Reason.AUDIT_DEGRADED, Reason.SIGNER_AWAY})
+# Where nobody can say who called, and how much of an IPv6 address is one's own to change.
+_NOBODY = "0.0.0.0/0"
+_PREFIX_V6 = 64
 
 
 class Call:
@@ -51,6 +54,7 @@ class Call:
         "_principal",
         "_recorder",
         "_sealed",
+        "charged",
         "defect",
         "event",
         "permitted",
@@ -74,6 +78,8 @@ class Call:
         self.rpc = rpc
         # What is wrong with the certificate, since check 2; calls served all the same see it.
         self.defect: Reason | None = None
+        # Whose measure of calls check 7 took one of; the account's also where it had none left.
+        self.charged: Literal["connection", "account"] | None = None
         self.request_id = new_id()
         self.event = event.with_(request_id=self.request_id)
         if event.kind.startswith(_CRITICAL):
@@ -105,6 +111,20 @@ class Call:
     def link(self) -> Connection:
         """The connection, since check 1."""
         return _established(self._connection)
+
+    @property
+    def connection(self) -> str | None:
+        """The connection's name, None where check 1 did not find it."""
+        return self._connection.name if self._connection else None
+
+    @property
+    def source(self) -> str:
+        """The network that floods are counted by: the peer's own, for it came by a tunnel."""
+        if self._connection is None:
+            return _NOBODY
+        address = ipaddress.ip_address(self._connection.peer.rpartition(":")[0].strip("[]"))
+        length = min(address.max_prefixlen, _PREFIX_V6)
+        return str(ipaddress.ip_network((address, length), strict=False))
 
     @property
     def caller(self) -> Principal:
@@ -148,7 +168,7 @@ class Call:
     def batch(self, raw: bytes) -> "Call":
         """Return a call for one batch of this stream: the same caller, a leaf of its own."""
         one = Call(self._recorder, self.event, self.rpc)
-        one.defect = self.defect
+        one.charged, one.defect = self.charged, self.defect
         one._connection = self._connection
         one._principal = self._principal
         one._claims = self._claims
@@ -194,13 +214,10 @@ class Call:
     async def record_limited(self, **fields: Any) -> Entry | None:  # noqa: ANN401  as note
         """Commit the leaf of what its caller asks too often; beyond some, only count it.
 
-        The counted stand in one `suppressed` leaf of the peer's address and second; None then.
+        The counted stand in one `suppressed` leaf of the source, the alert and the second; None
+        then.
         """
-        if self.event.kind.startswith(_CRITICAL):
-            return await self.record(**fields)
-        address = self.link.peer.rpartition(":")[0].strip("[]")
-        source = str(ipaddress.ip_network(address))
-        return await self._finish(partial(self._recorder.append_limited, source), fields)
+        return await self._finish(partial(self._recorder.append_limited, self.source), fields)
 
     async def _finish(
         self,

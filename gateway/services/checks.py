@@ -84,6 +84,7 @@ class Checks:
         rpc = call.known
         presented = _presented(call, token)
         if presented is None:
+            call.charged = "connection"
             self.limits.connection(call.link.name)  # 7
             return
         claims = self.verifier.verify(  # 5
@@ -91,6 +92,7 @@ class Checks:
         )
         await self._establish(call, claims)
         self._require_password(call)  # 6
+        call.charged = "account"
         self.limits.account(call.caller.organisation, call.caller.account)  # 7
         self._require_room(rpc)  # 7
         await self._require_backed(rpc)  # 7
@@ -117,6 +119,18 @@ class Checks:
     def stream(self, call: Call) -> AbstractContextManager[None]:
         """7: hold one stream of the connection open; raises RATE_LIMITED."""
         return self.limits.streams.one(call.link.name)
+
+    def told(self, call: Call) -> bool:
+        """7, of a refused call: return whether it has a leaf of its own; beyond, it is counted.
+
+        Whose account was charged has one. Any other costs its source one, and its connection where
+        the call was refused before 7. An alert has a measure of its own: no flood of its sender's
+        hides it.
+        """
+        if call.charged == "account":
+            return True
+        connection = call.connection if call.charged is None else None
+        return self.limits.refused((call.source, call.event.alert), connection)
 
     async def _valid(self, call: Call) -> None:
         """2: certificate, organisation and system are as they must be.

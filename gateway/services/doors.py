@@ -195,7 +195,7 @@ def _administration(parts: Parts) -> Standing:
     vouching = WitnessService(parts.home, *logged, policy, parts.clock)
     watch = WitnessDuty(*logged, policy, parts.clock)
     heart = Heartbeat(parts.recorder, parts.settings.log.heartbeat_s, parts.clock)
-    founding = Founding(parts.home, parts.clock)
+    founding = Founding(parts.home, parts.clock, parts.database)
     chores = [duties.look, unused.look, succession.look, watch.look, founding.look]
     every = [*services, vouching, *_log_services(parts)]
     sealer = Sealer(parts.home, parts.clock)

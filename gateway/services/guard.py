@@ -41,8 +41,9 @@ Method: TypeAlias = Callable[..., Awaitable[Any]]
 
 UNKNOWN_KIND = "rpc.unknown"
 UNATTRIBUTED_KIND = "unattributed"
-# Whoever asks too often before he has proven who he is waits for that answer: a connection has
-# `server.CONCURRENT_STREAMS` calls under way at most, so this bounds what its flood costs us.
+# Whoever asks too often before he has proven who he is waits for his refusal, whose reason stays
+# the true one: a connection has `server.CONCURRENT_STREAMS` calls under way at most, so this bounds
+# what its flood costs us.
 PAUSE_S = 2.0
 _LOG = log.get("guard")
 
@@ -184,7 +185,7 @@ class Guard(grpc.GenericRpcHandler):
             await method(call, request, send)  # 9
 
     async def _stream(self, call: Call, rpc: Rpc, method: Method, context: wire.Context) -> None:
-        """Answer every batch of a stream; a clean end leaves no leaf of its own."""
+        """Answer every batch of a stream; a clean end has a leaf of its own where none came."""
         await self._checks.caller(call, lambda: wire.token(context), None)  # 5, 6, 7, 8
         limits = self._checks.limits
 
@@ -202,6 +203,8 @@ class Guard(grpc.GenericRpcHandler):
                 await window.run()
             finally:
                 self._windows.discard(window)
+        if not window.taken:
+            await call.record(kind=f"{rpc.access.kind}.empty", counts={"items": 0})
 
     async def _batch(self, stream: Call, method: Method, raw: bytes) -> bytes:
         """Answer one batch.
@@ -224,9 +227,9 @@ class Guard(grpc.GenericRpcHandler):
 
     async def _refused(self, call: Call, context: wire.Context, refusal: Refusal) -> None:
         """Record a refusal unless it is on the log, and answer with it or with why it cannot be."""
-        answer = refusal
+        answer, too_often = refusal, False
         try:
-            await self._record_refusal(call, refusal)
+            too_often = await self._record_refusal(call, refusal)
         except Refusal as unrecorded:
             answer = unrecorded
         except asyncio.CancelledError:
@@ -234,19 +237,23 @@ class Guard(grpc.GenericRpcHandler):
             raise
         except Exception as error:  # noqa: BLE001  the recorder itself failed: promise nothing
             answer = self._internal(call, error)
-        if answer.reason is Reason.RATE_LIMITED and call.principal is None:
+        if too_often and call.charged != "account":
             await asyncio.sleep(PAUSE_S)
         self._close(call, context, answer)
 
-    async def _record_refusal(self, call: Call, refusal: Refusal) -> None:
+    async def _record_refusal(self, call: Call, refusal: Refusal) -> bool:
+        """Put a refusal on the log unless it is there; return whether it came too often."""
+        too_often = refusal.reason is Reason.RATE_LIMITED
         if call.recorded or on_log(refusal):
-            return
+            return too_often
         if refusal.reason is Reason.CANCELLED and refusal.metadata:
             call.note(detail=refusal.metadata)
         decision = "error" if refusal.code in {"INTERNAL", "CANCELLED"} else "deny"
-        record = call.record_limited if refusal.reason is Reason.RATE_LIMITED else call.record
+        too_often = too_often or not self._checks.told(call)
+        record = call.record_limited if too_often else call.record
         entry = await record(decision=decision, reason=refusal.reason.value)
         refusal.leaf_index = entry.index if entry else None
+        return too_often
 
     def _internal(self, call: Call, error: Exception) -> Refusal:
         """Return INTERNAL, or STORE_AWAY where that is what happened."""

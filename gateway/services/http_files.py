@@ -33,9 +33,10 @@ HEAD_MAX_BYTES = 8_192
 # Between two requests, and for a begun one to be whole (as `wire.FIRST_MESSAGE_S`).
 IDLE_S = 60.0
 REQUEST_S = 5.0
-# For an answer to be made, and for it to be read: a bundle of 200 KB at 20 KB/s.
+# For an answer to be made, and for each piece of it to be read: a bad line with 1.6 KB/s will do.
 CALL_S = 30.0
 ANSWER_S = 10.0
+PIECE_BYTES = 16_384
 # What is still sent after our last answer is read and thrown away so long (as `front.handshake`).
 DISMISS_S = 0.5
 DISMISS_BYTES = 65_536
@@ -199,9 +200,7 @@ class HttpFiles:
                 exchange = Exchange(_name(writer), asked)
                 async with asyncio.timeout(CALL_S):
                     await self._guard.answer(asked.method, cast("wire.Context", exchange))
-                writer.write(exchange.answer())
-                async with asyncio.timeout(ANSWER_S):
-                    await writer.drain()
+                await _send(writer, exchange.answer())
                 stays = asked.stays
             await _dismiss(reader, writer)
         except (OSError, TimeoutError):  # gone, or it reads nothing: what it asked is on the log
@@ -213,6 +212,16 @@ class HttpFiles:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+
+async def _send(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    """Send an answer piece by piece, each within its time: the length bounds how long it takes."""
+    # `drain` waits until all of the piece is out, not until little enough is left.
+    writer.transport.set_write_buffer_limits(high=0)
+    for begin in range(0, len(answer), PIECE_BYTES):
+        writer.write(answer[begin : begin + PIECE_BYTES])
+        async with asyncio.timeout(ANSWER_S):
+            await writer.drain()
 
 
 async def _dismiss(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

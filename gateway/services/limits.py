@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.clock import Clock
-from gateway.config.policies import CallLimits, StreamLimits
+from gateway.config.policies import CallLimits, RefusalLimits, StreamLimits
 from gateway.errors import Reason, refuse
 
 # Buckets kept at once; a full bucket equals an absent one, so forgetting the longest unused is
@@ -50,6 +50,13 @@ class Buckets:
     def spend(self, key: object) -> None:
         """Take one whether there is one or not: what was found too late counts all the same."""
         self._level(key).tokens -= 1
+
+    def spare(self, key: object) -> bool:
+        """Take one where there is one; return whether there was."""
+        level = self._level(key)
+        found = level.tokens >= 1
+        level.tokens -= found
+        return found
 
     def _level(self, key: object) -> _Level:
         now = self._clock.monotonic()
@@ -95,8 +102,12 @@ class Streams:
 class Limits:
     """All limits of one door, from policies/limits.toml."""
 
-    def __init__(self, calls: CallLimits, streams: StreamLimits, clock: Clock) -> None:
+    def __init__(
+        self, calls: CallLimits, streams: StreamLimits, refusals: RefusalLimits, clock: Clock
+    ) -> None:
         """Start with every bucket full and no stream open."""
+        told = refusals.leaves_per_peer_per_s, refusals.leaves_per_peer_burst
+        self._refusals = Buckets(*told, clock)
         self._accounts = Buckets(calls.per_account_per_s, calls.per_account_burst, clock)
         self._connections = Buckets(calls.per_connection_per_s, calls.per_connection_burst, clock)
         self.streams = Streams(streams.per_connection)
@@ -111,3 +122,11 @@ class Limits:
     def connection(self, name: str) -> None:
         """Take one call of a connection that has not logged in; raises RATE_LIMITED."""
         self._connections.take(name)
+
+    def refused(self, source: object, connection: str | None) -> bool:
+        """Take what a refusal costs, of its source and of a connection that has not paid yet.
+
+        Return whether both had one: beyond, it is counted and has no leaf of its own.
+        """
+        told = self._refusals.spare(source)
+        return (connection is None or self._connections.spare(connection)) and told

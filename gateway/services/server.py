@@ -190,7 +190,7 @@ def _guard(
         parts.current,
         CurrentVerifier(parts.home.token_keys, parts.settings.trust_domain),
         parts.rules,
-        Limits(limits.calls, limits.streams, parts.clock),
+        Limits(limits.calls, limits.streams, limits.refusals, parts.clock),
         parts.permits,
         parts.clock,
         parts.policies.certificates.renewal.grace_s,

@@ -43,6 +43,8 @@ class Window:
         self._batches: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._stop: Refusal | None = None
+        # How many batches came.
+        self.taken = 0
 
     def stop(self, refusal: Refusal) -> None:
         """Take no more batches; `run` finishes those taken and raises this refusal."""
@@ -79,6 +81,7 @@ class Window:
                 raw = await self._read()
                 if raw is None:
                     return
+                self.taken += 1
                 batch = asyncio.create_task(self._serve(raw))
                 self._under_way.add(batch)
                 batch.add_done_callback(self._seen)

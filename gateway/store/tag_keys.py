@@ -64,6 +64,16 @@ def forgotten(home: Home) -> list[str]:
     return [one for one in _quarters(home) if not path(home, one).stat().st_size]
 
 
+def lost(home: Home, from_us: int, until_us: int) -> list[str]:
+    """Return the quarters between two moments of which there is no file, the oldest first."""
+    quarter, last, known = quarter_of(from_us), quarter_of(until_us), _quarters(home)
+    found: list[str] = []
+    while quarter <= last:
+        found += [] if quarter in known else [quarter]
+        quarter = following(quarter)
+    return found
+
+
 def load(home: Home, quarter: str) -> bytes:
     """Return a quarter's key; raises TagKeyError."""
     try:

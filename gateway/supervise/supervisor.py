@@ -25,7 +25,7 @@ from gateway.store import export_keys, part_key, role_passwords, roles, ticket_k
 from gateway.store.embedded import Cluster
 from gateway.store.export_keys import ExportKeyError
 from gateway.store.seal_keys import SealError
-from gateway.supervise import backups, disk, state
+from gateway.supervise import backups, disk, state, untold
 from gateway.supervise import policies as in_force
 from gateway.supervise.aside import aside
 from gateway.supervise.child import Child
@@ -97,6 +97,7 @@ class Supervisor:
         self._tasks["journal"] = asyncio.create_task(self._journal.run())
         told = {**loaded.digests(self._settings, policies), **loaded.files(policies.folder)}
         self._journal.note("process.started", {"process": "supervisor", **told})
+        self._tasks["untold"] = asyncio.create_task(untold.tell(self._home, self._journal))
         self._tasks["rotation"] = asyncio.create_task(keep_rotating(self._home, self._settings))
         self._tasks["policies"] = asyncio.create_task(in_force.keep(self._home, self._settings))
         kept = disk.keep(self._home, self._settings, self._journal.put)
@@ -187,7 +188,7 @@ class Supervisor:
         if signer and signer.serving.is_set() and not await self._journal.flush(_FLUSH_S):
             self._tell("unwritten", {})
         await self._end(
-            *("backups", "disk", "policies", "rotation", "journal"),
+            *("backups", "disk", "policies", "rotation", "untold", "journal"),
             *("revocations", "tunnels", "wall"),
         )
         await self._down("signer")

@@ -109,6 +109,7 @@ class SearchLeavesResponse(_message.Message):
     LEAVES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FORGOTTEN_QUARTERS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_QUARTERS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     @_builtins.property
     def leaves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leaf]: ...
@@ -116,16 +117,21 @@ class SearchLeavesResponse(_message.Message):
     def forgotten_quarters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where a child was asked for: quarters whose leaves nothing links to a child any more, "2026Q4"."""
 
+    @_builtins.property
+    def unknown_quarters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Likewise: quarters of the log whose key is not there, though nobody had it forgotten."""
+
     def __init__(
         self,
         *,
         leaves: _abc.Iterable[Global___Leaf] | None = ...,
         next_page_token: _builtins.str = ...,
         forgotten_quarters: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_quarters: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten_quarters", b"forgotten_quarters", "leaves", b"leaves", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten_quarters", b"forgotten_quarters", "leaves", b"leaves", "next_page_token", b"next_page_token", "unknown_quarters", b"unknown_quarters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -221,7 +227,7 @@ Global___GetLeafResponse: _TypeAlias = GetLeafResponse  # noqa: Y015
 
 @_typing.final
 class GetLogFileRequest(_message.Message):
-    """Which file: "checkpoint", "tile/<L>/<N>[.p/<W>]" or "tile/entries/<N>[.p/<W>]"."""
+    """Which file: "checkpoint", "tile/<L>/<N>[.p/<W>]", "tile/entries/<N>[.p/<W>]" or "sealed/<DIGEST>"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -14,7 +14,6 @@ import psycopg
 import pytest
 
 from gateway.audit import archive, parts
-from gateway.audit.beside import SHRED_KIND
 from gateway.audit.event import Event
 from gateway.audit.verify import verify_folder
 from gateway.cli import host
@@ -24,6 +23,7 @@ from gateway.store.seal import Opener
 from gateway.store.seal_keys import SealError
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
+from gateway.tlog.side_parts import SHRED_KIND
 from gateway.v1 import audit_service_pb2 as audit
 from tests.coverage.rpcs import Watch, kept_token, refused
 from tests.parted import WORDS, a_part

@@ -20,11 +20,13 @@ from types import CodeType, ModuleType
 ROOT = Path(__file__).parents[2]
 # In the order in which they import one another; what else they import is the process's.
 MODULES = (
+    "gateway.config.log_keys",
     *("gateway.tlog.merkle", "gateway.tlog.frontier", "gateway.tlog.leaf", "gateway.tlog.tiles"),
     *("gateway.tlog.note", "gateway.tlog.checkpoint", "gateway.tlog.keys", "gateway.tlog.proof"),
-    *("gateway.tlog.cosignature", "gateway.tlog.policy", "gateway.audit.failures"),
+    *("gateway.tlog.cosignature", "gateway.tlog.policy", "gateway.tlog.contradiction"),
+    "gateway.audit.failures",
     *("gateway.audit.beside", "gateway.audit.judging", "gateway.audit.witnessing"),
-    "gateway.audit.verify",
+    *("gateway.audit.verify", "gateway.cli.audit_verify"),
 )
 # Of the arithmetic only what verifies: what makes proofs and roots is not the verifier's, but is compared with others'.
 _ARITHMETIC = {"verify_inclusion", "verify_consistency", "_verify_growth", "_check_hashes"}
@@ -69,7 +71,7 @@ def load(mutant: Mutant | None = None) -> dict[str, ModuleType]:
     def importing(name: str, *rest: object) -> object:
         if name in made:
             return made[name]
-        packages = {"gateway.tlog", "gateway.audit"}
+        packages = {"gateway.config", "gateway.tlog", "gateway.audit"}
         found = builtins.__import__(name, *rest)
         if name in packages:
             # `from gateway.tlog import leaf` takes an attribute of the package.

@@ -32,6 +32,20 @@ def test_a_bucket_fills_again_and_never_beyond_its_size() -> None:
     assert floods.admit("b", NOW_US)
 
 
+def test_an_alert_is_not_hidden_by_its_senders_flood() -> None:
+    floods = Floods("front")
+    for _ in range(BURST + 5):
+        floods.admit("a", NOW_US)
+    assert all(floods.admit("a", NOW_US, "break-glass") for _ in range(BURST))
+    assert not floods.admit("a", NOW_US, "break-glass")
+    plain, alerting = floods.collect()
+    assert (plain.calls, alerting.calls) == (5, 1)
+    detail = floods.event(alerting).detail
+    assert detail is not None
+    assert detail["alert"] == "break-glass"
+    assert "alert" not in (floods.event(plain).detail or {})
+
+
 def test_a_clock_that_goes_back_earns_nothing() -> None:
     floods = Floods("front")
     for _ in range(BURST):

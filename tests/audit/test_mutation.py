@@ -1,11 +1,12 @@
 """No check of the verifier can be taken away unnoticed: each mutant is red in a case, or explained in survivors.toml."""
 
+import itertools
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.audit import mutation
+from tests.audit import mutation, outer_cases
 from tests.audit.cases import Case, every, large, outcome
 
 EXPLAINED = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text(encoding="utf-8"))[
@@ -26,8 +27,9 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """Every case with what the untouched verifier says."""
-    whole = mutation.load()
-    return [(one, outcome(one, whole)) for one in every(tmp_path_factory.mktemp("cases"))]
+    whole, root, count = mutation.load(), tmp_path_factory.mktemp("cases"), itertools.count()
+    around = outer_cases.every(lambda: root / f"around{next(count)}")
+    return [(one, outcome(one, whole)) for one in (*every(root), *around)]
 
 
 def survives(mutant: mutation.Mutant, answers: Answers, root: Path) -> bool:

@@ -32,6 +32,7 @@ class SmallAudit(SmallAdmin):
     queries: list[au.SearchLeavesRequest]
     forged: Log | None = None
     forgotten: Sequence[str] = ()
+    unknown: Sequence[str] = ()
 
     def methods(self):
         return {
@@ -54,6 +55,7 @@ class SmallAudit(SmallAdmin):
             leaves=found,
             next_page_token=str(first) if first else "",
             forgotten_quarters=self.forgotten,
+            unknown_quarters=self.unknown,
         )
 
     def leaf(self, request, token):
@@ -100,17 +102,19 @@ def test_search_sends_every_filter(small, told):
 def test_a_childs_code_comes_from_a_file_or_a_prompt(small, told, said, tmp_path, monkeypatch):
     file = tmp_path / "child"
     file.write_text("140105202600000012\n")
-    small.forgotten = ["2024Q2"]
+    small.forgotten, small.unknown = ["2024Q2"], ["2024Q3"]
     found = told("audit", "search", "--child-file", str(file))
     assert (small.queries[0].child_code, found["forgotten_quarters"]) == (
         "140105202600000012",
         ["2024Q2"],
     )
-    assert "2024Q2" in said("audit", "search", "--child-file", str(file))
+    assert found["unknown_quarters"] == ["2024Q3"]
+    shown = said("audit", "search", "--child-file", str(file))
+    assert ("2024Q2" in shown, "2024Q3" in shown) == (True, True)
     monkeypatch.setattr(audit_parts, "prompt", lambda *_: Secret("140105202600000013"))
     told("audit", "search", "--child")
     assert small.queries[-1].child_code == "140105202600000013"
-    small.forgotten = []
+    small.forgotten, small.unknown = [], []
     assert told("audit", "search")["forgotten_quarters"] == []
 
 

@@ -10,6 +10,8 @@ import pytest
 from gateway import signer
 from gateway.config.home import Home
 from gateway.config.settings import Settings
+from gateway.errors import Reason, UnavailableError
+from gateway.supervise import state
 from gateway.tlog import note
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.growth import Claim
@@ -51,6 +53,9 @@ def sign(home: Home, entries: list[bytes]) -> None:
 def test_export_and_verify(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "exported"
     assert cli("audit", "export", str(home.root), str(folder), "--json") == 0
+    # Nobody serves it: kept for the log.
+    [kept] = [json.loads(one.read_text()) for one in home.untold.iterdir()]
+    assert kept["kind"] == "audit.export"
     found = json.loads(capsys.readouterr().out)
     assert found == {"folder": str(folder), "size": 600, "log_size": 600, "missing": []}
     assert verified(capsys, str(folder), "--key", str(home.log_key))[0] == 0
@@ -161,6 +166,31 @@ def test_export_from_an_entry_on(
     assert codes(verified(capsys, str(folder))[1]) == ["ENTRIES_PRUNED"]
     status, found = verified(capsys, str(folder), "--minimum-index", "300")
     assert (status, found["decisions"]) == (0, {"allow": 344})
+
+
+@pytest.mark.parametrize(("committed", "kept"), [(False, 1), (True, 0)])
+def test_the_export_of_a_degraded_log_is_kept_for_it(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool, kept: int
+) -> None:
+    """Not where its leaf is on the log already and only the signature is away."""
+
+    def away(*_: object) -> None:
+        error = UnavailableError(Reason.AUDIT_DEGRADED)
+        error.committed = committed
+        raise error
+
+    monkeypatch.setattr("gateway.cli.host.act", away)
+    (home.root / "run").mkdir()
+    with state.sole(home):
+        assert cli("audit", "export", str(home.root), str(tmp_path / "log"), "--json") == 0
+    assert len(list(home.untold.glob("*"))) == kept
+
+
+def test_an_export_that_cannot_be_kept_for_the_log_is_none(home: Home, tmp_path: Path) -> None:
+    home.untold.write_text("in the way")
+    with pytest.raises(OSError, match="untold"):
+        cli("audit", "export", str(home.root), str(tmp_path / "log"), "--json")
+    assert not (tmp_path / "log").exists()
 
 
 def test_the_export_of_a_served_log_is_told_on_it(

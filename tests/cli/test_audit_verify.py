@@ -74,6 +74,9 @@ def test_every_damage_ends_with_status_1_and_its_code(
     assert expected[0] in out
     assert catalogue("zh")[f"audit.code.{expected[0]}"] in out
     assert "验证未通过" in out
+    # The particulars are English: --json has them for everybody, the Chinese table has not.
+    messages = [one["message"] for one in found["failures"]]
+    assert not [one for one in messages if one in out]
 
 
 def test_a_profile_brings_key_and_checkpoint(
@@ -134,5 +137,11 @@ def test_entries_that_were_left_out_are_accepted_by_whoever_says_so(
     assert (status, codes(found)) == (1, ["ENTRIES_PRUNED"])
     status, found = verified(capsys, folder, "--minimum-index", "512")
     assert (status, found["minimum_index"], found["decisions"]) == (0, 512, {"allow": 88})
+    assert found["entries_seen"] == 88
     assert cli("audit", "verify", folder, "--minimum-index", "512", "--lang", "en") == 0
-    assert "512" in capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
+    assert "512 entries are not in the folder" in out
+    assert "Of these, 512 by their hashes only" in out
+    assert "every entry, every tile" not in out
+    assert cli("audit", "verify", folder, "--minimum-index", "512", "--lang", "zh") == 0
+    assert "有 512 条不在目录中" in capsys.readouterr().out

@@ -3,6 +3,7 @@ import json
 import pytest
 import typer
 
+from gateway.cli import host
 from gateway.cli.output import CommandError, Output
 from gateway.errors import Reason, refuse
 
@@ -34,6 +35,21 @@ def test_failing_leaves_with_the_errors_status(capsys) -> None:
         "refused": "CODE",
         "message": "gateway: CODE: text",
     }
+
+
+@pytest.mark.parametrize(("lang", "said"), [("zh", "未在运行"), ("en", "is not served")])
+def test_what_was_raised_without_an_output_is_told_in_the_persons_language(
+    capsys, tmp_path, monkeypatch, lang, said
+) -> None:
+    monkeypatch.setattr(host, "check_runner", lambda _: None)
+    with pytest.raises(CommandError) as error:
+        host.place(tmp_path)
+    with pytest.raises(SystemExit):
+        Output(lang).fail(error.value)
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert str(tmp_path) in shown
+    assert "NOT_SERVED" in shown
 
 
 def test_a_refusal_names_the_ticket_that_it_is_about_and_prints_nothing_else_it_was_sent(capsys):

@@ -483,11 +483,17 @@ def case_of(method: str) -> Case:
 
 
 class Watch:
-    """Counts the leaves that a call leaves: all but those of the logins before it."""
+    """Counts the leaves that a call leaves: all but those of the logins before it.
+
+    What is refused from now on has its full measure of leaves: what tests before it used up is there again.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._begin = world.size()
+        for door in world.doors.values():
+            for serving in door.serving:
+                serving.guard._checks.limits._refusals._levels.clear()
 
     async def leaves(self) -> list[dict[str, Any]]:
         """The leaves since, once the door has nothing under way."""

@@ -149,12 +149,14 @@ def test_zero_and_two_messages(province, case, count):
     province.run(scenario(province.world))
 
 
-def test_a_stream_without_a_batch_leaves_nothing(province):
+def test_a_stream_without_a_batch_leaves_one_leaf(province):
     async def scenario(world):
         token = await world.login(world.county)
         watch = Watch(world)
         assert await world.upload(world.county, token) == []
-        assert await watch.leaves() == []
+        leaf = await watch.only_leaf()
+        assert (leaf["kind"], leaf["decision"], leaf["rpc"]) == ("upload.empty", "allow", UPLOAD)
+        assert (leaf["counts"], leaf["account"]) == ({"items": 0}, world.county.account)
 
     province.run(scenario(province.world))
 

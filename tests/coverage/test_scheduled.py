@@ -34,6 +34,7 @@ OF_THE_SUPERVISOR = {
     "disk": ("log.disk", "tests/supervise/test_disk.py"),
     "backups": ("backup.late", "tests/supervise/test_backups.py"),
     "wall": ("origin.wall", "tests/supervise/test_wall.py"),
+    "untold": ("audit.export", "tests/supervise/test_untold.py"),
     # No acts of their own: what they carry on was told when it was decided, or is told by others.
     "journal": ("", "tests/supervise/test_journal.py"),
     "policies": ("", "tests/supervise/test_policies.py"),

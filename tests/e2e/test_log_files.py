@@ -1,22 +1,28 @@
 """The log read from afar, over TLS, by programs that know nothing of ours: curl; and by our mirror, which the verifier then judges."""
 
 import asyncio
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from gateway.audit import parts
+from gateway.audit.event import Event
 from gateway.audit.verify import verify_folder
-from gateway.cli import audit_mirror
+from gateway.cli import audit_mirror, host
 from gateway.client.client import Client
 from gateway.client.secret import Secret
 from gateway.client.witness import Witness
 from gateway.config.settings import DEFAULT_TRUST_DOMAIN
+from gateway.store.database import Transaction
 from gateway.tlog import policy
 from gateway.tlog.keys import LogKeys
+from gateway.tlog.side_parts import SHRED_KIND
 from gateway.v1 import audit_service_pb2 as audit
 from tests.coverage.rpcs import new_id
+from tests.parted import a_part
 from tests.vouching import profile
 from tests.world import COUNTY, OTHER_COUNTY, PASSWORD, World, fresh_ground
 
@@ -30,11 +36,42 @@ class Bar:
         self.told = (done, total)
 
 
-async def mirrored(client: Client, key: str, folder: Path) -> Any:
+async def mirrored(client: Any, key: str, folder: Path) -> Any:
     bar = Bar()
     done = await audit_mirror._mirror(client, key, folder, cast("Any", bar))
     assert bar.told == (done.size, done.size)
     return done
+
+
+class Shredding:
+    """The auditor's client; when it asks for a part the owner destroys that part first."""
+
+    def __init__(self, client: Client, world: World, index: int, digest: bytes) -> None:
+        self._client, self._world = client, world
+        self._index, self._digest = index, digest
+        self.done = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def call(self, method: Any, request: Any) -> Any:
+        if getattr(request, "path", "") == f"sealed/{self._digest.hex()}":
+            assert not self.done
+            await asyncio.to_thread(shredded, self._world, self._index, self._digest)
+            self.done = True
+        return await self._client.call(method, request)
+
+
+def shredded(world: World, index: int, digest: bytes) -> None:
+    detail = {"part_index": index, "part_sha256": digest.hex()}
+
+    event = Event(kind=SHRED_KIND, door="host", detail=detail)
+
+    async def effect(tx: Transaction) -> Event:
+        assert await parts.shred(tx, digest)
+        return event
+
+    host.act(world.home, event, effect, "owner")
 
 
 def test_an_auditor_keeps_a_copy_with_what_witnesses_said(cluster: Any, tmp_path: Path) -> None:
@@ -64,12 +101,20 @@ def test_an_auditor_keeps_a_copy_with_what_witnesses_said(cluster: Any, tmp_path
                             await admin.call(admin.audit.RegisterWitness, request)
                         await one.cosign(own)
                     key, folder = places[3].remote.log_key, tmp_path / "log"
-                    first = await mirrored(auditor, key, folder)
+                    # Two acts with typed reasons; one is destroyed while the log is copied.
+                    (_, kept), (index, ended) = a_part(world), a_part(world)
+                    shredding = Shredding(auditor, world, index, ended)
+                    first = await mirrored(shredding, key, folder)
+                    assert shredding.done
+                    assert (first.parts, first.missing) == (1, 0)
+                    assert [one.name for one in (folder / "sealed").iterdir()] == [kept.hex()]
                     again = await mirrored(auditor, key, folder)
                 keys = LogKeys.of(auditor.checkpoints.keys.verifiers[0])
                 rules = policy.parse((folder / "witness-policy").read_text())
                 report = verify_folder(folder, keys, policy=rules)
                 assert report.failures == ()
+                beside = report.judging.beside
+                assert (len(beside.whole), list(beside.shredded)) == (1, [index])
                 assert report.witnessed(quorum=True) is not None
                 assert again.before == first.size < again.size == report.checkpoint.size
 
@@ -123,6 +168,12 @@ def test_curl_reads_the_log(cluster: Any, tmp_path: Path) -> None:
                 status, bundle = await curl(f"tile/entries/000.p/{min(size, 255)}")
                 assert status == 200
                 assert bundle.count(b'"kind":"identity.login"') >= 1
+                # A side part as the export's folder has it: the file is what its name says.
+                _, digest = a_part(world)
+                status, sealed = await curl(f"sealed/{digest.hex()}")
+                assert (status, hashlib.sha256(sealed).digest()) == (200, digest)
+                status, line = await curl(f"sealed/{'0' * 64}")
+                assert (status, line.split()[0]) == (404, b"NOT_FOUND")
                 status, line = await curl("tile/entries/x001/000")
                 assert (status, line.split()[0]) == (404, b"NOT_FOUND")
 

@@ -3,6 +3,7 @@ import json
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.audit import subjects
 from gateway.store import tag_keys
 from gateway.tlog import checkpoint, merkle, note, proof
 from gateway.v1 import audit_service_pb2 as audit
@@ -230,6 +231,26 @@ def test_a_child_is_its_code_and_nothing_else(province):
     province.run(work(province.world))
 
 
+def test_a_quarter_whose_key_is_lost_is_told(province, monkeypatch):
+    """Not forgotten by anybody: what is found is not all, and is not said to be."""
+
+    async def work(world):
+        whole = await search(world, world.auditor, child_code=CHILD)
+        now_us = world.clock.now_us()
+        [(first_us,)] = world.sql("SELECT min(time_us) FROM gateway.audit_entry")
+        early = first_us - QUARTER_US
+        lost = [tag_keys.quarter_of(early), tag_keys.quarter_of(now_us)]
+        monkeypatch.setattr(subjects, "_SPAN", f"SELECT {early}::bigint, {now_us}::bigint")
+        again = await search(world, world.auditor, child_code=CHILD)
+        assert lost[0] in again.unknown_quarters
+        assert lost[1] not in again.unknown_quarters
+        assert again.forgotten_quarters == whole.forgotten_quarters
+        # Without a child nothing is lost.
+        assert not (await search(world, world.auditor)).unknown_quarters
+
+    province.run(work(province.world))
+
+
 def test_a_quarter_that_is_forgotten_is_found_no_more_and_told(province):
     async def work(world):
         now_us, first = world.clock.now_us(), tag_keys.quarter_of(world.clock.now_us())
@@ -253,6 +274,7 @@ def test_a_quarter_that_is_forgotten_is_found_no_more_and_told(province):
         try:
             again = await search(world, world.auditor, child_code=CHILD)
             assert again.forgotten_quarters == ["2001Q3"]
+            assert again.unknown_quarters == found.unknown_quarters
             assert {one.index for one in found.leaves} < {one.index for one in again.leaves}
         finally:
             gone.unlink()

@@ -1,4 +1,5 @@
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -122,3 +123,25 @@ def test_what_needs_no_leaf_any_more():
 def test_ids_are_random():
     assert len({new_id() for _ in range(100)}) == 100
     assert new_id()[14] == "4"
+
+
+@pytest.mark.parametrize(
+    ("peer", "source"),
+    [
+        ("10.8.0.7:4711", "10.8.0.7/32"),
+        ("[fd00:1:2:3:4:5:6:7]:4711", "fd00:1:2:3::/64"),
+        (None, "0.0.0.0/0"),
+    ],
+)
+def test_floods_are_counted_by_the_peers_network(province, peer, source):
+    call = a_call(province.world)
+    call._connection = None if peer is None else SimpleNamespace(peer=peer, name="n")
+    assert call.source == source
+    assert call.connection == (None if peer is None else "n")
+
+
+def test_a_batch_is_charged_to_whom_its_stream_was(province):
+    call = a_call(province.world)
+    assert call.batch(b"").charged is None
+    call.charged = "account"
+    assert call.batch(b"").charged == "account"

@@ -5,14 +5,19 @@ import socket
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 
-from gateway.clock import US_PER_S
+from gateway.audit.event import Event
+from gateway.clock import US_PER_S, TurnedClock
+from gateway.config.policies import CallLimits, RefusalLimits, StreamLimits
 from gateway.link.connection import abstract_address
 from gateway.pki.defect import RANKED
+from gateway.services.call import Call
+from gateway.services.limits import Limits
 from gateway.store import roles
 from gateway.v1 import admin_service_pb2 as admin_v1
 from gateway.v1 import identity_service_pb2 as identity
@@ -662,5 +667,31 @@ def test_5_with_a_defect_nobody_is_anybody(province):
             assert identity.RenewCertificateResponse.FromString(reply).access_token == ""
             leaf = await watch.only_leaf()
             assert "account" not in leaf
+
+    scenario(province, work)
+
+
+@pytest.mark.parametrize(
+    ("charged", "left"), [(None, [1, 1]), ("connection", [2, 1]), ("account", [2, 2])]
+)
+def test_7_a_refusal_costs_those_who_have_not_paid_for_the_call(province, charged, left):
+    """Left of the connection's and of the source's measure of two."""
+
+    async def work(world):
+        guard = world.doors["identity"].guard
+        limits = Limits(
+            CallLimits(1.0, 2, 1.0, 2, 100), StreamLimits(1, 8, 300.0), RefusalLimits(1.0, 2), TurnedClock(0)
+        )  # fmt: skip
+        checks = replace(guard._checks, limits=limits)
+        call = Call(world.doors["identity"].recorder, Event(kind="x", door="identity"), None)
+        call._connection = SimpleNamespace(name="n", peer="10.8.0.7:1")
+        call.charged = charged
+        assert checks.told(call)
+        key = (call.source, "")
+        assert [limits._connections._level("n").tokens, limits._refusals._level(key).tokens] == left
+        checks.told(call)
+        assert checks.told(call) == (charged == "account")
+        call.note(detail={"alert": "break-glass"})
+        assert checks.told(call) == (charged is not None)
 
     scenario(province, work)

@@ -1,6 +1,7 @@
 """What a request says, before anybody judges it; the doors' answers are tests/coverage/test_http.py's."""
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
@@ -108,6 +109,31 @@ def test_what_is_internal_says_no_reason():
     exchange.set_trailing_metadata(trailers(status_of(refuse(Reason.INTERNAL), ID, "x"), ""))
     exchange.set_code(grpc.StatusCode.INTERNAL)
     assert exchange.answer().endswith(f"\r\n\r\nINTERNAL {ID}\n".encode())
+
+
+def test_a_slow_reader_has_time_for_each_piece(monkeypatch):
+    """Each piece may come as late as that; tests/attacks/test_log_files.py tries who reads nothing."""
+    told: list[object] = []
+
+    @contextlib.asynccontextmanager
+    async def timeout(seconds):
+        told.append(seconds)
+        yield
+
+    class Line:
+        transport = type("T", (), {"set_write_buffer_limits": lambda _, high: told.append(high)})()
+
+        def write(self, piece):
+            told.append(piece)
+
+        async def drain(self):
+            told.append("drained")
+
+    monkeypatch.setattr(http_files, "PIECE_BYTES", 4)
+    monkeypatch.setattr(http_files.asyncio, "timeout", timeout)
+    asyncio.run(http_files._send(Line(), b"aaaabbbbcc"))
+    late = [http_files.ANSWER_S, "drained"]
+    assert told == [0, b"aaaa", *late, b"bbbb", *late, b"cc", *late]
 
 
 def test_the_socket_is_the_groups_and_goes_with_the_door(province):

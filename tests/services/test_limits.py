@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.clock import TurnedClock
-from gateway.config.policies import CallLimits, StreamLimits
+from gateway.config.policies import CallLimits, RefusalLimits, StreamLimits
 from gateway.errors import ExhaustedError
 from gateway.services import limits
 from gateway.services.limits import Buckets, Limits, Streams
@@ -63,7 +63,7 @@ def test_streams_of_a_connection():
 
 def test_limits_come_from_the_policies():
     calls = CallLimits(1.0, 1, 1.0, 2, 100)
-    found = Limits(calls, StreamLimits(1, 8, 300.0), TurnedClock(0))
+    found = Limits(calls, StreamLimits(1, 8, 300.0), RefusalLimits(1.0, 3), TurnedClock(0))
     found.account("140105", "a")
     found.account("140106", "a")
     with pytest.raises(ExhaustedError):
@@ -87,3 +87,23 @@ def test_what_is_found_too_late_is_counted_all_the_same():
     buckets.require("b")
     clock.turn(seconds=3)
     buckets.take("a")
+
+
+def test_a_refusal_costs_its_source_and_a_connection_that_has_not_paid():
+    calls = CallLimits(1.0, 1, 1.0, 2, 100)
+    clock = TurnedClock(0)
+    found = Limits(calls, StreamLimits(1, 8, 300.0), RefusalLimits(1.0, 3), clock)
+    assert [found.refused("a", "n") for _ in range(3)] == [True, True, False]
+    # The source has none left either, over whatever connection; another has.
+    assert not found.refused("a", "m")
+    assert not found.refused("a", None)
+    assert found.refused("b", "m")
+    # What there was not cannot be owed: a second later there is one again.
+    clock.turn(seconds=1)
+    assert found.refused("a", "n")
+    assert not found.refused("a", "n")
+
+
+def test_one_is_spared_or_none():
+    buckets = Buckets(1.0, 1, TurnedClock(0))
+    assert [buckets.spare("a"), buckets.spare("a"), buckets.spare("b")] == [True, False, True]

@@ -15,6 +15,7 @@ from gateway.tlog import note
 from gateway.tlog.keys import LogKeys
 from gateway.v1 import audit_service_pb2 as audit
 from tests.coverage.rpcs import Watch, kept_token, refused
+from tests.parted import WORDS, a_part
 
 METHOD = "/gateway.v1.AuditService/GetLogFile"
 
@@ -110,6 +111,11 @@ def test_the_leaf_tells_file_bytes_and_digest(province):
         ("tile/0/../0/000", "FIELD_INVALID"),
         ("tile/0/x999/999", "NOT_FOUND"),
         ("tile/7/000", "NOT_FOUND"),
+        ("sealed/" + "0" * 64, "NOT_FOUND"),
+        ("sealed/" + "A" * 64, "FIELD_INVALID"),
+        ("sealed/" + "0" * 63, "FIELD_INVALID"),
+        ("sealed/sealed/" + "0" * 64, "FIELD_INVALID"),
+        ("0" * 64, "FIELD_INVALID"),
     ],
 )
 def test_what_is_no_file_and_what_is_not_there_yet(province, path, reason):
@@ -126,11 +132,29 @@ def test_what_is_no_file_and_what_is_not_there_yet(province, path, reason):
     province.run(work(province.world))
 
 
+def test_a_side_part_is_the_exports_and_has_its_leaf(province, tmp_path):
+    async def work(world):
+        _, digest = a_part(world)
+        # This call's leaf makes the checkpoint that the export is of.
+        path = f"sealed/{digest.hex()}"
+        watch = Watch(world)
+        content = await ask(world, path)
+        leaf = await watch.only_leaf()
+        assert (leaf["kind"], leaf["counts"]) == ("audit.file", {"bytes": len(content)})
+        assert leaf["detail"] == {"file": path, "digest": digest.hex()}
+        verifier = await exported(world, tmp_path / "log")
+        assert content == (tmp_path / "log" / path).read_bytes()
+        assert verify_folder(tmp_path / "log", verifier).failures == ()
+        assert WORDS.encode() not in content
+
+    province.run(work(province.world))
+
+
 def test_a_citys_auditor_gets_no_file_of_the_whole_log(province):
     async def work(world):
         person = world.city_auditor
         await kept_token(world, person)
-        for path in ("checkpoint", "tile/entries/000.p/1"):
+        for path in ("checkpoint", "tile/entries/000.p/1", f"sealed/{a_part(world)[1].hex()}"):
             assert (await refused(ask(world, path, person))).reason == "POLICY_DENIED"
 
     province.run(work(province.world))

@@ -63,6 +63,17 @@ def test_a_quarter_that_is_over_is_forgotten_for_good(home) -> None:
     assert tag_keys.forgotten(home) == ["2026Q4"]
 
 
+def test_a_lost_key_is_of_a_quarter_between(home) -> None:
+    may = at(2026, 5, 1)
+    assert tag_keys.lost(home, may, JANUARY) == ["2026Q2", "2026Q3", "2026Q4", "2027Q1"]
+    tag_keys.make(home, NOVEMBER)
+    tag_keys.forget(home, "2026Q4", JANUARY)
+    # Forgotten is not lost.
+    assert tag_keys.lost(home, may, JANUARY) == ["2026Q2", "2026Q3"]
+    tag_keys.path(home, "2027Q1").unlink()
+    assert tag_keys.lost(home, NOVEMBER, JANUARY) == ["2027Q1"]
+
+
 def test_what_is_no_key_is_none(home) -> None:
     with pytest.raises(TagKeyError, match="cannot be read"):
         tag_keys.load(home, "2026Q4")

@@ -22,7 +22,7 @@ from gateway.config.policies import shipped
 from gateway.pki import proof
 from gateway.store import export_keys, part_key, role_passwords, roles
 from gateway.store.embedded import Cluster
-from gateway.supervise import state
+from gateway.supervise import state, untold
 
 PROCESSES = {"postgres", "signer", "front", *DOORS}
 WAIT_S = 60
@@ -147,6 +147,14 @@ def told_of(served: Served, kind: str) -> Counter[object]:
     found = [(each, json.loads(leaf)["detail"]["process"]) for each, leaf in rows]
     start = max(n for n, one in enumerate(found) if one == ("process.started", "supervisor"))
     return Counter(process for each, process in found[start + 1 :] if each == kind)
+
+
+def test_what_the_log_could_not_be_told_of_is_told_once(served: Served) -> None:
+    before = len(served.leaves("audit.export"))
+    untold.keep(served.home, "audit.export")
+    until(lambda: not list(served.home.untold.iterdir()))
+    [detail] = served.leaves("audit.export")[before:]
+    assert set(detail) == {"first_us", "last_us"}
 
 
 def opens(home: Home, role: str, password: str) -> bool:

@@ -32,6 +32,7 @@ def two(
         (two(7, 12, path(7, 12)), "unproven"),
         (two(7, 12), "unproven"),
         (two(7, 12, (bytes(32),) * 4), "unproven"),
+        (two(7, 12, (bytes(32),) * len(path(7, 12))), "unproven"),
         # What grew from a power of two names no other past: told, not proven.
         (two(8, 12, path(8, 12, OTHER)), "unproven"),
         (two(7, 7, newer=LEAVES), "none"),
