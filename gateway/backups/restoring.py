@@ -103,7 +103,7 @@ def restore(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupError(TAKEN, f"{target} is not an empty folder")
     found = checking.check(wanted.folder, wanted.keys)  # 1
-    _require_fit(found.manifest)
+    require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None
     if wanted.until:
         ahead = replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
@@ -112,7 +112,7 @@ def restore(
     staged = Home(target.with_name(target.name + STAGED))
     shutil.rmtree(staged.root, ignore_errors=True)
     try:
-        _place(found, wanted.key, staged, tell)  # 3, 4
+        place(found, wanted.key, staged, tell)  # 3, 4
         if ahead is not None:
             replaying.put(ahead, wanted.key, Cluster(staged).data, users.user_of("postgres"))
         restored = _prove(_Attempt(found, wanted, staged, target, clock, ahead, epoch))  # 5 to 7
@@ -127,7 +127,8 @@ def restore(
     return restored
 
 
-def _require_fit(said: Manifest) -> None:
+def require_fit(said: Manifest) -> None:
+    """Pass what this code and machine can serve; raises BackupError."""
     if said.separate_users != users.separate():
         raise BackupError(USERS, "it was made by root and this is not, or the other way round")
     if said.schema > versions.newest():
@@ -147,7 +148,11 @@ def _newest_epoch(found: Checked, keys: LogKeys) -> int:
     return newest
 
 
-def _place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
+def place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
+    """Open a backup into an absent HOME, judged as it comes out (3, 4).
+
+    Raises BackupError, ClusterError, OSError.
+    """
     if users.separate():
         users.make_users()
     folders.make_folders(staged)
@@ -209,10 +214,10 @@ async def _prove_running(one: _Attempt) -> Restored:
     database = await Database.open(owner, application="gateway-restore", size=1)
     try:
         async with database.transaction() as tx:
-            await _compare(tx, found.manifest, one.epoch)
+            await compare(tx, found.manifest, one.epoch)
             if one.ahead is not None:
-                await _require_keys(tx, staged)
-            size = await _log(tx, found.manifest)  # 5
+                await require_keys(tx, staged)
+            size = await read_log(tx, found.manifest)  # 5
             now_us = one.clock.now_us()
             approvals = list(wanted.approvals)
             of = (found.sha256, wanted.until)
@@ -232,7 +237,8 @@ async def _prove_running(one: _Attempt) -> Restored:
     return Restored(Home(one.target), size + 1, sessions, cause, now_us - reached_us)
 
 
-async def _compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
+async def compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
+    """Pass a database with the rows that were counted and this epoch; raises BackupError."""
     for table in _KEPT:
         [(count,)] = await tx.fetch(f"SELECT count(*) FROM gateway.{table}")  # noqa: S608  our own names
         if count < said.rows[table]:
@@ -242,7 +248,7 @@ async def _compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
         raise BackupError(OLDER, f"the revocation epoch is {epoch}, {newest_epoch} was known")
 
 
-async def _require_keys(tx: Transaction, staged: Home) -> None:
+async def require_keys(tx: Transaction, staged: Home) -> None:
     """Pass a database whose secrets' files are those of the backup: WAL brings rows, no files."""
     differing = inventory.compare(inventory.found(staged), await secret_rows.in_force(tx))
     if differing.missing:
@@ -250,8 +256,8 @@ async def _require_keys(tx: Transaction, staged: Home) -> None:
         raise BackupError(MOVED, f"{kind} was changed after this backup: restore a later one")
 
 
-async def _log(tx: Transaction, said: Manifest) -> int:
-    """Hash every leaf anew and compare with what was signed and with the head; return the size."""
+async def read_log(tx: Transaction, said: Manifest) -> int:
+    """Hash every leaf anew, compare with what was signed and with the head; return the size."""
     head = await log.head(tx)
     signed = checkpoint.parse(note.split(said.checkpoint)[0])
     frontier = Frontier()
