@@ -8,7 +8,8 @@
     5 start       the server replays the WAL; schema, epoch, counts, and the whole log: each leaf
                   hashed anew, the root that was signed at its size, the head
     6 officers    two of the restored register signed for this backup, and this second
-    7 void        sessions end; the leaf `backup.restore`, with its cause, is the newest
+    7 void        sessions end; the statement that clients follow the log by (`stating`); the leaf
+                  `backup.restore`, with its cause and the statement's digest, is the newest
     8 name        stopped, synced, renamed
 
 Until 8 there is no HOME: what breaks off leaves `NAME.restoring`, which the next attempt removes.
@@ -28,7 +29,7 @@ from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest, replaying
+from gateway.backups import approval, checking, manifest, replaying, stating
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
 from gateway.backups.cluster import ClusterCheck
@@ -223,8 +224,11 @@ async def _prove_running(one: _Attempt) -> Restored:
             of = (found.sha256, wanted.until)
             cause = await approval.require(tx, approvals, of, now_us)  # 6
             sessions = await tx.execute(_END, (now_us,))  # 7
+            root = (await log.head(tx)).root
+            said = stating.state(staged, (size, root), found.sha256, wanted.approvals, now_us)
             detail: dict[str, str | int] = {
                 "manifest_sha256": found.sha256,
+                "statement_sha256": said,
                 "cause": cause,
                 "size": size,
             }
