@@ -151,6 +151,18 @@ def test_a_witness_that_vouched_for_more_vouches_no_more(tmp_path):
     assert lost.now.cosignatures == []
 
 
+def test_a_log_of_the_very_size_that_was_seen_is_asked_before_the_alarm(tmp_path):
+    """What the first reply shows is a fork by itself: same size, another root."""
+    lost = Lost(tmp_path)
+    seen = int((lost.folder / "checkpoint").read_text().splitlines()[1])
+    while len(lost.now.log.hashes) < seen:
+        lost.now.log.append(b"more")
+    lost.say(statement(lost.papers, lost.now.log, lost.kept))
+    assert len(lost.work(*lost.later).followed) == 1
+    assert records(lost.now) == records(lost.before)
+    assert alarm.standing(profiles.load(lost.folder)) is None
+
+
 def test_a_statement_is_not_needed_where_nothing_is_missing(tmp_path):
     gateway, folder = SmallGateway(), tmp_path / "p"
     at_work(gateway, folder, sending(file_of(tmp_path, 20)), new=True)
