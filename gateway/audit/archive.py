@@ -31,6 +31,7 @@ from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.side_parts import Naming, path_of
 from gateway.tlog.tiles import TILE_WIDTH, Tile
 
+RESTORES = "log-restores"
 KEY_FILE = "log.vkey"
 # Bundles read in one transaction: 4,096 leaves of at most 64 KiB.
 _BUNDLES_AT_ONCE = 16
@@ -77,7 +78,7 @@ class Exported:
     missing: tuple[str, ...]
 
 
-async def export(
+async def export(  # noqa: PLR0913  what an export is made of
     database: Database,
     signed: str,
     key: str,
@@ -85,14 +86,15 @@ async def export(
     progress: Progress = lambda *_: None,
     *,
     notes: Sequence[str] = (),
+    restores: Sequence[str] = (),
     policy: str = "",
     begin: int = 0,
 ) -> Exported:
     """Write the log up to the checkpoint `signed` into `folder`, replacing an earlier export.
 
-    `key` is the vkey line, `notes` those by which it followed the keys before, `policy` that of the
-    witnesses; complete bundles before entry `begin` are left out. Raises ArchiveError,
-    StoreAwayError, OSError.
+    `key` is the vkey line, `notes` those by which it followed the keys before, `restores` what the
+    log says of each time it was put back, `policy` that of the witnesses; complete bundles before
+    entry `begin` are left out. Raises ArchiveError, StoreAwayError, OSError.
     """
     try:
         newest = checkpoint.parse(note.split(signed)[0])
@@ -102,6 +104,7 @@ async def export(
     files = {KEY_FILE: f"{key}\n", MINIMUM_FILE: f"{begin}\n"}
     files |= {POLICY_FILE: policy} if policy else {}
     files |= {f"{log_keys.FOLDER}/{number}": each for number, each in enumerate(notes, 1)}
+    files |= {f"{RESTORES}/{number}": each for number, each in enumerate(restores, 1)}
     files |= await _checkpoints(database, signed, newest)
     fresh = _begin(folder, files)
     try:

@@ -33,6 +33,7 @@ NOTICES = (
     "CLOCK_STEP",
     "TIME_AFTER_WITNESS",
     "BEGIN_WITHOUT_END",
+    "LOG_RESTORED",
 )
 
 

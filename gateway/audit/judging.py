@@ -77,6 +77,8 @@ class Judging:
         self.beside.read(index, document)
         if kind == "log.key":
             self._keys[index] = document.get("detail")
+        if kind == "backup.restore" and decision == "allow":
+            self._restored(index, document.get("detail"))
         self._prefixes.append(int.from_bytes(entry_hash[:8], "big"))
         self._indexes.append(index)
         if kind.endswith((".begin", ".end")):
@@ -114,6 +116,12 @@ class Judging:
             told = "told by log.clock" if self._stepped else "not told"
             self._notice("CLOCK_STEP", index, f"{behind // US_PER_S} s behind, {told}")
         self.last_us = max(self.last_us, time_us)
+
+    def _restored(self, index: int, told: object) -> None:
+        """Notice where the log was put back: what was signed of more entries is not in it."""
+        said = told if isinstance(told, dict) else {}
+        about = f"cause {said.get('cause')}, statement {said.get('statement_sha256', 'none')}"
+        self._notice("LOG_RESTORED", index, f"put back with {index} entries: {about}")
 
     def _repeats(self) -> None:
         """Notice the same bytes twice; 8 bytes of a hash tell leaves apart well enough for that."""

@@ -8,7 +8,8 @@
     5 start       the server replays the WAL; schema, epoch, counts, and the whole log: each leaf
                   hashed anew, the root that was signed at its size, the head
     6 officers    two of the restored register signed for this backup, and this second
-    7 void        sessions end; the leaf `backup.restore`, with its cause, is the newest
+    7 void        sessions end; the statement that clients follow the log by (`stating`); the leaf
+                  `backup.restore`, with its cause and the statement's digest, is the newest
     8 name        stopped, synced, renamed
 
 Until 8 there is no HOME: what breaks off leaves `NAME.restoring`, which the next attempt removes.
@@ -28,7 +29,7 @@ from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest, replaying
+from gateway.backups import approval, checking, manifest, replaying, stating
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
 from gateway.backups.cluster import ClusterCheck
@@ -103,7 +104,7 @@ def restore(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupError(TAKEN, f"{target} is not an empty folder")
     found = checking.check(wanted.folder, wanted.keys)  # 1
-    _require_fit(found.manifest)
+    require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None
     if wanted.until:
         ahead = replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
@@ -112,7 +113,7 @@ def restore(
     staged = Home(target.with_name(target.name + STAGED))
     shutil.rmtree(staged.root, ignore_errors=True)
     try:
-        _place(found, wanted.key, staged, tell)  # 3, 4
+        place(found, wanted.key, staged, tell)  # 3, 4
         if ahead is not None:
             replaying.put(ahead, wanted.key, Cluster(staged).data, users.user_of("postgres"))
         restored = _prove(_Attempt(found, wanted, staged, target, clock, ahead, epoch))  # 5 to 7
@@ -127,7 +128,8 @@ def restore(
     return restored
 
 
-def _require_fit(said: Manifest) -> None:
+def require_fit(said: Manifest) -> None:
+    """Pass what this code and machine can serve; raises BackupError."""
     if said.separate_users != users.separate():
         raise BackupError(USERS, "it was made by root and this is not, or the other way round")
     if said.schema > versions.newest():
@@ -147,7 +149,11 @@ def _newest_epoch(found: Checked, keys: LogKeys) -> int:
     return newest
 
 
-def _place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
+def place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
+    """Open a backup into an absent HOME, judged as it comes out (3, 4).
+
+    Raises BackupError, ClusterError, OSError.
+    """
     if users.separate():
         users.make_users()
     folders.make_folders(staged)
@@ -209,17 +215,20 @@ async def _prove_running(one: _Attempt) -> Restored:
     database = await Database.open(owner, application="gateway-restore", size=1)
     try:
         async with database.transaction() as tx:
-            await _compare(tx, found.manifest, one.epoch)
+            await compare(tx, found.manifest, one.epoch)
             if one.ahead is not None:
-                await _require_keys(tx, staged)
-            size = await _log(tx, found.manifest)  # 5
+                await require_keys(tx, staged)
+            size = await read_log(tx, found.manifest)  # 5
             now_us = one.clock.now_us()
             approvals = list(wanted.approvals)
             of = (found.sha256, wanted.until)
             cause = await approval.require(tx, approvals, of, now_us)  # 6
             sessions = await tx.execute(_END, (now_us,))  # 7
+            root = (await log.head(tx)).root
+            said = stating.state(staged, (size, root), found.sha256, wanted.approvals, now_us)
             detail: dict[str, str | int] = {
                 "manifest_sha256": found.sha256,
+                "statement_sha256": said,
                 "cause": cause,
                 "size": size,
             }
@@ -232,7 +241,8 @@ async def _prove_running(one: _Attempt) -> Restored:
     return Restored(Home(one.target), size + 1, sessions, cause, now_us - reached_us)
 
 
-async def _compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
+async def compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
+    """Pass a database with the rows that were counted and this epoch; raises BackupError."""
     for table in _KEPT:
         [(count,)] = await tx.fetch(f"SELECT count(*) FROM gateway.{table}")  # noqa: S608  our own names
         if count < said.rows[table]:
@@ -242,7 +252,7 @@ async def _compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
         raise BackupError(OLDER, f"the revocation epoch is {epoch}, {newest_epoch} was known")
 
 
-async def _require_keys(tx: Transaction, staged: Home) -> None:
+async def require_keys(tx: Transaction, staged: Home) -> None:
     """Pass a database whose secrets' files are those of the backup: WAL brings rows, no files."""
     differing = inventory.compare(inventory.found(staged), await secret_rows.in_force(tx))
     if differing.missing:
@@ -250,8 +260,8 @@ async def _require_keys(tx: Transaction, staged: Home) -> None:
         raise BackupError(MOVED, f"{kind} was changed after this backup: restore a later one")
 
 
-async def _log(tx: Transaction, said: Manifest) -> int:
-    """Hash every leaf anew and compare with what was signed and with the head; return the size."""
+async def read_log(tx: Transaction, said: Manifest) -> int:
+    """Hash every leaf anew, compare with what was signed and with the head; return the size."""
     head = await log.head(tx)
     signed = checkpoint.parse(note.split(said.checkpoint)[0])
     frontier = Frontier()

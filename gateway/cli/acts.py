@@ -67,6 +67,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "backup keep": Leaf(("backup.create", "backup.keep"), "tests/cli/test_backup_keep.py"),
         "backup wal": Leaf(("backup.wal",), "tests/cli/test_backup_wal.py"),
         "backup create": Leaf(("backup.create",), "tests/cli/test_backup.py"),
+        "backup drill": Leaf(("backup.drill",), "tests/cli/test_backup_drill.py"),
         "backup recipient add": _RECIPIENT,
         "backup recipient remove": _RECIPIENT,
         "backup rehearse": Leaf(("backup.rehearse",), "tests/cli/test_backup.py"),

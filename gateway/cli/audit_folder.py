@@ -93,8 +93,10 @@ async def _export(
     try:
         key, notes = home.log_key.read_text(encoding="utf-8").strip(), log_keys.read(home.log_keys)
         policy = await _policy(database, home, LogKeys.of(parse_vkey(key), notes))
+        restores = log_keys.read(home.restores)
+        told = {"notes": notes, "restores": restores}
         return await archive.export(
-            database, signed, key, folder, bar.update, notes=notes, policy=policy, begin=begin
+            database, signed, key, folder, bar.update, policy=policy, begin=begin, **told
         )
     finally:
         await database.close()

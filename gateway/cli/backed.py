@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from gateway.backups.drilled import LastDrill
 from gateway.backups.standing import Standing
 from gateway.cli.output import Output
-from gateway.cli.standing import HOUR_US
+from gateway.cli.standing import DAY_US, HOUR_US
 
 
 def document(found: Standing, now_us: int, *, external: bool) -> dict[str, object]:
@@ -20,6 +21,23 @@ def document(found: Standing, now_us: int, *, external: bool) -> dict[str, objec
     }
 
 
+def drill_document(found: LastDrill, now_us: int) -> dict[str, object]:
+    """Return how drills stand, as --json prints it."""
+    return {
+        "good": found.good_us is not None,
+        "late": found.late,
+        "age_days": max(0, now_us - found.since_us) // DAY_US,
+        "rto_seconds": found.rto_s,
+        "rpo_seconds": found.rpo_s,
+    }
+
+
+def drill_lines(output: Output, told: Mapping[str, object]) -> list[str]:
+    """Return the same for people, from the document."""
+    said = [output.text(f"status.drill-{'good' if told['good'] else 'never'}", **told)]
+    return [*said, output.text("status.drill-late")] if told["late"] else said
+
+
 def lines(output: Output, told: Mapping[str, object]) -> list[str]:
     """Return the same for people, from the document."""
     verified = "kept" if told["verified"] else "never"
@@ -31,4 +49,5 @@ def lines(output: Output, told: Mapping[str, object]) -> list[str]:
         said.append(output.text("status.backup-unplaced"))
     if not state.startswith("good"):
         said.append(output.text(f"status.backup-{state.removesuffix('-unplaced')}"))
-    return said
+    drill = told.get("drill")
+    return said + (drill_lines(output, drill) if isinstance(drill, Mapping) else [])

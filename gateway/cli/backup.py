@@ -20,7 +20,14 @@ from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
-from gateway.cli import backup_keep, backup_recipient, backup_restore, backup_wal, host
+from gateway.cli import (
+    backup_drill,
+    backup_keep,
+    backup_recipient,
+    backup_restore,
+    backup_wal,
+    host,
+)
 from gateway.cli.audit_folder import Bar
 from gateway.cli.backup_files import (
     BackupArgument,
@@ -58,6 +65,7 @@ def register(app: typer.Typer) -> None:
     backup_recipient.add(noun)
     backup_wal.add(noun)
     backup_restore.add(noun)
+    backup_drill.add(noun)
     app.add_typer(noun)
 
 

@@ -96,7 +96,12 @@ def connected(
 
 
 def tell_keys(output: Output, client: Client) -> None:
-    """Tell which keys of the log were followed, once the client has ended."""
+    """Tell which keys and restores of the log were followed, once the client has ended."""
+    for done in client.followed:
+        said = done.statement
+        told = {"size": said.size, "before": done.size_before, "because": said.cause}
+        told |= {"when": iso(said.restored_us), "batches": done.batches, "missing": done.missing}
+        output.say("client.restored", **told)
     for one in client.checkpoints.news:
         about = {"old": one.old.key_id.hex(), "new": one.new.key_id.hex(), "size": one.from_size}
         output.say("client.log-key", **about)

@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from gateway.backups import drilled
 from gateway.backups import standing as backups
-from gateway.backups.standing import Standing as Kept
+from gateway.backups.drilled import LastDrill
+from gateway.backups.standing import Standing
 from gateway.cli import rotation, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.cli.rotation import Report
@@ -20,12 +22,13 @@ from gateway.cli.standing import PURPOSES, Registered
 from gateway.cli.tunnel_standing import Stand
 from gateway.clock import SYSTEM, US_PER_S
 from gateway.config import policies, settings
+from gateway.config.backups import BackupRules
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.config.policies import CertificateRules, Policies
 from gateway.identity.rotation import STAGES
 from gateway.store import roles
-from gateway.store.database import Database, StoreAwayError
+from gateway.store.database import Database, StoreAwayError, Transaction
 
 HomeArgument = Annotated[Path, typer.Argument(metavar="HOME", help="cli.home", exists=True)]
 _PEER = ("organisation", "kind", "peer")
@@ -59,7 +62,8 @@ def metrics(home: HomeArgument, json: JsonOption = False, lang: LangOption = "")
     if vouched is not None:
         witness_gauges(registry, vouched)
     if kept is not None:
-        backup_gauges(registry, kept, now_us)
+        backup_gauges(registry, kept[0], now_us)
+        drill_gauges(registry, kept[1], now_us)
     lives(registry, asyncio.run(rotation.read(place, now_us)))
     text = generate_latest(registry).decode()
     output.result({"metrics": text}, text.rstrip("\n"))
@@ -126,7 +130,7 @@ def witness_gauges(registry: CollectorRegistry, vouched: witnessed.Standing) -> 
     late.set(vouched.late)
 
 
-def backup_gauges(registry: CollectorRegistry, kept: Kept, now_us: int) -> None:
+def backup_gauges(registry: CollectorRegistry, kept: Standing, now_us: int) -> None:
     """Add the gauges of the newest verified backup; without one, of the gateway's whole life."""
     age = _gauge(registry, "backup_age_seconds", "Since a backup was verified in its places.")
     age.set(kept.age_s(now_us))
@@ -137,6 +141,18 @@ def backup_gauges(registry: CollectorRegistry, kept: Kept, now_us: int) -> None:
     late.set(kept.state != "good")
     blocking = _gauge(registry, "backup_blocks_exports", "Whether nothing leaves for it.")
     blocking.set(kept.state == "blocking")
+
+
+def drill_gauges(registry: CollectorRegistry, found: LastDrill, now_us: int) -> None:
+    """Add the gauges of the newest good drill; without one, of the gateway's whole life."""
+    age = _gauge(registry, "backup_drill_age_seconds", "Since a backup was restored in a drill.")
+    age.set(found.age_s(now_us))
+    _gauge(registry, "backup_drill_late", "Whether that is past the policy.").set(found.late)
+    if found.good_us is not None:
+        took = _gauge(registry, "backup_drill_rto_seconds", "How long the newest good drill took.")
+        took.set(found.rto_s)
+        lost = _gauge(registry, "backup_drill_rpo_seconds", "How old what it restored was then.")
+        lost.set(found.rpo_s)
 
 
 def lives(registry: CollectorRegistry, report: Report) -> None:
@@ -160,6 +176,7 @@ def _gauge(
     return Gauge(f"gateway_{name}", about, labels, registry=registry)
 
 
+Kept = tuple[Standing, LastDrill]
 Found = tuple[Registered | None, tuple[Stand, ...] | None, witnessed.Standing | None, Kept | None]
 
 
@@ -176,7 +193,11 @@ async def _registered(place: Home, rules: Policies) -> Found:
             found = await standing.registered(tx, rules.certificates, now_us)
             stands = await tunnel_standing.read(tx, rules.tunnels, now_us)
             vouched = await witnessed.read(tx, rules.witnesses, now_us)
-            kept = None if external else await backups.read(tx, rules.backups, now_us)
+            kept = None if external else await _backups(tx, rules.backups, now_us)
             return found, stands, vouched, kept
     finally:
         await database.close()
+
+
+async def _backups(tx: Transaction, rules: BackupRules, now_us: int) -> Kept:
+    return await backups.read(tx, rules, now_us), await drilled.read(tx, rules, now_us)

@@ -36,6 +36,7 @@ _UNPROVEN_MAX = 64
 _NOTE_BREAK = b"\x00"
 # No key that is trusted here signed: one may have followed ours, and can be asked for.
 KEY_UNKNOWN = "SIGNATURE_MISSING"
+UNPROVEN = "checkpoints-unproven"
 
 
 class LogError(Exception):
@@ -60,7 +61,7 @@ class Checkpoints:
         # The successions that were followed since, for the user to be told of.
         self.news: list[Succession] = []
         self._kept_file = profile.checkpoint
-        self._unproven_file = profile.checkpoint.with_name("checkpoints-unproven")
+        self._unproven_file = profile.checkpoint.with_name(UNPROVEN)
         self._opened: OrderedDict[str, Checkpoint] = OrderedDict()
         self._roots: dict[int, bytes] = {}
         self._unproven: dict[int, str] = {}
@@ -109,6 +110,25 @@ class Checkpoints:
             self.news += fresh.values()
             # What the old key signed alone is judged anew: it may be beyond its range.
             self._opened.clear()
+
+    def contradicts(self, note: str) -> bool:
+        """Return whether another root is known for a note's size; raises LogError as `see`."""
+        found = self._open(note)
+        return self._roots.get(found.size, found.root) != found.root
+
+    def known(self) -> list[Checkpoint]:
+        """Return every checkpoint that is held here, the kept one and those not proven yet."""
+        unproven = [self._open(note) for note in self._unproven.values()]
+        return unproven if self.kept is None else [self.kept, *unproven]
+
+    def begin_anew(self, note: str) -> None:
+        """Keep this one in the place of all others: the log was restored (`client.restored`)."""
+        found = self._open(note)
+        write_private(self._kept_file, note.encode())
+        self._unproven_file.unlink(missing_ok=True)
+        self.kept, self.kept_note = found, note
+        self._roots, self._unproven = {found.size: found.root}, {}
+        self._opened.clear()
 
     def _note_of(self, size: int) -> str:
         """Return the note whose root is known for a size."""

@@ -15,6 +15,7 @@ from gateway.client.channel import Channels
 from gateway.client.checkpoints import KEY_UNKNOWN, Checkpoints, LogError
 from gateway.client.own_secret import OwnSecret
 from gateway.client.profile import Profile
+from gateway.client.restored import Followed, Restores
 from gateway.client.rotate import Rotation
 from gateway.client.secret import Secret
 from gateway.client.session import SESSION_OVER, Session
@@ -60,6 +61,9 @@ class Client:
         """Open nothing yet; raises LogError when what the profile keeps of the log is not sound."""
         self.profile, self.clock = profile, clock
         self.checkpoints = Checkpoints(profile)
+        self.restores = Restores(profile, self.checkpoints)
+        # The restores of the log that were followed since, for the user to be told of.
+        self.followed: list[Followed] = []
         self.witness = Witness.of(profile)
         # Why the log did not take our witness's lines the last time, for the user to be told of.
         self.uncosigned: Refusal | None = None
@@ -68,7 +72,7 @@ class Client:
         self.rotation = Rotation(self.channels, self.session, clock=clock)
         self.own_secret = OwnSecret(self.channels, self.session, clock=clock)
         self.channels.mend = self.rotation.mend
-        # A reply's checkpoint of a key that is unknown here; "" for none.
+        # A reply's checkpoint of a key that is unknown here, or that contradicts what is; or "".
         self._strange = ""
         self._looking: asyncio.TimerHandle | None = None
         self._settling = asyncio.Lock()
@@ -158,9 +162,7 @@ class Client:
             if not self.checkpoints.unproven and not self._strange:
                 return
             # The audit service stands at another door: what both show must be one log.
-            answer = await self._answer(self.audit.GetCheckpoint, v1.GetCheckpointRequest())
-            self._follow(answer)
-            self.checkpoints.see(answer.checkpoint)
+            self.checkpoints.see((await self._ask()).checkpoint)
             await self.checkpoints.settle(self.consistency)
             await self._vouch()
 
@@ -173,8 +175,13 @@ class Client:
         if error is not None and error.code != KEY_UNKNOWN:
             raise error
         if error is not None or self._strange:
-            request = v1.GetCheckpointRequest()
-            self._follow(await self._answer(self.audit.GetCheckpoint, request))
+            await self._ask()
+
+    async def look_back(self) -> None:
+        """Ask whether the log was restored, before anything is sent; raises as `settle`."""
+        if self.checkpoints.kept is not None:
+            async with self._settling:
+                await self._ask()
 
     async def settle_when_due(self) -> None:
         """Settle once a minute; an administration door that is away now is asked again later."""
@@ -198,6 +205,8 @@ class Client:
         request = v1.GetWitnessingRequest(old_size=old_size)
         answer = await self.call(self.audit.GetWitnessing, request)
         self.checkpoints.follow(answer.log_keys)
+        if self.restores.fresh(answer.restores):
+            await self.look_back()
         return answer
 
     async def give_cosignatures(self, size: int, lines: Sequence[str]) -> None:
@@ -212,14 +221,19 @@ class Client:
 
         Raises LogError with LOG_SHRANK where the log is shorter than what it signed.
         """
-        request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)
         try:
-            return (await self.call(self.audit.GetConsistencyProof, request)).hashes
+            hashes = await self._hashes(old, new)
+            await self.learn_keys()
         except Refusal as refusal:
             if refusal.reason is not Reason.FIELD_INVALID:
                 raise
             text = f"the log signed {new} entries and has fewer now"
             raise LogError("LOG_SHRANK", text) from refusal
+        return hashes
+
+    async def _hashes(self, old: int, new: int) -> Sequence[bytes]:
+        request = v1.GetConsistencyProofRequest(old_size=old, new_size=new)
+        return (await self._answer(self.audit.GetConsistencyProof, request)).hashes
 
     async def diagnose(self) -> identity_service_pb2.DiagnoseResponse:
         """Return what the gateway thinks of our certificate; it answers also where that is bad."""
@@ -242,12 +256,18 @@ class Client:
             except Refusal as refusal:
                 self.uncosigned = refusal
 
-    def _follow(self, answer: v1.GetCheckpointResponse) -> None:
-        """Follow the keys that an answer tells of; then what was strange must be good."""
+    async def _ask(self) -> v1.GetCheckpointResponse:
+        """Follow the keys and restores that are told of; then what was strange must be good."""
+        answer = await self._answer(self.audit.GetCheckpoint, v1.GetCheckpointRequest())
         self.checkpoints.follow(answer.log_keys)
-        if self._strange:
-            self.checkpoints.see(self._strange)
-            self._strange = ""
+        found = await self.restores.follow(answer.checkpoint, answer.restores, self._hashes)
+        if found is not None:
+            self.followed.append(found)
+            self.witness = Witness.of(self.profile)
+        strange, self._strange = self._strange, ""
+        if strange:
+            self.checkpoints.see(strange)
+        return answer
 
     async def _learn_at_the_end(self) -> None:
         """Leave nothing strange behind: where nobody can be asked, it is told as what it is."""
@@ -259,7 +279,11 @@ class Client:
 
     def _seen(self, note: str) -> None:
         try:
-            self.checkpoints.see(note)
+            # What contradicts is not judged before it is known whether the log was restored.
+            if self.checkpoints.contradicts(note):
+                self._strange = note
+            else:
+                self.checkpoints.see(note)
         except LogError as error:
             if error.code != KEY_UNKNOWN:
                 raise

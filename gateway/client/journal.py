@@ -1,7 +1,8 @@
 """The journal of one upload: a client killed at any moment goes on, no record lost or twice.
 
 1. A batch is written to the spool, with its id and its exact bytes, before it is sent.
-2. Its verified receipt is appended to the receipts (fsync) before the spooled bytes are removed.
+2. Its verified receipt is appended to the receipts (fsync) before the spooled bytes leave there:
+   to `sent/`, for some days, because the gateway may be restored to before it (`resending`).
 3. Whoever begins again sends what is in the spool, then passes over as many records of the files
    as were ever in a batch, and goes on from there.
 
@@ -32,9 +33,13 @@ from gateway.client.files import make_private, opened_private, write_private
 from gateway.client.profile import Profile
 from gateway.client.reading import items
 from gateway.client.verify import Evidence, Sent
-from gateway.clock import SYSTEM, Clock
+from gateway.clock import SYSTEM, US_PER_S, Clock
 from gateway.errors import Refusal
 from gateway.v1 import upload_service_pb2 as v1
+
+SENT = "sent"
+# A gateway whose newest verified backup is older than seven days lets nothing out, and is mended.
+SENT_DAYS = 8
 
 
 class BusyError(Exception):
@@ -84,7 +89,8 @@ class FileJournal:
     def __init__(self, profile: Profile, order: Order, *, clock: Clock = SYSTEM) -> None:
         """Take up the upload where it was left; raises BusyError."""
         self._profile, self._order = profile, order
-        self._lock = _locked(profile.spool / f"{order.unit_code}.lock")
+        _forget(profile, clock)
+        self._lock = locked(profile.spool / f"{order.unit_code}.lock")
         self.id = order.identity()
         self.receipts = profile.receipts / f"{self.id}.receipts"
         self._about = profile.receipts / f"{self.id}.json"
@@ -119,7 +125,8 @@ class FileJournal:
         with opened_private(self.receipts) as descriptor:
             os.write(descriptor, delimited.frame(receipt))
             os.fsync(descriptor)
-        self._spooled.pop(sent.request_id).unlink()
+        path = self._spooled.pop(sent.request_id)
+        path.replace(make_private(self._profile.folder / SENT / self.id) / path.name)
         self.tally.add(receipt)
 
     def refused(self, sent: Sent, refusal: Refusal) -> None:
@@ -188,7 +195,8 @@ class FileJournal:
         temporary.replace(target)
 
 
-def _locked(file: Path) -> int:
+def locked(file: Path) -> int:
+    """Return a descriptor that holds a unit's lock; raises BusyError."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,3 +204,11 @@ def _locked(file: Path) -> int:
         os.close(descriptor)
         raise BusyError(file.stem) from None
     return descriptor
+
+
+def _forget(profile: Profile, clock: Clock) -> None:
+    """Remove the batches that were answered longer ago than any backup that counts."""
+    oldest_s = clock.now_us() / US_PER_S - SENT_DAYS * 86_400
+    for path in (profile.folder / SENT).glob("*/*.batch"):
+        if path.stat().st_mtime < oldest_s:
+            path.unlink()

@@ -10,7 +10,8 @@
 - `encryption-key.pem`, `encryption.pem`: where we were invited to receive encrypted data; the keys
   before lie beside as `encryption-key-<digits>.pem`, after the key's fingerprint
 - `checkpoint`: the last checkpoint of the log that was verified and kept
-- `receipts/ spool/`: evidence of what was uploaded; batches on their way
+- `receipts/ spool/ sent/`: evidence of what was uploaded; batches on their way; those of some days
+- `restores/`: what was held of the log before it was restored, and why it was followed
 """
 
 import json

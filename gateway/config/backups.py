@@ -30,9 +30,10 @@ class PlaceRules:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRules:
-    """Times of the day in Beijing, "HH:MM"."""
+    """Times of the day in Beijing, "HH:MM"; where a recipient's key is mounted, "" for nowhere."""
 
     times: tuple[str, ...]
+    drill_identity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,14 @@ class WalRules:
 
 @dataclass(frozen=True, slots=True)
 class LimitRules:
-    """After how many hours without a verified backup is warned, after how many days blocked."""
+    """After how many hours without a verified backup is warned, after how many days blocked.
+
+    After how many days without a good drill is warned.
+    """
 
     warn_hours: float
     block_days: float
+    drill_days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,18 @@ def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
     folders, times, kept = rules.places.folders, rules.schedule.times, rules.retention
     plain = all(Path(one).is_absolute() and ".." not in Path(one).parts for one in folders)
     apart = len({Path(one) for one in folders}) == len(folders) != 1
-    limits = rules.limits
+    limits, key = rules.limits, rules.schedule.drill_identity
     return [
         ("places.folders", plain, "absolute paths"),
         ("places.folders", apart, f"none, or {PLACES} and more, none twice"),
         ("places.rate_kib", rules.places.rate_kib >= 0, "not negative"),
         ("schedule.times", bool(times) and all(map(_TIME.fullmatch, times)), "times as 02:00"),
         ("schedule.times", list(times) == sorted(set(times)), "in order, none twice"),
+        (
+            "schedule.drill_identity",
+            not key or Path(key).is_absolute(),
+            "an absolute path, or none",
+        ),
         ("retention.daily", 1 <= kept.daily <= _MOST, "1 to 1000"),
         ("retention.weekly", 0 <= kept.weekly <= _MOST, "0 to 1000"),
         ("retention.monthly", 0 <= kept.monthly <= _MOST, "0 to 1000"),
@@ -100,4 +110,5 @@ def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
             limits.block_days * _DAY_HOURS > limits.warn_hours,
             "longer than warn_hours",
         ),
+        ("limits.drill_days", limits.drill_days > 0, "above 0"),
     ]

@@ -97,6 +97,11 @@ class Home:
         return self.public / log_keys.FOLDER
 
     @property
+    def restores(self) -> Path:
+        """What the log says of each time it was put back (`tlog.restored`), as `log_keys` lies."""
+        return self.public / "log-restores"
+
+    @property
     def signing_keys(self) -> Path:
         """The audit signer's private keys, a line each, the newest first: for it alone."""
         return self.secrets("signer") / "log.skey"

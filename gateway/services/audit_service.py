@@ -95,7 +95,10 @@ class AuditService:
         """Answer with the newest checkpoint after this very call was put on the log."""
         entry = await call.record()
         keys = log_keys.read(self._home.log_keys)
-        return pb.GetCheckpointResponse(checkpoint=entry.checkpoint, log_keys=keys)
+        restores = log_keys.read(self._home.restores)
+        return pb.GetCheckpointResponse(
+            checkpoint=entry.checkpoint, log_keys=keys, restores=restores
+        )
 
     async def GetConsistencyProof(
         self, call: Call, request: pb.GetConsistencyProofRequest

@@ -62,6 +62,7 @@ class WitnessService:
         return pb.GetWitnessingResponse(
             add_checkpoint=AddCheckpoint(old, tuple(hashes), note).text(),
             log_keys=notes,
+            restores=log_keys.read(self._home.restores),
             policy="" if policy is None else policy.text(),
             confirmed="" if found is None else found.note,
         )

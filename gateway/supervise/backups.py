@@ -24,6 +24,7 @@ from gateway.config.strict import SettingsError
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
 from gateway.supervise.child import log_path
+from gateway.supervise.drills import Drills
 from gateway.supervise.launch import launch
 
 KIND = "backup.late"
@@ -45,6 +46,7 @@ async def keep(home: Home, settings: Settings, tell: Callable[[Event], None]) ->
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_keep_sending(home))
         tasks.create_task(_keep_making(Watch(home, settings, tell)))
+        tasks.create_task(_keep_drilling(home, Drills(home, settings, tell)))
 
 
 async def _keep_sending(home: Home) -> None:
@@ -53,7 +55,7 @@ async def _keep_sending(home: Home) -> None:
         with contextlib.suppress(SettingsError):
             rules = load_backup_rules(home.policies / FILE)
             if rules.places.folders and rules.wal.tail_s:
-                await _run(home, "wal")
+                await _run(home, "wal", str(home.root))
         await asyncio.sleep(LOOK_S)
 
 
@@ -61,9 +63,20 @@ async def _keep_making(watch: "Watch") -> None:
     while True:
         try:
             if await watch.look():
-                watch.ran(await _run(watch.home, "keep"))
+                watch.ran(await _run(watch.home, "keep", str(watch.home.root)))
         except (StoreError, SettingsError, OSError) as error:
             _LOG.error("backups not looked after", why=type(error).__name__)
+        await asyncio.sleep(LOOK_S)
+
+
+async def _keep_drilling(home: Home, drills: Drills) -> None:
+    while True:
+        try:
+            if words := await drills.look():
+                await _run(home, *words)
+                drills.ran()
+        except (StoreError, SettingsError, OSError) as error:
+            _LOG.error("drills not looked after", why=type(error).__name__)
         await asyncio.sleep(LOOK_S)
 
 
@@ -125,11 +138,11 @@ class Watch:
             await database.close()
 
 
-async def _run(home: Home, verb: str) -> int:
+async def _run(home: Home, *words: str) -> int:
     """Run a command to its end, or end it with us; return its exit status."""
     with log_path(home, "backups").open("ab") as out, launch(users.current()) as way:
         process = await asyncio.create_subprocess_exec(
-            *(way.interpreter, "-P", "-m", "gateway", "backup", verb, str(home.root)),
+            *(way.interpreter, "-P", "-m", "gateway", "backup", *words),
             stdin=DEVNULL,
             stdout=out,
             stderr=out,

@@ -26,7 +26,7 @@ from gateway.v1 import options_pb2 as gateway_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/v1/audit_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x02\n\x13SearchLeavesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x11organisation_code\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04kind\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08\x64\x65\x63ision\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06reason\x18\x08 \x01(\tB\x04\x88\xb5\x18\x01\x12\x18\n\nrequest_id\x18\t \x01(\tB\x04\x88\xb5\x18\x02\x12\x18\n\nchild_code\x18\n \x01(\tB\x04\x88\xb5\x18\x04\"#\n\x04Leaf\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"\x99\x01\n\x14SearchLeavesResponse\x12 \n\x06leaves\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Leaf\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12 \n\x12\x66orgotten_quarters\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\x12\x1e\n\x10unknown_quarters\x18\x04 \x03(\tB\x04\x88\xb5\x18\x01\"\x1f\n\x0eGetLeafRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"%\n\x14GetSealedPartRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"+\n\x15GetSealedPartResponse\x12\x12\n\x04text\x18\x01 \x01(\tB\x04\x88\xb5\x18\x04\"F\n\x0fGetLeafResponse\x12\x1e\n\x04leaf\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Leaf\x12\x13\n\x05proof\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\"\'\n\x11GetLogFileRequest\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\"%\n\x12GetLogFileResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\x16\n\x14GetCheckpointRequest\"I\n\x15GetCheckpointResponse\x12\x18\n\ncheckpoint\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08log_keys\x18\x02 \x03(\tB\x04\x88\xb5\x18\x01\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"Y\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x10\n\x08new_size\x18\x02 \x01(\x04\x12\x18\n\ncheckpoint\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\"(\n\x14GetWitnessingRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\"|\n\x15GetWitnessingResponse\x12\x1c\n\x0e\x61\x64\x64_checkpoint\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08log_keys\x18\x02 \x03(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06policy\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tconfirmed\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\"\\\n\x16\x41\x64\x64\x43osignaturesRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x1a\n\x0c\x63osignatures\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\"\x19\n\x17\x41\x64\x64\x43osignaturesResponse\"g\n\x16RegisterWitnessRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1f\n\x11organisation_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04vkey\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\"\x19\n\x17RegisterWitnessResponse\"z\n\x11\x45ndWitnessRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1f\n\x11organisation_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06key_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\x88\xb5\x18\x02\"\x14\n\x12\x45ndWitnessResponse2\xff\x08\n\x0c\x41uditService\x12m\n\x0cSearchLeaves\x12\x1f.gateway.v1.SearchLeavesRequest\x1a .gateway.v1.SearchLeavesResponse\"\x1a\xd2\xb5\x18\x16\n\x01\x02\x10\x01\x1a\x0c\x61udit.search \x80@\x12\\\n\x07GetLeaf\x12\x1a.gateway.v1.GetLeafRequest\x1a\x1b.gateway.v1.GetLeafResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.leaf \x80 \x12n\n\rGetSealedPart\x12 .gateway.v1.GetSealedPartRequest\x1a!.gateway.v1.GetSealedPartResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.part \x80 \x12\x65\n\nGetLogFile\x12\x1d.gateway.v1.GetLogFileRequest\x1a\x1e.gateway.v1.GetLogFileResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.file \x80\x08\x12q\n\rGetCheckpoint\x12 .gateway.v1.GetCheckpointRequest\x1a!.gateway.v1.GetCheckpointResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10\x61udit.checkpoint \x80 \x12\x84\x01\n\x13GetConsistencyProof\x12&.gateway.v1.GetConsistencyProofRequest\x1a\'.gateway.v1.GetConsistencyProofResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x11\x61udit.consistency \x80 \x12q\n\rGetWitnessing\x12 .gateway.v1.GetWitnessingRequest\x1a!.gateway.v1.GetWitnessingResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10\x61udit.witnessing \x80 \x12t\n\x0f\x41\x64\x64\x43osignatures\x12\".gateway.v1.AddCosignaturesRequest\x1a#.gateway.v1.AddCosignaturesResponse\"\x18\xd2\xb5\x18\x14\x10\x01\x1a\x0c\x61udit.cosign \x80\x80\x01\x12}\n\x0fRegisterWitness\x12\".gateway.v1.RegisterWitnessRequest\x1a#.gateway.v1.RegisterWitnessResponse\"!\xd2\xb5\x18\x1d\n\x01\x03\x10\x01\x1a\x10witness.register \x80 P\xac\x02\x12i\n\nEndWitness\x12\x1d.gateway.v1.EndWitnessRequest\x1a\x1e.gateway.v1.EndWitnessResponse\"\x1c\xd2\xb5\x18\x18\n\x01\x03\x10\x01\x1a\x0bwitness.end \x80 P\xac\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egateway/v1/audit_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x02\n\x13SearchLeavesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x11organisation_code\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04kind\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08\x64\x65\x63ision\x18\x07 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06reason\x18\x08 \x01(\tB\x04\x88\xb5\x18\x01\x12\x18\n\nrequest_id\x18\t \x01(\tB\x04\x88\xb5\x18\x02\x12\x18\n\nchild_code\x18\n \x01(\tB\x04\x88\xb5\x18\x04\"#\n\x04Leaf\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\"\x99\x01\n\x14SearchLeavesResponse\x12 \n\x06leaves\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Leaf\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12 \n\x12\x66orgotten_quarters\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\x12\x1e\n\x10unknown_quarters\x18\x04 \x03(\tB\x04\x88\xb5\x18\x01\"\x1f\n\x0eGetLeafRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"%\n\x14GetSealedPartRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"+\n\x15GetSealedPartResponse\x12\x12\n\x04text\x18\x01 \x01(\tB\x04\x88\xb5\x18\x04\"F\n\x0fGetLeafResponse\x12\x1e\n\x04leaf\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Leaf\x12\x13\n\x05proof\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\"\'\n\x11GetLogFileRequest\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\"%\n\x12GetLogFileResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\x16\n\x14GetCheckpointRequest\"a\n\x15GetCheckpointResponse\x12\x18\n\ncheckpoint\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08log_keys\x18\x02 \x03(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08restores\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"Y\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x10\n\x08new_size\x18\x02 \x01(\x04\x12\x18\n\ncheckpoint\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\"(\n\x14GetWitnessingRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\"\x94\x01\n\x15GetWitnessingResponse\x12\x1c\n\x0e\x61\x64\x64_checkpoint\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08log_keys\x18\x02 \x03(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06policy\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x17\n\tconfirmed\x18\x04 \x01(\tB\x04\x88\xb5\x18\x01\x12\x16\n\x08restores\x18\x05 \x03(\tB\x04\x88\xb5\x18\x01\"\\\n\x16\x41\x64\x64\x43osignaturesRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x1a\n\x0c\x63osignatures\x18\x03 \x03(\tB\x04\x88\xb5\x18\x01\"\x19\n\x17\x41\x64\x64\x43osignaturesResponse\"g\n\x16RegisterWitnessRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1f\n\x11organisation_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x12\n\x04vkey\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\"\x19\n\x17RegisterWitnessResponse\"z\n\x11\x45ndWitnessRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\x88\xb5\x18\x02\x12\x1f\n\x11organisation_code\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06key_id\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\x88\xb5\x18\x02\"\x14\n\x12\x45ndWitnessResponse2\xff\x08\n\x0c\x41uditService\x12m\n\x0cSearchLeaves\x12\x1f.gateway.v1.SearchLeavesRequest\x1a .gateway.v1.SearchLeavesResponse\"\x1a\xd2\xb5\x18\x16\n\x01\x02\x10\x01\x1a\x0c\x61udit.search \x80@\x12\\\n\x07GetLeaf\x12\x1a.gateway.v1.GetLeafRequest\x1a\x1b.gateway.v1.GetLeafResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.leaf \x80 \x12n\n\rGetSealedPart\x12 .gateway.v1.GetSealedPartRequest\x1a!.gateway.v1.GetSealedPartResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.part \x80 \x12\x65\n\nGetLogFile\x12\x1d.gateway.v1.GetLogFileRequest\x1a\x1e.gateway.v1.GetLogFileResponse\"\x18\xd2\xb5\x18\x14\n\x01\x02\x10\x01\x1a\naudit.file \x80\x08\x12q\n\rGetCheckpoint\x12 .gateway.v1.GetCheckpointRequest\x1a!.gateway.v1.GetCheckpointResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10\x61udit.checkpoint \x80 \x12\x84\x01\n\x13GetConsistencyProof\x12&.gateway.v1.GetConsistencyProofRequest\x1a\'.gateway.v1.GetConsistencyProofResponse\"\x1c\xd2\xb5\x18\x18\x10\x01\x1a\x11\x61udit.consistency \x80 \x12q\n\rGetWitnessing\x12 .gateway.v1.GetWitnessingRequest\x1a!.gateway.v1.GetWitnessingResponse\"\x1b\xd2\xb5\x18\x17\x10\x01\x1a\x10\x61udit.witnessing \x80 \x12t\n\x0f\x41\x64\x64\x43osignatures\x12\".gateway.v1.AddCosignaturesRequest\x1a#.gateway.v1.AddCosignaturesResponse\"\x18\xd2\xb5\x18\x14\x10\x01\x1a\x0c\x61udit.cosign \x80\x80\x01\x12}\n\x0fRegisterWitness\x12\".gateway.v1.RegisterWitnessRequest\x1a#.gateway.v1.RegisterWitnessResponse\"!\xd2\xb5\x18\x1d\n\x01\x03\x10\x01\x1a\x10witness.register \x80 P\xac\x02\x12i\n\nEndWitness\x12\x1d.gateway.v1.EndWitnessRequest\x1a\x1e.gateway.v1.EndWitnessResponse\"\x1c\xd2\xb5\x18\x18\n\x01\x03\x10\x01\x1a\x0bwitness.end \x80 P\xac\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,6 +63,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['checkpoint']._serialized_options = b'\210\265\030\001'
   _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['log_keys']._loaded_options = None
   _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['log_keys']._serialized_options = b'\210\265\030\001'
+  _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['restores']._loaded_options = None
+  _globals['_GETCHECKPOINTRESPONSE'].fields_by_name['restores']._serialized_options = b'\210\265\030\001'
   _globals['_GETCONSISTENCYPROOFRESPONSE'].fields_by_name['checkpoint']._loaded_options = None
   _globals['_GETCONSISTENCYPROOFRESPONSE'].fields_by_name['checkpoint']._serialized_options = b'\210\265\030\001'
   _globals['_GETWITNESSINGRESPONSE'].fields_by_name['add_checkpoint']._loaded_options = None
@@ -73,6 +75,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETWITNESSINGRESPONSE'].fields_by_name['policy']._serialized_options = b'\210\265\030\001'
   _globals['_GETWITNESSINGRESPONSE'].fields_by_name['confirmed']._loaded_options = None
   _globals['_GETWITNESSINGRESPONSE'].fields_by_name['confirmed']._serialized_options = b'\210\265\030\001'
+  _globals['_GETWITNESSINGRESPONSE'].fields_by_name['restores']._loaded_options = None
+  _globals['_GETWITNESSINGRESPONSE'].fields_by_name['restores']._serialized_options = b'\210\265\030\001'
   _globals['_ADDCOSIGNATURESREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ADDCOSIGNATURESREQUEST'].fields_by_name['request_id']._serialized_options = b'\210\265\030\002'
   _globals['_ADDCOSIGNATURESREQUEST'].fields_by_name['cosignatures']._loaded_options = None
@@ -132,27 +136,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=882
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=904
   _globals['_GETCHECKPOINTRESPONSE']._serialized_start=906
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=979
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=981
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1045
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1047
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1136
-  _globals['_GETWITNESSINGREQUEST']._serialized_start=1138
-  _globals['_GETWITNESSINGREQUEST']._serialized_end=1178
-  _globals['_GETWITNESSINGRESPONSE']._serialized_start=1180
-  _globals['_GETWITNESSINGRESPONSE']._serialized_end=1304
-  _globals['_ADDCOSIGNATURESREQUEST']._serialized_start=1306
-  _globals['_ADDCOSIGNATURESREQUEST']._serialized_end=1398
-  _globals['_ADDCOSIGNATURESRESPONSE']._serialized_start=1400
-  _globals['_ADDCOSIGNATURESRESPONSE']._serialized_end=1425
-  _globals['_REGISTERWITNESSREQUEST']._serialized_start=1427
-  _globals['_REGISTERWITNESSREQUEST']._serialized_end=1530
-  _globals['_REGISTERWITNESSRESPONSE']._serialized_start=1532
-  _globals['_REGISTERWITNESSRESPONSE']._serialized_end=1557
-  _globals['_ENDWITNESSREQUEST']._serialized_start=1559
-  _globals['_ENDWITNESSREQUEST']._serialized_end=1681
-  _globals['_ENDWITNESSRESPONSE']._serialized_start=1683
-  _globals['_ENDWITNESSRESPONSE']._serialized_end=1703
-  _globals['_AUDITSERVICE']._serialized_start=1706
-  _globals['_AUDITSERVICE']._serialized_end=2857
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1003
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1005
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1069
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1071
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1160
+  _globals['_GETWITNESSINGREQUEST']._serialized_start=1162
+  _globals['_GETWITNESSINGREQUEST']._serialized_end=1202
+  _globals['_GETWITNESSINGRESPONSE']._serialized_start=1205
+  _globals['_GETWITNESSINGRESPONSE']._serialized_end=1353
+  _globals['_ADDCOSIGNATURESREQUEST']._serialized_start=1355
+  _globals['_ADDCOSIGNATURESREQUEST']._serialized_end=1447
+  _globals['_ADDCOSIGNATURESRESPONSE']._serialized_start=1449
+  _globals['_ADDCOSIGNATURESRESPONSE']._serialized_end=1474
+  _globals['_REGISTERWITNESSREQUEST']._serialized_start=1476
+  _globals['_REGISTERWITNESSREQUEST']._serialized_end=1579
+  _globals['_REGISTERWITNESSRESPONSE']._serialized_start=1581
+  _globals['_REGISTERWITNESSRESPONSE']._serialized_end=1606
+  _globals['_ENDWITNESSREQUEST']._serialized_start=1608
+  _globals['_ENDWITNESSREQUEST']._serialized_end=1730
+  _globals['_ENDWITNESSRESPONSE']._serialized_start=1732
+  _globals['_ENDWITNESSRESPONSE']._serialized_end=1752
+  _globals['_AUDITSERVICE']._serialized_start=1755
+  _globals['_AUDITSERVICE']._serialized_end=2906
 # @@protoc_insertion_point(module_scope)

@@ -292,20 +292,26 @@ class GetCheckpointResponse(_message.Message):
 
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     LOG_KEYS_FIELD_NUMBER: _builtins.int
+    RESTORES_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.str
     @_builtins.property
     def log_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The notes by which the log's keys followed one another, oldest first, each signed by both keys."""
+
+    @_builtins.property
+    def restores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the log says of each time it was put back from a backup, oldest first (gateway/log-restored/v1)."""
 
     def __init__(
         self,
         *,
         checkpoint: _builtins.str = ...,
         log_keys: _abc.Iterable[_builtins.str] | None = ...,
+        restores: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "log_keys", b"log_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "log_keys", b"log_keys", "restores", b"restores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -394,6 +400,7 @@ class GetWitnessingResponse(_message.Message):
     LOG_KEYS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     CONFIRMED_FIELD_NUMBER: _builtins.int
+    RESTORES_FIELD_NUMBER: _builtins.int
     add_checkpoint: _builtins.str
     """The body of an add-checkpoint request (c2sp.org/tlog-witness); without proof where the log is shorter than old_size."""
     policy: _builtins.str
@@ -404,6 +411,10 @@ class GetWitnessingResponse(_message.Message):
     def log_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The notes by which the log's keys followed one another, as in GetCheckpointResponse."""
 
+    @_builtins.property
+    def restores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in GetCheckpointResponse."""
+
     def __init__(
         self,
         *,
@@ -411,10 +422,11 @@ class GetWitnessingResponse(_message.Message):
         log_keys: _abc.Iterable[_builtins.str] | None = ...,
         policy: _builtins.str = ...,
         confirmed: _builtins.str = ...,
+        restores: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_checkpoint", b"add_checkpoint", "confirmed", b"confirmed", "log_keys", b"log_keys", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_checkpoint", b"add_checkpoint", "confirmed", b"confirmed", "log_keys", b"log_keys", "policy", b"policy", "restores", b"restores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

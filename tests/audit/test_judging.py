@@ -84,3 +84,11 @@ def test_many_notices_are_counted() -> None:
     judging = judged(*[leaf(0)] * (NOTICES_MAX + 6))
     assert len(judging.notices) == NOTICES_MAX + 1
     assert judging.notices[-1].message == "and 5 more of LEAF_REPEATED"
+
+
+def test_a_restore_is_told_with_its_statement() -> None:
+    detail = {"cause": "disk-lost", "statement_sha256": "ab" * 32}
+    judging = judged(leaf(0), leaf(1, kind="backup.restore", detail=detail))
+    [notice] = judging.notices
+    assert (notice.code, notice.where, judging.failures) == ("LOG_RESTORED", "entry 1", [])
+    assert "ab" * 32 in notice.message

@@ -15,11 +15,12 @@ from gateway.backups import manifest, recipients, restoring
 from gateway.backups.making import Made
 from gateway.backups.restoring import Wanted
 from gateway.clock import SYSTEM
+from gateway.config import log_keys
 from gateway.config.home import Home
 from gateway.signer import Memory
 from gateway.store import versions
 from gateway.store.embedded import Cluster, ClusterError
-from gateway.tlog import checkpoint, note
+from gateway.tlog import checkpoint, note, restored
 from tests.backups.stand import IDENTITY, Stand, code
 
 import pyrage  # isort: skip
@@ -76,6 +77,10 @@ def test_what_was_is_again(stand: Stand, target: Path, tmp_path: Path) -> None:
         last = other.leaves("backup.restore")
         assert len(last) == 1
         assert last[0]["detail"]["manifest_sha256"] == manifest.sha256(made.manifest.encode())
+        [raw] = log_keys.read(done.home.restores)
+        said = restored.read(raw, stand.keys)
+        assert last[0]["detail"]["statement_sha256"] == restored.digest(raw)
+        assert said.size == last[0]["detail"]["size"]
         assert last[0]["detail"]["size"] == done.log_size - 1 >= signed.size
         assert other.leaves("backup.create") == log[:-1]  # its own leaf came after its copy
         assert other.sql("SELECT count(*) FROM gateway.session WHERE ended_us IS NULL") == [(0,)]

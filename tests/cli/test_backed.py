@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.backups.drilled import LastDrill
 from gateway.backups.standing import Standing
 from gateway.cli import backed, metrics
 from gateway.cli.output import Output
@@ -43,3 +44,44 @@ def test_the_numbers() -> None:
     assert value("gateway_backup_age_seconds") == 200 * 3600
     assert value("gateway_backup_places") == 0
     assert value("gateway_backup_late") == value("gateway_backup_blocks_exports") == 1
+
+
+def drill(good=True, late=False, days=3) -> LastDrill:
+    since_us = NOW_US - days * 24 * HOUR_US
+    return (
+        LastDrill(since_us if good else None, since_us, late, 40, 90)
+        if good
+        else (LastDrill(None, since_us, late))
+    )
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (drill(), ["good"]),
+        (drill(late=True, days=93), ["good", "late"]),
+        (drill(good=False), ["never"]),
+        (drill(good=False, late=True, days=93), ["never", "late"]),
+    ],
+)
+def test_what_is_said_of_drills(lang, found, says) -> None:
+    output = Output(lang)
+    document = backed.drill_document(found, NOW_US)
+    whole = backed.document(standing(), NOW_US, external=False) | {"drill": document}
+    expected = [output.text(f"status.drill-{one}", **document) for one in says]
+    assert backed.lines(output, whole)[-len(says) :] == expected
+    assert all("{" not in one for one in expected)
+
+
+def test_the_numbers_of_drills() -> None:
+    registry = CollectorRegistry()
+    metrics.drill_gauges(registry, drill(late=True, days=93), NOW_US)
+    value = registry.get_sample_value
+    assert value("gateway_backup_drill_age_seconds") == 93 * 86_400
+    assert value("gateway_backup_drill_late") == 1
+    assert value("gateway_backup_drill_rto_seconds") == 40
+    assert value("gateway_backup_drill_rpo_seconds") == 90
+    never = CollectorRegistry()
+    metrics.drill_gauges(never, drill(good=False), NOW_US)
+    assert never.get_sample_value("gateway_backup_drill_rto_seconds") is None

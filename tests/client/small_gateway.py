@@ -57,6 +57,8 @@ class Log:
         # Those that sign, the newest first, and the notes by which they followed one another.
         self.signers = [self.signer]
         self.notes: list[str] = []
+        # What it says of each time it was put back from a backup.
+        self.restores: list[str] = []
         self.leaves: list[bytes] = []
         self.hashes: list[bytes] = []
 
@@ -282,6 +284,7 @@ class SmallGateway:
             add_checkpoint=AddCheckpoint(old, tuple(path), self.log.checkpoint(size)).text(),
             log_keys=self.log.notes,
             confirmed=self.confirmed,
+            restores=self.log.restores,
         )
 
     def cosigned(self, request: au.AddCosignaturesRequest, token: str) -> Message:
@@ -298,7 +301,9 @@ class SmallGateway:
         if self.audit_away:
             raise refuse(Reason.AUDIT_DEGRADED, retry_after_s=0.01)
         self.log.append(secrets.token_bytes(8))
-        return au.GetCheckpointResponse(checkpoint=self.log.checkpoint(), log_keys=self.log.notes)
+        return au.GetCheckpointResponse(
+            checkpoint=self.log.checkpoint(), log_keys=self.log.notes, restores=self.log.restores
+        )
 
     def upload(self, raw: bytes, token: str) -> up.UploadBatchesResponse:
         self._check(token)

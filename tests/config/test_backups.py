@@ -12,6 +12,7 @@ SHIPPED = shipped("policies") / "backups.toml"
 def test_what_ships() -> None:
     rules = load_backup_rules(SHIPPED)
     assert rules.places.paths == ()
+    assert (rules.limits.drill_days, rules.schedule.drill_identity) == (92.0, "")
     assert (rules.limits.warn_hours, rules.limits.block_days) == (26.0, 7.0)
 
 
@@ -37,6 +38,8 @@ def test_two_places_are_taken(tmp_path) -> None:
         ("monthly = 12", "monthly = 1001", "retention.monthly"),
         ("warn_hours = 26.0", "warn_hours = 0", "limits.warn_hours"),
         ("block_days = 7.0", "block_days = 1", "limits.block_days"),
+        ("drill_days = 92.0", "drill_days = 0", "limits.drill_days"),
+        ('drill_identity = ""', 'drill_identity = "key"', "schedule.drill_identity"),
     ],
 )
 def test_what_has_no_sense_is_refused_by_its_key(tmp_path, before, after, key) -> None:

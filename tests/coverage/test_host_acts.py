@@ -30,6 +30,7 @@ COUNTED = {
     "audit shred": "tests/cli/test_audit_parts.py",
     "backup check": "tests/cli/test_backup.py::test_a_spoilt_one_is_told_and_recorded_and_the_next_is_good",
     "backup create": "tests/cli/test_backup.py::test_a_backup_from_its_recipient_to_its_rehearsal",
+    "backup drill": "tests/cli/test_backup_drill.py::test_good_or_not_it_is_one_leaf_and_the_next_is_good",
     "backup rehearse": "tests/cli/test_backup.py::test_a_backup_from_its_recipient_to_its_rehearsal",
     "backup restore": "tests/backups/test_restoring.py::test_what_was_is_again",
     "certificate replay": "tests/coverage/test_host_acts.py::test_a_replay_is_one_leaf",

@@ -18,6 +18,7 @@ from gateway.demo import province as provinces
 from gateway.demo.host import Host
 from gateway.demo.province import COUNTIES, PROVINCE, PROVINCE_OCTET
 from gateway.demo.uploading import batches, centre_code, generate, late_cards, records, send
+from gateway.sample.files import UPLOADS
 from gateway.store import roles
 from gateway.v1 import options_pb2 as options
 from tests.house.tree import ROOT
@@ -61,6 +62,22 @@ async def enlist(province) -> dict[str, Path]:
         await channels.close()
 
 
+def at_a_city(folder: Path, province):
+    """A county's uploading command, its profile's folder, and its files."""
+    code = list(COUNTIES)[2]
+    member, secret, sample = province.members[code], folder / "password", folder / "sample"
+    secret.write_text(member.password.value)
+    told(f"    gateway sample --seed 9 --children 30 --county {code} --out {sample}")
+    files = [sample / f"{name}.jsonl" for name, _ in UPLOADS]
+    profile, unit = member.profile.folder, member.units[0].unit_code
+    words = f"--unit {unit} --batch 20 -p {profile} --password-file {secret}"
+
+    def upload(*some: Path) -> dict:
+        return told(f"    gateway upload {' '.join(map(str, some))} {words}")
+
+    return upload, profile, files
+
+
 def counts(home: Home) -> dict[str, int]:
     conninfo = roles.conninfo(home, settings.load(home.settings), "owner")
     with psycopg.connect(conninfo) as connection:
@@ -94,6 +111,8 @@ def lost_and_found(host: Host, folder: Path, capsys) -> None:
     )
     county, other = (province.members[code] for code in list(COUNTIES)[:2])
     asyncio.run(send(county, iter(first), lambda _: None))
+    city, profile, files = at_a_city(folder, province)
+    sent = city(files[0])
     before = counts(host.home)
     assert before["child"] > 0
     assert before["dose"] > 0
@@ -102,6 +121,9 @@ def lost_and_found(host: Host, folder: Path, capsys) -> None:
     made = told(line("gateway backup recipient new"), **at)
     told(line("gateway backup recipient add"), **{**at, "age1…": made["recipient"]})
     backup = Path(told(line("gateway backup create"), **at)["folder"])
+    later = city(*files[1:])
+    whole = counts(host.home)
+    assert whole["batch"] > before["batch"]
     # What cities and officers hold lies elsewhere: it is not lost, and not put back either.
     elsewhere = Path(shutil.copytree(home / "profiles", folder / "profiles"))
     log_key = Path(shutil.copy(host.home.log_key, folder / "log.vkey"))
@@ -124,10 +146,19 @@ def lost_and_found(host: Host, folder: Path, capsys) -> None:
     # by the same receipts, what is new is taken: every record is there exactly once.
     asyncio.run(send(county, iter(first), lambda _: None))
     assert counts(host.home) == before
+    # A city that saw more is told so by two officers and the log's key, follows, and sends again by
+    # itself what came after the backup, whatever file it is called with.
+    assert city(files[0]) == sent
+    assert counts(host.home) == whole
+    assert (profile / "restores" / "1").is_file()
+    assert city(*files[1:]) == later
+    for receipts in (sent["receipts"], later["receipts"]):
+        told(f"    gateway receipt verify {receipts} -p {profile}")
+    assert counts(host.home) == whole
     asyncio.run(send(other, iter(second), lambda _: None))
     after = counts(host.home)
-    assert after["batch"] == before["batch"] + len(second)
-    assert after["child"] > before["child"]
+    assert after["batch"] == whole["batch"] + len(second)
+    assert after["child"] > whole["child"]
     exported = folder / "export"
     host.run("audit", "export", str(home), str(exported))
     host.run("audit", "verify", str(exported), "--key", str(log_key))

@@ -1,0 +1,183 @@
+"""Restores a backup into a scratch folder, to know that it can be done and how long it takes.
+
+    1 alone      the scratch folder is ours and empty; what a killed drill left there is removed
+    2 good       the backup is what was made; there is room for it that no export needs
+    3 files      as a restore puts them (`restoring.place`), with the journal where a time is named
+    4 start      the server replays; the rows that were counted, the whole log up to the checkpoint
+    5 receipts   one batch of each organisation, as its city would prove it (`receipts`)
+    6 away       stopped and removed, whatever happened
+
+HOME is only read: its policies, for how much room there must be. Nobody approves a drill, for
+nothing stands after it; whoever brings a recipient's key may open the backup anyway.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrage import x25519
+
+from gateway.audit.log import LogError
+from gateway.backups import checking, receipts, replaying, restoring
+from gateway.backups.checking import Checked
+from gateway.backups.errors import BackupError
+from gateway.backups.making import NOT_WRITTEN, alone
+from gateway.backups.replaying import Way
+from gateway.backups.restoring import Progress
+from gateway.clock import US_PER_S, Clock
+from gateway.config import disk, settings, users
+from gateway.config.home import Home
+from gateway.store import roles
+from gateway.store.database import Database, StoreError
+from gateway.store.embedded import Cluster, ClusterError
+from gateway.store.tools import ToolError
+from gateway.store.wal import SEGMENT_BYTES
+from gateway.tlog.keys import LogKeys
+
+SCRATCH = ".drill"
+FAILED = "BACKUP_DRILL_FAILED"
+# The journal's growing end is replaced in the place while it is read: then it is read again.
+_READINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is drilled: a backup's folder, the log's keys, a recipient's key, a time or "end"."""
+
+    folder: Path
+    keys: LogKeys
+    key: x25519.Identity
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """What was proven: rows counted, entries hashed, organisations whose receipt is good.
+
+    `rto_s` is how long it took; `rpo_s` how long before the drill began the restored data end.
+    """
+
+    found: Checked
+    rows: int
+    entries: int
+    organisations: int
+    rto_s: int
+    rpo_s: int
+
+
+def drill(
+    wanted: Wanted, home: Home, scratch: Path, clock: Clock, tell: Progress = lambda *_: None
+) -> Drilled:
+    """Restore a backup into `scratch`, prove it, and remove it; raises BackupError."""
+    begun_s, begun_us = clock.monotonic(), clock.now_us()
+    with _told(), _scratch(scratch) as staged:  # 1
+        found = checking.check(wanted.folder, wanted.keys)  # 2
+        restoring.require_fit(found.manifest)
+        ahead = _way(found, wanted) if wanted.until else None
+        _require_room(found, ahead, home, scratch)
+        restoring.place(found, wanted.key, staged, tell)  # 3
+        if ahead is not None:
+            ahead = _put(found, wanted, staged)
+        rows, entries, organisations = _started(found, wanted, staged, ahead)  # 4, 5
+    reached_us = found.manifest.made_us if ahead is None else ahead.reached_us
+    rto_s = round(clock.monotonic() - begun_s)
+    rpo_s = max(0, begun_us - reached_us) // US_PER_S
+    return Drilled(found, rows, entries, organisations, rto_s, rpo_s)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what files, programs and the restored database say into our own codes."""
+    try:
+        yield
+    except OSError as error:
+        text = f"{error.filename or ''} {error.strerror}".strip()
+        raise BackupError(NOT_WRITTEN, text) from error
+    except (ClusterError, ToolError, StoreError, LogError) as error:
+        raise BackupError(FAILED, str(error)) from error
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Home]:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise BackupError(NOT_WRITTEN, f"{folder} is no folder of ours")
+    with alone(folder, wait=False):
+        _clear(folder)
+        try:
+            yield Home(folder)
+        finally:
+            _clear(folder)
+            folder.rmdir()
+
+
+def _clear(folder: Path) -> None:
+    Cluster(Home(folder)).stop()
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _way(found: Checked, wanted: Wanted) -> Way:
+    return replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
+
+
+def _put(found: Checked, wanted: Wanted, staged: Home, readings: int = _READINGS) -> Way:
+    data, user = Cluster(staged).data, users.user_of("postgres")
+    try:
+        ahead = _way(found, wanted)
+        replaying.put(ahead, wanted.key, data, user)
+    except (BackupError, FileNotFoundError):
+        if readings == 1:
+            raise
+        return _put(found, wanted, staged, readings - 1)
+    return ahead
+
+
+def _require_room(found: Checked, ahead: Way | None, home: Home, scratch: Path) -> None:
+    """Pass where a whole copy leaves the disk a level at which everything goes on."""
+    needed = sum(one.plain_bytes for one in found.manifest.parts)
+    needed += len(ahead.entries) * SEGMENT_BYTES if ahead is not None else 0
+    rules, room = disk.load_disk_rules(home.policies / disk.FILE), disk.look(scratch)
+    left = room.free_bytes - needed
+    share = room.free_percent * left / room.free_bytes if left > 0 else 0.0
+    if rules.level(share) not in {"good", "low"}:
+        raise BackupError(NOT_WRITTEN, f"{scratch} has no room for {needed} bytes")
+
+
+def _started(
+    found: Checked, wanted: Wanted, staged: Home, ahead: Way | None
+) -> tuple[int, int, int]:
+    cluster = Cluster(staged)
+    try:
+        if ahead is None:
+            cluster.start(mortal=True)
+        else:
+            replaying.replay(ahead, cluster, users.user_of("postgres"))
+        return asyncio.run(_proven(found, wanted, staged))
+    finally:
+        cluster.stop()
+
+
+async def _proven(found: Checked, wanted: Wanted, staged: Home) -> tuple[int, int, int]:
+    said = found.manifest
+    owner = roles.conninfo(staged, settings.load(staged.settings), "owner")
+    database = await Database.open(owner, application="gateway-drill", size=1)
+    try:
+        async with database.transaction() as tx:
+            await restoring.compare(tx, said, said.epoch)
+            if wanted.until:
+                await restoring.require_keys(tx, staged)
+            entries = await restoring.read_log(tx, said)
+        proven = await receipts.prove(database, said.checkpoint, wanted.keys)
+    finally:
+        await database.close()
+    return sum(said.rows.values()), entries, proven
