@@ -24,6 +24,8 @@ from gateway.tlog.keys import LogKeys
 AWAY = "BACKUP_PLACE_AWAY"
 _PIECE_BYTES = 1024 * 1024
 _KIB = 1024
+# The length of a segment's name ("WAL Internals").
+_SEGMENT_NAME = 24
 
 
 class Pace:
@@ -102,7 +104,8 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
     """Take away the WAL before the oldest backup of the last days; return how much.
 
     Weeks and months are restored as they are, not to the second. Lines that no backup of those
-    days is of go whole, but the one that is being sent.
+    days is of go whole, but the one that is being sent. Its newest whole segment stays: by that it
+    is seen that the line goes on (`shipping`).
     """
     found = _signed(place, keys)
     days = RetentionRules(rules.daily, 0, 0)
@@ -118,9 +121,11 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
                 shutil.rmtree(folder)
                 removed += 1
             continue
+        whole = (path.stem for path in folder.glob("*.json") if len(path.stem) == _SEGMENT_NAME)
+        oldest = min(first[folder.name], max(whole, default=""))
         # The entry first: what has one has its file, or is told as missing.
         for path in sorted(folder.glob("[0-9A-F]*"), reverse=True):
-            if path.name[:24] < first[folder.name]:
+            if path.name[:_SEGMENT_NAME] < oldest:
                 path.unlink()
                 removed += path.suffix == ".age"
     return removed

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,14 +125,7 @@ def test_wal_goes_with_the_backups_it_follows(stand: Stand, other: Path) -> None
     (folder / "line.json").write_text("x")
     (other / "wal" / "bb").mkdir()
     (other / "wal" / "cc").mkdir()
-    read = checking.read
-
-    def of_line(path: Path, keys):
-        found = read(path, keys)
-        return replace(found, manifest=replace(found.manifest, line="aa"))
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checking, "read", of_line)
+    with of_line("aa"):
         assert spreading.prune_wal(other, stand.keys, ONE, "cc") == 3
     left = {path.name for path in folder.iterdir()}
     kept = {
@@ -140,3 +135,33 @@ def test_wal_goes_with_the_backups_it_follows(stand: Stand, other: Path) -> None
     }
     assert left == kept | {"line.json"}
     assert {path.name for path in (other / "wal").iterdir()} == {"aa", "cc"}
+
+
+def test_the_newest_whole_segment_stays_so_that_the_line_goes_on(stand: Stand, other: Path) -> None:
+    """A backup that begins behind all that was sent: what was sent is past its time, and the line is not."""
+    made = stand.make(other)
+    folder = other / "wal" / "aa"
+    folder.mkdir(parents=True)
+    first = segment_number(next(made.manifest.wal.segments()))
+    whole = [segment_name(1, first - before) for before in (3, 2)]
+    tail = f"{segment_name(1, first - 1)}-00000010"
+    for stem in (*whole, tail):
+        for ending in ("json", "age"):
+            (folder / f"{stem}.{ending}").write_text("x")
+    with of_line("aa"):
+        assert spreading.prune_wal(other, stand.keys, ONE, "aa") == 1
+    assert {path.stem for path in folder.iterdir()} == {whole[1], tail}
+
+
+@contextmanager
+def of_line(name: str) -> Iterator[None]:
+    """Every backup says that this line was sent when it was made."""
+    read = checking.read
+
+    def told(path: Path, keys):
+        found = read(path, keys)
+        return replace(found, manifest=replace(found.manifest, line=name))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checking, "read", told)
+        yield

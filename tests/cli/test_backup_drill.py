@@ -145,7 +145,7 @@ def test_what_the_supervisor_would_run_goes_to_the_end_of_the_journal(
         assert words[-2:] == ("--until", "end")
         done = told(*words)
         assert done["sha256"] == made["sha256"]
-        assert done["entries"] >= made_size(told, made["folder"], served)
+        assert done["entries"] > made_size(told, made["folder"], served)
     finally:
         file.write_text(before)
 
