@@ -31,7 +31,7 @@ def ruling(*places: Path) -> BackupRules:
     return replace(
         SHIPPED,
         places=PlaceRules(folders, 0),
-        schedule=ScheduleRules((f"{local:%H:%M}",)),
+        schedule=ScheduleRules((f"{local:%H:%M}",), ""),
     )
 
 

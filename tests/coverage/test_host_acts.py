@@ -31,8 +31,13 @@ COUNTED = {
     "backup check": "tests/cli/test_backup.py::test_a_spoilt_one_is_told_and_recorded_and_the_next_is_good",
     "backup create": "tests/cli/test_backup.py::test_a_backup_from_its_recipient_to_its_rehearsal",
     "backup drill": "tests/cli/test_backup_drill.py::test_good_or_not_it_is_one_leaf_and_the_next_is_good",
+    # Made and kept are two acts: `backup.create` once, `backup.keep` each time.
+    "backup keep": "tests/cli/test_backup_keep.py::test_it_is_made_in_all_places_and_once",
     "backup rehearse": "tests/cli/test_backup.py::test_a_backup_from_its_recipient_to_its_rehearsal",
     "backup restore": "tests/backups/test_restoring.py::test_what_was_is_again",
+    # A leaf where a line begins, one where nothing could be sent; the segments themselves are signed by the line.
+    "backup wal": "tests/cli/test_backup_wal.py::test_it_is_sent_at_a_word",
+    "certificate confirm": "tests/cli/test_certificate_confirm.py::test_the_host_confirms_and_an_alert_tells",
     "certificate replay": "tests/coverage/test_host_acts.py::test_a_replay_is_one_leaf",
     "init": "tests/cli/test_init.py::test_a_new_gateway_has_everything",
     "rotation change": "tests/supervise/test_supervisor.py"
