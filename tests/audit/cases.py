@@ -450,6 +450,8 @@ def leaves() -> Iterator[Case]:
         [key_leaf(0, SIGNER, SECOND, 6)],
         [leaf(0, kind="log.key", detail="x")],
         [leaf(0, kind="log.key")],
+        [leaf(0), leaf(1, kind="backup.restore", detail={"cause": "disk-lost"})],
+        [leaf(0), leaf(1, kind="backup.restore", decision="error", detail={"cause": "refused"})],
     ]  # fmt: skip
     for number, group in enumerate(groups):
         yield Case(

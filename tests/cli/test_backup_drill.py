@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backups.drilled import KIND
 from gateway.config import settings
 from gateway.config.home import Home
 from gateway.supervise.drills import Drills
@@ -47,7 +46,7 @@ def test_good_or_not_it_is_one_leaf_and_the_next_is_good(
     (spoilt / "home.tar.age").unlink()
     told("recipient", "new", tmp_path / "other")
     of = ("--home", served.root, "--identity")
-    before = len(leaves(served, KIND))
+    before = len(leaves(served, "backup.drill"))
     for words, reason in (
         ((spoilt, *of, recipient), "BACKUP_PART_MISSING"),
         ((made["folder"], *of, tmp_path / "other"), "BACKUP_KEY_WRONG"),
@@ -55,14 +54,14 @@ def test_good_or_not_it_is_one_leaf_and_the_next_is_good(
     ):
         refused = told("drill", *words, status=1)["refused"]
         assert reason in {refused, None}
-        *_, last = leaves(served, KIND)
+        *_, last = leaves(served, "backup.drill")
         assert last["decision"] == "error"
         cause = refused.lower().replace("_", "-")
         assert last["detail"] == {"alert": "backup-drill-failed", "cause": cause}
         assert not scratch(served).exists()
     done = told(*as_the_page_has_it(BACKUP=made["folder"], HOME=served.root, key=recipient))
     assert (done["sha256"], done["rows"]) == (made["sha256"], made["rows"])
-    everything = leaves(served, KIND)
+    everything = leaves(served, "backup.drill")
     assert len(everything) == before + 4
     last = everything[-1]
     assert last["decision"] == "allow"
@@ -96,7 +95,7 @@ def test_killed_in_the_middle_it_leaves_no_leaf_and_the_next_clears_up(
     """kill -9 when files are being put there, and when its server runs."""
     made = told("create", served.root, "--to", tmp_path / "place")
     words = ["drill", made["folder"], "--home", str(served.root), "--identity", str(recipient)]
-    before = len(leaves(served, KIND))
+    before = len(leaves(served, "backup.drill"))
     for reached in ("database/data/PG_VERSION", "database/data/postmaster.pid"):
         running = subprocess.Popen(
             [sys.executable, "-m", "gateway", "backup", *words],
@@ -110,10 +109,10 @@ def test_killed_in_the_middle_it_leaves_no_leaf_and_the_next_clears_up(
             running.kill()
             assert running.wait() == -signal.SIGKILL
         assert scratch(served).exists()
-        assert len(leaves(served, KIND)) == before
+        assert len(leaves(served, "backup.drill")) == before
     assert told(*words)["sha256"] == made["sha256"]
     assert not scratch(served).exists()
-    assert len(leaves(served, KIND)) == before + 1
+    assert len(leaves(served, "backup.drill")) == before + 1
 
 
 @pytest.mark.timeout(300)

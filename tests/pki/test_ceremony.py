@@ -26,6 +26,8 @@ def test_what_lies_where_and_who_may_read_it(home):
         "offline/server-authority.key": 0o600,
         "offline/server-authority.pem": 0o600,
         "authority/client-authority.key": 0o600,
+        "secrets/administration/invitations.key": 0o600,
+        "secrets/identity/invitations.key": 0o600,
         "secrets/front/server.key": 0o600,
         "secrets/front/server.pem": 0o600,
         "public/root.pem": 0o644,

@@ -89,7 +89,7 @@ def test_an_rpc_without_access_stops_the_start(cluster, monkeypatch):
         def missing(_services):
             raise MissingAccessError("/x has no access option")
 
-        monkeypatch.setattr("gateway.services.doors.access.read", missing)
+        monkeypatch.setattr("gateway.services.contract.access.read", missing)
         with pytest.raises(MissingAccessError):
             await open_door(world.home, "intake", world.clock)
         assert not world.home.door_socket("intake").exists()

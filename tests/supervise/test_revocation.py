@@ -127,11 +127,11 @@ def test_a_restored_database_starts_nothing_until_what_was_revoked_since_is_repl
 
 @contextlib.contextmanager
 def kept(home: Home) -> Iterator[Cluster]:
-    """Serve a HOME's database; afterwards it, the list and what is kept beside are as before."""
+    """Serve a HOME's database; afterwards it, the lists and what is kept beside are as before."""
     cluster = Cluster(home)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["cp", "-a", home.database, f"{folder}/database"], check=True)
-        subprocess.run(["cp", "-a", home.crl, f"{folder}/crl"], check=True)
+        subprocess.run(["cp", "-a", home.crl.parent, f"{folder}/public"], check=True)
         subprocess.run(["cp", "-a", home.authority, f"{folder}/authority"], check=True)
         cluster.start(mortal=True)
         try:
@@ -140,7 +140,8 @@ def kept(home: Home) -> Iterator[Cluster]:
             cluster.stop()
             shutil.rmtree(home.database)
             subprocess.run(["cp", "-a", f"{folder}/database", home.database], check=True)
-            subprocess.run(["cp", "-a", f"{folder}/crl", home.crl], check=True)
+            shutil.rmtree(home.crl.parent)
+            subprocess.run(["cp", "-a", f"{folder}/public", home.crl.parent], check=True)
             shutil.rmtree(home.authority)
             subprocess.run(["cp", "-a", f"{folder}/authority", home.authority], check=True)
 
