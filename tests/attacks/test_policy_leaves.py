@@ -167,11 +167,15 @@ def test_who_was_revoked_among_others_puts_nothing_in_force(cluster, target):
         with pytest.raises(BundleError, match="as the log tells it"):
             await hand(activation.active)
         await unusable(world, taken_back(world, number))
-        # What was issued afterwards is another certificate.
-        world.clock.turn(seconds=2)
-        fresh = [await officer(world, f"fresh-{n}") for n in (1, 2)]
-        await in_force(world, *fresh, changed(f"{QUIET}// {new_id()}\n"))
-        await served(world)
+        # What is issued afterwards is another certificate.
+        asked = "SELECT gateway.revocation_leaf('00', %s, 'officer', %s, %s, %s)"
+        whose, now_us = (PROVINCE, name, key.hex()), world.clock.now_us()
+        [[before], [after]] = [
+            *world.sql(asked, *whose, now_us - 10**9),
+            *world.sql(asked, *whose, now_us + 10**9),
+        ]
+        assert before is not None
+        assert after is None
 
     with held(cluster) as own:
         own.run(work(own.world))
