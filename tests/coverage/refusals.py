@@ -263,6 +263,12 @@ def _certificate(fall: Callable[[Stage, Papers], object]) -> Fall:
     return lambda at, _, papers: fall(at, papers)
 
 
+def _another_purpose(at: Stage, papers: Papers) -> None:
+    at.sql(f"UPDATE gateway.certificate SET purpose = 2 {_OF_SERIAL}", serial(papers))
+    # A purpose changes by nobody's rpc, so no epoch moves by itself.
+    at.sql("UPDATE gateway.epoch SET value = value + 1 WHERE name = 'revocation'")
+
+
 # By the reason that it is cut for; `None` of what was there before falls with it.
 FALLS: dict[str, Fall] = {
     "ORIGIN_AMBIGUOUS": _said(Reason.ORIGIN_AMBIGUOUS),
@@ -274,11 +280,7 @@ FALLS: dict[str, Fall] = {
     "CERT_SUPERSEDED": _certificate(test_connections._supersede_long_ago),
     "LINEAGE_LOCKED": _certificate(test_connections._lock),
     "CERT_UNKNOWN": _certificate(test_connections._strike_out),
-    "CERT_PROFILE": _certificate(
-        lambda at, papers: at.sql(
-            f"UPDATE gateway.certificate SET purpose = 2 {_OF_SERIAL}", serial(papers)
-        )
-    ),
+    "CERT_PROFILE": _certificate(_another_purpose),
     "ORGANISATION_SUSPENDED": _certificate(test_connections._suspend_organisation),
     "SYSTEM_SUSPENDED": _certificate(test_connections._suspend_system),
 }
