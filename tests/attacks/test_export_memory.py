@@ -180,13 +180,15 @@ async def revoked_and_raised(cast, serial, told):
     await kept(cast, told)
     cast.world.sql(change, 2, cast.world.clock.now_us(), "key-compromise", serial)
     await kept(cast, told)
-    assert told == []
+    # Of what other tests of this province put back each keeper tells anew.
+    assert not [one for one in told if one[1]["target_serial"] == serial]
     guard = "ALTER TABLE gateway.certificate {} TRIGGER certificate_never_returns"
     cast.world.sql(guard.format("DISABLE"))
     cast.world.sql(change, 1, None, None, serial)
     cast.world.sql(guard.format("ENABLE"))
     await kept(cast, told)
-    assert told == [(RAISED_KIND, {"target_serial": serial, "alert": RAISED_ALERT})]
+    mine = [one for one in told if one[1]["target_serial"] == serial]
+    assert mine == [(RAISED_KIND, {"target_serial": serial, "alert": RAISED_ALERT})]
 
 
 async def denied(cast, asked):
