@@ -31,7 +31,7 @@ from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash, root_of
 from gateway.tlog.note import NoteError, Verifier
 from gateway.tlog.policy import NONE, Policy
-from gateway.tlog.tiles import LEVEL_MAX, TILE_HEIGHT, TILE_WIDTH, Tile, TileError
+from gateway.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Rows, Tile, TileError
 
 Progress = Callable[[int, int], None]
 _INDEX = re.compile(rb"0|[1-9][0-9]{0,18}")
@@ -98,7 +98,7 @@ class _Verification:
         self._signed: dict[int, list[Signed]] = {}
         self._proven: list[Signed] = []
         # The hashes of level 1, of level 2, ...
-        self._rows: list[list[bytes]] = []
+        self._rows = Rows()
 
     def report(self, older: Iterable[str], policy: Policy | None, minimum: int) -> Report:
         self._follow()
@@ -177,7 +177,7 @@ class _Verification:
                 return
             self._grow(frontier, hashes)
             self._progress(frontier.size, newest.size)
-        for level, row in enumerate(self._rows, 1):
+        for level, row in enumerate(self._rows.rows, 1):
             if rest := len(row) % TILE_WIDTH:
                 self._tile(Tile(level, len(row) // TILE_WIDTH, rest), row[-rest:])
         if frontier.root() != newest.root:
@@ -196,7 +196,8 @@ class _Verification:
                 frontier.append(each)
                 self._compare_root(frontier)
         if whole:
-            self._raise(root)
+            for tile, full in self._rows.grow(root):
+                self._tile(tile, full)
 
     def _compare_root(self, frontier: Frontier) -> None:
         """6: compare with what was signed when the log had this size."""
@@ -248,19 +249,6 @@ class _Verification:
                 text = "the leaf is not the one whose hash is in the tree"
                 self._fail.append(Failure("ENTRY_DIFFERS", f"entry {index}", text))
         return expected
-
-    def _raise(self, root: bytes) -> None:
-        """4: put a complete tile's root into the row above; a row's complete tiles are compared."""
-        for level in range(1, LEVEL_MAX + 1):
-            if level > len(self._rows):
-                self._rows.append([])
-            row = self._rows[level - 1]
-            row.append(root)
-            if len(row) % TILE_WIDTH:
-                return
-            full = row[-TILE_WIDTH:]
-            self._tile(Tile(level, len(row) // TILE_WIDTH - 1), full)
-            root = root_of(full)
 
     def _tile(self, tile: Tile, computed: list[bytes]) -> None:
         """4: compare a tile of level 1 or more with what the level below makes it."""

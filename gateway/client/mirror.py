@@ -27,7 +27,7 @@ from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import leaf_hash, root_of
 from gateway.tlog.note import NoteError
 from gateway.tlog.side_parts import SEALED_FOLDER, Naming, path_of
-from gateway.tlog.tiles import LEVEL_MAX, TILE_WIDTH, Tile, TileError
+from gateway.tlog.tiles import TILE_WIDTH, Rows, Tile, TileError
 
 CHECKPOINT_FILE = "checkpoint"
 # Where everything is fetched to that may be other than what the folder has.
@@ -76,7 +76,7 @@ class Mirror:
     keys: LogKeys
     _frontier: Frontier = field(default_factory=Frontier)
     # The hashes of level 1, of level 2, ...
-    _rows: list[list[bytes]] = field(default_factory=list)
+    _rows: Rows = field(default_factory=Rows)
     _naming: Naming = field(default_factory=Naming)
     # Bundles that were taken from the folder; what was fetched, in all rounds.
     _kept: int = 0
@@ -134,7 +134,7 @@ class Mirror:
         self, newest: Checkpoint, before: Checkpoint, fetch: Fetch, progress: Progress, to: Path
     ) -> None:
         """1, 2: bring every bundle, and prove that they are the checkpoint's."""
-        self._frontier, self._rows, self._naming, self._kept = Frontier(), [], Naming(), 0
+        self._frontier, self._rows, self._naming, self._kept = Frontier(), Rows(), Naming(), 0
         self._compare(before)
         for bundle in tiles.bundles_of(newest.size):
             own = self._own(bundle) if to == self.folder else None
@@ -190,18 +190,7 @@ class Mirror:
             self._frontier.append(hashed)
             self._compare(before)
         if len(bundle) == TILE_WIDTH:
-            self._raise(root_of([hashed for _, hashed in bundle]))
-
-    def _raise(self, root: bytes) -> None:
-        """2: put a complete tile's root into the row above, and so on upwards."""
-        for level in range(1, LEVEL_MAX + 1):
-            if level > len(self._rows):
-                self._rows.append([])
-            row = self._rows[level - 1]
-            row.append(root)
-            if len(row) % TILE_WIDTH:
-                return
-            root = root_of(row[-TILE_WIDTH:])
+            self._rows.grow(root_of([hashed for _, hashed in bundle]))
 
     def _compare(self, before: Checkpoint) -> None:
         """2: at the size of the folder's checkpoint the root is that checkpoint's."""
@@ -231,7 +220,7 @@ class Mirror:
         for tile in tiles.tiles_of(size):
             if tile.level:
                 begin = tile.n * TILE_WIDTH
-                row = self._rows[tile.level - 1]
+                row = self._rows.rows[tile.level - 1]
                 _put(self.folder / tile.path, b"".join(row[begin : begin + tile.width]))
         for name, content in files.items():
             path = self.folder / name

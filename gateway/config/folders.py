@@ -110,9 +110,14 @@ def replace_public(path: Path, content: bytes) -> None:
 
 def _put(new: Path, path: Path) -> None:
     """Rename once the content is on the disk: after a crash there is the old or the new file."""
-    descriptor = os.open(new, os.O_RDONLY)
+    _sync(new)
+    new.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    new.replace(path)

@@ -13,13 +13,12 @@ lowered where `ticket-versions` is absent alone, which is root's hand (decision 
 import asyncio
 import contextlib
 import json
-import os
 from contextlib import aclosing
 from pathlib import Path
 
 from gateway import log
 from gateway.audit.event import Event
-from gateway.config.folders import PRIVATE_FILE
+from gateway.config.folders import replace_private
 from gateway.errors import Refusal, UnavailableError
 from gateway.exports import ticket_rows
 from gateway.exports.moving import Mover
@@ -129,7 +128,7 @@ class Continuity:
         async with self._mover.database.transaction() as tx:
             row = await tx.fetch_one(_NEWEST)
         if row is not None:
-            _write(self._file, json.dumps({"index": row[0], "leaf_hash": row[1]}).encode())
+            replace_private(self._file, json.dumps({"index": row[0], "leaf_hash": row[1]}).encode())
 
     def _read(self) -> Mark | None:
         """Return the mark; None where there is none or it is not readable, which is no mark."""
@@ -137,14 +136,3 @@ class Continuity:
             table = json.loads(self._file.read_bytes())
             return int(table["index"]), str(table["leaf_hash"])
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put content in place of a file at once: temporary file, fsync, rename."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)

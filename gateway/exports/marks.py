@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway import log
-from gateway.config.folders import PRIVATE_FILE
+from gateway.config.folders import replace_private
 from gateway.errors import Reason, refuse
 
 MARKS_FILE = "ticket-versions"
@@ -66,7 +66,7 @@ class Marks:
         async with self._writing:
             content = b"".join(_line(*one) for one in sorted(versions.items()))
             try:
-                await asyncio.to_thread(_replace, self._file, content)
+                await asyncio.to_thread(replace_private, self._file, content)
             except OSError as error:
                 raise refuse(Reason.DISK_LOW) from error
             self._versions, self._length, self.known = dict(versions), len(content), True
@@ -106,19 +106,3 @@ def _write_at(path: Path, length: int, line: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put content in place of a file at once: temporary file, fsync, rename, fsync."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

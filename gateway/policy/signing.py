@@ -9,10 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509 import Certificate, load_pem_x509_certificate
+from cryptography.x509 import load_pem_x509_certificate
 
 from gateway.clock import US_PER_S, from_datetime
 from gateway.names import Subject
@@ -21,9 +19,8 @@ from gateway.pki.defect import REVOKED
 from gateway.pki.verify import serial_text
 from gateway.policy.trust import Trust
 from gateway.store.database import Transaction
+from gateway.tlog import ecdsa
 
-# ECDSA over P-256 in DER has 72 bytes at most.
-SIGNATURE_MAX = 80
 # A revocation says when it began, and may have waited for the log's head while a door signed.
 _UNDER_WAY_US = 60 * US_PER_S
 _OF = "c.certificate_sha256, c.pem, c.state, c.revoked_us"
@@ -100,22 +97,10 @@ def officer(
     whose = trust.issuers.subject(certificate, "client", at_us, leaf)
     if whose is None or (whose.organisation, whose.kind) != (trust.province, "officer"):
         return None
-    genuine = whose.name == one.person and verifies(certificate, signed, one.signature)
+    genuine = whose.name == one.person and ecdsa.verifies(
+        certificate.public_key(), signed, one.signature
+    )
     return whose if genuine else None
-
-
-def verifies(certificate: Certificate, signed: bytes, signature: object) -> bool:
-    """Tell whether a signature is the certificate's over these bytes: ECDSA, SHA-256, DER."""
-    key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(signature, bytes):
-        return False
-    if len(signature) > SIGNATURE_MAX:
-        return False
-    try:
-        key.verify(signature, signed, ec.ECDSA(SHA256()))
-    except InvalidSignature:
-        return False
-    return True
 
 
 async def _paper(tx: Transaction, trust: Trust, columns: Sequence[Any]) -> Paper | None:

@@ -23,12 +23,10 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.clock import US_PER_S, from_datetime
 from gateway.names import MalformedNameError, parse_subject
-from gateway.tlog import leaf
+from gateway.tlog import ecdsa, leaf
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.merkle import HASH_LENGTH, SIZE_MAX
 from gateway.tlog.note import NoteError, Signer, open_note, sign, split
@@ -83,17 +81,11 @@ class Consent:
         """Return the certificate whose key signed; raises NoteError with RESTORE_OFFICERS."""
         try:
             certificate = x509.load_der_x509_certificate(self.certificate)
-            key = certificate.public_key()
-            if not isinstance(key, ec.EllipticCurvePublicKey):
-                raise NoteError(
-                    "RESTORE_OFFICERS", "an officer's certificate has another kind of key"
-                )
-            key.verify(self.signature, self.statement(), ec.ECDSA(SHA256()))
-        except NoteError:
-            raise
-        except (ValueError, InvalidSignature) as error:
+        except ValueError as error:
+            raise NoteError("RESTORE_OFFICERS", "an approval names no certificate") from error
+        if not ecdsa.verifies(certificate.public_key(), self.statement(), self.signature):
             text = "an approval is not signed by its certificate"
-            raise NoteError("RESTORE_OFFICERS", text) from error
+            raise NoteError("RESTORE_OFFICERS", text)
         return certificate
 
 

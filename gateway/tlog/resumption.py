@@ -17,16 +17,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate
 
+from gateway.tlog import ecdsa
 from gateway.tlog.checkpoint import Checkpoint
 from gateway.tlog.merkle import HASH_LENGTH, SIZE_MAX, MerkleError, verify_consistency
-
-# ECDSA over P-256 in DER has 72 bytes at most.
-SIGNATURE_MAX = 80
 
 
 class ResumptionError(ValueError):
@@ -106,13 +101,8 @@ class Approval:
 
     def verifies(self, certificate: Certificate, statement: bytes) -> None:
         """Pass a signature of this certificate's key; raises ResumptionError."""
-        key = certificate.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or len(self.signature) > SIGNATURE_MAX:
-            raise ResumptionError("APPROVAL_SIGNATURE", "not a signature of an officer's key")
-        try:
-            key.verify(self.signature, statement, ec.ECDSA(SHA256()))
-        except InvalidSignature as error:
-            raise ResumptionError("APPROVAL_SIGNATURE", "the signature is not over this") from error
+        if not ecdsa.verifies(certificate.public_key(), statement, self.signature):
+            raise ResumptionError("APPROVAL_SIGNATURE", "not this officer's signature over this")
 
 
 def read_request(content: bytes) -> Request:

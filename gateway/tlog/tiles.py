@@ -6,9 +6,9 @@ but the last after an x: 1234067 is x001/x234/067.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gateway.tlog.merkle import HASH_LENGTH, Node, node_hash
+from gateway.tlog.merkle import HASH_LENGTH, Node, node_hash, root_of
 
 TILE_WIDTH = 256
 TILE_HEIGHT = 8
@@ -77,6 +77,31 @@ def _row(level: int | None, count: int) -> Iterator[Tile]:
         yield Tile(level, n)
     if rest:
         yield Tile(level, full, rest)
+
+
+@dataclass(slots=True)
+class Rows:
+    """The nodes of level 1 and more of a log that grows, row by row from level 1."""
+
+    rows: list[list[bytes]] = field(default_factory=list)
+
+    def grow(self, root: bytes) -> list[tuple[Tile, list[bytes]]]:
+        """Put the root of the next complete tile of level 0 into the row above, and so on upwards.
+
+        Returns each tile that this completes, with its hashes.
+        """
+        completed: list[tuple[Tile, list[bytes]]] = []
+        for level in range(1, LEVEL_MAX + 1):
+            if level > len(self.rows):
+                self.rows.append([])
+            row = self.rows[level - 1]
+            row.append(root)
+            if len(row) % TILE_WIDTH:
+                break
+            full = row[-TILE_WIDTH:]
+            completed.append((Tile(level, len(row) // TILE_WIDTH - 1), full))
+            root = root_of(full)
+        return completed
 
 
 def split_hashes(tile: Tile, content: bytes) -> list[bytes]:

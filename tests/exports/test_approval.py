@@ -5,7 +5,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from gateway.errors import Reason, Refusal
-from gateway.exports.approval import SIGNATURE_MAX, signed_by, statement, verify
+from gateway.exports.approval import signed_by, statement, verify
+from gateway.tlog.ecdsa import SIGNATURE_MAX
 from tests.exports.shipping import a_reader
 
 PLAN, OTHER = "ab" * 32, "cd" * 32

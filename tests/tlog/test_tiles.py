@@ -37,6 +37,14 @@ def test_the_tiles_of_a_log_are_those_of_the_specification() -> None:
     assert list(tiles.bundles_of(0)) == []
 
 
+def test_rows_grow_tile_by_tile() -> None:
+    rows = tiles.Rows()
+    roots = [merkle.leaf_hash(bytes([i // 256, i % 256])) for i in range(513)]
+    completed = [found for root in roots for found in rows.grow(root)]
+    assert completed == [(Tile(1, 0), roots[:256]), (Tile(1, 1), roots[256:512])]
+    assert rows.rows == [roots, [merkle.root_of(roots[:256]), merkle.root_of(roots[256:512])]]
+
+
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=256))
 def test_a_bundle_is_read_as_it_was_written(entries: list[bytes]) -> None:
     tile = Tile(None, 0, len(entries))
