@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from gateway.exports.marks import Marks
 from gateway.v1 import export_service_pb2 as pb
 from tests.coverage.rpcs import Watch
 from tests.exports.cast import Cast, about
@@ -53,6 +54,9 @@ def test_downloaded_signed_for_released_opened_acknowledged_destroyed(province):
         assert debits(cast, ticket) == 0
         answer = await release(cast, ticket)
         assert debits(cast, ticket) == 2
+        # No row of before is believed from here on, whatever fits it (decision 0025).
+        marks = Marks(cast.world.home.exports)
+        assert marks.of(ticket.ticket_id) == (await cast.value(ticket)).version
         rows, _made = opened(cast, ticket, fetched, answer.header)
         assert rows.count(b"\r\n") == 3
         manifest = (await cast.value(ticket)).built.manifest_sha256
