@@ -22,7 +22,7 @@ from tarfile import TarInfo
 from pyrage import x25519
 
 from gateway.backups import manifest, sealing
-from gateway.backups.cluster import ClusterCheck
+from gateway.backups.cluster import ClusterCheck, Whole
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
 from gateway.backups.untar import DAMAGED, Untar, Visitor
@@ -75,7 +75,8 @@ def check(folder: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Chec
     Raises BackupError.
     """
     found = read(folder, keys)
-    known = {manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *manifest.PARTS}
+    parts = {one.name for one in found.manifest.parts}
+    known = {manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *parts}
     for path in folder.iterdir():
         if path.name not in known:
             raise BackupError(STRANGE, f"{path.name} is not of this backup")
@@ -106,12 +107,23 @@ def rehearse(
     unpack(found, manifest.HOME_PART, key, names, tell)
     if not names.found >= NEEDED:
         raise BackupError(DAMAGED, f"{min(NEEDED - names.found)} is missing")
+    _DATABASES[found.manifest.form](found, key, tell)  # 5
+    return found
+
+
+def _cluster(found: Checked, key: x25519.Identity, tell: Progress) -> None:
     cluster = ClusterCheck()
     unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
-    whole = cluster.finish()
-    if (whole.system, whole.wal) != (found.manifest.system, found.manifest.wal):
+    require_same(cluster.finish(), found.manifest)
+
+
+def require_same(whole: Whole, said: Manifest) -> None:
+    """Pass a base backup that is the one of its manifest; raises BackupError."""
+    if (whole.system, whole.wal) != (said.system, said.wal):
         raise BackupError(DAMAGED, "the database is another than the manifest says")
-    return found
+
+
+_DATABASES = {manifest.BASE: _cluster}
 
 
 def unpack(

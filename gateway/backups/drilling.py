@@ -23,7 +23,7 @@ from pathlib import Path
 from pyrage import x25519
 
 from gateway.audit.log import LogError
-from gateway.backups import checking, receipts, replaying, restoring
+from gateway.backups import checking, physical, receipts, replaying, restoring
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import NOT_WRITTEN, alone
@@ -156,15 +156,8 @@ def _require_room(found: Checked, ahead: Way | None, home: Home, scratch: Path) 
 def _started(
     found: Checked, wanted: Wanted, staged: Home, ahead: Way | None
 ) -> tuple[int, int, int]:
-    cluster = Cluster(staged)
-    try:
-        if ahead is None:
-            cluster.start(mortal=True)
-        else:
-            replaying.replay(ahead, cluster, users.user_of("postgres"))
+    with physical.running(staged, ahead):
         return asyncio.run(_proven(found, wanted, staged))
-    finally:
-        cluster.stop()
 
 
 async def _proven(found: Checked, wanted: Wanted, staged: Home) -> tuple[int, int, int]:

@@ -19,7 +19,8 @@ from gateway.audit.event import Event
 from gateway.backups import line, making, schedule, spreading
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
-from gateway.backups.making import NOT_WRITTEN, Progress, Source
+from gateway.backups.making import NOT_WRITTEN, Source
+from gateway.backups.sealing import Progress
 from gateway.config.backups import PLACES, BackupRules
 from gateway.tlog.keys import LogKeys
 

@@ -18,7 +18,7 @@ import fcntl
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +26,16 @@ import gateway
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
-from gateway.backups import homefiles, line, manifest, recipients, sealing
-from gateway.backups.cluster import ClusterCheck, Whole
+from gateway.backups import homefiles, line, manifest, physical, recipients, sealing
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
-from gateway.backups.sealing import Part
-from gateway.backups.untar import Untar
+from gateway.backups.physical import Copied
+from gateway.backups.sealing import Part, Progress
 from gateway.clock import iso
 from gateway.config.folders import write_private
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import basebackup, versions
+from gateway.store import versions
 from gateway.store.database import Database, StoreError, Transaction
 from gateway.store.tools import ToolError
 
@@ -48,7 +47,6 @@ _TABLES = (
     " ORDER BY relname"
 )
 _EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
-Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,35 +129,23 @@ async def _look(tx: Transaction, goes_on: str) -> _Looked:
 
 def _seal(
     source: Source, partial: Path, to: tuple[str, ...], rate_kib: int, tell: Progress
-) -> tuple[tuple[Part, Part], Whole]:
+) -> tuple[Part, Copied]:
     """3 to 5; runs in a thread of its own."""
-    home, check = source.home, ClusterCheck()
+    home = source.home
     before = homefiles.lasting(home)
     files = sealing.seal(
         io.BytesIO(homefiles.tar(home)), partial / manifest.HOME_PART, to, lambda _: None
     )
-    untar = Untar(check)
-    read = 0
-
-    def watch(piece: bytes) -> None:
-        nonlocal read
-        untar.write(piece)
-        read += len(piece)
-        tell(read)
-
-    with basebackup.base_backup(home, source.settings, rate_kib) as stream:
-        cluster = sealing.seal(stream, partial / manifest.CLUSTER_PART, to, watch)
-    untar.close()
-    whole = check.finish()
+    database = physical.copy(home, source.settings, partial, to, rate_kib, tell)
     if homefiles.lasting(home) != before:
         raise BackupError(MOVED, "a key, certificate or policy changed meanwhile: make it again")
-    return (files, cluster), whole
+    return files, database
 
 
 def _manifest(
-    source: Source, now_us: int, looked: _Looked, sealed: tuple[tuple[Part, Part], Whole]
+    source: Source, now_us: int, looked: _Looked, sealed: tuple[Part, Copied]
 ) -> Manifest:
-    parts, whole = sealed
+    files, database = sealed
     return Manifest(
         made_us=now_us,
         trust_domain=source.settings.trust_domain,
@@ -170,11 +156,14 @@ def _manifest(
         epoch=looked.epoch,
         checkpoint=source.checkpoint,
         rows=looked.rows,
-        system=whole.system,
-        wal=whole.wal,
+        system=database.system,
+        wal=database.wal,
         recipients=looked.recipients,
-        parts=parts,
+        parts=(files, database.part),
         line=looked.line,
+        form=database.form,
+        parent=database.parent,
+        server=database.server,
     )
 
 

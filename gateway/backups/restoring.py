@@ -29,13 +29,12 @@ from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest, replaying, stating
+from gateway.backups import approval, checking, manifest, physical, replaying, stating
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
-from gateway.backups.cluster import ClusterCheck
 from gateway.backups.errors import BackupError
 from gateway.backups.making import MOVED
-from gateway.backups.manifest import Manifest
+from gateway.backups.manifest import VERSION, Manifest
 from gateway.backups.placing import Placing
 from gateway.backups.replaying import Way
 from gateway.backups.untar import DAMAGED
@@ -45,8 +44,7 @@ from gateway.config.home import Home
 from gateway.identity import inventory, secret_rows
 from gateway.store import roles, versions
 from gateway.store.database import Database, Transaction
-from gateway.store.embedded import Cluster, ClusterError
-from gateway.store.tools import ToolError, Tools
+from gateway.store.embedded import Cluster
 from gateway.tlog import checkpoint, note
 from gateway.tlog.frontier import Frontier
 from gateway.tlog.keys import LogKeys
@@ -54,7 +52,7 @@ from gateway.tlog.merkle import leaf_hash
 
 KIND = "backup.restore"
 STAGED = ".restoring"
-OLDER, TAKEN, USERS, VERSION = "BACKUP_OLDER", "BACKUP_HOME_TAKEN", "BACKUP_USERS", "BACKUP_VERSION"
+OLDER, TAKEN, USERS = "BACKUP_OLDER", "BACKUP_HOME_TAKEN", "BACKUP_USERS"
 LOG_DIFFERS = "BACKUP_LOG_DIFFERS"
 # Whose rows are never deleted: what was counted before the copy is there after it.
 _KEPT = ("audit_entry", "batch", "child", "document", "dose", "certificate", "account", "ticket")
@@ -157,31 +155,17 @@ def place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) ->
     if users.separate():
         users.make_users()
     folders.make_folders(staged)
+    physical.require_entry(staged)
     files = Placing(staged.root)
-    user, check, data = users.user_of("postgres"), ClusterCheck(), Cluster(staged).data
-    closed = users.unreachable(staged.database, user)
-    if closed is not None:
-        raise ClusterError(f"{closed}: user {user.name} cannot enter it: choose a HOME elsewhere")
-    data.mkdir(mode=0o700)
-    if users.separate():
-        shutil.chown(data, user.uid, user.gid)
-    cluster = Placing(data, user, check)
     try:
         checking.unpack(found, manifest.HOME_PART, key, files, tell)
-        checking.unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
     finally:
         files.close()
-        cluster.close()
-    whole = check.finish()
-    if (whole.system, whole.wal) != (found.manifest.system, found.manifest.wal):
-        raise BackupError(DAMAGED, "the database is another than the manifest says")
     folders.make_folders(staged)  # files brought their own modes
-    wal = whole.wal
-    span = (f"--timeline={wal.timeline}", f"--start={wal.start}", f"--end={wal.end}")
-    try:
-        Tools(staged, user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
-    except ToolError as error:
-        raise BackupError(DAMAGED, str(error)) from error
+    _PLACES[found.manifest.form](found, key, staged, tell)
+
+
+_PLACES = {manifest.BASE: physical.place}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +182,8 @@ class _Attempt:
 
 
 def _prove(one: _Attempt) -> Restored:
-    cluster = Cluster(one.staged)
-    try:
-        if one.ahead is None:
-            cluster.start(mortal=True)
-        else:
-            replaying.replay(one.ahead, cluster, users.user_of("postgres"))
+    with physical.running(one.staged, one.ahead):
         return asyncio.run(_prove_running(one))
-    finally:
-        cluster.stop()
 
 
 async def _prove_running(one: _Attempt) -> Restored:

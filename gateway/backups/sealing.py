@@ -21,6 +21,8 @@ KEY_WRONG = "BACKUP_KEY_WRONG"
 RECIPIENT_FORM = "BACKUP_RECIPIENT_FORM"
 _PIECE_BYTES = 1024 * 1024
 Watch = Callable[[bytes], object]
+# Hears how many bytes were read so far.
+Progress = Callable[[int], object]
 
 
 class Reader(Protocol):

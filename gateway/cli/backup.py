@@ -143,7 +143,7 @@ def rehearse(
     _tell(output, found, "backup.rehearsed")
 
 
-async def _made(place: Home, target: Path, rate_kib: int, tell: making.Progress) -> Made:
+async def _made(place: Home, target: Path, rate_kib: int, tell: sealing.Progress) -> Made:
     own = settings.load(place.settings)
     async with host.opened(place, "owner") as (database, recorder):
         # Before anything is copied: the copy's log is at least as long.

@@ -7,7 +7,8 @@ import typer
 from gateway import signer
 from gateway.backups import keeping
 from gateway.backups.keeping import Kept
-from gateway.backups.making import Progress, Source
+from gateway.backups.making import Source
+from gateway.backups.sealing import Progress
 from gateway.cli import host
 from gateway.cli.audit_folder import Bar
 from gateway.cli.backup_files import HomeArgument, estimate, told, trusted

