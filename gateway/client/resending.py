@@ -16,14 +16,12 @@ from pathlib import Path
 from gateway.client import delimited
 from gateway.client.batches import sent_of
 from gateway.client.files import make_private, opened_private, write_private
-from gateway.client.journal import SENT, locked
+from gateway.client.journal import LOST, SENT, locked
 from gateway.client.profile import Profile
 from gateway.client.verify import Evidence, Sent
 from gateway.errors import Refusal
 from gateway.tlog import proof
 from gateway.v1 import upload_service_pb2 as v1
-
-LOST = ".lost"
 
 
 def checkpoints(profile: Profile) -> set[str]:
