@@ -1,4 +1,4 @@
-"""`gateway backup create|list|check|rehearse`: making backups, and proving that they are good.
+"""`gateway backup create|check|rehearse`: making backups, and proving that they are good.
 
 `create` is of a HOME that is served. `check` and `rehearse` need a backup's folder and the log's
 public key, on any machine; with `--home` they leave their leaf.
@@ -17,12 +17,12 @@ from gateway.audit.event import Event
 from gateway.backups import checking, making, manifest, sealing
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
-from gateway.backups.line import FOLDER
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
 from gateway.cli import (
     backup_drill,
     backup_keep,
+    backup_list,
     backup_recipient,
     backup_restore,
     backup_wal,
@@ -40,27 +40,22 @@ from gateway.cli.backup_files import (
     trusted,
 )
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
-from gateway.cli.tables import table
 from gateway.clock import iso
 from gateway.config import settings
 from gateway.config.home import Home
 
 Place = Annotated[Path, typer.Option("--to", help="backup.place", file_okay=False)]
-PlaceArgument = Annotated[
-    Path, typer.Argument(metavar="PLACE", help="backup.place", exists=True, file_okay=False)
-]
 Rate = Annotated[int, typer.Option("--rate-kib", help="backup.rate", min=0)]
 CHECK, REHEARSE = "backup.check", "backup.rehearse"
-_COLUMNS = ("made", "folder", "bytes", "entries", "state")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     noun = typer.Typer(name="backup", help="backup.help", no_args_is_help=True)
     noun.command("create", help="backup.create.help")(create)
-    noun.command("list", help="backup.list.help")(list_some)
     noun.command("check", help="backup.check.help")(check)
     noun.command("rehearse", help="backup.rehearse.help")(rehearse)
+    backup_list.add(noun)
     backup_keep.add(noun)
     backup_recipient.add(noun)
     backup_wal.add(noun)
@@ -86,32 +81,6 @@ def create(
     document = _document(made.folder, made.manifest)
     document |= {"leaf": made.entry.index, "sha256": manifest.sha256(made.manifest.encode())}
     output.result(document, output.text("backup.made", **document))
-
-
-def list_some(
-    place: PlaceArgument,
-    home: HomeOption = None,
-    key: KeyOption = None,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Show the backups of a place, newest first, with their signatures judged, not their parts."""
-    output, keys = Output.of(json, lang), trusted(home, key)
-    documents, rows = [], []
-    for folder in sorted(
-        (one for one in place.iterdir() if one.is_dir() and one.name != FOLDER), reverse=True
-    ):
-        try:
-            one = _document(folder, checking.read(folder, keys).manifest)
-            state = output.text("backup.signed")
-        except BackupError as error:
-            one, state = {"folder": str(folder), "refused": error.code}, error.code
-        documents.append(one)
-        cells = {**one, "entries": one.get("log_size", ""), "state": state, "folder": folder.name}
-        rows.append([cells.get(name, "") for name in _COLUMNS])
-    headers = [output.text(f"backup.column.{name}") for name in _COLUMNS]
-    human = table(headers, rows) if rows else output.text("backup.none")
-    output.result({"backups": documents}, human)
 
 
 def check(

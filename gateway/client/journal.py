@@ -106,7 +106,7 @@ class FileJournal:
         self.sent_before = self._records - sum(count for _, _, count in self._gaps)
 
     def batches(self) -> Iterator[Sent]:
-        """Yield those of the spool, those missing, then new ones, each spooled before it is sent."""
+        """Yield those of the spool, the missing, then new ones, each spooled before it is sent."""
         if self.receipts.with_suffix(LOST).exists():
             self._take_up()  # the restore may have been learnt of since
         yield from self._pending
