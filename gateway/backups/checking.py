@@ -21,7 +21,7 @@ from tarfile import TarInfo
 
 from pyrage import x25519
 
-from gateway.backups import manifest, sealing
+from gateway.backups import manifest, placed, sealing
 from gateway.backups.cluster import ClusterCheck, Whole
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
@@ -43,7 +43,6 @@ NEEDED = frozenset(
         "secrets/database/owner",
     }
 )
-_PIECE_BYTES = 1024 * 1024
 Progress = Callable[[int, int], object]
 
 
@@ -60,8 +59,8 @@ class Checked:
 def read(folder: Path, keys: LogKeys) -> Checked:
     """Return what a backup says, once its signature is good (1, 2); raises BackupError."""
     try:
-        content = (folder / manifest.MANIFEST_FILE).read_bytes()
-        receipt = (folder / manifest.RECEIPT_FILE).read_text(encoding="utf-8")
+        content = placed.content(folder / manifest.MANIFEST_FILE)
+        receipt = placed.content(folder / manifest.RECEIPT_FILE).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BackupError(MISSING, f"{folder} holds no whole backup") from error
     said = manifest.parse(content)
@@ -83,16 +82,19 @@ def check(folder: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Chec
     done = 0
     for part in found.manifest.parts:
         path = folder / part.name
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             raise BackupError(MISSING, f"{part.name} is missing")
         if path.stat().st_size != part.sealed_bytes:
             raise BackupError(LENGTH, f"{part.name} is not as long as it was")
         digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
+        try:
+            for piece in placed.pieces(path, part.sealed_bytes):
                 digest.update(piece)
                 done += len(piece)
                 tell(done, found.manifest.total_bytes)
+        except OSError as error:
+            text = f"{part.name} cannot be read: {error.strerror}"
+            raise BackupError(CHANGED, text) from error
         if digest.hexdigest() != part.sealed_sha256:
             raise BackupError(CHANGED, f"{part.name} is not what it was")
     return found

@@ -26,7 +26,7 @@ import gateway
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
-from gateway.backups import homefiles, line, manifest, physical, recipients, sealing
+from gateway.backups import homefiles, line, manifest, physical, placed, recipients, sealing
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
 from gateway.backups.physical import Copied
@@ -207,7 +207,7 @@ def _begin(held: contextlib.ExitStack, home: Home, place: Path) -> None:
     held.enter_context(alone(place, wait=False))
     held.enter_context(alone(home.secrets("identity")))
     for path in place.glob(f"{PARTIAL}*"):
-        shutil.rmtree(path)
+        placed.remove(path)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,10 @@ place that loses bytes is found when they are written, not when they are needed.
 
 import contextlib
 import os
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.backups import checking, schedule
+from gateway.backups import checking, line, manifest, placed, schedule
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER
@@ -22,7 +20,6 @@ from gateway.config.folders import PRIVATE_FILE
 from gateway.tlog.keys import LogKeys
 
 AWAY = "BACKUP_PLACE_AWAY"
-_PIECE_BYTES = 1024 * 1024
 _KIB = 1024
 # The length of a segment's name ("WAL Internals").
 _SEGMENT_NAME = 24
@@ -71,17 +68,23 @@ def copy(found: Checked, place: Path, keys: LogKeys, rate_kib: int = 0) -> Check
         return checking.check(target, keys)
     with alone(place, wait=False):
         _clear(place)
-        partial = place / f"{PARTIAL}{found.folder.name}"
-        partial.mkdir(0o700)
-        pace = Pace(rate_kib)
-        for path in sorted(found.folder.iterdir()):
-            _copy(path, partial / path.name, pace)
-        checking.check(partial, keys)
-        if target.exists():
-            target.rename(place / f"{PARTIAL}spoilt")
-        named(partial, target)
-        _clear(place)
+        try:
+            _bring(found, target, place / f"{PARTIAL}{found.folder.name}", keys, Pace(rate_kib))
+        finally:
+            _clear(place)
     return checking.read(target, keys)
+
+
+def _bring(found: Checked, target: Path, partial: Path, keys: LogKeys, pace: Pace) -> None:
+    partial.mkdir(0o700)
+    lengths = {one.name: one.sealed_bytes for one in found.manifest.parts}
+    for name in (manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *lengths):
+        length = lengths.get(name, placed.SMALL_MAX_BYTES)
+        _copy(found.folder / name, partial / name, length, pace)
+    checking.check(partial, keys)
+    if os.path.lexists(target):
+        target.rename(partial.with_name(f"{PARTIAL}spoilt"))
+    named(partial, target)
 
 
 def prune(place: Path, keys: LogKeys, rules: RetentionRules) -> int:
@@ -115,10 +118,12 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
         segment = next(one.wal.segments())
         first[one.line] = min(segment, first.get(one.line, segment))
     removed = 0
-    for folder in (place / FOLDER).glob("*"):
+    for folder in placed.folders(place / FOLDER):
+        if not _ours(folder, keys):
+            continue
         if folder.name not in first:
             if folder.name != sending:
-                shutil.rmtree(folder)
+                placed.remove(folder)
                 removed += 1
             continue
         whole = (path.stem for path in folder.glob("*.json") if len(path.stem) == _SEGMENT_NAME)
@@ -126,7 +131,7 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
         # The entry first: what has one has its file, or is told as missing.
         for path in sorted(folder.glob("[0-9A-F]*"), reverse=True):
             if path.name[:_SEGMENT_NAME] < oldest:
-                path.unlink()
+                placed.remove(path)
                 removed += path.suffix == ".age"
     return removed
 
@@ -134,17 +139,25 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
 def _signed(place: Path, keys: LogKeys) -> list[Checked]:
     """Return what this gateway's log names, newest first; the bytes of parts are not looked at."""
     found = []
-    for folder in place.iterdir() if place.is_dir() else ():
-        if folder.is_dir() and not folder.name.startswith(PARTIAL):
+    for folder in placed.folders(place):
+        if not folder.name.startswith(PARTIAL):
             with contextlib.suppress(BackupError):
                 found.append(checking.read(folder, keys))
     return sorted(found, key=lambda one: one.manifest.made_us, reverse=True)
 
 
-def _copy(source: Path, target: Path, pace: Pace) -> None:
+def _ours(folder: Path, keys: LogKeys) -> bool:
+    try:
+        line.read_line(folder, keys)
+    except BackupError:
+        return False
+    return True
+
+
+def _copy(source: Path, target: Path, length: int, pace: Pace) -> None:
     descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-    with source.open("rb") as reading, os.fdopen(descriptor, "wb") as writing:
-        for piece in _pieces(reading.fileno()):
+    with os.fdopen(descriptor, "wb") as writing:
+        for piece in placed.pieces(source, length):
             writing.write(piece)
             time.sleep(pace.ahead_s(len(piece)))
         writing.flush()
@@ -153,11 +166,6 @@ def _copy(source: Path, target: Path, pace: Pace) -> None:
         os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _pieces(descriptor: int) -> Iterator[bytes]:
-    while piece := os.read(descriptor, _PIECE_BYTES):
-        yield piece
-
-
 def _clear(place: Path) -> None:
     for path in place.glob(f"{PARTIAL}*"):
-        shutil.rmtree(path)
+        placed.remove(path)
