@@ -14,24 +14,25 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from gateway.config import users
-from gateway.config.folders import write_private
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import roles
+from gateway.store import passfile, roles
 from gateway.store.errors import translated
 from gateway.store.tools import Tools
 
 ROLE = "backup"
 # pg_basebackup's own bounds of --max-rate, KiB/s.
 RATE_MIN_KIB, RATE_MAX_KIB = 32, 1_048_576
-_PASSWORDS_FILE = "backup.pgpass"
 _SLOT = "SELECT pg_create_physical_replication_slot(%s, true, true)"
 
 
 @contextlib.contextmanager
-def base_backup(home: Home, settings: Settings, rate_kib: int = 0) -> Iterator[IO[bytes]]:
+def base_backup(
+    home: Home, settings: Settings, rate_kib: int = 0, since: Path | None = None
+) -> Iterator[IO[bytes]]:
     """Give the tar of a base backup while it is made, at most so many KiB a second (0: any number).
 
+    With an earlier one's list it is an incremental one, of what changed since.
     Raises ToolError where pg_basebackup complains, StoreError where the server does.
     """
     server = roles.server(home, settings)
@@ -44,12 +45,14 @@ def base_backup(home: Home, settings: Settings, rate_kib: int = 0) -> Iterator[I
         "--no-password",
         f"--dbname={make_conninfo(server, user=roles.role_name(ROLE))}",
     ]
+    if since is not None:
+        arguments.append(f"--incremental={since}")
     if rate_kib:
         arguments.append(f"--max-rate={min(max(rate_kib, RATE_MIN_KIB), RATE_MAX_KIB)}")
     tools = Tools(home, users.current())
     with (
         _wal_kept(home, settings),
-        _passwords(home) as passwords,
+        passfile.written(home, ROLE) as passwords,
         tools.stream("pg_basebackup", *arguments, passwords=passwords) as stream,
     ):
         yield stream
@@ -64,17 +67,3 @@ def _wal_kept(home: Home, settings: Settings) -> Iterator[None]:
     ):
         connection.execute(_SLOT, [f"gateway_backup_{connection.info.backend_pid}"])
         yield
-
-
-@contextlib.contextmanager
-def _passwords(home: Home) -> Iterator[Path]:
-    """Give libpq's password file with the one of our role, beside the one that it is read from."""
-    path = home.password_file(ROLE).with_name(_PASSWORDS_FILE)
-    path.unlink(missing_ok=True)  # one whose command was killed
-    # The password is of letters, digits, "-" and "_" (roles.new_password): nothing to escape.
-    password = home.password_file(ROLE).read_text(encoding="ascii")
-    write_private(path, f"*:*:*:{roles.role_name(ROLE)}:{password}\n".encode("ascii"))
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
