@@ -11,6 +11,7 @@ and SHA-256, and the WAL that is needed. The wheel's pg_verifybackup crashes, so
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from tarfile import TarInfo
@@ -21,6 +22,8 @@ from gateway.backups.untar import DAMAGED
 from gateway.store.wal import SEGMENT_BYTES, segment_name
 
 LIST_FILE = "backup_manifest"
+# Begins with the cluster's own id, in the server's byte order (pg_control.h, ControlFileData).
+_CONTROL_FILE, _ID_BYTES = "global/pg_control", 8
 WAL_MISSING = "BACKUP_WAL_MISSING"
 _LIST_MAX_BYTES = 64 * 1024 * 1024
 # The server lists all but the segments themselves.
@@ -62,6 +65,7 @@ class ClusterCheck:
         self._found: dict[str, tuple[int, str]] = {}
         self._segments: dict[str, int] = {}
         self._list = bytearray()
+        self._control = b""
         self._name = ""
         self._size = 0
         self._digest = hashlib.sha256()
@@ -75,6 +79,8 @@ class ClusterCheck:
     def content(self, piece: bytes) -> None:
         """Digest it; the list is kept."""
         self._digest.update(piece)
+        if self._name == _CONTROL_FILE:
+            self._control = (self._control + piece)[:_ID_BYTES]
         if self._name == LIST_FILE:
             self._list += piece
             if len(self._list) > _LIST_MAX_BYTES:
@@ -97,7 +103,9 @@ class ClusterCheck:
                 Wal(int(one["Timeline"]), str(one["Start-LSN"]), str(one["End-LSN"]))
                 for one in listed["WAL-Ranges"]
             ]
-            system = str(listed["System-Identifier"])
+            # Lists of servers before 17 do not name it; this file is listed by its SHA-256.
+            control = str(int.from_bytes(self._control, sys.byteorder))
+            system = str(listed.get("System-Identifier", control))
         except (KeyError, TypeError, ValueError) as error:
             raise BackupError(DAMAGED, f"{LIST_FILE} is malformed") from error
         wrong = {

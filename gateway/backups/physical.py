@@ -24,7 +24,7 @@ from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.store import basebackup
 from gateway.store.embedded import Cluster, ClusterError
-from gateway.store.tools import MAJOR, ToolError, Tools
+from gateway.store.tools import MAJOR, ToolError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,12 @@ def require_entry(staged: Home) -> None:
         raise ClusterError(f"{closed}: user {user.name} cannot enter it: choose a HOME elsewhere")
 
 
-def place(found: Checked, key: x25519.Identity, staged: Home, tell: checking.Progress) -> None:
-    """Open the cluster's files into a HOME that has none, and read its WAL.
+def place(found: Checked, key: x25519.Identity, into: Cluster, tell: checking.Progress) -> None:
+    """Open the files of a cluster that has none yet, and read its WAL.
 
-    Raises BackupError, OSError.
+    Raises BackupError, ClusterError, OSError.
     """
-    user, check, data = users.user_of("postgres"), ClusterCheck(), Cluster(staged).data
+    user, check, data = users.user_of("postgres"), ClusterCheck(), into.data
     data.mkdir(mode=0o700)
     if users.separate():
         shutil.chown(data, user.uid, user.gid)
@@ -91,20 +91,19 @@ def place(found: Checked, key: x25519.Identity, staged: Home, tell: checking.Pro
     wal = whole.wal
     span = (f"--timeline={wal.timeline}", f"--start={wal.start}", f"--end={wal.end}")
     try:
-        Tools(staged, user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
+        into.tools(user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
     except ToolError as error:
         raise BackupError(DAMAGED, str(error)) from error
 
 
 @contextlib.contextmanager
-def running(staged: Home, ahead: Way | None) -> Iterator[None]:
+def running(restored: Cluster, ahead: Way | None) -> Iterator[None]:
     """Keep the restored server running, which replayed what lies ahead; raises ClusterError."""
-    cluster = Cluster(staged)
     try:
         if ahead is None:
-            cluster.start(mortal=True)
+            restored.start(mortal=True)
         else:
-            replaying.replay(ahead, cluster, users.user_of("postgres"))
+            replaying.replay(ahead, restored)
         yield
     finally:
-        cluster.stop()
+        restored.stop()

@@ -22,7 +22,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyrage import x25519
@@ -30,8 +30,10 @@ from pyrage import x25519
 from gateway.audit import log
 from gateway.audit.event import Event
 from gateway.backups import approval, checking, manifest, physical, replaying, stating
+from gateway.backups import elsewhere as elsewheres
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
+from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
 from gateway.backups.making import MOVED
 from gateway.backups.manifest import VERSION, Manifest
@@ -39,7 +41,7 @@ from gateway.backups.placing import Placing
 from gateway.backups.replaying import Way
 from gateway.backups.untar import DAMAGED
 from gateway.clock import Clock
-from gateway.config import folders, settings, users
+from gateway.config import folders, users
 from gateway.config.home import Home
 from gateway.identity import inventory, secret_rows
 from gateway.store import roles, versions
@@ -83,6 +85,7 @@ class Wanted:
     """What is asked for: a backup's folder, the log's keys, a recipient's key, two approvals.
 
     `until` is a time, "end" for all that the WAL beside the backup holds, "" for the backup alone.
+    `elsewhere` is for another server's cluster; its data directory is absent or empty as well.
     """
 
     folder: Path
@@ -90,6 +93,12 @@ class Wanted:
     key: x25519.Identity
     approvals: tuple[Approval, ...]
     until: str = ""
+    elsewhere: Elsewhere | None = None
+
+    @property
+    def data(self) -> Path | None:
+        """Where another server's files will stand."""
+        return None if self.elsewhere is None else self.elsewhere.data
 
 
 def restore(
@@ -99,8 +108,9 @@ def restore(
 
     Raises BackupError, ClusterError, StoreError, OSError; nothing stands at `target` then.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BackupError(TAKEN, f"{target} is not an empty folder")
+    for one in (target, wanted.data or target):
+        if one.exists() and (not one.is_dir() or any(one.iterdir())):
+            raise BackupError(TAKEN, f"{one} is not an empty folder")
     found = checking.check(wanted.folder, wanted.keys)  # 1
     require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None
@@ -108,22 +118,42 @@ def restore(
         ahead = replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
     elif epoch > found.manifest.epoch:  # 2
         raise BackupError(OLDER, "a good backup beside it knows of later revocations")
-    staged = Home(target.with_name(target.name + STAGED))
-    shutil.rmtree(staged.root, ignore_errors=True)
+    # HOME gets its name last: with it, all of it is there.
+    whole = [one for one in (wanted.data, target) if one is not None]
+    halves = [one.with_name(one.name + STAGED) for one in whole]
+    _remove(halves)
     try:
-        place(found, wanted.key, staged, tell)  # 3, 4
+        staged = Home(halves[-1])
+        put = place(found, wanted.key, staged, tell, _beside(wanted.elsewhere))  # 3, 4
         if ahead is not None:
-            replaying.put(ahead, wanted.key, Cluster(staged).data, users.user_of("postgres"))
-        restored = _prove(_Attempt(found, wanted, staged, target, clock, ahead, epoch))  # 5 to 7
-        os.sync()
-        if target.exists():
-            target.rmdir()
-        staged.root.rename(target)  # 8
-        os.sync()
+            replaying.put(ahead, wanted.key, put.data, users.user_of("postgres"))
+        restored = _prove(_Attempt(found, wanted, put, target, clock, ahead, epoch))  # 5 to 7
+        for half, one in zip(halves, whole, strict=True):  # 8
+            _name(half, one)
     except BaseException:
-        shutil.rmtree(staged.root, ignore_errors=True)
+        _remove(halves)
         raise
     return restored
+
+
+def _beside(elsewhere: Elsewhere | None) -> Elsewhere | None:
+    """Return the same with the folder that has its name only when all is good."""
+    if elsewhere is None or elsewhere.data is None:
+        return elsewhere
+    return replace(elsewhere, data=elsewhere.data.with_name(elsewhere.data.name + STAGED))
+
+
+def _remove(halves: list[Path]) -> None:
+    for one in halves:
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def _name(half: Path, whole: Path) -> None:
+    os.sync()
+    if whole.exists():
+        whole.rmdir()
+    half.rename(whole)
+    os.sync()
 
 
 def require_fit(said: Manifest) -> None:
@@ -147,8 +177,14 @@ def _newest_epoch(found: Checked, keys: LogKeys) -> int:
     return newest
 
 
-def place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
-    """Open a backup into an absent HOME, judged as it comes out (3, 4).
+def place(
+    found: Checked,
+    key: x25519.Identity,
+    staged: Home,
+    tell: Progress,
+    elsewhere: Elsewhere | None = None,
+) -> Cluster:
+    """Open a backup into an absent HOME, judged as it comes out (3, 4); return its cluster.
 
     Raises BackupError, ClusterError, OSError.
     """
@@ -162,7 +198,9 @@ def place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) ->
     finally:
         files.close()
     folders.make_folders(staged)  # files brought their own modes
-    _PLACES[found.manifest.form](found, key, staged, tell)
+    put = elsewheres.cluster(staged, found.manifest, elsewhere)
+    _PLACES[found.manifest.form](found, key, put, tell)
+    return put
 
 
 _PLACES = {manifest.BASE: physical.place}
@@ -174,7 +212,7 @@ class _Attempt:
 
     found: Checked
     wanted: Wanted
-    staged: Home
+    cluster: Cluster
     target: Path
     clock: Clock
     ahead: Way | None
@@ -182,13 +220,13 @@ class _Attempt:
 
 
 def _prove(one: _Attempt) -> Restored:
-    with physical.running(one.staged, one.ahead):
+    with physical.running(one.cluster, one.ahead):
         return asyncio.run(_prove_running(one))
 
 
 async def _prove_running(one: _Attempt) -> Restored:
-    found, wanted, staged = one.found, one.wanted, one.staged
-    owner = roles.conninfo(staged, settings.load(staged.settings), "owner")
+    found, wanted, staged = one.found, one.wanted, one.cluster.home
+    owner = roles.conninfo(staged, elsewheres.reached(one.cluster), "owner")
     database = await Database.open(owner, application="gateway-restore", size=1)
     try:
         async with database.transaction() as tx:

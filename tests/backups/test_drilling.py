@@ -162,7 +162,7 @@ def test_a_journal_that_moves_while_it_is_read_is_read_again(stand: Stand, monke
 
     monkeypatch.setattr(drilling, "_way", way)
     monkeypatch.setattr("gateway.backups.replaying.put", lambda *_: None)
-    assert drilling._put(None, wanted(stand), stand.home) is ahead
+    assert drilling._put(None, wanted(stand), Cluster(stand.home)) is ahead
     tried.clear()
     with pytest.raises(FileNotFoundError):
-        drilling._put(None, wanted(stand), stand.home, 2)
+        drilling._put(None, wanted(stand), Cluster(stand.home), 2)

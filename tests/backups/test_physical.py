@@ -26,8 +26,8 @@ def staged() -> Iterator[Home]:
 
 def test_what_was_copied_runs_again(stand: Stand, staged: Home) -> None:
     found = checking.read(stand.kept.folder, stand.keys)
-    restoring.place(found, IDENTITY, staged, lambda *_: None)
-    with physical.running(staged, None):
+    put = restoring.place(found, IDENTITY, staged, lambda *_: None)
+    with physical.running(put, None):
         with psycopg.connect(Cluster(staged).superuser("gateway")) as connection:
             row = connection.execute("SELECT count(*) FROM gateway.audit_entry").fetchone()
         assert row == (found.manifest.rows["audit_entry"],)
