@@ -7,7 +7,7 @@ import typer
 
 from gateway.backups import listing
 from gateway.backups.listing import Listed
-from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_bar import ByteBar
 from gateway.cli.backup_files import HomeOption, KeyOption, trusted
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.cli.standing import HOUR_US
@@ -44,7 +44,7 @@ def list_some(
     if not where:
         text = output.text("backup.code.BACKUP_NO_PLACE")
         raise CommandError("BACKUP_NO_PLACE", text, status=USAGE)
-    with Bar(output, "backup.checking") as bar:
+    with ByteBar(output, "backup.checking") as bar:
         found = listing.look(where, keys, whole=check, tell=bar.update)
     state, now_us = "verified" if check else "signed", SYSTEM.now_us()
     documents = [_document(one, state, now_us) for one in found]

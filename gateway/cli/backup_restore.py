@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.backups import approval, checking, restoring, sealing
 from gateway.backups.approval import Approval
+from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
 from gateway.backups.restoring import Wanted
-from gateway.cli.audit_folder import Bar
-from gateway.cli.backup_files import BackupArgument, IdentityOption, told, trusted
+from gateway.cli.backup_bar import ByteBar
+from gateway.cli.backup_files import BackupArgument, IdentityOption, ProgramsOption, told, trusted
 from gateway.cli.connected import ProfileOption, load
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.client import papers
@@ -32,6 +33,9 @@ Cause = Annotated[str, typer.Option("--because", help="backup.because", metavar=
 OutFile = Annotated[Path, typer.Option("--out", help="backup.out", dir_okay=False)]
 Until = Annotated[str, typer.Option("--until", help="backup.until", metavar="TIME")]
 Key = Annotated[Path, typer.Option("--key", help="backup.key", exists=True)]
+DataDirectory = Annotated[
+    Path | None, typer.Option("--data-directory", help="backup.data-directory", file_okay=False)
+]
 Approvals = Annotated[
     list[Path], typer.Option("--approval", help="backup.approval", exists=True, dir_okay=False)
 ]
@@ -77,18 +81,21 @@ def restore(
     identity: IdentityOption,
     approvals: Approvals,
     until: Until = "",
+    data: DataDirectory = None,
+    programs: ProgramsOption = None,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
     """Make an absent or empty HOME that of a backup; it is not served yet."""
     output, begun_s = Output.of(json, lang), SYSTEM.monotonic()
-    with told(output), Bar(output, "backup.opening") as bar:
+    with told(output), ByteBar(output, "backup.opening") as bar:
         wanted = Wanted(
             folder.resolve(),
             trusted(None, key),
             sealing.identity(identity),
             tuple(approval.parse(path.read_bytes()) for path in approvals),
             until,
+            Elsewhere(_resolved(data), _resolved(programs)),
         )
         done = restoring.restore(wanted, home.resolve(), SYSTEM, bar.update)
     document: dict[str, object] = {
@@ -100,6 +107,10 @@ def restore(
         "rto_seconds": round(SYSTEM.monotonic() - begun_s),
     }
     output.result(document, output.text("backup.restored", **document))
+
+
+def _resolved(path: Path | None) -> Path | None:
+    return None if path is None else path.resolve()
 
 
 def _signed(mine: Profile, manifest_sha256: str, because: str, until: str) -> Approval:
