@@ -68,6 +68,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "backup wal": Leaf(("backup.wal",), "tests/cli/test_backup_wal.py"),
         "backup create": Leaf(("backup.create",), "tests/cli/test_backup.py"),
         "backup drill": Leaf(("backup.drill",), "tests/cli/test_backup_drill.py"),
+        "backup losses": Leaf(("backup.losses",), "tests/cli/test_backup_losses.py"),
         "backup recipient add": _RECIPIENT,
         "backup recipient remove": _RECIPIENT,
         "backup rehearse": Leaf(("backup.rehearse",), "tests/cli/test_backup.py"),
@@ -164,7 +165,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         "tunnel unlock": _TUNNEL,
         "unit add": _door("RegisterUnits"),
         "unit list": _door("ListUnits"),
-        "upload": _door("UploadBatches"),
+        "upload": _door("UploadBatches", "PresentLostReceipts"),
         "whoami": _door("WhoAmI"),
         # no acts: they work on files of whoever runs them, or on nothing
         "audit contradiction": NONE,

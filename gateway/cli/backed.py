@@ -42,12 +42,14 @@ def lines(output: Output, told: Mapping[str, object]) -> list[str]:
     """Return the same for people, from the document."""
     verified = "kept" if told["verified"] else "never"
     state = str(told["state"])
+    lost = told.get("lost")
+    missing = [output.text("status.backup-lost", records=lost)] if lost else []
     if state == "external":
-        return [output.text("status.backup-external")]
+        return [output.text("status.backup-external"), *missing]
     said = [output.text(f"status.backup-{verified}", **told)]
     if state.endswith("-unplaced"):
         said.append(output.text("status.backup-unplaced"))
     if not state.startswith("good"):
         said.append(output.text(f"status.backup-{state.removesuffix('-unplaced')}"))
     drill = told.get("drill")
-    return said + (drill_lines(output, drill) if isinstance(drill, Mapping) else [])
+    return [*said, *(drill_lines(output, drill) if isinstance(drill, Mapping) else []), *missing]

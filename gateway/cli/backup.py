@@ -23,6 +23,7 @@ from gateway.cli import (
     backup_drill,
     backup_keep,
     backup_list,
+    backup_losses,
     backup_recipient,
     backup_restore,
     backup_wal,
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
     backup_wal.add(noun)
     backup_restore.add(noun)
     backup_drill.add(noun)
+    backup_losses.add(noun)
     app.add_typer(noun)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.backups import drilled
+from gateway.backups import drilled, losses
 from gateway.backups import standing as backups
 from gateway.cli import backed, rotation, sealed, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
@@ -216,6 +216,7 @@ class Report:
     async def _backups(self, tx: Transaction) -> dict[str, object]:
         found = await backups.read(tx, self._backup_rules, self.now_us)
         told = backed.document(found, self.now_us, external=bool(self.settings.dsn))
+        told["lost"] = sum(one.still for one in await losses.read(tx))
         drill = await drilled.read(tx, self._backup_rules, self.now_us)
         return (
             told

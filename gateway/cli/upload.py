@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, read_secret
 from gateway.cli.output import REFUSED, JsonOption, LangOption, Output
 from gateway.cli.tables import table
+from gateway.cli.upload_losses import Losses
 from gateway.client import sending
 from gateway.client.batches import ITEMS_MAX
 from gateway.client.client import Client
 from gateway.client.journal import FileJournal, Order, Tally
 from gateway.client.profile import DEFAULT_NAME, Profile
-from gateway.client.sending import Again
 from gateway.client.upload import PATIENCE_S, Upload
 from gateway.client.verify import Evidence, Sent
 from gateway.errors import REASONS, Reason, Refusal
@@ -63,12 +63,15 @@ def upload(  # noqa: PLR0913, PLR0917  one parameter per option
 
 
 async def _upload(output: Output, client: Client, order: Order, patience_s: float) -> FileJournal:
-    def again(one: Again) -> None:
-        output.say("upload.again", batches=one.batches)
-        if one.missing:
-            output.say("upload.missing", batches=one.missing, files=", ".join(one.files))
-
-    async with sending.opened(client, order, patience_s=patience_s, told=again) as journal:
+    telling = Losses(output)
+    async with sending.opened(
+        client,
+        order,
+        patience_s=patience_s,
+        told=telling.again,
+        moved=telling.moved,
+        presented=telling.presented,
+    ) as journal:
         if journal.sent_before:
             output.say("upload.resumed", count=journal.sent_before)
         with _bar(output, order, journal) as watched:

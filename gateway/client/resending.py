@@ -5,6 +5,7 @@ In the profile's folder, beside what `journal` keeps there:
 - `sent/<id>/<n>.batch`: batches that were answered, for so many days: the gateway's newest backup
   may be older than they are
 - `receipts/<id>.lost`: the receipts that proved what is gone, in the form of the others
+- `receipts/<id>.presented`: which of these the gateway was shown (`losses`)
 """
 
 import contextlib
@@ -23,6 +24,8 @@ from gateway.errors import Refusal
 from gateway.tlog import proof
 from gateway.v1 import upload_service_pb2 as v1
 
+PRESENTED = ".presented"
+
 
 def checkpoints(profile: Profile) -> set[str]:
     """Return the signed checkpoints that our receipts stand on; raises DelimitedError."""
@@ -37,6 +40,8 @@ def take_back(profile: Profile, size: int) -> tuple[int, int]:
     Returns how many will be sent again, and of how many the bytes are not here any more. Done twice
     it does the rest. Raises DelimitedError.
     """
+    for told in profile.receipts.glob(f"*{PRESENTED}"):
+        told.unlink()
     for file in sorted(profile.receipts.glob("*.receipts")):
         every = list(delimited.recover(file))
         gone = [each for each in every if proof.parse(each.proof).index >= size]

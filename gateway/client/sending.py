@@ -4,16 +4,18 @@
    is sent.
 2. Every batch whose receipt is of the lost part is sent again with the same bytes, of
    whatever upload of this profile it was.
-3. Then the journal of this upload is taken up; its batches are for an `Upload`.
+3. What cannot be sent again, for its bytes are gone, is proven by its receipts (`losses`), once.
+4. Then the journal of this upload is taken up; its batches are for an `Upload`.
 """
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.client import resending
+from gateway.client import losses, resending
 from gateway.client.client import Client
 from gateway.client.journal import FileJournal, Order
+from gateway.client.losses import Presented
 from gateway.client.refusals import outcome_unknown
 from gateway.client.resending import Resending
 from gateway.client.upload import PATIENCE_S, Upload
@@ -55,13 +57,17 @@ async def opened(
     *,
     patience_s: float = PATIENCE_S,
     told: Callable[[Again], object] = lambda _: None,
+    moved: Callable[[int, int], object] = lambda *_: None,
+    presented: Callable[[Presented], object] = lambda _: None,
 ) -> AsyncIterator[FileJournal]:
     """Give the journal of an upload once nothing lost waits any more; `told` of each that did.
 
+    `moved` is told how many of how many receipts are presented, `presented` what became of them.
     Raises as `send_again`.
     """
     for one in await send_again(client, patience_s):
         told(one)
+    presented(await losses.present(client, moved))
     journal = FileJournal(client.profile, order, clock=client.clock)
     try:
         yield journal

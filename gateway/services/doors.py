@@ -53,6 +53,7 @@ from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
 from gateway.services.invitation_service import InvitationService
 from gateway.services.log_file_service import LogFileService
+from gateway.services.loss_service import LossService
 from gateway.services.pages import Pages
 from gateway.services.part_service import PartService
 from gateway.services.permits import Permits
@@ -167,7 +168,7 @@ def _intake(parts: Parts) -> Standing:
     service = UploadService(
         intake, parts.current, parts.permits, parts.pages, warnings, parts.clock
     )
-    return Standing([service], [intake.sweep])
+    return Standing([service, LossService(parts.home, parts.clock)], [intake.sweep])
 
 
 def _administration(parts: Parts) -> Standing:

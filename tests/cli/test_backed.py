@@ -85,3 +85,14 @@ def test_the_numbers_of_drills() -> None:
     never = CollectorRegistry()
     metrics.drill_gauges(never, drill(good=False), NOW_US)
     assert never.get_sample_value("gateway_backup_drill_rto_seconds") is None
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_a_restore_lost_is_said_while_it_is_missing(lang) -> None:
+    output = Output(lang)
+    document = backed.document(standing(), NOW_US, external=False)
+    without = backed.lines(output, document | {"lost": 0})
+    assert without == backed.lines(output, document)
+    said = backed.lines(output, document | {"lost": 7})
+    assert said == [*without, output.text("status.backup-lost", records=7)]
+    assert "7" in said[-1]
