@@ -26,6 +26,7 @@ from gateway.store.database import Database, StoreError
 from gateway.supervise.child import log_path
 from gateway.supervise.drills import Drills
 from gateway.supervise.launch import launch
+from gateway.supervise.yielding import give_way
 
 KIND = "backup.late"
 # The schedule is of minutes.
@@ -151,6 +152,7 @@ async def _run(home: Home, *words: str) -> int:
             pass_fds=way.descriptors,
             process_group=0,
         )
+        give_way(process.pid)
         try:
             return await process.wait()
         finally:
