@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-# A process of nice 10 weighs a ninth of one of nice 0 (sched(7)): it gets on, also when all is busy.
+# Nice 10 weighs a ninth of nice 0 (sched(7)): it gets on, also when all is busy.
 NICE = 10
 
 
