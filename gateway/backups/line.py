@@ -173,7 +173,8 @@ def chain(folder: Path, line: Line, after: str) -> list[Entry]:
         _follows(found, entry, before)
         found.append(entry)
         before, number = own, number + 1
-    beyond = {one for one in names if "-" not in one and after[:8] == one[:8] and one > name}
+    # A growing one's, too: what lies before it was full.
+    beyond = {one for one in names if after[:8] == one[:8] and one[: len(name)] > name}
     if beyond:
         raise BackupError(MISSING, f"the WAL segment {name} is missing")
     tails = sorted(one for one in names if one.startswith(f"{name}-"))
