@@ -82,7 +82,7 @@ def drill(
     """Restore a backup into `scratch`, prove it, and remove it; raises BackupError."""
     begun_s, begun_us = clock.monotonic(), clock.now_us()
     with _told(), _scratch(scratch) as staged:  # 1
-        found = checking.check(wanted.folder, wanted.keys)  # 2
+        found = checking.check(wanted.folder, wanted.keys, tell)  # 2
         restoring.require_fit(found.manifest)
         ahead = _way(found, wanted) if wanted.until else None
         _require_room(found, ahead, home, scratch)

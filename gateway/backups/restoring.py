@@ -111,7 +111,7 @@ def restore(
     for one in (target, wanted.data or target):
         if one.exists() and (not one.is_dir() or any(one.iterdir())):
             raise BackupError(TAKEN, f"{one} is not an empty folder")
-    found = checking.check(wanted.folder, wanted.keys)  # 1
+    found = checking.check(wanted.folder, wanted.keys, tell)  # 1
     require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None
     if wanted.until:

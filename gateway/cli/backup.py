@@ -29,7 +29,7 @@ from gateway.cli import (
     backup_wal,
     host,
 )
-from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_bar import ByteBar
 from gateway.cli.backup_files import (
     BackupArgument,
     HomeArgument,
@@ -78,7 +78,7 @@ def create(
     if target.is_relative_to(place.root):
         raise CommandError("PLACE_INSIDE", output.text("backup.inside"), status=USAGE)
     total = estimate(place)
-    with told(output), Bar(output, "backup.making") as bar:
+    with told(output), ByteBar(output, "backup.making") as bar:
         made = asyncio.run(_made(place, target, rate_kib, lambda done: bar.update(done, total)))
     document = _document(made.folder, made.manifest)
     document |= {"leaf": made.entry.index, "sha256": manifest.sha256(made.manifest.encode())}
@@ -94,7 +94,7 @@ def check(
 ) -> None:
     """Prove that a backup is what was made, from its files alone."""
     output, keys = Output.of(json, lang), trusted(home, key)
-    with told(output), _recorded(home, CHECK), Bar(output, "backup.checking") as bar:
+    with told(output), _recorded(home, CHECK), ByteBar(output, "backup.checking") as bar:
         found = checking.check(folder, keys, bar.update)
     _tell(output, found, "backup.checked")
 
@@ -109,7 +109,7 @@ def rehearse(
 ) -> None:
     """Prove that a recipient's key opens all of a backup, without restoring it."""
     output, keys = Output.of(json, lang), trusted(home, key)
-    with told(output), _recorded(home, REHEARSE), Bar(output, "backup.opening") as bar:
+    with told(output), _recorded(home, REHEARSE), ByteBar(output, "backup.opening") as bar:
         found = checking.rehearse(folder, keys, sealing.identity(identity), bar.update)
     _tell(output, found, "backup.rehearsed")
 

@@ -14,7 +14,7 @@ from gateway.backups import drilled, drilling, sealing
 from gateway.backups.drilling import Drilled, Wanted
 from gateway.backups.errors import BackupError
 from gateway.cli import host
-from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_bar import ByteBar
 from gateway.cli.backup_files import BackupArgument, IdentityOption, told, trusted
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.clock import SYSTEM, iso
@@ -46,7 +46,7 @@ def drill(
     output, place = Output.of(json, lang), host.place(home)
     beside = (scratch or place.root.parent).resolve() / f"{place.root.name}{drilling.SCRATCH}"
     event = _failed(drilling.FAILED)  # whatever happens, it is told once
-    with told(output), Bar(output, "backup.opening") as bar:
+    with told(output), ByteBar(output, "backup.opening") as bar:
         try:
             key, keys = sealing.identity(identity), trusted(place.root, None)
             wanted = Wanted(folder.resolve(), keys, key, until)

@@ -10,7 +10,7 @@ from gateway.backups.keeping import Kept
 from gateway.backups.making import Source
 from gateway.backups.sealing import Progress
 from gateway.cli import host
-from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_bar import ByteBar
 from gateway.cli.backup_files import HomeArgument, estimate, told, trusted
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.clock import iso
@@ -28,7 +28,7 @@ def keep(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") ->
     """Make the backup that is due, bring it to every place, take away what is past its time."""
     output, place = Output.of(json, lang), host.place(home)
     rules, total = load_backup_rules(place.policies / FILE), estimate(place)
-    with told(output), Bar(output, "backup.making") as bar:
+    with told(output), ByteBar(output, "backup.making") as bar:
         done = asyncio.run(_kept(place, rules, lambda read: bar.update(read, total)))
     document: dict[str, object] = {
         "folder": str(done.found.folder),
