@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
-from gateway.backups import following, manifest, placed, recipients, sealing, spreading
+from gateway.backups import following, forms, manifest, placed, recipients, sealing, spreading
 from gateway.backups import line as lines
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER, KIND, LINE_FILE, RECEIPT_FILE, Entry, Line
-from gateway.backups.making import EXTERNAL, NOT_READ, NOT_WRITTEN, Source, alone
+from gateway.backups.making import NOT_READ, NOT_WRITTEN, Source, alone
 from gateway.config.folders import replace_private, write_private
 from gateway.config.home import Home
 from gateway.store import wal
@@ -77,14 +77,15 @@ def sole(home: Home) -> Iterator[None]:
 
 async def turn(source: Source, places: Sequence[Path]) -> Shipped:
     """Send what is new; raises BackupError where nothing could be sent, StoreError."""
-    if source.settings.dsn:
-        raise BackupError(EXTERNAL, "the database is another server's: its keeper sends its WAL")
     there = [one for one in places if one.is_dir()]
     if not there:
         raise BackupError(spreading.AWAY, "no place is there: mount it, or make it")
     async with source.database.transaction() as tx:
         to = await recipients.trusted(tx)
     try:
+        form = await asyncio.to_thread(forms.chosen, source.home, source.settings)
+        if form == manifest.DUMP:
+            raise BackupError(forms.EXTERNAL, "no WAL goes on from dumps")
         with wal.opened(source.home, source.settings) as journal:
             own = _own(source.home)
             if own is None or _broken(own, journal, there):
@@ -223,6 +224,8 @@ def _broken(own: Own, journal: Journal, there: Sequence[Path]) -> bool:
     kept = journal.kept_from()
     if kept is None or kept > own.next_number or own.line.system != journal.system():
         return True
+    if int(own.line.segment[:8], 16) != journal.flushed().timeline:
+        return True  # a standby of another's server took its place
     return not any(_goes_on(place, own) for place in there)
 
 

@@ -15,7 +15,7 @@ from gateway.backups.drilling import Drilled, Wanted
 from gateway.backups.errors import BackupError
 from gateway.cli import host
 from gateway.cli.backup_bar import ByteBar
-from gateway.cli.backup_files import BackupArgument, IdentityOption, told, trusted
+from gateway.cli.backup_files import BackupArgument, IdentityOption, ProgramsOption, told, trusted
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.clock import SYSTEM, iso
 from gateway.config.home import Home
@@ -39,6 +39,7 @@ def drill(
     identity: IdentityOption,
     until: Until = "",
     scratch: Scratch = None,
+    programs: ProgramsOption = None,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -49,7 +50,7 @@ def drill(
     with told(output), ByteBar(output, "backup.opening") as bar:
         try:
             key, keys = sealing.identity(identity), trusted(place.root, None)
-            wanted = Wanted(folder.resolve(), keys, key, until)
+            wanted = Wanted(folder.resolve(), keys, key, until, programs)
             done = drilling.drill(wanted, place, beside, SYSTEM, bar.update)
             event = _good(done)
         except BackupError as error:

@@ -20,6 +20,10 @@ BackupArgument = Annotated[
 ]
 HomeOption = Annotated[Path | None, typer.Option("--home", help="backup.home", exists=True)]
 KeyOption = Annotated[Path | None, typer.Option("--key", help="backup.key", exists=True)]
+ProgramsOption = Annotated[
+    Path | None,
+    typer.Option("--programs", help="backup.programs", exists=True, file_okay=False),
+]
 IdentityOption = Annotated[
     Path, typer.Option("--identity", help="backup.identity", exists=True, dir_okay=False)
 ]

@@ -1,12 +1,14 @@
 """policies/backups.toml as frozen values: when backups are made, where, how long they are kept."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config.strict import SettingsError, build, read
 
 FILE = "backups.toml"
+OFFERED = "offered"
+_FORMS = (OFFERED, "base", "dump")
 # What lies in one place is lost with it.
 PLACES = 2
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
@@ -53,6 +55,13 @@ class WalRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalRules:
+    """Of another's server: its files where it offers them and else a dump; "base", "dump" alone."""
+
+    form: str = OFFERED
+
+
+@dataclass(frozen=True, slots=True)
 class LimitRules:
     """After how many hours without a verified backup is warned, after how many days blocked.
 
@@ -73,6 +82,7 @@ class BackupRules:
     retention: RetentionRules
     wal: WalRules
     limits: LimitRules
+    external: ExternalRules = field(default_factory=ExternalRules)
 
 
 def load_backup_rules(path: Path) -> BackupRules:
@@ -104,6 +114,7 @@ def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
         ("retention.weekly", 0 <= kept.weekly <= _MOST, "0 to 1000"),
         ("retention.monthly", 0 <= kept.monthly <= _MOST, "0 to 1000"),
         ("wal.tail_s", rules.wal.tail_s == 0 or rules.wal.tail_s >= 1, "0, or a second or more"),
+        ("external.form", rules.external.form in _FORMS, f"one of {', '.join(_FORMS)}"),
         ("limits.warn_hours", limits.warn_hours > 0, "above 0"),
         (
             "limits.block_days",

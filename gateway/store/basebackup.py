@@ -1,4 +1,4 @@
-"""A base backup of the embedded cluster as one stream: its files, the WAL that it needs, its list.
+"""A base backup of a cluster as one stream: its files, the WAL that it needs, its list.
 
 `pg_basebackup` writes a tar to its standard output, the server's own list of files with their
 SHA-256 (`backup_manifest`) in it, so that nothing readable is ever put on a disk. A slot that ends
@@ -13,16 +13,16 @@ from typing import IO
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.config import users
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import passfile, roles
+from gateway.store import passfile, programs, roles
 from gateway.store.errors import translated
-from gateway.store.tools import Tools
+from gateway.store.tools import MAJOR
 
 ROLE = "backup"
 # pg_basebackup's own bounds of --max-rate, KiB/s.
 RATE_MIN_KIB, RATE_MAX_KIB = 32, 1_048_576
+_MAJOR = 10_000  # of server_version_num
 _SLOT = "SELECT pg_create_physical_replication_slot(%s, true, true)"
 
 
@@ -49,13 +49,22 @@ def base_backup(
         arguments.append(f"--incremental={since}")
     if rate_kib:
         arguments.append(f"--max-rate={min(max(rate_kib, RATE_MIN_KIB), RATE_MAX_KIB)}")
-    tools = Tools(home, users.current())
     with (
         _wal_kept(home, settings),
         passfile.written(home, ROLE) as passwords,
-        tools.stream("pg_basebackup", *arguments, passwords=passwords) as stream,
+        programs.talking(home, settings).stream(
+            "pg_basebackup", *arguments, passwords=passwords
+        ) as stream,
     ):
         yield stream
+
+
+def major(home: Home, settings: Settings) -> int:
+    """Return the major version of the server; raises StoreError."""
+    if not settings.dsn:
+        return MAJOR
+    with translated(), psycopg.connect(roles.conninfo(home, settings, ROLE)) as connection:
+        return connection.info.server_version // _MAJOR
 
 
 @contextlib.contextmanager

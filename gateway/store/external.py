@@ -34,6 +34,7 @@ _HELD = (
 # What a base backup, WAL on its way and a standby need.
 _SENDERS, _SLOTS = 3, 2
 _KEEP = "8GB"
+_SEGMENTS = "16MB"  # as `wal.SEGMENT_BYTES`; initdb's default
 _HBA = "pg_hba.conf"
 _RELOAD, _RESTART = "SELECT pg_reload_conf();", "-- restart the server"
 _CHECKSUMS = "pg_checksums --enable --pgdata=DATA_DIRECTORY  # while the server is stopped"
@@ -45,6 +46,7 @@ SELECT NOT pg_is_in_recovery() AS primary,
        current_setting('max_replication_slots')::int AS slots,
        current_setting('data_checksums') AS checksums,
        current_setting('max_slot_wal_keep_size') AS keep,
+       current_setting('wal_segment_size') AS segments,
        (SELECT count(*) FROM pg_tablespace WHERE spcname !~ '^pg_') AS tablespaces,
        host(inet_client_addr()) AS address,
        (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS ssl
@@ -126,6 +128,7 @@ def _judged(version: int, told: dict[str, Any], refused: str) -> Iterator[Offer]
     yield Offer("wal-level", told["wal_level"] != "minimal", True, _set("wal_level", "replica"))
     yield Offer("senders", told["senders"] >= _SENDERS, True, _set("max_wal_senders", 10))
     yield Offer("slots", told["slots"] >= _SLOTS, True, _set("max_replication_slots", 10))
+    yield Offer("segments", told["segments"] == _SEGMENTS, True)
     yield Offer("tablespaces", not told["tablespaces"], True)
     yield Offer("checksums", told["checksums"] == "on", False, (_CHECKSUMS,))
     keep = (f"ALTER SYSTEM SET max_slot_wal_keep_size = '{_KEEP}';", _RELOAD)

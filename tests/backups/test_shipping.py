@@ -175,6 +175,23 @@ def test_what_the_server_threw_away_ends_the_line_and_is_told(stand: Stand, plac
     assert len(list((places[0] / "wal").iterdir())) == 2
 
 
+def test_another_timeline_ends_the_line_and_is_told(stand: Stand, places, monkeypatch) -> None:
+    """Another's server was lost and its standby took its place: the journal goes another way."""
+    turn(stand, places)
+    first = folder(places[0])
+    with journal(stand) as found:
+        promoted = wal.Flushed(2, found.flushed().position)
+    with monkeypatch.context() as patched:
+        patched.setattr(wal.Journal, "flushed", lambda _: promoted)
+        patched.setattr(
+            wal.Journal, "read", lambda *_: b"x" * (promoted.position % wal.SEGMENT_BYTES)
+        )
+        turn(stand, places)
+    assert stand.leaves("backup.wal")[-1]["detail"]["alert"] == "backup-wal-broken"
+    [second] = [one for one in (places[0] / "wal").iterdir() if one != first]
+    assert lines.read_line(second, stand.keys).segment.startswith("00000002")
+
+
 def test_places_that_lost_what_was_sent_get_another_line(stand: Stand, places) -> None:
     turn(stand, places)
     grow(stand)

@@ -52,6 +52,8 @@ class Stage:
     folder: Path
     officers: dict[str, Path]
     elsewhere: Elsewhere
+    # What a restore is told besides.
+    more: str = ""
 
     @property
     def place(self) -> Path:
@@ -88,7 +90,7 @@ class Stage:
                 f"    gateway backup approve {backup} --because disk-lost --until {moment}"
                 f" --out {approvals[-1]} -p {mine}"
             )
-        signed = " ".join(f"--approval {one}" for one in approvals)
+        signed = " ".join(f"--approval {one}" for one in approvals) + self.more
         key = f"--key {self.elsewhere.log_key} --identity {self.folder / 'safe.key'}"
         home = self.host.home.root
         done = told(f"    gateway backup restore {backup} {home} --until {moment} {key} {signed}")
