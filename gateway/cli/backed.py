@@ -8,10 +8,10 @@ from gateway.cli.output import Output
 from gateway.cli.standing import DAY_US, HOUR_US
 
 
-def document(found: Standing, now_us: int, *, external: bool) -> dict[str, object]:
+def document(found: Standing, now_us: int) -> dict[str, object]:
     """Return it as --json prints it."""
-    state: str = "external" if external else found.state
-    if state != "external" and not found.places:
+    state: str = found.state
+    if not found.places:
         state = f"{state}-unplaced"
     return {
         "state": state,
@@ -44,8 +44,6 @@ def lines(output: Output, told: Mapping[str, object]) -> list[str]:
     state = str(told["state"])
     lost = told.get("lost")
     missing = [output.text("status.backup-lost", records=lost)] if lost else []
-    if state == "external":
-        return [output.text("status.backup-external"), *missing]
     said = [output.text(f"status.backup-{verified}", **told)]
     if state.endswith("-unplaced"):
         said.append(output.text("status.backup-unplaced"))

@@ -36,7 +36,7 @@ from gateway.registry.witness_duty import WitnessDuty
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
-from gateway.services.backed import backed_by
+from gateway.services.backed import Backed
 from gateway.services.break_glass_report import BreakGlassReport
 from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
@@ -222,10 +222,10 @@ def _ground(parts: Parts, tables: Tables) -> Ground:
 def _room(parts: Parts) -> Callable[[], Awaitable[bool]]:
     """Return who says whether an export may be built: there is room, and a backup."""
     disk = Disk.of(parts.home)
-    backed = backed_by(parts.settings, parts.database, parts.policies.backups, parts.clock)
+    backed = Backed(parts.database, parts.policies.backups, parts.clock)
 
     async def room() -> bool:
-        return disk.allows("exports") and (backed is None or await backed.allows())
+        return disk.allows("exports") and await backed.allows()
 
     return room
 

@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import psycopg
@@ -18,7 +19,8 @@ from psycopg.conninfo import make_conninfo
 from gateway.config import users
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import passfile, roles
+from gateway.store import passfile, programs, roles
+from gateway.store.embedded import Cluster
 from gateway.store.errors import translated
 from gateway.store.tools import Tools
 
@@ -74,7 +76,7 @@ def dumped(home: Home, settings: Settings) -> Iterator[tuple[Snapshot, IO[bytes]
         ]
         with (
             passfile.written(home, ROLE) as passwords,
-            Tools(home, users.current()).stream(
+            programs.talking(home, settings).stream(
                 "pg_dump", *arguments, passwords=passwords
             ) as stream,
         ):
@@ -92,18 +94,18 @@ def _snapshot(connection: psycopg.Connection) -> Snapshot:
 
 
 @contextlib.contextmanager
-def counted(home: Home) -> Iterator[tuple[IO[bytes], "Script"]]:
+def counted() -> Iterator[tuple[IO[bytes], "Script"]]:
     """Take a dump and count the rows in it, without a server and without writing any of it.
 
     The count is whole when this returns. Raises ToolError for what is no whole dump.
     """
     script = Script(_Unread())
-    with _read(home, script) as sink:
+    with _read(script) as sink:
         yield sink, script
 
 
 @contextlib.contextmanager
-def loading(home: Home, settings: Settings) -> Iterator[IO[bytes]]:
+def loading(home: Home, settings: Settings) -> Iterator[tuple[IO[bytes], "Script"]]:
     """Take a dump into the database of HOME, as its owner: all of it when this returns, or nothing.
 
     pg_restore itself would name a setting that servers before 17 do not know, and end by that.
@@ -115,15 +117,34 @@ def loading(home: Home, settings: Settings) -> Iterator[IO[bytes]]:
         psycopg.connect(conninfo) as connection,
         contextlib.closing(_Loading(connection)) as into,
     ):
-        with _read(home, Script(into)) as sink:
-            yield sink
+        script = Script(into)
+        with _read(script) as sink:
+            yield sink, script
         into.run()
 
 
+def prepare(cluster: Cluster) -> None:
+    """Give a new cluster the roles of HOME with the passwords of its files, and room for a dump."""
+    with translated():
+        with psycopg.connect(cluster.superuser(), autocommit=True) as connection:
+            roles.create_roles(connection, roles.read_passwords(cluster.home))
+            roles.create_database(connection, roles.DATABASE)
+        with psycopg.connect(cluster.superuser(roles.DATABASE)) as connection:
+            roles.open_schema(connection)
+
+
+def finish(cluster: Cluster) -> None:
+    """Take from the owner what `prepare` gave for the time of loading."""
+    with translated(), psycopg.connect(cluster.superuser(roles.DATABASE)) as connection:
+        roles.close_schema(connection)
+
+
 @contextlib.contextmanager
-def _read(home: Home, script: "Script") -> Iterator[IO[bytes]]:
+def _read(script: "Script") -> Iterator[IO[bytes]]:
     arguments = ("--format=custom", "--no-owner", "--file=-")
-    with Tools(home, users.current()).fed("pg_restore", *arguments, take=script.take) as sink:
+    # Who runs this reaches the wheel: nothing is copied below a HOME.
+    tools = Tools(Home(Path("/")), users.current())
+    with tools.fed("pg_restore", *arguments, take=script.take) as sink:
         yield sink
 
 

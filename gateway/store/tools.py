@@ -159,6 +159,8 @@ class Tools:
                 told.result()
             except BaseException:
                 running.kill()
+                with contextlib.suppress(BrokenPipeError):
+                    running.stdin.close()  # what was not read yet is read by nobody
                 raise
             if running.wait() != 0 or not whole:
                 complaint.seek(0)

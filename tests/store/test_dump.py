@@ -27,15 +27,15 @@ def held(database_home, database_settings) -> tuple[bytes, dump.Snapshot]:
     return content, snapshot
 
 
-def counted(home, content: bytes) -> dict[str, int]:
-    with dump.counted(home) as (sink, script):
+def counted(content: bytes) -> dict[str, int]:
+    with dump.counted() as (sink, script):
         sink.write(content)
     return script.rows
 
 
 def test_it_holds_the_rows_that_were_counted_in_its_own_moment(held, database_home) -> None:
     content, snapshot = held
-    assert counted(database_home, content) == snapshot.rows
+    assert counted(content) == snapshot.rows
     assert snapshot.rows["epoch"] > 0
     assert snapshot.server == 18
     assert int(snapshot.system) > 0
@@ -46,7 +46,7 @@ def test_what_is_cut_or_none_is_told(held, database_home) -> None:
     content, _ = held
     for bad in (content[:-1], content[: len(content) // 2], b"none", b""):
         with pytest.raises(ToolError, match="pg_restore failed"):
-            counted(database_home, bad)
+            counted(bad)
 
 
 def emptied(conninfo: str) -> None:
@@ -71,10 +71,11 @@ def test_what_is_loaded_is_what_was_dumped(held, into, database_home, database_s
     """Rows, rights and order: a second dump of it counts the same, and a door's role does what it may and no more."""
     content, snapshot = held
     emptied(into)
-    with dump.loading(database_home, database_settings) as sink:
+    with dump.loading(database_home, database_settings) as (sink, script):
         sink.write(content)
+    assert script.rows == snapshot.rows
     with dump.dumped(database_home, database_settings) as (again, stream):
-        assert counted(database_home, stream.read()) == again.rows == snapshot.rows
+        assert counted(stream.read()) == again.rows == snapshot.rows
     with psycopg.connect(roles.conninfo(database_home, database_settings, "intake")) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT body FROM gateway.item")
@@ -88,7 +89,7 @@ def test_what_breaks_off_leaves_nothing(held, into, database_home, database_sett
     emptied(into)
 
     def load(piece: bytes, error: BaseException | None = None) -> None:
-        with dump.loading(database_home, database_settings) as sink:
+        with dump.loading(database_home, database_settings) as (sink, _):
             sink.write(piece)
             if error is not None:
                 raise error
