@@ -11,7 +11,7 @@ from gateway.demo.uploading import batches, centre_code, generate, late_cards, r
 from tests.e2e.losing import OFFICERS, County, Elsewhere, counts, found, founded, told
 from tests.house.tree import ROOT
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(1200)]
 PAGE = (ROOT / "docs/backups.md").read_text(encoding="utf-8")
 
 

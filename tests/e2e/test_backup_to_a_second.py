@@ -30,7 +30,7 @@ from tests.e2e.losing import (
 )
 from tests.house.tree import ROOT
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(1800)]
 WAIT_S = 300.0
 # Eight batches are unanswered at most: so many more, and some were sent after that second.
 AHEAD = 20
