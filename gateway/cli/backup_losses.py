@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from google.protobuf.message import DecodeError
 
 from gateway.audit.event import Event
 from gateway.backups import losses
@@ -20,16 +21,27 @@ from gateway.cli.tables import table
 from gateway.clock import iso
 from gateway.config import log_keys
 from gateway.config.home import Home
-from gateway.store.database import Transaction
+from gateway.errors import Refusal
+from gateway.store.database import Row, Transaction
 from gateway.tlog import restored
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 from gateway.tlog.restored import Restored
+from gateway.uploads.lost import Restores
+from gateway.v1.upload_service_pb2 import BatchReceipt
 
 Number = Annotated[int | None, typer.Option("--restore", help="backup.losses.restore", min=1)]
-# The database has other rows than the log tells of.
+# The database has other rows than the log tells of, or than their receipts prove.
 CHANGED_ALERT = "losses-changed"
 _SUMS = ("organisation", "batches", "records", "recovered", "missing")
+# Receipts of a full batch have some ten kilobytes each.
+_CHUNK = 100
+_ROWS = """
+SELECT organisation, request_id::text, receipt, encode(statement, 'hex'), restored_us, unit_code,
+       sequence, leaf_index, received_us, records, unnamed
+  FROM gateway.lost_batch WHERE (organisation, request_id::text) > (%s, %s)
+ ORDER BY organisation, request_id::text LIMIT %s
+"""
 _BATCHES = ("unit", "sequence", "received", "records", "missing")
 
 
@@ -115,23 +127,43 @@ def statements(place: Home) -> dict[int, Restored]:
 async def _read(output: Output, place: Home) -> list[LostBatch]:
     """Return all that is proven lost, the look at it recorded; raises CommandError."""
     found: list[LostBatch] = []
-    event = Event(kind=losses.KIND, door="host")
+    event, numbers = Event(kind=losses.KIND, door="host"), [0, 0]
 
     async def look(tx: Transaction) -> Event:
         found[:] = await losses.read(tx)
+        numbers[:] = await losses.told(tx), await _proven(tx, Restores.of(place))
         counts = {"batches": len(found), "missing": sum(one.still for one in found)}
-        told.append(await losses.told(tx))
-        if told[-1] == len(found):
+        if numbers == [len(found)] * 2:
             return event.with_(counts=counts)
         return event.with_(counts=counts, decision="error", detail={"alert": CHANGED_ALERT})
 
-    told: list[int] = []
     async with host.opened(place, "owner") as (_, recorder):
         await recorder.append(event, look)
-    if told[-1] != len(found):
-        text = output.text("backup.losses.changed", told=told[-1], found=len(found))
-        raise CommandError("LOSSES_CHANGED", text)
+    if numbers != [len(found)] * 2:
+        about = {"told": numbers[0], "found": len(found), "proven": numbers[1]}
+        raise CommandError("LOSSES_CHANGED", output.text("backup.losses.changed", **about))
     return found
+
+
+async def _proven(tx: Transaction, restores: Restores) -> int:
+    """Return how many rows say what their receipts prove, each judged anew."""
+    proven, last = 0, ("", "")
+    while rows := await tx.fetch(_ROWS, [*last, _CHUNK]):
+        proven += sum(_says(restores, row) for row in rows)
+        last = (rows[-1][0], rows[-1][1])
+    return proven
+
+
+def _says(restores: Restores, row: Row) -> bool:
+    organisation, request_id, receipt, *columns = row
+    try:
+        one = restores.judge(BatchReceipt.FromString(receipt), organisation)
+    except (Refusal, DecodeError):
+        return False
+    place = [one.unit_code, one.sequence, one.index, one.received_us]
+    cut = [one.cut.statement, one.cut.restored_us]
+    said = [str(one.request_id), *cut, *place, list(one.records), one.unnamed]
+    return [request_id, *columns] == said
 
 
 def _document(one: LostBatch) -> dict[str, object]:
