@@ -23,10 +23,7 @@ def furnish(place: Path, own: Path, line: Line) -> Path:
 
     `own` is where HOME keeps that. What a killed turn left half is removed.
     """
-    folder = place / FOLDER / line.line
-    for one in (folder.parent, folder):
-        if one.is_symlink():
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(one))
+    folder = _folder(place, line)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _drop_halves(folder)
     for name in (RECEIPT_FILE, LINE_FILE):
@@ -85,7 +82,16 @@ def drop_tails(folder: Path, keep: str) -> None:
 def tidy(place: Path, line: Line) -> None:
     """Leave nothing half in a place that is full; one that is away keeps it until it is back."""
     with contextlib.suppress(OSError):
-        _drop_halves(place / FOLDER / line.line)
+        _drop_halves(_folder(place, line))
+
+
+def _folder(place: Path, line: Line) -> Path:
+    """Return the folder of a line in a place; raises OSError where a link leads elsewhere."""
+    folder = place / FOLDER / line.line
+    for one in (folder.parent, folder):
+        if one.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(one))
+    return folder
 
 
 def _drop_halves(folder: Path) -> None:
