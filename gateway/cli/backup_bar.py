@@ -1,4 +1,4 @@
-"""The bar of `gateway backup …`: bytes, speed, time left; it pulses where no end is known."""
+"""The bar of `gateway backup …`: bytes and time left; it pulses where no end is known."""
 
 from typing import Self
 
@@ -8,10 +8,12 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 
 from gateway.cli.output import Output
+
+# With text, bytes and time it fits into 80 columns.
+_BAR_WIDTH = 30
 
 
 class ByteBar:
@@ -25,9 +27,8 @@ class ByteBar:
         """Say what goes on with this text."""
         self._progress = Progress(
             TextColumn(output.text(msgid)),
-            BarColumn(),
+            BarColumn(bar_width=_BAR_WIDTH),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=output.progress(),
             transient=True,

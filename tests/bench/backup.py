@@ -24,6 +24,7 @@ from gateway.backups.making import Source
 from gateway.backups.untar import Untar
 from gateway.cli import host as hosts
 from gateway.config import folders, settings, users
+from gateway.config.backups import FILE, load_backup_rules
 from gateway.config.home import Home
 from gateway.store.embedded import Cluster
 from gateway.store.wal import SEGMENT_BYTES
@@ -154,9 +155,10 @@ def _quiet(ground: Ground, batches: Batches) -> float:
 
 
 def _backed(ground: Ground, batches: Batches) -> float:
-    """Return records/s while a backup is made, as the supervisor has it made."""
+    """Return records/s while a backup is made as the supervisor has it made: its priority, the policy's rate."""
     sent = batches.next()
-    words = [sys.executable, "-m", "gateway", *ground.create_words()]
+    rate_kib = load_backup_rules(ground.home.policies / FILE).places.rate_kib
+    words = [sys.executable, "-m", "gateway", *ground.create_words(), f"--rate-kib={rate_kib}"]
     with subprocess.Popen(words, stdout=-3, stderr=-3, process_group=0) as backup:
         yielding.give_way(backup.pid)
         try:
