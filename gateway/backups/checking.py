@@ -1,6 +1,6 @@
 """Is a backup good? From its folder alone; with a recipient's key also what is inside.
 
-Without a key (`check`):
+Without a key (`check`), of the backup and of those that it goes on from (`chain`):
     1 form       the manifest is canonical and of our form
     2 signature  a leaf of this gateway's log names its digest
     3 parts      each is there, as long and with the SHA-256 that the manifest says; nothing else is
@@ -13,15 +13,16 @@ With one (`rehearse`), everything above, and:
 Nothing is restored and nothing readable is written.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tarfile import TarInfo
 
 from pyrage import x25519
 
-from gateway.backups import manifest, placed, sealing
+from gateway.backups import chain, manifest, placed, sealing
 from gateway.backups.cluster import ClusterCheck, Whole
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
@@ -48,12 +49,21 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A backup that is good: its folder, what it says, its digest, and the leaf that says so."""
+    """A backup that is good: its folder, what it says, its digest, and the leaf that says so.
+
+    `parents` are those that it goes on from, the base backup first; `read` does not look for them.
+    """
 
     folder: Path
     manifest: Manifest
     sha256: str
     leaf: int
+    parents: "tuple[Checked, ...]" = ()
+
+    @property
+    def whole(self) -> "tuple[Checked, ...]":
+        """All that a restore of it opens, in that order."""
+        return (*self.parents, self)
 
 
 def read(folder: Path, keys: LogKeys) -> Checked:
@@ -73,7 +83,41 @@ def check(folder: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Chec
 
     Raises BackupError.
     """
-    found = read(folder, keys)
+    found = related(read(folder, keys), keys)
+    for one in found.whole:
+        check_parts(one, tell)
+    return found
+
+
+def related(found: Checked, keys: LogKeys) -> Checked:
+    """Return a backup with its parents, which lie beside it, by what all of them say.
+
+    Raises BackupError: BACKUP_PARENT_MISSING, BACKUP_PARENT_FOREIGN, what `read` raises.
+    """
+    parents: list[Checked] = []
+    child = found
+    while child.manifest.parent:
+        parent = read(_folder_of(child.manifest.parent, found.folder.parent), keys)
+        if parent.sha256 != child.manifest.parent:
+            raise BackupError(chain.MISSING, f"{parent.folder} was changed meanwhile")
+        chain.require_follows(child.manifest, parent.manifest)
+        parents.insert(0, parent)
+        child = parent
+    return replace(found, parents=tuple(parents))
+
+
+def _folder_of(sha256: str, place: Path) -> Path:
+    for folder in placed.folders(place):
+        with contextlib.suppress(OSError):
+            content = placed.content(folder / manifest.MANIFEST_FILE)
+            if not folder.name.startswith(".") and manifest.sha256(content) == sha256:
+                return folder
+    raise BackupError(chain.MISSING, f"{place} does not hold the parent {sha256[:16]}")
+
+
+def check_parts(found: Checked, tell: Progress = lambda *_: None) -> None:
+    """Pass a backup whose own parts are as its manifest says (3); raises BackupError."""
+    folder = found.folder
     parts = {one.name for one in found.manifest.parts}
     known = {manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *parts}
     for path in folder.iterdir():
@@ -97,7 +141,6 @@ def check(folder: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Chec
             raise BackupError(CHANGED, text) from error
         if digest.hexdigest() != part.sealed_sha256:
             raise BackupError(CHANGED, f"{part.name} is not what it was")
-    return found
 
 
 def rehearse(
@@ -114,9 +157,14 @@ def rehearse(
 
 
 def _cluster(found: Checked, key: x25519.Identity, tell: Progress) -> None:
-    cluster = ClusterCheck()
-    unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
-    require_same(cluster.finish(), found.manifest)
+    parent = None
+    for one in found.whole:
+        cluster = ClusterCheck()
+        unpack(one, manifest.CLUSTER_PART, key, cluster, tell)
+        whole = cluster.finish()
+        require_same(whole, one.manifest)
+        chain.require_since(whole, parent)
+        parent = whole
 
 
 def require_same(whole: Whole, said: Manifest) -> None:
@@ -125,7 +173,7 @@ def require_same(whole: Whole, said: Manifest) -> None:
         raise BackupError(DAMAGED, "the database is another than the manifest says")
 
 
-_DATABASES = {manifest.BASE: _cluster}
+_DATABASES = {manifest.BASE: _cluster, manifest.INCREMENTAL: _cluster}
 
 
 def unpack(

@@ -150,7 +150,10 @@ def _put(found: Checked, wanted: Wanted, put: Cluster, readings: int = _READINGS
 
 def _require_room(found: Checked, ahead: Way | None, home: Home, scratch: Path) -> None:
     """Pass where a whole copy leaves the disk a level at which everything goes on."""
-    needed = sum(one.plain_bytes for one in found.manifest.parts)
+    parts = [part for one in found.whole for part in one.manifest.parts]
+    # What a chain is combined to stands beside its parts, from which it is linked where it can be.
+    parts += found.whole[0].manifest.parts if found.parents else ()
+    needed = sum(one.plain_bytes for one in parts)
     needed += len(ahead.entries) * SEGMENT_BYTES if ahead is not None else 0
     rules, room = disk.load_disk_rules(home.policies / disk.FILE), disk.look(scratch)
     left = room.free_bytes - needed

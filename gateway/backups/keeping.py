@@ -1,7 +1,8 @@
 """The backup that is due, in all its places: made, brought to the others, verified, on the log.
 
     1 newest     the newest good one of any place; where it is older than the schedule, a new one is
-                 made in the first place that is there
+                 made in the first place that is there: of what changed since the newest one there,
+                 where that can be (`lists`)
     2 copies     every other place gets it and is read back (`spreading`)
     3 log        `backup.keep`: in two places at least it counts as verified; else it is an alarm
     4 retention  only now is anything taken away
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.event import Event
-from gateway.backups import line, making, schedule, spreading
+from gateway.backups import line, lists, making, schedule, spreading
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import NOT_WRITTEN, Source
@@ -30,13 +31,17 @@ NO_PLACE = "BACKUP_NO_PLACE"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The backup that counts: what it says, whether it is new, in how many places, what went."""
+    """The backup that counts: what it says, whether it is new, in how many places, what went.
+
+    `why` says why a new one is a base backup (`lists`).
+    """
 
     found: Checked
     new: bool
     copies: int
     removed: int
     missing: int
+    why: str = ""
 
 
 async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress = int) -> Kept:
@@ -45,7 +50,7 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
     try:
         if not places:
             raise BackupError(NO_PLACE, "policies/backups.toml names no places")
-        found, new = await _newest(source, rules, keys, tell)  # 1
+        found, new, why = await _newest(source, rules, keys, tell)  # 1
     except BackupError as error:
         await source.recorder.append(_failed(error, 0))
         raise
@@ -71,13 +76,14 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
             removed += await asyncio.to_thread(spreading.prune, place, keys, rules.retention)
             sending = line.current(source.home)
             await asyncio.to_thread(spreading.prune_wal, place, keys, rules.retention, sending)
-    return Kept(found, new, copies, removed, len(errors))
+    return Kept(found, new, copies, removed, len(errors), why)
 
 
 async def _newest(
     source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
-) -> tuple[Checked, bool]:
-    since_us = schedule.due_since_us(rules.schedule.times, source.recorder.clock.now_us())
+) -> tuple[Checked, bool, str]:
+    now_us = source.recorder.clock.now_us()
+    since_us = schedule.due_since_us(rules.schedule.times, now_us)
     places = rules.places.paths
     there = [place for place in places if place.is_dir()]
     good = [await asyncio.to_thread(_good, place, keys) for place in there]
@@ -85,14 +91,15 @@ async def _newest(
         (one for one in good if one is not None), key=lambda one: one.manifest.made_us, default=None
     )
     if found is not None and found.manifest.made_us >= since_us:
-        return found, False
+        return found, False, ""
     if not there:
         raise BackupError(spreading.AWAY, f"{places[0]} is not there: mount it, or make it")
-    made = await making.make(source, there[0], rules.places.rate_kib, tell)
+    onto, why = lists.choose(source.home, good[0], now_us, rules.schedule.full_days)
+    made = await making.make(source, there[0], rules.places.rate_kib, tell, onto)
     again = await asyncio.to_thread(_good, there[0], keys)
     if again is None or again.manifest != made.manifest:
         raise BackupError(NOT_WRITTEN, f"{there[0]} does not hold what was written")
-    return again, True
+    return again, True, why or made.why
 
 
 def _good(place: Path, keys: LogKeys) -> Checked | None:

@@ -26,8 +26,9 @@ import gateway
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
-from gateway.backups import homefiles, line, manifest, physical, placed, recipients, sealing
+from gateway.backups import homefiles, line, lists, manifest, physical, placed, recipients, sealing
 from gateway.backups.errors import BackupError
+from gateway.backups.lists import Parent
 from gateway.backups.manifest import Manifest
 from gateway.backups.physical import Copied
 from gateway.backups.sealing import Part, Progress
@@ -62,20 +63,31 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A backup: its folder, what it says, and where the log says so."""
+    """A backup: its folder, what it says, and where the log says so.
+
+    `why` says why it is a base backup where an incremental one was asked for (`lists`).
+    """
 
     folder: Path
     manifest: Manifest
     entry: Entry
+    why: str = ""
 
 
-async def make(source: Source, place: Path, rate_kib: int = 0, tell: Progress = int) -> Made:
+async def make(
+    source: Source,
+    place: Path,
+    rate_kib: int = 0,
+    tell: Progress = int,
+    onto: Parent | None = None,
+) -> Made:
     """Make a backup in a folder of `place`; `tell` hears how many bytes were read.
 
+    With a parent, which lies in that place, it is of what changed since, where that can be.
     Raises BackupError, what the recorder raises. What fails leaves its leaf and no backup.
     """
     try:
-        return await _make(source, place, rate_kib, tell)
+        return await _make(source, place, rate_kib, tell, onto)
     except BackupError as error:
         cause = error.code.lower().replace("_", "-")
         told = {"alert": "backup-failed", "cause": cause}
@@ -83,7 +95,9 @@ async def make(source: Source, place: Path, rate_kib: int = 0, tell: Progress = 
         raise
 
 
-async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> Made:
+async def _make(
+    source: Source, place: Path, rate_kib: int, tell: Progress, onto: Parent | None
+) -> Made:
     if source.settings.dsn:
         raise BackupError(EXTERNAL, "the database is another server's: its keeper backs it up")
     with contextlib.ExitStack() as held, _told(source.home):
@@ -95,8 +109,9 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
         try:
             async with source.database.transaction() as tx:
                 looked = await _look(tx, line.current(source.home))  # 2
+            onto, why = _openable(onto, looked.recipients)
             sealed = await asyncio.to_thread(
-                _seal, source, partial, looked.recipients, rate_kib, tell
+                _seal, source, partial, looked.recipients, rate_kib, tell, onto
             )
             made = _manifest(source, now_us, looked, sealed)
             entry = await _record(source.recorder, made, partial)  # 6
@@ -104,7 +119,15 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-    return Made(folder, made, entry)
+        lists.keep(source.home, manifest.sha256(made.encode()), sealed[1].listed)
+    return Made(folder, made, entry, why or sealed[1].why)
+
+
+def _openable(onto: Parent | None, to: tuple[str, ...]) -> tuple[Parent | None, str]:
+    """Return a parent that the same keys open, or why it is none: who came later cannot."""
+    if onto is None or set(onto.found.manifest.recipients) == set(to):
+        return onto, ""
+    return None, lists.RECIPIENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +151,12 @@ async def _look(tx: Transaction, goes_on: str) -> _Looked:
 
 
 def _seal(
-    source: Source, partial: Path, to: tuple[str, ...], rate_kib: int, tell: Progress
+    source: Source,
+    partial: Path,
+    to: tuple[str, ...],
+    rate_kib: int,
+    tell: Progress,
+    onto: Parent | None,
 ) -> tuple[Part, Copied]:
     """3 to 5; runs in a thread of its own."""
     home = source.home
@@ -136,7 +164,7 @@ def _seal(
     files = sealing.seal(
         io.BytesIO(homefiles.tar(home)), partial / manifest.HOME_PART, to, lambda _: None
     )
-    database = physical.copy(home, source.settings, partial, to, rate_kib, tell)
+    database = physical.copy(home, source.settings, partial, to, rate_kib, tell, onto)
     if homefiles.lasting(home) != before:
         raise BackupError(MOVED, "a key, certificate or policy changed meanwhile: make it again")
     return files, database

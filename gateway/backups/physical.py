@@ -4,18 +4,17 @@
 """
 
 import contextlib
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyrage import x25519
 
-from gateway.backups import checking, manifest, replaying, sealing
+from gateway.backups import chain, checking, combining, lists, manifest, replaying, sealing
 from gateway.backups.checking import Checked
 from gateway.backups.cluster import ClusterCheck, Wal
 from gateway.backups.errors import BackupError
-from gateway.backups.placing import Placing
+from gateway.backups.lists import Parent
 from gateway.backups.replaying import Way
 from gateway.backups.sealing import Part, Progress
 from gateway.backups.untar import DAMAGED, Untar
@@ -29,7 +28,11 @@ from gateway.store.tools import MAJOR, ToolError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """The sealed database, and what the manifest says of it."""
+    """The sealed database, and what the manifest says of it.
+
+    `listed` is the server's list, with which the next one can go on from it; `why` says why it is
+    a base backup where another was asked for.
+    """
 
     part: Part
     system: str
@@ -37,6 +40,8 @@ class Copied:
     form: str = manifest.BASE
     parent: str = ""
     server: int = MAJOR
+    listed: bytes = b""
+    why: str = ""
 
 
 def copy(
@@ -46,8 +51,29 @@ def copy(
     to: tuple[str, ...],
     rate_kib: int,
     tell: Progress,
+    onto: Parent | None = None,
 ) -> Copied:
-    """Seal the cluster's files and the WAL that they need; raises BackupError, ToolError."""
+    """Seal the cluster's files and the WAL that they need; raises BackupError, ToolError.
+
+    Of a parent's what changed since, where the server still knows that, else all.
+    """
+    if onto is not None:
+        with contextlib.suppress(ToolError):
+            return _copy(home, settings, partial, to, rate_kib, tell, onto)
+        (partial / manifest.CLUSTER_PART).unlink(missing_ok=True)
+    copied = _copy(home, settings, partial, to, rate_kib, tell, None)
+    return copied if onto is None else replace(copied, why=lists.UNSUMMARIZED)
+
+
+def _copy(
+    home: Home,
+    settings: Settings,
+    partial: Path,
+    to: tuple[str, ...],
+    rate_kib: int,
+    tell: Progress,
+    onto: Parent | None,
+) -> Copied:
     check, read = ClusterCheck(), 0
     untar = Untar(check)
 
@@ -57,11 +83,17 @@ def copy(
         read += len(piece)
         tell(read)
 
-    with basebackup.base_backup(home, settings, rate_kib) as stream:
+    listed = None if onto is None else onto.listed
+    with basebackup.base_backup(home, settings, rate_kib, listed) as stream:
         part = sealing.seal(stream, partial / manifest.CLUSTER_PART, to, watch)
     untar.close()
     whole = check.finish()
-    return Copied(part=part, system=whole.system, wal=whole.wal)
+    copied = Copied(part=part, system=whole.system, wal=whole.wal, listed=check.listed)
+    if whole.since != ("" if onto is None else onto.since):
+        raise BackupError(chain.FOREIGN, "the server gave what changed since another backup")
+    if onto is None:
+        return copied
+    return replace(copied, form=manifest.INCREMENTAL, parent=onto.found.sha256)
 
 
 def require_entry(staged: Home) -> None:
@@ -77,21 +109,12 @@ def place(found: Checked, key: x25519.Identity, into: Cluster, tell: checking.Pr
 
     Raises BackupError, ClusterError, OSError.
     """
-    user, check, data = users.user_of("postgres"), ClusterCheck(), into.data
-    data.mkdir(mode=0o700)
-    if users.separate():
-        shutil.chown(data, user.uid, user.gid)
-    cluster = Placing(data, user, check)
-    try:
-        checking.unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
-    finally:
-        cluster.close()
-    whole = check.finish()
+    whole = combining.place(found, key, into, tell)
     checking.require_same(whole, found.manifest)
-    wal = whole.wal
+    wal, user = whole.wal, users.user_of("postgres")
     span = (f"--timeline={wal.timeline}", f"--start={wal.start}", f"--end={wal.end}")
     try:
-        into.tools(user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
+        into.tools(user).run("pg_waldump", "--quiet", f"--path={into.data / 'pg_wal'}", *span)
     except ToolError as error:
         raise BackupError(DAMAGED, str(error)) from error
 

@@ -203,7 +203,7 @@ def place(
     return put
 
 
-_PLACES = {manifest.BASE: physical.place}
+_PLACES = {manifest.BASE: physical.place, manifest.INCREMENTAL: physical.place}
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,19 +60,29 @@ def newest(place: Path, keys: LogKeys) -> Checked | None:
 def copy(found: Checked, place: Path, keys: LogKeys, rate_kib: int = 0) -> Checked:
     """Bring a backup into a place, unless it is there and good; return what stands there.
 
-    A copy that is not good is replaced. Raises BackupError, OSError.
+    Its parents come first. A copy that is not good is replaced. Raises BackupError, OSError.
     """
     require(place)
-    target = place / found.folder.name
-    with contextlib.suppress(BackupError):
-        return checking.check(target, keys)
-    with alone(place, wait=False):
-        _clear(place)
-        try:
-            _bring(found, target, place / f"{PARTIAL}{found.folder.name}", keys, Pace(rate_kib))
-        finally:
+    for one in found.whole:
+        target = place / one.folder.name
+        if _stands(one, target, keys):
+            continue
+        with alone(place, wait=False):
             _clear(place)
-    return checking.read(target, keys)
+            try:
+                _bring(one, target, place / f"{PARTIAL}{one.folder.name}", keys, Pace(rate_kib))
+            finally:
+                _clear(place)
+    return checking.related(checking.read(place / found.folder.name, keys), keys)
+
+
+def _stands(found: Checked, target: Path, keys: LogKeys) -> bool:
+    try:
+        there = checking.read(target, keys)
+        checking.check_parts(there)
+    except BackupError:
+        return False
+    return there.sha256 == found.sha256
 
 
 def _bring(found: Checked, target: Path, partial: Path, keys: LogKeys, pace: Pace) -> None:
@@ -81,7 +91,7 @@ def _bring(found: Checked, target: Path, partial: Path, keys: LogKeys, pace: Pac
     for name in (manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *lengths):
         length = lengths.get(name, placed.SMALL_MAX_BYTES)
         _copy(found.folder / name, partial / name, length, pace)
-    checking.check(partial, keys)
+    checking.check_parts(checking.read(partial, keys))
     if os.path.lexists(target):
         target.rename(partial.with_name(f"{PARTIAL}spoilt"))
     named(partial, target)
@@ -90,17 +100,29 @@ def _bring(found: Checked, target: Path, partial: Path, keys: LogKeys, pace: Pac
 def prune(place: Path, keys: LogKeys, rules: RetentionRules) -> int:
     """Take away the backups of this gateway that are past their time; return how many.
 
-    What is not signed by this log is not ours to take away.
+    What is not signed by this log is not ours to take away. A parent lives as long as its
+    children, which go first.
     """
     found = _signed(place, keys)
-    kept = schedule.retained((one.manifest.made_us for one in found), rules)
-    past = [one for one in found if one.manifest.made_us not in kept]
+    kept = _kept(found, rules)
+    past = [one for one in found if one.sha256 not in kept]
     with alone(place, wait=False):
         for one in past:
             # Under this name it is no backup: killed in the midst, nobody takes a half for one.
             one.folder.rename(place / f"{PARTIAL}past-{one.folder.name}")
         _clear(place)
     return len(past)
+
+
+def _kept(found: list[Checked], rules: RetentionRules) -> set[str]:
+    """Return the digests of those that are kept, of the newest first: with their parents."""
+    base_us = {one.manifest.made_us for one in found if not one.manifest.parent}
+    kept_us = schedule.retained((one.manifest.made_us for one in found), rules, base_us)
+    kept: set[str] = set()
+    for one in found:
+        if one.manifest.made_us in kept_us or one.sha256 in kept:
+            kept |= {one.sha256, one.manifest.parent}
+    return kept
 
 
 def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -> int:

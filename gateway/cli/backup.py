@@ -7,6 +7,7 @@ public key, on any machine; with `--home` they leave their leaf.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ import typer
 
 from gateway import signer
 from gateway.audit.event import Event
-from gateway.backups import checking, making, manifest, sealing
+from gateway.backups import checking, lists, making, manifest, sealing, spreading
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import Made, Source
@@ -39,14 +40,17 @@ from gateway.cli.backup_files import (
     estimate,
     told,
     trusted,
+    why,
 )
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.clock import iso
 from gateway.config import settings
+from gateway.config.backups import FULL_DAYS_MOST
 from gateway.config.home import Home
 
 Place = Annotated[Path, typer.Option("--to", help="backup.place", file_okay=False)]
 Rate = Annotated[int, typer.Option("--rate-kib", help="backup.rate", min=0)]
+Incremental = Annotated[bool, typer.Option("--incremental", help="backup.incremental")]
 CHECK, REHEARSE = "backup.check", "backup.rehearse"
 
 
@@ -70,6 +74,7 @@ def create(
     home: HomeArgument,
     to: Place,
     rate_kib: Rate = 0,
+    incremental: Incremental = False,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -79,10 +84,13 @@ def create(
         raise CommandError("PLACE_INSIDE", output.text("backup.inside"), status=USAGE)
     total = estimate(place)
     with told(output), ByteBar(output, "backup.making") as bar:
-        made = asyncio.run(_made(place, target, rate_kib, lambda done: bar.update(done, total)))
+        made = asyncio.run(
+            _made(place, target, rate_kib, incremental, lambda done: bar.update(done, total))
+        )
     document = _document(made.folder, made.manifest)
     document |= {"leaf": made.entry.index, "sha256": manifest.sha256(made.manifest.encode())}
-    output.result(document, output.text("backup.made", **document))
+    document["why"] = made.why
+    output.result(document, output.text("backup.made", **document) + why(output, made.why))
 
 
 def check(
@@ -114,13 +122,20 @@ def rehearse(
     _tell(output, found, "backup.rehearsed")
 
 
-async def _made(place: Home, target: Path, rate_kib: int, tell: sealing.Progress) -> Made:
+async def _made(
+    place: Home, target: Path, rate_kib: int, incremental: bool, tell: sealing.Progress
+) -> Made:
     own = settings.load(place.settings)
     async with host.opened(place, "owner") as (database, recorder):
         # Before anything is copied: the copy's log is at least as long.
         note = signer.stored_checkpoint(place) or ""
         source = Source(place, own, database, recorder, note)
-        return await making.make(source, target, rate_kib, tell)
+        if not incremental:
+            return await making.make(source, target, rate_kib, tell)
+        newest = await asyncio.to_thread(spreading.newest, target, trusted(place.root, None))
+        onto, reason = lists.choose(place, newest, recorder.clock.now_us(), FULL_DAYS_MOST)
+        made = await making.make(source, target, rate_kib, tell, onto)
+        return replace(made, why=reason or made.why)
 
 
 @contextlib.contextmanager
@@ -154,6 +169,7 @@ def _document(folder: Path, said: Manifest) -> dict[str, object]:
     return {
         "folder": str(folder),
         "made": iso(said.made_us),
+        "form": said.form,
         "bytes": said.total_bytes,
         "trust_domain": said.trust_domain,
         "log_size": int(said.checkpoint.split("\n")[1]),

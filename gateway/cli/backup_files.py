@@ -57,6 +57,11 @@ def told(output: Output) -> Iterator[None]:
         raise CommandError(error.code, f"{meaning} ({error})") from error
 
 
+def why(output: Output, reason: str) -> str:
+    """Return a line that says why it is a base backup, "" for no reason (`backups.lists`)."""
+    return "\n" + output.text(f"backup.why.{reason}") if reason else ""
+
+
 def estimate(place: Home) -> int:
     """Return about how long the database is, for the bar: files come and go meanwhile.
 

@@ -11,7 +11,7 @@ from gateway.backups.making import Source
 from gateway.backups.sealing import Progress
 from gateway.cli import host
 from gateway.cli.backup_bar import ByteBar
-from gateway.cli.backup_files import HomeArgument, estimate, told, trusted
+from gateway.cli.backup_files import HomeArgument, estimate, told, trusted, why
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.clock import iso
 from gateway.config import settings
@@ -35,12 +35,14 @@ def keep(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") ->
         "made": iso(done.found.manifest.made_us),
         "bytes": done.found.manifest.total_bytes,
         "sha256": done.found.sha256,
+        "form": done.found.manifest.form,
+        "why": done.why,
         "new": done.new,
         "copies": done.copies,
         "missing": done.missing,
         "removed": done.removed,
     }
-    output.result(document, output.text("backup.kept", **document))
+    output.result(document, output.text("backup.kept", **document) + why(output, done.why))
 
 
 async def _kept(place: Home, rules: BackupRules, tell: Progress) -> Kept:

@@ -15,6 +15,8 @@ _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _DAY_HOURS = 24.0
 # What is longer is a slip of the pen.
 _MOST = 1000
+# A restore opens as many backups at most, and one that is lost takes the later ones with it.
+FULL_DAYS_MOST = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,14 @@ class PlaceRules:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRules:
-    """Times of the day in Beijing, "HH:MM"; where a recipient's key is mounted, "" for nowhere."""
+    """Times of the day in Beijing, "HH:MM"; where a recipient's key is mounted, "" for nowhere.
+
+    Every so many days it is a base backup, in between what changed; 1: always, as it was before.
+    """
 
     times: tuple[str, ...]
     drill_identity: str
+    full_days: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
             not key or Path(key).is_absolute(),
             "an absolute path, or none",
         ),
+        ("schedule.full_days", 1 <= rules.schedule.full_days <= FULL_DAYS_MOST, "1 to 31"),
         ("retention.daily", 1 <= kept.daily <= _MOST, "1 to 1000"),
         ("retention.weekly", 0 <= kept.weekly <= _MOST, "0 to 1000"),
         ("retention.monthly", 0 <= kept.monthly <= _MOST, "0 to 1000"),

@@ -45,6 +45,8 @@ fsync = on
 synchronous_commit = on
 full_page_writes = on
 wal_level = replica
+# Which blocks changed, for incremental backups; kept for ten days (wal_summary_keep_time).
+summarize_wal = on
 max_wal_senders = 10
 max_wal_size = 4GB
 # What a slot keeps for backups whose places are away; beyond it the gateway's own room comes first.

@@ -1,5 +1,6 @@
 """The backup that is due stands in every place of the policy, verified and on the log; or an alarm says what is missing."""
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -107,3 +108,41 @@ def test_without_places_it_is_refused_and_told(stand: Stand) -> None:
     assert code(lambda: keep(stand, ruling())) == "BACKUP_NO_PLACE"
     last = stand.leaves("backup.keep")[-1]
     assert last["detail"] == {"alert": "backup-failed", "cause": "backup-no-place"}
+
+
+def test_between_whole_ones_it_keeps_what_changed(stand: Stand, places, monkeypatch) -> None:
+    """In every place with its parents; retention leaves what the newest needs; then a whole one is due again."""
+    first, second, _ = places
+    rules = replace(
+        ruling(first, second), retention=replace(SHIPPED.retention, daily=1, weekly=0, monthly=0)
+    )
+    weekly = replace(rules, schedule=replace(rules.schedule, full_days=7))
+    monkeypatch.setattr(schedule, "due_since_us", lambda *_: SYSTEM.now_us())  # always due
+    kept = [keep(stand, weekly) for _ in range(3)]
+    assert [one.why for one in kept] == ["first", "", ""]
+    forms = [one.found.manifest.form for one in kept]
+    assert forms == ["base", "incremental", "incremental"]
+    assert [one.removed for one in kept] == [0, 0, 0]
+    for place in (first, second):
+        folder = place / kept[-1].found.folder.name
+        assert len(checking.rehearse(folder, stand.keys, IDENTITY).whole) == 3
+    last = keep(stand, rules)
+    assert (last.found.manifest.form, last.why, last.removed) == ("base", "scheduled", 6)
+    assert [one.name for one in second.iterdir()] == [last.found.folder.name]
+
+
+def test_where_the_first_place_lost_a_parent_it_gets_it_back(
+    stand: Stand, places, monkeypatch
+) -> None:
+    """What is good in another place is brought back with its parents; nothing new is made."""
+    first, second, _ = places
+    rules = ruling(first, second)
+    weekly = replace(rules, schedule=replace(rules.schedule, full_days=7))
+    with monkeypatch.context() as always:
+        always.setattr(schedule, "due_since_us", lambda *_: SYSTEM.now_us())
+        base, newest = keep(stand, weekly), keep(stand, weekly)
+    shutil.rmtree(first / base.found.folder.name)
+    assert spreading.newest(first, stand.keys) is None
+    again = keep(stand, weekly)
+    assert (again.new, again.found.sha256, again.copies) == (False, newest.found.sha256, 2)
+    assert spreading.newest(first, stand.keys).sha256 == newest.found.sha256

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from gateway.audit.verify import verify_folder
-from gateway.backups import manifest, recipients, restoring
+from gateway.backups import checking, lists, manifest, recipients, restoring
 from gateway.backups.making import Made
 from gateway.backups.restoring import Wanted
 from gateway.clock import SYSTEM
@@ -188,3 +188,43 @@ def test_a_log_that_is_not_the_signed_one_is_not_restored(
     assert refused(stand, target, wanted(stand, made)) == "BACKUP_LOG_DIFFERS"
     again = stand.make(tmp_path / "good")
     assert restoring.restore(wanted(stand, again), target, SYSTEM).log_size > 0
+
+
+def test_a_chain_is_put_back_with_the_rows_of_each_part(
+    stand: Stand, chained, target: Path
+) -> None:
+    """Both incremental ones and the base backup; its officers signed for the last alone. Its next backup is a whole one."""
+    made = chained[-1]
+    done = restoring.restore(wanted(stand, made), target, SYSTEM)
+    assert not [one for one in done.home.database.iterdir() if one.name.startswith("data.")]
+    cluster = Cluster(done.home)
+    cluster.start(mortal=True)
+    try:
+        other = Stand(done.home, target)
+        names = other.sql("SELECT subject_name FROM gateway.certificate WHERE state = %s", 1)
+        assert {("row-1",), ("row-2",)} <= set(names)
+        [leaf] = other.leaves("backup.restore")
+        assert leaf["detail"]["manifest_sha256"] == manifest.sha256(made.manifest.encode())
+        own = lists.choose(done.home, checking.check(made.folder, stand.keys), SYSTEM.now_us(), 31)
+        assert own == (None, "unlisted")
+    finally:
+        cluster.stop()
+
+
+def test_a_chain_with_a_parent_away_or_spoilt_restores_nothing(
+    stand: Stand, chained, target: Path, tmp_path: Path
+) -> None:
+    base, first, second = chained
+    aside = base.folder.rename(tmp_path / "aside")
+    assert refused(stand, target, wanted(stand, second)) == "BACKUP_PARENT_MISSING"
+    aside.rename(base.folder)
+    part = first.folder / manifest.CLUSTER_PART
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    assert refused(stand, target, wanted(stand, second)) == "BACKUP_PART_CHANGED"
+    one = wanted(stand, second, approvals=(stand.approved(base, "zhao"),) * 2)
+    assert refused(stand, target, one) == "BACKUP_PART_CHANGED"
+    shutil.copytree(base.folder, tmp_path / "alone" / base.folder.name)
+    alone = replace(base, folder=tmp_path / "alone" / base.folder.name)
+    assert restoring.restore(wanted(stand, alone), target, SYSTEM).home.root == target

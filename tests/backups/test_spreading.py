@@ -175,3 +175,51 @@ def of_line(name: str) -> Iterator[None]:
         patched.setattr(checking, "read", told)
         patched.setattr("gateway.backups.line.read_line", line)
         yield
+
+
+def test_a_copy_brings_its_parents_first_and_mends_them(stand: Stand, chained, other: Path) -> None:
+    found = checking.check(chained[-1].folder, stand.keys)
+    copied = spreading.copy(found, other, stand.keys)
+    assert [one.folder for one in copied.whole] == [other / one.folder.name for one in chained]
+    assert spreading.newest(other, stand.keys).sha256 == found.sha256
+    before = {one: one.stat().st_mtime_ns for one in other.glob("*/*")}
+    (copied.parents[0].folder / manifest.HOME_PART).write_bytes(b"spoilt")
+    assert spreading.newest(other, stand.keys) is None
+    spreading.copy(found, other, stand.keys)
+    assert spreading.newest(other, stand.keys).sha256 == found.sha256
+    mended = {path for path, at in before.items() if path.stat().st_mtime_ns != at}
+    assert {path.parent.name for path in mended} == {chained[0].folder.name}
+    assert {one.name for one in other.iterdir()} == {one.folder.name for one in chained}
+
+
+def test_a_parent_lives_as_long_as_its_children(stand: Stand, chained, other: Path) -> None:
+    """One day is kept: its newest needs all three. Once a base backup is newer, none of them is needed."""
+    spreading.copy(checking.check(chained[-1].folder, stand.keys), other, stand.keys)
+    assert spreading.prune(other, stand.keys, ONE) == 0
+    assert spreading.newest(other, stand.keys).manifest == chained[-1].manifest
+    newer = stand.make(other)
+    assert spreading.prune(other, stand.keys, ONE) == 3
+    assert [one.name for one in other.iterdir()] == [newer.folder.name]
+
+
+def test_of_chains_killed_in_removal_no_child_is_left_alone(
+    stand: Stand, chained, other: Path, monkeypatch
+) -> None:
+    """The children go first: whatever is left is good."""
+    spreading.copy(checking.check(chained[-1].folder, stand.keys), other, stand.keys)
+    newer = stand.make(other)
+    renamed: list[str] = []
+    rename = Path.rename
+
+    def counted(path: Path, target: Path) -> Path:
+        if path.parent == other:
+            renamed.append(path.name)
+            for one in other.iterdir():
+                if not one.name.startswith("."):
+                    checking.check(one, stand.keys)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", counted)
+    assert spreading.prune(other, stand.keys, ONE) == 3
+    assert renamed == [one.folder.name for one in reversed(chained)]
+    assert [one.name for one in other.iterdir()] == [newer.folder.name]
