@@ -23,7 +23,7 @@ from pathlib import Path
 from pyrage import x25519
 
 from gateway.audit.log import LogError
-from gateway.backups import checking, physical, receipts, replaying, restoring
+from gateway.backups import checking, physical, receipts, replaying, restoring, room
 from gateway.backups import elsewhere as elsewheres
 from gateway.backups.checking import Checked
 from gateway.backups.elsewhere import Elsewhere
@@ -38,7 +38,6 @@ from gateway.store import roles
 from gateway.store.database import Database, StoreError
 from gateway.store.embedded import Cluster, ClusterError
 from gateway.store.tools import ToolError
-from gateway.store.wal import SEGMENT_BYTES
 from gateway.tlog.keys import LogKeys
 
 SCRATCH = ".drill"
@@ -81,11 +80,12 @@ def drill(
 ) -> Drilled:
     """Restore a backup into `scratch`, prove it, and remove it; raises BackupError."""
     begun_s, begun_us = clock.monotonic(), clock.now_us()
-    with _told(), _scratch(scratch) as staged:  # 1
+    with _told(), room.told(), _scratch(scratch) as staged:  # 1
         found = checking.check(wanted.folder, wanted.keys, tell)  # 2
         restoring.require_fit(found.manifest)
         ahead = _way(found, wanted) if wanted.until else None
-        _require_room(found, ahead, home, scratch)
+        rules = disk.load_disk_rules(home.policies / disk.FILE)
+        room.require(scratch, room.needed(found, ahead), rules)
         elsewhere = Elsewhere(None, wanted.programs)
         put = restoring.place(found, wanted.key, staged, tell, elsewhere)  # 3
         if ahead is not None:
@@ -99,12 +99,9 @@ def drill(
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Turn what files, programs and the restored database say into our own codes."""
+    """Turn what programs and the restored database say into our own codes."""
     try:
         yield
-    except OSError as error:
-        text = f"{error.filename or ''} {error.strerror}".strip()
-        raise BackupError(NOT_WRITTEN, text) from error
     except (ClusterError, ToolError, StoreError, LogError) as error:
         raise BackupError(FAILED, str(error)) from error
 
@@ -146,20 +143,6 @@ def _put(found: Checked, wanted: Wanted, put: Cluster, readings: int = _READINGS
             raise
         return _put(found, wanted, put, readings - 1)
     return ahead
-
-
-def _require_room(found: Checked, ahead: Way | None, home: Home, scratch: Path) -> None:
-    """Pass where a whole copy leaves the disk a level at which everything goes on."""
-    parts = [part for one in found.whole for part in one.manifest.parts]
-    # What a chain is combined to stands beside its parts, from which it is linked where it can be.
-    parts += found.whole[0].manifest.parts if found.parents else ()
-    needed = sum(one.plain_bytes for one in parts)
-    needed += len(ahead.entries) * SEGMENT_BYTES if ahead is not None else 0
-    rules, room = disk.load_disk_rules(home.policies / disk.FILE), disk.look(scratch)
-    left = room.free_bytes - needed
-    share = room.free_percent * left / room.free_bytes if left > 0 else 0.0
-    if rules.level(share) not in {"good", "low"}:
-        raise BackupError(NOT_WRITTEN, f"{scratch} has no room for {needed} bytes")
 
 
 def _started(

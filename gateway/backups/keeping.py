@@ -50,20 +50,21 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
     try:
         if not places:
             raise BackupError(NO_PLACE, "policies/backups.toml names no places")
-        found, new, why = await _newest(source, rules, keys, tell)  # 1
+        found, new, why, full = await _newest(source, rules, keys, tell)  # 1
     except BackupError as error:
         await source.recorder.append(_failed(error, 0))
         raise
     errors: list[BackupError] = []
-    for place in (one for one in places if one != found.folder.parent):  # 2
+    for place in (one for one in places if one not in {*full, found.folder.parent}):  # 2
         try:
             with _told(place):
                 await asyncio.to_thread(spreading.copy, found, place, keys, rules.places.rate_kib)
         except BackupError as error:
             errors.append(error)
-    copies = len(places) - len(errors)
-    for one in errors:
+    copies = len(places) - len(errors) - len(full)
+    for one in errors:  # those that were full when it was made had their leaf then
         await source.recorder.append(_failed(one, copies))
+    errors += full.values()
     if copies < PLACES:
         raise errors[0]
     counts = {"copies": copies, "missing": len(errors), "bytes": found.manifest.total_bytes}
@@ -81,7 +82,7 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
 
 async def _newest(
     source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
-) -> tuple[Checked, bool, str]:
+) -> tuple[Checked, bool, str, dict[Path, BackupError]]:
     now_us = source.recorder.clock.now_us()
     since_us = schedule.due_since_us(rules.schedule.times, now_us)
     places = rules.places.paths
@@ -91,20 +92,31 @@ async def _newest(
         (one for one in good if one is not None), key=lambda one: one.manifest.made_us, default=None
     )
     if found is not None and found.manifest.made_us >= since_us:
-        return found, False, ""
+        return found, False, "", {}
     if not there:
         raise BackupError(spreading.AWAY, f"{places[0]} is not there: mount it, or make it")
-    onto, why = lists.choose(source.home, good[0], now_us, rules.schedule.full_days)
-    made = await making.make(source, there[0], rules.places.rate_kib, tell, onto)
-    again = await asyncio.to_thread(_good, there[0], keys)
-    if again is None or again.manifest != made.manifest:
-        raise BackupError(NOT_WRITTEN, f"{there[0]} does not hold what was written")
-    return again, True, why or made.why
+    full: dict[Path, BackupError] = {}
+    for place, newest in zip(there, good, strict=True):
+        onto, why = lists.choose(source.home, newest, now_us, rules.schedule.full_days)
+        try:
+            made = await making.make(source, place, rules.places.rate_kib, tell, onto)
+        except BackupError as error:
+            if error.code != NOT_WRITTEN:
+                raise
+            full[place] = error  # it has its leaf; another place may have room
+            continue
+        again = await asyncio.to_thread(_good, place, keys)
+        if again is None or again.manifest != made.manifest:
+            raise BackupError(NOT_WRITTEN, f"{place} does not hold what was written")
+        return again, True, why or made.why, full
+    raise next(iter(full.values()))
 
 
 def _good(place: Path, keys: LogKeys) -> Checked | None:
-    with _told(place):
+    # One that cannot be read is told when something is to be brought there.
+    with contextlib.suppress(OSError):
         return spreading.newest(place, keys)
+    return None
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest, physical, replaying, stating
+from gateway.backups import approval, checking, manifest, physical, replaying, room, stating
 from gateway.backups import elsewhere as elsewheres
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
@@ -101,12 +101,13 @@ class Wanted:
         return None if self.elsewhere is None else self.elsewhere.data
 
 
+@room.told()
 def restore(
     wanted: Wanted, target: Path, clock: Clock, tell: Progress = lambda *_: None
 ) -> Restored:
     """Make `target`, which is absent or empty, the HOME that the backup is of.
 
-    Raises BackupError, ClusterError, StoreError, OSError; nothing stands at `target` then.
+    Raises BackupError, ClusterError, StoreError; nothing stands at `target` then.
     """
     for one in (target, wanted.data or target):
         if one.exists() and (not one.is_dir() or any(one.iterdir())):
@@ -122,6 +123,7 @@ def restore(
     whole = [one for one in (wanted.data, target) if one is not None]
     halves = [one.with_name(one.name + STAGED) for one in whole]
     _remove(halves)
+    room.require(halves[0].parent, room.needed(found, ahead))
     try:
         staged = Home(halves[-1])
         put = place(found, wanted.key, staged, tell, _beside(wanted.elsewhere))  # 3, 4
@@ -145,6 +147,7 @@ def _beside(elsewhere: Elsewhere | None) -> Elsewhere | None:
 
 def _remove(halves: list[Path]) -> None:
     for one in halves:
+        Cluster(Home(one)).stop()  # a killed attempt's is on its way out, and still writes
         shutil.rmtree(one, ignore_errors=True)
 
 

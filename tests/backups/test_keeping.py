@@ -1,5 +1,6 @@
 """The backup that is due stands in every place of the policy, verified and on the log; or an alarm says what is missing."""
 
+import os
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from gateway.backups.keeping import Kept
 from gateway.clock import SHANGHAI, SYSTEM, to_datetime
 from gateway.config.backups import BackupRules, PlaceRules, ScheduleRules, load_backup_rules
 from gateway.config.policies import shipped
+from tests.backups.small import small
 from tests.backups.stand import IDENTITY, Stand, code
 
 SHIPPED = load_backup_rules(shipped("policies") / "backups.toml")
@@ -84,6 +86,54 @@ def test_in_one_place_alone_it_does_not_count(stand: Stand, places) -> None:
     last = stand.leaves("backup.keep")[-1]
     assert (last["decision"], last["counts"]) == ("error", {"copies": 1})
     second.mkdir()
+    assert keep(stand, ruling(first, second)).copies == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+def test_a_full_first_place_keeps_no_backup_from_the_others(stand: Stand, places) -> None:
+    """One leaf tells of it; the backup stands in the other two, and later in all."""
+    first, second, third = places
+    created, kept = len(stand.leaves("backup.create")), len(stand.leaves("backup.keep"))
+    with small(first, "4m"):
+        made = keep(stand, ruling(first, second, third))
+        assert list(first.iterdir()) == []
+    assert (made.new, made.copies, made.missing) == (True, 2, 1)
+    assert made.found.folder.parent == second
+    failed, good = stand.leaves("backup.create")[created:]
+    assert failed["detail"] == {"alert": "backup-failed", "cause": "backup-not-written"}
+    assert (failed["decision"], good["decision"]) == ("error", "allow")
+    [counted] = stand.leaves("backup.keep")[kept:]
+    assert (counted["decision"], counted["counts"]["missing"]) == ("allow", 1)
+    again = keep(stand, ruling(first, second, third))
+    assert (again.new, again.copies, again.found.sha256) == (False, 3, made.found.sha256)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+def test_a_full_second_place_is_told_once_and_holds_no_half(stand: Stand, places) -> None:
+    first, second, third = places
+    kept = len(stand.leaves("backup.keep"))
+    with small(second, "4m"):
+        made = keep(stand, ruling(first, second, third))
+        assert list(second.iterdir()) == []
+    failed, counted = stand.leaves("backup.keep")[kept:]
+    assert failed["detail"] == {"alert": "backup-failed", "cause": "backup-not-written"}
+    assert (counted["decision"], made.copies, made.missing) == ("allow", 2, 1)
+    assert keep(stand, ruling(first, second, third)).copies == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+def test_where_every_place_is_full_it_is_an_alarm_and_the_next_run_makes_it(
+    stand: Stand, places
+) -> None:
+    first, second, _ = places
+    created, kept = len(stand.leaves("backup.create")), len(stand.leaves("backup.keep"))
+    with small(first, "4m"), small(second, "4m"):
+        assert code(lambda: keep(stand, ruling(first, second))) == "BACKUP_NOT_WRITTEN"
+        assert [*first.iterdir(), *second.iterdir()] == []
+    tried = stand.leaves("backup.create")[created:]
+    assert [one["detail"]["cause"] for one in tried] == ["backup-not-written"] * 2
+    [failed] = stand.leaves("backup.keep")[kept:]
+    assert (failed["decision"], failed["counts"]) == ("error", {"copies": 0})
     assert keep(stand, ruling(first, second)).copies == 2
 
 

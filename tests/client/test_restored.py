@@ -114,6 +114,31 @@ def test_what_was_lost_is_sent_again_by_itself_and_is_there_once(tmp_path):
     assert (again.followed, records(lost.now)) == ([], whole)
 
 
+def test_two_restores_one_after_the_other_are_followed(tmp_path):
+    """The second is of a backup that was made after the first: it shows both statements, one of them is new."""
+    lost = Lost(tmp_path)
+    whole = records(lost.before)
+    lost.say(statement(lost.papers, lost.now.log, lost.kept))
+    lost.work()
+    assert records(lost.now) == whole
+    between = Copy.of(lost.now)
+    last = file_of(tmp_path, 9, "last.jsonl")
+    lost.work(last)
+    said = lost.now.log.restores
+    whole, lost.before = records(lost.now), lost.now
+    lost.now = between.restored(lost.before)
+    lost.now.port, lost.now.log.restores = 0, list(said)
+    lost.say(statement(lost.papers, lost.now.log, len(between.leaves), later_s=1))
+    assert len(records(lost.now)) < len(whole)
+    client = lost.work()
+    assert records(lost.now) == whole
+    assert len(client.followed) == 1
+    # Both were followed: they lie beside what was held before each, and the log is uploaded to as any other.
+    kept = profiles.load(lost.folder).folder / "restores"
+    assert {"1", "2"} <= {one.name for one in kept.iterdir()}
+    assert lost.work(last).followed == []
+
+
 def test_a_city_that_has_its_files_no_more_sends_again_what_it_keeps(tmp_path):
     lost = Lost(tmp_path)
     for file in lost.later:
