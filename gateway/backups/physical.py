@@ -88,7 +88,13 @@ def _copy(
         part = sealing.seal(stream, partial / manifest.CLUSTER_PART, to, watch)
     untar.close()
     whole = check.finish()
-    copied = Copied(part=part, system=whole.system, wal=whole.wal, listed=check.listed)
+    copied = Copied(
+        part=part,
+        system=whole.system,
+        wal=whole.wal,
+        listed=check.listed,
+        server=basebackup.major(home, settings),
+    )
     if whole.since != ("" if onto is None else onto.since):
         raise BackupError(chain.FOREIGN, "the server gave what changed since another backup")
     if onto is None:

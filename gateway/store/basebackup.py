@@ -47,8 +47,6 @@ def base_backup(
     ]
     if since is not None:
         arguments.append(f"--incremental={since}")
-    if since is not None:
-        arguments.append(f"--incremental={since}")
     if rate_kib:
         arguments.append(f"--max-rate={min(max(rate_kib, RATE_MIN_KIB), RATE_MAX_KIB)}")
     with (
