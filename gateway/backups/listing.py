@@ -79,16 +79,17 @@ class _Judge:
     tell: Progress
 
     def wrong(self, found: Checked) -> str:
-        """Return the code of what is wrong with the parts of one copy."""
+        """Return the code of what is wrong with one copy, or what it goes on from."""
         try:
             if self.whole:
                 checking.check(found.folder, self.keys, self.tell)
-            for part in found.manifest.parts:
-                path = found.folder / part.name
-                if not path.is_file():
-                    return MISSING
-                if path.stat().st_size != part.sealed_bytes:
-                    return LENGTH
+            for one in checking.related(found, self.keys).whole:
+                for part in one.manifest.parts:
+                    path = one.folder / part.name
+                    if not path.is_file():
+                        return MISSING
+                    if path.stat().st_size != part.sealed_bytes:
+                        return LENGTH
         except BackupError as error:
             return error.code
         return ""

@@ -86,3 +86,19 @@ def test_the_journal_is_told_with_what_is_wrong_with_it(stand: Stand, tmp_path: 
             entry.write_bytes(b"{}")
     [one] = listing.look(two, stand.keys)
     assert (one.reach_us, one.journal) == (None, "BACKUP_WAL_FOREIGN")
+
+
+def test_what_goes_on_from_a_backup_that_is_away_is_told(stand: Stand, chained) -> None:
+    """Each of a chain is listed; once one is gone, or cut, those after it are worth nothing."""
+    first = chained[1]
+    place = first.folder.parent
+    listed = listing.look([place], stand.keys)
+    assert [one.found.manifest for one in listed] == [one.manifest for one in reversed(chained)]
+    assert [one.copies[0].refused for one in listed] == ["", "", ""]
+    part = first.folder / "home.tar.age"
+    part.write_bytes(part.read_bytes()[:-1])
+    wrong = [one.copies[0].refused for one in listing.look([place], stand.keys)]
+    assert wrong == ["BACKUP_PART_LENGTH", "BACKUP_PART_LENGTH", ""]
+    shutil.rmtree(first.folder)
+    wrong = [one.copies[0].refused for one in listing.look([place], stand.keys)]
+    assert wrong == ["BACKUP_PARENT_MISSING", ""]
