@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.event import Event
-from gateway.backups import line, lists, making, schedule, spreading
+from gateway.backups import checking, line, lists, making, schedule, spreading
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import NOT_WRITTEN, Source
@@ -44,13 +44,23 @@ class Kept:
     why: str = ""
 
 
-async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress = int) -> Kept:
-    """Do what is due; raises BackupError, and what the recorder raises. Each failure has a leaf."""
+async def keep(
+    source: Source,
+    rules: BackupRules,
+    keys: LogKeys,
+    tell: Progress = int,
+    copying: checking.Progress = lambda *_: None,
+) -> Kept:
+    """Do what is due; raises BackupError, and what the recorder raises. Each failure has a leaf.
+
+    `tell` hears how much of the database was read; `copying` how much of a copy is written, or is
+    read back, of how much.
+    """
     places = rules.places.paths
     try:
         if not places:
             raise BackupError(NO_PLACE, "policies/backups.toml names no places")
-        found, new, why, full = await _newest(source, rules, keys, tell)  # 1
+        found, new, why, full = await _newest(source, rules, keys, tell, copying)  # 1
     except BackupError as error:
         await source.recorder.append(_failed(error, 0))
         raise
@@ -58,7 +68,8 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
     for place in (one for one in places if one not in {*full, found.folder.parent}):  # 2
         try:
             with _told(place):
-                await asyncio.to_thread(spreading.copy, found, place, keys, rules.places.rate_kib)
+                rate_kib = rules.places.rate_kib
+                await asyncio.to_thread(spreading.copy, found, place, keys, rate_kib, copying)
         except BackupError as error:
             errors.append(error)
     copies = len(places) - len(errors) - len(full)
@@ -81,13 +92,17 @@ async def keep(source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
 
 
 async def _newest(
-    source: Source, rules: BackupRules, keys: LogKeys, tell: Progress
+    source: Source,
+    rules: BackupRules,
+    keys: LogKeys,
+    tell: Progress,
+    copying: checking.Progress,
 ) -> tuple[Checked, bool, str, dict[Path, BackupError]]:
     now_us = source.recorder.clock.now_us()
     since_us = schedule.due_since_us(rules.schedule.times, now_us)
     places = rules.places.paths
     there = [place for place in places if place.is_dir()]
-    good = [await asyncio.to_thread(_good, place, keys) for place in there]
+    good = [await asyncio.to_thread(_good, place, keys, copying) for place in there]
     found = max(
         (one for one in good if one is not None), key=lambda one: one.manifest.made_us, default=None
     )
@@ -105,17 +120,17 @@ async def _newest(
                 raise
             full[place] = error  # it has its leaf; another place may have room
             continue
-        again = await asyncio.to_thread(_good, place, keys)
+        again = await asyncio.to_thread(_good, place, keys, copying)
         if again is None or again.manifest != made.manifest:
             raise BackupError(NOT_WRITTEN, f"{place} does not hold what was written")
         return again, True, why or made.why, full
     raise next(iter(full.values()))
 
 
-def _good(place: Path, keys: LogKeys) -> Checked | None:
+def _good(place: Path, keys: LogKeys, copying: checking.Progress) -> Checked | None:
     # One that cannot be read is told when something is to be brought there.
     with contextlib.suppress(OSError):
-        return spreading.newest(place, keys)
+        return spreading.newest(place, keys, copying)
     return None
 
 

@@ -7,10 +7,11 @@ place that loses bytes is found when they are written, not when they are needed.
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.backups import checking, line, manifest, placed, schedule
-from gateway.backups.checking import Checked
+from gateway.backups.checking import Checked, Progress
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER
 from gateway.backups.making import PARTIAL, alone, named
@@ -49,15 +50,21 @@ def require(place: Path) -> None:
         raise BackupError(AWAY, f"{place} is not there: mount it, or make it")
 
 
-def newest(place: Path, keys: LogKeys) -> Checked | None:
+def newest(place: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Checked | None:
     """Return the newest backup in a place that is good to its last byte, None without one."""
     for found in _signed(place, keys):
         with contextlib.suppress(BackupError):
-            return checking.check(found.folder, keys)
+            return checking.check(found.folder, keys, tell)
     return None
 
 
-def copy(found: Checked, place: Path, keys: LogKeys, rate_kib: int = 0) -> Checked:
+def copy(
+    found: Checked,
+    place: Path,
+    keys: LogKeys,
+    rate_kib: int = 0,
+    tell: Progress = lambda *_: None,
+) -> Checked:
     """Bring a backup into a place, unless it is there and good; return what stands there.
 
     Its parents come first. A copy that is not good is replaced. Raises BackupError, OSError.
@@ -65,36 +72,44 @@ def copy(found: Checked, place: Path, keys: LogKeys, rate_kib: int = 0) -> Check
     require(place)
     for one in found.whole:
         target = place / one.folder.name
-        if _stands(one, target, keys):
+        if _stands(one, target, keys, tell):
             continue
         with alone(place, wait=False):
             _clear(place)
             try:
-                _bring(one, target, place / f"{PARTIAL}{one.folder.name}", keys, Pace(rate_kib))
+                partial = place / f"{PARTIAL}{one.folder.name}"
+                _bring(one, partial, Pace(rate_kib), tell)
+                checking.check_parts(checking.read(partial, keys), tell)
+                if os.path.lexists(target):
+                    target.rename(place / f"{PARTIAL}spoilt")
+                named(partial, target)
             finally:
                 _clear(place)
     return checking.related(checking.read(place / found.folder.name, keys), keys)
 
 
-def _stands(found: Checked, target: Path, keys: LogKeys) -> bool:
+def _stands(found: Checked, target: Path, keys: LogKeys, tell: Progress) -> bool:
     try:
         there = checking.read(target, keys)
-        checking.check_parts(there)
+        checking.check_parts(there, tell)
     except BackupError:
         return False
     return there.sha256 == found.sha256
 
 
-def _bring(found: Checked, target: Path, partial: Path, keys: LogKeys, pace: Pace) -> None:
+def _bring(found: Checked, partial: Path, pace: Pace, tell: Progress) -> None:
+    done = 0
+
+    def watch(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, found.manifest.total_bytes)
+
     partial.mkdir(0o700)
     lengths = {one.name: one.sealed_bytes for one in found.manifest.parts}
     for name in (manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *lengths):
         length = lengths.get(name, placed.SMALL_MAX_BYTES)
-        _copy(found.folder / name, partial / name, length, pace)
-    checking.check_parts(checking.read(partial, keys))
-    if os.path.lexists(target):
-        target.rename(partial.with_name(f"{PARTIAL}spoilt"))
-    named(partial, target)
+        _copy(found.folder / name, partial / name, length, pace, watch)
 
 
 def prune(place: Path, keys: LogKeys, rules: RetentionRules) -> int:
@@ -176,11 +191,14 @@ def _ours(folder: Path, keys: LogKeys) -> bool:
     return True
 
 
-def _copy(source: Path, target: Path, length: int, pace: Pace) -> None:
+def _copy(
+    source: Path, target: Path, length: int, pace: Pace, watch: Callable[[int], object]
+) -> None:
     descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     with os.fdopen(descriptor, "wb") as writing:
         for piece in placed.pieces(source, length):
             writing.write(piece)
+            watch(len(piece))
             time.sleep(pace.ahead_s(len(piece)))
         writing.flush()
         os.fsync(writing.fileno())

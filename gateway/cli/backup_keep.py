@@ -29,7 +29,7 @@ def keep(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") ->
     output, place = Output.of(json, lang), host.place(home)
     rules, total = load_backup_rules(place.policies / FILE), estimate(place)
     with told(output), ByteBar(output, "backup.making") as bar:
-        done = asyncio.run(_kept(place, rules, lambda read: bar.update(read, total)))
+        done = asyncio.run(_kept(place, rules, lambda read: bar.update(read, total), bar))
     document: dict[str, object] = {
         "folder": str(done.found.folder),
         "made": iso(done.found.manifest.made_us),
@@ -45,10 +45,10 @@ def keep(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") ->
     output.result(document, output.text("backup.kept", **document) + why(output, done.why))
 
 
-async def _kept(place: Home, rules: BackupRules, tell: Progress) -> Kept:
+async def _kept(place: Home, rules: BackupRules, tell: Progress, bar: ByteBar) -> Kept:
     own = settings.load(place.settings)
     async with host.opened(place, "owner") as (database, recorder):
         # Before anything is copied: the copy's log is at least as long.
         note = signer.stored_checkpoint(place) or ""
         source = Source(place, own, database, recorder, note)
-        return await keeping.keep(source, rules, trusted(place.root, None), tell)
+        return await keeping.keep(source, rules, trusted(place.root, None), tell, bar.update)

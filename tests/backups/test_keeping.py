@@ -42,6 +42,23 @@ def keep(stand: Stand, rules: BackupRules) -> Kept:
     return stand.run(lambda source: keeping.keep(source, rules, stand.keys))
 
 
+def test_it_tells_what_is_read_and_what_is_copied(stand: Stand, places) -> None:
+    first, second, _ = places
+    read, copied = [], []
+    rules = ruling(first, second)
+    made = stand.run(
+        lambda source: keeping.keep(
+            source, rules, stand.keys, read.append, lambda *one: copied.append(one)
+        )
+    )
+    assert read == sorted(read)
+    assert read[-1] == made.found.manifest.parts[1].plain_bytes
+    total = made.found.manifest.total_bytes
+    # Read back where it was made; copied; read back there.
+    assert len([done for done, of in copied if done >= of]) >= 3
+    assert {of for _, of in copied} == {total}
+
+
 def test_it_is_made_once_copied_and_verified_and_the_log_says_so(stand: Stand, places) -> None:
     first, second, _ = places
     made = keep(stand, ruling(first, second))

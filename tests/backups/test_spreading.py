@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,21 @@ def other(tmp_path: Path) -> Path:
     place = tmp_path / "other"
     place.mkdir()
     return place
+
+
+def test_bytes_are_told_while_they_are_copied_and_again_while_they_are_read_back(
+    stand: Stand, other: Path
+) -> None:
+    found, told = checking.check(stand.kept.folder, stand.keys), []
+    spreading.copy(found, other, stand.keys, tell=lambda *one: told.append(one))
+    total = found.manifest.total_bytes
+    assert {of for _, of in told} == {total}
+    back = next(at for at, (one, two) in enumerate(pairwise(told)) if two[0] < one[0]) + 1
+    copied, read = [done for done, _ in told[:back]], [done for done, _ in told[back:]]
+    assert copied == sorted(copied)
+    assert copied[-1] >= total  # with the manifest and the receipt
+    assert read == sorted(read)
+    assert read[-1] == total
 
 
 def test_a_copy_is_as_good_as_the_first_and_made_once(stand: Stand, other: Path) -> None:
