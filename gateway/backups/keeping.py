@@ -81,14 +81,19 @@ async def keep(
     counts = {"copies": copies, "missing": len(errors), "bytes": found.manifest.total_bytes}
     detail = {"manifest_sha256": found.sha256}
     await source.recorder.append(Event(kind=KIND, door="host", counts=counts, detail=detail))  # 3
+    removed = await asyncio.to_thread(_prune, source, rules, keys)  # 4
+    return Kept(found, new, copies, removed, len(errors), why)
+
+
+def _prune(source: Source, rules: BackupRules, keys: LogKeys) -> int:
     removed = 0
-    for place in places:  # 4
+    for place in rules.places.paths:
         # What cannot be taken away now goes the next time; a place that is away has had its leaf.
         with contextlib.suppress(BackupError), _told(place):
-            removed += await asyncio.to_thread(spreading.prune, place, keys, rules.retention)
+            removed += spreading.prune(place, keys, rules.retention)
             sending = line.current(source.home)
-            await asyncio.to_thread(spreading.prune_wal, place, keys, rules.retention, sending)
-    return Kept(found, new, copies, removed, len(errors), why)
+            spreading.prune_wal(place, keys, rules.retention, sending)
+    return removed
 
 
 async def _newest(
