@@ -7,7 +7,8 @@ Without a key (`check`), of the backup and of those that it goes on from (`chain
 
 With one (`rehearse`), everything above, and:
     4 opens      the key opens each part to its end, and what comes out is what went in
-    5 cluster    the server's own list of files, and every WAL segment (`cluster`)
+    5 cluster    the server's own list of files, and every WAL segment (`cluster`); of a dump, the
+                 rows of every table (`counting`)
     6 home       what a gateway cannot be without is in it
 
 Nothing is restored and nothing readable is written.
@@ -22,7 +23,7 @@ from tarfile import TarInfo
 
 from pyrage import x25519
 
-from gateway.backups import chain, manifest, placed, sealing
+from gateway.backups import chain, counting, manifest, placed, sealing
 from gateway.backups.cluster import ClusterCheck, Whole
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
@@ -173,7 +174,11 @@ def require_same(whole: Whole, said: Manifest) -> None:
         raise BackupError(DAMAGED, "the database is another than the manifest says")
 
 
-_DATABASES = {manifest.BASE: _cluster, manifest.INCREMENTAL: _cluster}
+def _dump(found: Checked, key: x25519.Identity, tell: Progress) -> None:
+    counting.check(found.folder, found.manifest, key, tell)
+
+
+_DATABASES = {manifest.BASE: _cluster, manifest.INCREMENTAL: _cluster, manifest.DUMP: _dump}
 
 
 def unpack(

@@ -23,7 +23,7 @@ from pathlib import Path
 from pyrage import x25519
 
 from gateway.audit.log import LogError
-from gateway.backups import checking, physical, receipts, replaying, restoring, room
+from gateway.backups import checking, physical, proving, receipts, replaying, restoring, room
 from gateway.backups import elsewhere as elsewheres
 from gateway.backups.checking import Checked
 from gateway.backups.elsewhere import Elsewhere
@@ -158,10 +158,10 @@ async def _proven(found: Checked, wanted: Wanted, put: Cluster) -> tuple[int, in
     database = await Database.open(owner, application="gateway-drill", size=1)
     try:
         async with database.transaction() as tx:
-            await restoring.compare(tx, said, said.epoch)
+            await proving.compare(tx, said, said.epoch)
             if wanted.until:
-                await restoring.require_keys(tx, put.home)
-            entries = await restoring.read_log(tx, said)
+                await proving.require_keys(tx, put.home)
+            entries = await proving.read_log(tx, said)
         proven = await receipts.prove(database, said.checkpoint, wanted.keys)
     finally:
         await database.close()

@@ -10,26 +10,30 @@ from pathlib import Path
 
 from gateway.backups import manifest
 from gateway.backups.errors import BackupError
+from gateway.backups.loading import Hosted
 from gateway.backups.manifest import Manifest
 from gateway.config import settings
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.store import guest
 from gateway.store.embedded import Cluster
+from gateway.store.external import Empty
 from gateway.store.guest import Guest
 
-PROGRAMS = "BACKUP_PROGRAMS"
+PROGRAMS, TARGET = "BACKUP_PROGRAMS", "BACKUP_TARGET"
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
     """The data directory for another server's files, None for one below HOME, and its programs.
 
-    `programs` None: those that the settings of the restored HOME name.
+    `programs` None: those that the settings of the restored HOME name. `empty` is another server's
+    database for a dump, None for a cluster below HOME.
     """
 
     data: Path | None
     programs: Path | None
+    empty: Empty | None = None
 
 
 def cluster(staged: Home, said: Manifest, elsewhere: Elsewhere | None) -> Cluster:
@@ -38,6 +42,11 @@ def cluster(staged: Home, said: Manifest, elsewhere: Elsewhere | None) -> Cluste
     Raises BackupError (BACKUP_PROGRAMS), ClusterError.
     """
     own = settings.load(staged.settings)
+    empty = None if elsewhere is None else elsewhere.empty
+    if empty is not None:
+        if said.form != manifest.DUMP:
+            raise BackupError(TARGET, "it holds a cluster's files: a database takes a dump alone")
+        return Hosted(staged, empty)
     if not own.dsn or said.form == manifest.DUMP:
         if elsewhere is not None and elsewhere.data is not None:
             raise BackupError(PROGRAMS, "its database goes into HOME: name no data directory")

@@ -3,7 +3,8 @@
     1 alone       no other backup into this place, no rotation of a secret meanwhile
     2 look        recipients the log knows; counts, schema, epoch; the newest checkpoint came first
     3 home        the files of HOME, the signer's state before all others
-    4 database    the base backup with its WAL, checked against the server's list while it is sealed
+    4 database    the base backup with its WAL, checked against the server's list meanwhile;
+                  or a dump, counted meanwhile (`dumping`)
     5 still       no key, certificate or policy changed since 3
     6 log         the leaf with the manifest's digest is committed and signed: the receipt
     7 name        everything synced, then renamed
@@ -26,7 +27,18 @@ import gateway
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
-from gateway.backups import homefiles, line, lists, manifest, physical, placed, recipients, sealing
+from gateway.backups import (
+    dumping,
+    forms,
+    homefiles,
+    line,
+    lists,
+    manifest,
+    physical,
+    placed,
+    recipients,
+    sealing,
+)
 from gateway.backups.errors import BackupError
 from gateway.backups.lists import Parent
 from gateway.backups.manifest import Manifest
@@ -98,8 +110,6 @@ async def make(
 async def _make(
     source: Source, place: Path, rate_kib: int, tell: Progress, onto: Parent | None
 ) -> Made:
-    if source.settings.dsn:
-        raise BackupError(EXTERNAL, "the database is another server's: its keeper backs it up")
     with contextlib.ExitStack() as held, _told(source.home):
         await asyncio.to_thread(_begin, held, source.home, place)  # 1
         now_us = source.recorder.clock.now_us()
@@ -164,7 +174,10 @@ def _seal(
     files = sealing.seal(
         io.BytesIO(homefiles.tar(home)), partial / manifest.HOME_PART, to, lambda _: None
     )
-    database = physical.copy(home, source.settings, partial, to, rate_kib, tell, onto)
+    if forms.chosen(home, source.settings) == manifest.DUMP:
+        database = dumping.copy(home, source.settings, partial, to, rate_kib, tell)
+    else:
+        database = physical.copy(home, source.settings, partial, to, rate_kib, tell, onto)
     if homefiles.lasting(home) != before:
         raise BackupError(MOVED, "a key, certificate or policy changed meanwhile: make it again")
     return files, database
@@ -183,12 +196,12 @@ def _manifest(
         separate_users=os.geteuid() == 0,
         epoch=looked.epoch,
         checkpoint=source.checkpoint,
-        rows=looked.rows,
+        rows=looked.rows if database.rows is None else database.rows,
         system=database.system,
         wal=database.wal,
         recipients=looked.recipients,
         parts=(files, database.part),
-        line=looked.line,
+        line="" if database.form == manifest.DUMP else looked.line,
         form=database.form,
         parent=database.parent,
         server=database.server,

@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Copied:
     """The sealed database, and what the manifest says of it.
 
     `listed` is the server's list, with which the next one can go on from it; `why` says why it is
-    a base backup where another was asked for.
+    a base backup where another was asked for; `rows` are those that it has to the row.
     """
 
     part: Part
@@ -42,6 +42,7 @@ class Copied:
     server: int = MAJOR
     listed: bytes = b""
     why: str = ""
+    rows: Mapping[str, int] | None = None
 
 
 def copy(

@@ -29,38 +29,36 @@ from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest, physical, replaying, room, stating
+from gateway.backups import (
+    approval,
+    checking,
+    loading,
+    manifest,
+    physical,
+    proving,
+    replaying,
+    room,
+    stating,
+)
 from gateway.backups import elsewhere as elsewheres
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
 from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
-from gateway.backups.making import MOVED
 from gateway.backups.manifest import VERSION, Manifest
 from gateway.backups.placing import Placing
 from gateway.backups.replaying import Way
-from gateway.backups.untar import DAMAGED
 from gateway.clock import Clock
 from gateway.config import folders, users
 from gateway.config.home import Home
-from gateway.identity import inventory, secret_rows
 from gateway.store import roles, versions
-from gateway.store.database import Database, Transaction
+from gateway.store.database import Database
 from gateway.store.embedded import Cluster
-from gateway.tlog import checkpoint, note
-from gateway.tlog.frontier import Frontier
 from gateway.tlog.keys import LogKeys
-from gateway.tlog.merkle import leaf_hash
 
 KIND = "backup.restore"
 STAGED = ".restoring"
 OLDER, TAKEN, USERS = "BACKUP_OLDER", "BACKUP_HOME_TAKEN", "BACKUP_USERS"
-LOG_DIFFERS = "BACKUP_LOG_DIFFERS"
-# Whose rows are never deleted: what was counted before the copy is there after it.
-_KEPT = ("audit_entry", "batch", "child", "document", "dose", "certificate", "account", "ticket")
-_CHUNK = 4096
-_LEAVES = "SELECT leaf FROM gateway.audit_entry WHERE idx >= %s AND idx < %s ORDER BY idx"
-_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
 _END = "UPDATE gateway.session SET ended_us = %s WHERE ended_us IS NULL"
 _APPEND = "SELECT first FROM gateway.audit_append(%s, 0)"
 Progress = Callable[[int, int], object]
@@ -100,6 +98,11 @@ class Wanted:
         """Where another server's files will stand."""
         return None if self.elsewhere is None else self.elsewhere.data
 
+    @property
+    def hosted(self) -> bool:
+        """Whether a dump goes into another's server, where it needs no room of ours."""
+        return self.elsewhere is not None and self.elsewhere.empty is not None
+
 
 @room.told()
 def restore(
@@ -123,7 +126,8 @@ def restore(
     whole = [one for one in (wanted.data, target) if one is not None]
     halves = [one.with_name(one.name + STAGED) for one in whole]
     _remove(halves)
-    room.require(halves[0].parent, room.needed(found, ahead))
+    room.require(halves[0].parent, room.needed(found, ahead, hosted=wanted.hosted))
+    put: Cluster | None = None
     try:
         staged = Home(halves[-1])
         put = place(found, wanted.key, staged, tell, _beside(wanted.elsewhere))  # 3, 4
@@ -132,8 +136,11 @@ def restore(
         restored = _prove(_Attempt(found, wanted, put, target, clock, ahead, epoch))  # 5 to 7
         for half, one in zip(halves, whole, strict=True):  # 8
             _name(half, one)
-    except BaseException:
+    except BaseException as error:
+        left = loading.take_back(put)
         _remove(halves)
+        if left and isinstance(error, BackupError):
+            raise BackupError(error.code, f"{error}; {left}") from error
         raise
     return restored
 
@@ -147,7 +154,10 @@ def _beside(elsewhere: Elsewhere | None) -> Elsewhere | None:
 
 def _remove(halves: list[Path]) -> None:
     for one in halves:
-        Cluster(Home(one)).stop()  # a killed attempt's is on its way out, and still writes
+        killed = Cluster(Home(one))  # a killed attempt's is on its way out, and still writes
+        killed.stop()
+        killed.data = one  # another server's
+        killed.stop()
         shutil.rmtree(one, ignore_errors=True)
 
 
@@ -206,7 +216,11 @@ def place(
     return put
 
 
-_PLACES = {manifest.BASE: physical.place, manifest.INCREMENTAL: physical.place}
+_PLACES = {
+    manifest.BASE: physical.place,
+    manifest.INCREMENTAL: physical.place,
+    manifest.DUMP: loading.place,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +247,10 @@ async def _prove_running(one: _Attempt) -> Restored:
     database = await Database.open(owner, application="gateway-restore", size=1)
     try:
         async with database.transaction() as tx:
-            await compare(tx, found.manifest, one.epoch)
+            await proving.compare(tx, found.manifest, one.epoch)
             if one.ahead is not None:
-                await require_keys(tx, staged)
-            size = await read_log(tx, found.manifest)  # 5
+                await proving.require_keys(tx, staged)
+            size = await proving.read_log(tx, found.manifest)  # 5
             now_us = one.clock.now_us()
             approvals = list(wanted.approvals)
             of = (found.sha256, wanted.until)
@@ -257,37 +271,3 @@ async def _prove_running(one: _Attempt) -> Restored:
         await database.close()
     reached_us = found.manifest.made_us if one.ahead is None else one.ahead.reached_us
     return Restored(Home(one.target), size + 1, sessions, cause, now_us - reached_us)
-
-
-async def compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
-    """Pass a database with the rows that were counted and this epoch; raises BackupError."""
-    for table in _KEPT:
-        [(count,)] = await tx.fetch(f"SELECT count(*) FROM gateway.{table}")  # noqa: S608  our own names
-        if count < said.rows[table]:
-            raise BackupError(DAMAGED, f"{table} has {count} rows, {said.rows[table]} were counted")
-    [(epoch,)] = await tx.fetch(_EPOCH)
-    if epoch < newest_epoch:
-        raise BackupError(OLDER, f"the revocation epoch is {epoch}, {newest_epoch} was known")
-
-
-async def require_keys(tx: Transaction, staged: Home) -> None:
-    """Pass a database whose secrets' files are those of the backup: WAL brings rows, no files."""
-    differing = inventory.compare(inventory.found(staged), await secret_rows.in_force(tx))
-    if differing.missing:
-        kind = differing.missing[0].secret.kind
-        raise BackupError(MOVED, f"{kind} was changed after this backup: restore a later one")
-
-
-async def read_log(tx: Transaction, said: Manifest) -> int:
-    """Hash every leaf anew, compare with what was signed and with the head; return the size."""
-    head = await log.head(tx)
-    signed = checkpoint.parse(note.split(said.checkpoint)[0])
-    frontier = Frontier()
-    for begin in range(0, head.size, _CHUNK):
-        for (content,) in await tx.fetch(_LEAVES, (begin, min(begin + _CHUNK, head.size))):
-            frontier.append(leaf_hash(bytes(content)))
-            if frontier.size == signed.size and frontier.root() != signed.root:
-                raise BackupError(LOG_DIFFERS, f"the log of {signed.size} entries was another one")
-    if (frontier.size, frontier.root()) != (head.size, head.root) or head.size < signed.size:
-        raise BackupError(LOG_DIFFERS, "the log is not that of its head, or shorter than signed")
-    return head.size

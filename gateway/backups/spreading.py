@@ -6,7 +6,6 @@ place that loses bytes is found when they are written, not when they are needed.
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,33 +14,14 @@ from gateway.backups.checking import Checked, Progress
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER
 from gateway.backups.making import PARTIAL, alone, named
-from gateway.clock import SYSTEM, Clock
+from gateway.backups.pace import Pace
 from gateway.config.backups import RetentionRules
 from gateway.config.folders import PRIVATE_FILE
 from gateway.tlog.keys import LogKeys
 
 AWAY = "BACKUP_PLACE_AWAY"
-_KIB = 1024
 # The length of a segment's name ("WAL Internals").
 _SEGMENT_NAME = 24
-
-
-class Pace:
-    """Keeps a copy at so many KiB a second; 0: as fast as it goes."""
-
-    def __init__(self, rate_kib: int, clock: Clock = SYSTEM) -> None:
-        """Begin now."""
-        self._per_s = rate_kib * _KIB
-        self._clock = clock
-        self._begun_s = clock.monotonic()
-        self._done = 0
-
-    def ahead_s(self, count: int) -> float:
-        """Return how long to wait after so many bytes more."""
-        self._done += count
-        if not self._per_s:
-            return 0.0
-        return max(0.0, self._done / self._per_s - (self._clock.monotonic() - self._begun_s))
 
 
 def require(place: Path) -> None:
@@ -152,7 +132,7 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
     kept = schedule.retained((one.manifest.made_us for one in found), days)
     first: dict[str, str] = {}
     for one in (each.manifest for each in found if each.manifest.made_us in kept):
-        segment = next(one.wal.segments())
+        segment = next(one.wal.segments(), "")  # a dump has none, and no line
         first[one.line] = min(segment, first.get(one.line, segment))
     removed = 0
     for folder in placed.folders(place / FOLDER):
@@ -199,7 +179,7 @@ def _copy(
         for piece in placed.pieces(source, length):
             writing.write(piece)
             watch(len(piece))
-            time.sleep(pace.ahead_s(len(piece)))
+            pace.keep(len(piece))
         writing.flush()
         os.fsync(writing.fileno())
         # So that the check reads the disk, not what is still in memory (posix_fadvise(2)).

@@ -170,6 +170,7 @@ ACTS: Mapping[str, Told] = MappingProxyType(
         # no acts: they work on files of whoever runs them, or on nothing
         "audit contradiction": NONE,
         "audit verify": NONE,
+        "backup advise": NONE,
         "backup approve": NONE,
         "backup list": NONE,
         "backup recipient new": NONE,

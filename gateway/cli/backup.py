@@ -21,6 +21,7 @@ from gateway.backups.errors import BackupError
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
 from gateway.cli import (
+    backup_advise,
     backup_drill,
     backup_keep,
     backup_list,
@@ -62,6 +63,7 @@ def register(app: typer.Typer) -> None:
     noun.command("rehearse", help="backup.rehearse.help")(rehearse)
     backup_list.add(noun)
     backup_keep.add(noun)
+    backup_advise.add(noun)
     backup_recipient.add(noun)
     backup_wal.add(noun)
     backup_restore.add(noun)

@@ -25,6 +25,7 @@ from gateway.client.files import write_private
 from gateway.client.profile import DEFAULT_NAME, Profile
 from gateway.clock import SYSTEM, US_PER_S, iso
 from gateway.config import log_keys
+from gateway.store.external import Empty
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 
@@ -38,6 +39,10 @@ DataDirectory = Annotated[
 ]
 Approvals = Annotated[
     list[Path], typer.Option("--approval", help="backup.approval", exists=True, dir_okay=False)
+]
+Dsn = Annotated[str, typer.Option("--dsn", help="backup.dsn")]
+PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", help="cli.init.password-file", exists=True)
 ]
 
 
@@ -74,7 +79,7 @@ def approve(
     output.result(document, output.text("backup.approved", **document))
 
 
-def restore(
+def restore(  # noqa: PLR0913, PLR0917  one parameter per option
     folder: BackupArgument,
     home: NewHome,
     key: Key,
@@ -83,6 +88,8 @@ def restore(
     until: Until = "",
     data: DataDirectory = None,
     programs: ProgramsOption = None,
+    dsn: Dsn = "",
+    password_file: PasswordFile = None,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -95,7 +102,7 @@ def restore(
             sealing.identity(identity),
             tuple(approval.parse(path.read_bytes()) for path in approvals),
             until,
-            Elsewhere(_resolved(data), _resolved(programs)),
+            Elsewhere(_resolved(data), _resolved(programs), _empty(dsn, password_file)),
         )
         done = restoring.restore(wanted, home.resolve(), SYSTEM, bar.update)
     document: dict[str, object] = {
@@ -111,6 +118,12 @@ def restore(
 
 def _resolved(path: Path | None) -> Path | None:
     return None if path is None else path.resolve()
+
+
+def _empty(dsn: str, password_file: Path | None) -> Empty | None:
+    if not dsn:
+        return None
+    return Empty(dsn, password_file.read_text(encoding="utf-8").strip() if password_file else "")
 
 
 def _signed(mine: Profile, manifest_sha256: str, because: str, until: str) -> Approval:

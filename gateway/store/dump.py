@@ -1,8 +1,9 @@
 """One database as PostgreSQL's own dump: made in a snapshot, read without a server, loaded again.
 
-`pg_dump` and `pg_restore` are the wheel's (18): they read servers of that version and older ones,
-and what they made of one is loaded into the same version or a newer one (PostgreSQL documentation,
-"pg_dump", Notes). The owner of our tables runs both: no other role reads all of them.
+`pg_dump` is the wheel's (18) or that of `programs` in the settings; it reads servers of its version
+and older ones, and what it made of one is loaded into the same version or a newer one (PostgreSQL
+documentation, "pg_dump", Notes). The wheel's `pg_restore` reads what either made. The owner of our
+tables runs both: no other role reads all of them.
 """
 
 import contextlib
@@ -66,8 +67,8 @@ def dumped(home: Home, settings: Settings) -> Iterator[tuple[Snapshot, IO[bytes]
         [(name,)] = connection.execute("SELECT pg_export_snapshot()").fetchall()
         arguments = [
             "--format=custom",
-            # The wheel knows no other; bytes come as text of twice the length.
-            "--compress=gzip:1",
+            # gzip: the wheel knows no other; bytes come as text of twice the length.
+            "--compress=1",
             f"--schema={roles.SCHEMA}",
             f"--snapshot={name}",
             f"--lock-wait-timeout={_LOCK_WAIT_MS}",

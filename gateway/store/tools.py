@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -92,18 +92,7 @@ class Tools:
         """
         with (
             tempfile.TemporaryFile() as complaint,
-            subprocess.Popen(
-                [str(self.folder / name), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaint,
-                cwd="/",
-                env={**_ENVIRONMENT, "PGPASSFILE": str(passwords)},
-                umask=_UMASK,
-                user=self._uid,
-                group=self._gid,
-                extra_groups=self._groups,
-            ) as running,
+            self._piped(name, arguments, subprocess.DEVNULL, complaint, passwords) as running,
         ):
             assert running.stdout is not None  # noqa: S101  it was asked for
             try:
@@ -113,39 +102,20 @@ class Tools:
                 raise
             running.stdout.close()
             if running.wait() != 0:
-                complaint.seek(0)
-                raise ToolError(
-                    f"{name} failed: {complaint.read().decode(errors='replace').strip()}"
-                )
+                raise _complained(name, complaint)
 
     @contextlib.contextmanager
     def fed(
-        self,
-        name: str,
-        *arguments: str,
-        passwords: Path | None = None,
-        take: Callable[[bytes], object] = lambda _: None,
+        self, name: str, *arguments: str, take: Callable[[bytes], object] = lambda _: None
     ) -> Iterator[IO[bytes]]:
         """Give a program's input; what it prints is told to `take`, in a thread of its own.
 
         It is at its end, and `take` has all, when this returns. Raises ToolError with its complaint
         where it fails or reads no further; who leaves by an error ends the program.
         """
-        given = {} if passwords is None else {"PGPASSFILE": str(passwords)}
         with (
             tempfile.TemporaryFile() as complaint,
-            subprocess.Popen(
-                [str(self.folder / name), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaint,
-                cwd="/",
-                env=_ENVIRONMENT | given,
-                umask=_UMASK,
-                user=self._uid,
-                group=self._gid,
-                extra_groups=self._groups,
-            ) as running,
+            self._piped(name, arguments, subprocess.PIPE, complaint) as running,
             ThreadPoolExecutor(1) as aside,
         ):
             assert running.stdin is not None  # noqa: S101  it was asked for
@@ -163,10 +133,29 @@ class Tools:
                     running.stdin.close()  # what was not read yet is read by nobody
                 raise
             if running.wait() != 0 or not whole:
-                complaint.seek(0)
-                raise ToolError(
-                    f"{name} failed: {complaint.read().decode(errors='replace').strip()}"
-                )
+                raise _complained(name, complaint)
+
+    def _piped(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        stdin: int,
+        complaint: IO[bytes],
+        passwords: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        given = {} if passwords is None else {"PGPASSFILE": str(passwords)}
+        return subprocess.Popen(
+            [str(self.folder / name), *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=complaint,
+            cwd="/",
+            env=_ENVIRONMENT | given,
+            umask=_UMASK,
+            user=self._uid,
+            group=self._gid,
+            extra_groups=self._groups,
+        )
 
     def spawn(
         self, name: str, *arguments: str, log: IO[bytes], mortal: bool
@@ -193,6 +182,11 @@ class Tools:
         """
         become = [self._uid, self._gid, self._groups] if self._uid is not None else None
         return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, json.dumps(become)]
+
+
+def _complained(name: str, complaint: IO[bytes]) -> ToolError:
+    complaint.seek(0)
+    return ToolError(f"{name} failed: {complaint.read().decode(errors='replace').strip()}")
 
 
 def _drain(running: subprocess.Popen[bytes], take: Callable[[bytes], object]) -> None:

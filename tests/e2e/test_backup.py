@@ -1,6 +1,7 @@
 """A province is lost with its whole HOME and comes back from one backup, by the commands of docs/backups.md."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,10 @@ def test_a_lost_province_comes_back(capsys, monkeypatch) -> None:
         lost_and_found(host, folder, capsys)
 
 
-def lost_and_found(host: Host, folder: Path, capsys) -> None:
+def lost_and_found(
+    host: Host, folder: Path, capsys, lost: Callable[[], str] = lambda: ""
+) -> dict[str, object]:
+    """`lost` loses what lies elsewhere, too, and says what a restore needs more; what was where."""
     province, officers = found(host)
     load = generate(province, seed=8, children=40)
     first, second = (
@@ -52,6 +56,7 @@ def lost_and_found(host: Host, folder: Path, capsys) -> None:
     elsewhere = Elsewhere(folder, host.home)
 
     elsewhere.lose(host)
+    more = lost()
 
     at |= {"BACKUP": backup, "log.vkey": elsewhere.log_key}
     approvals = {f"{name}.approval": folder / f"{name}.approval" for name in OFFICERS}
@@ -59,7 +64,7 @@ def lost_and_found(host: Host, folder: Path, capsys) -> None:
     for name in OFFICERS:
         mine = elsewhere.of(officers[name])
         told(line("gateway backup approve"), **at, PROFILE=mine, **{"zhao.approval": approvals[f"{name}.approval"]})  # fmt: skip
-    done = told(line("gateway backup restore"), **at, **approvals)
+    done = told(line("gateway backup restore") + more, **at, **approvals)
     elsewhere.give_back()
     host.start()
 
@@ -85,3 +90,4 @@ def lost_and_found(host: Host, folder: Path, capsys) -> None:
     host.run("audit", "verify", str(exported), "--key", str(elsewhere.log_key))
     with capsys.disabled():
         print(f"\nRPO {done['rpo_seconds']} s, RTO {done['rto_seconds']} s")
+    return at
