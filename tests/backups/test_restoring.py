@@ -90,6 +90,37 @@ def test_what_was_is_again(stand: Stand, target: Path, tmp_path: Path) -> None:
         cluster.stop()
 
 
+def test_a_restored_gateway_is_lost_again_and_put_back(
+    stand: Stand, target: Path, tmp_path: Path
+) -> None:
+    """Its own backup, of after the first restore: both statements are shown, both leaves are in one log."""
+    restoring.restore(wanted(stand), target, SYSTEM)
+    first, cluster = Stand(Home(target), target), Cluster(Home(target))
+    first.officers = stand.officers
+    cluster.start(mortal=True)
+    try:
+        first.add("safe-8", recipients.new()[1])
+        made = first.make(tmp_path / "place")
+        asked = wanted(first, made)
+    finally:
+        cluster.stop()
+    shutil.rmtree(target)
+    done = restoring.restore(asked, target, SYSTEM)
+    raws = log_keys.read(done.home.restores)
+    said = [restored.read(raw, stand.keys) for raw in raws]
+    assert len(said) == 2
+    assert said[0].size < said[1].size == done.log_size - 1
+    assert said[0].restored_us < said[1].restored_us
+    again, cluster = Stand(done.home, target), Cluster(done.home)
+    cluster.start(mortal=True)
+    try:
+        again.add("safe-9", recipients.new()[1])
+        told = [one["detail"]["statement_sha256"] for one in again.leaves("backup.restore")]
+        assert told == [restored.digest(raw) for raw in raws]
+    finally:
+        cluster.stop()
+
+
 def verified(stand: Stand, folder: Path, older: str) -> int:
     """Export the log and verify it offline; return the size of the older checkpoint that it continues."""
     from gateway.audit import archive
