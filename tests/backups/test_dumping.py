@@ -1,11 +1,13 @@
 """Another's server is dumped: the backup opens, counts to the row, and is signed, checked and copied as every other."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.backups import checking, dumping, manifest, spreading
+from gateway.backups import checking, dumping, keeping, manifest, spreading, standing
+from gateway.config.backups import FILE, load_backup_rules
 from gateway.store import dump
 from gateway.store.tools import ToolError
 from tests.backups.hosted import Hosted, hosted_once  # noqa: F401
@@ -82,3 +84,28 @@ def test_the_rate_is_kept_and_what_was_read_is_told(
 
 async def _settings(source) -> object:
     return source.settings
+
+
+def test_it_is_kept_in_two_places_and_stands_as_every_other(hosted: Hosted, tmp_path: Path) -> None:
+    """By `gateway backup keep`: verified in both, on the log, judged as good; nothing is prunable that is needed."""
+    places = [tmp_path / "a", tmp_path / "b"]
+    for one in places:
+        one.mkdir()
+    named = tuple(str(one) for one in places)
+    shipped = load_backup_rules(hosted.home.policies / FILE)
+    rules = replace(shipped, places=replace(shipped.places, folders=named))
+
+    async def work(source):
+        kept = await keeping.keep(source, rules, hosted.keys)
+        now_us = source.recorder.clock.now_us()
+        async with source.database.transaction() as tx:
+            return kept, await standing.read(tx, rules, now_us)
+
+    kept, found = hosted.run(work)
+    assert (kept.found.manifest.form, kept.copies, kept.removed) == ("dump", 2, 0)
+    assert (found.state, found.kept_us is not None) == ("good", True)
+    listed = [[one.name for one in place.iterdir()] for place in places]
+    assert listed[0] == listed[1]
+    again, _ = hosted.run(work)
+    assert not again.new
+    assert again.found.sha256 == kept.found.sha256
