@@ -27,13 +27,11 @@ async def tell(host: Host, tried: Tried, folder: Path) -> None:
     before = await tried.watch.newest()
     kept = Path(str((await _told(host, "backup", "keep", home))["folder"]))
     found = await tried.watch.after(before, kind="backup.keep")
-    tried.add("demo.row.backup-kept", _BOTH, await _listed(host, home), found[0] if found else None)
+    listed, state = await asyncio.gather(_listed(host, home), _state(host, home))
+    tried.add("demo.row.backup-kept", _BOTH, listed, found[0] if found else None)
+    tried.add("demo.row.backup-status", "good, 2 places", state, None)
     await _damaged(host, tried, places(folder)[1] / kept.name)
     await _drilled(host, tried, kept, key)
-    state = (await _told(host, "status", home))["database"]
-    backups = state["backups"] if isinstance(state, dict) else {}
-    happened = f"{backups['state']}, {backups['places']} places"
-    tried.add("demo.row.backup-status", "good, 2 places", happened, None)
 
 
 async def _listed(host: Host, home: str) -> str:
@@ -41,6 +39,13 @@ async def _listed(host: Host, home: str) -> str:
     listed = (await _told(host, "backup", "list", "--home", home, "--check"))["backups"]
     newest = listed[0] if isinstance(listed, list) else {}
     return f"{newest['places']} of {len(newest['copies'])} {newest['state']}"
+
+
+async def _state(host: Host, home: str) -> str:
+    """Return what the status says of the backups."""
+    database = (await _told(host, "status", home))["database"]
+    told = database["backups"] if isinstance(database, dict) else {}
+    return f"{told['state']}, {told['places']} places"
 
 
 async def _damaged(host: Host, tried: Tried, copy: Path) -> None:
