@@ -48,6 +48,11 @@ class Server:
     def data(self) -> Path:
         return self.folder / "data"
 
+    @property
+    def configuration(self) -> Path:
+        """The folder of postgresql.conf."""
+        return self.data
+
     def dsn(self, database: str, user: str = USER) -> str:
         return make_conninfo("", host="127.0.0.1", port=self.port, dbname=database, user=user)
 
@@ -63,7 +68,7 @@ class Server:
         """Start it and wait until it lets the superuser in."""
         with (self.folder / "log").open("ab") as log:
             self.running = subprocess.Popen(
-                [PROGRAMS / "postgres", "-D", self.data, "-c", f"port={self.port}",
+                [PROGRAMS / "postgres", "-D", self.configuration, "-c", f"port={self.port}",
                  "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **_as_postgres(),
             )  # fmt: skip
