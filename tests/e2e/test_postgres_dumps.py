@@ -32,6 +32,9 @@ class Modest(Outside):
             arguments += ("--dsn", dsn, "--password-file", str(secret))
         return Host.run(self, *arguments)
 
+    def start(self) -> None:
+        Host.start(self)
+
 
 def prepared(server: debian.Server) -> None:
     server.sql(
@@ -40,8 +43,11 @@ def prepared(server: debian.Server) -> None:
     )
 
 
-def test_a_province_on_anothers_server_comes_back_from_a_dump(capsys, monkeypatch) -> None:
-    """HOME and their server are lost; a new server and an empty database take their places."""
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_province_on_anothers_server_comes_back_from_a_dump(
+    capsys, monkeypatch, alone: bool
+) -> None:
+    """HOME and their server are lost: an empty database of a new server takes its place; or, alone, one of our own."""
     monkeypatch.setattr("gateway.demo.host.START_TIMEOUT_S", 240.0)  # a busy machine is no fault
     monkeypatch.setattr(losing, "Host", Modest)
     with debian.served() as server:
@@ -54,14 +60,18 @@ def test_a_province_on_anothers_server_comes_back_from_a_dump(capsys, monkeypatc
             def lost() -> str:
                 [made] = (folder / "place").glob("2*/manifest.json")
                 assert manifest.parse(made.read_bytes()).form == manifest.DUMP
+                if alone:
+                    server.stop()
+                    return ""
                 server.lose()
                 prepared(server)
                 at = f"postgresql://{OPERATOR}@127.0.0.1:{server.port}/{DATABASE}"
                 return f" --dsn {at} --password-file {server.folder / 'operator'}"
 
             lost_and_found(host, folder, capsys, lost)
-            assert settings.load(host.home.settings).dsn
-            mended(server, host.home.root, lacking)
+            assert bool(settings.load(host.home.settings).dsn) is not alone
+            if not alone:
+                mended(server, host.home.root, lacking)
             # The pools are closed before their server is.
             host.stop()
 
