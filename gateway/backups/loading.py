@@ -81,11 +81,16 @@ def _place_there(found: Checked, key: x25519.Identity, into: Hosted, tell: Progr
         raise BackupError(TAKEN, str(error)) from error
     own = replace(settings.load(home.settings), dsn=dsn)
     try:
-        _load(found, key, home, own, tell)
-        into.loaded = True
-        pointing.point(home, dsn)  # 4
-    finally:
-        external.finish(empty)
+        try:
+            _load(found, key, home, own, tell)
+            into.loaded = True
+            pointing.point(home, dsn)  # 4
+        finally:
+            external.finish(empty)
+    except BaseException:
+        if into.loaded:
+            external.clear(home, own)
+        raise
 
 
 def _place_here(found: Checked, key: x25519.Identity, into: Cluster, tell: Progress) -> None:

@@ -29,6 +29,7 @@ from gateway.config import settings
 from gateway.config.home import Home
 from gateway.store import external, roles
 from gateway.store.embedded import Cluster
+from gateway.store.errors import StoreError
 from gateway.store.external import Empty
 from tests.backups.hosted import NAME, OTHER, Hosted, hosted_once  # noqa: F401
 from tests.backups.stand import IDENTITY, Stand, code
@@ -117,6 +118,19 @@ def test_one_officer_leaves_nothing_on_the_other_server(hosted: Hosted, target: 
     assert caught.value.code == "BACKUP_NOT_APPROVED"
     assert stood(target) == []
     assert hosted.schemas() == 0
+
+
+def test_a_server_that_refuses_after_the_load_keeps_nothing(
+    hosted: Hosted, target: Path, monkeypatch
+) -> None:
+    def away(_: Empty) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(external, "finish", away)
+    with pytest.raises(StoreError):
+        restoring.restore(wanted(hosted, hosted.empty()), target, SYSTEM)
+    assert hosted.schemas() == 0
+    assert stood(target) == []
 
 
 def test_what_cannot_be_dropped_is_said(hosted: Hosted, target: Path, monkeypatch) -> None:
