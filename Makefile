@@ -18,7 +18,7 @@ ONLY ?=
 FULL ?=
 DEFAULT := not bench and not needs_netns$(if $(FULL),, and not slow)
 
-.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn e2e-hsm e2e-tlog lock docs wheel clean
+.PHONY: help venv proto proto-check lint check test unit serial coverage bench demo e2e-java e2e-vpn e2e-hsm e2e-tlog e2e-postgres lock docs wheel clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ e2e-hsm: $(STAMP) ## an issuing key in a PKCS #11 token; needs Debian's softhsm2
 
 e2e-tlog: $(STAMP) ## Go's x/mod/sumdb verifies our export and our vectors; skipped with a line where Go is missing
 	@$(BIN)/pytest -q -rs tests/e2e/test_tlog.py
+
+e2e-postgres: $(STAMP) ## Debian's PostgreSQL as another's server is lost and comes back; skipped with a line where there is none
+	@$(BIN)/pytest -q -rs -n 0 tests/e2e/test_postgres_dumps.py tests/e2e/test_postgres_physical.py
 
 lock: $(STAMP) ## make requirements/*.txt anew from *.in (needs uv)
 	@tools/lock

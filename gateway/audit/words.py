@@ -28,6 +28,7 @@ COUNTS = frozenset(
     {
         "accepted",
         "accounts",
+        "batches",
         "bytes",
         "calls",
         "children",

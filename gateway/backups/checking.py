@@ -1,28 +1,30 @@
 """Is a backup good? From its folder alone; with a recipient's key also what is inside.
 
-Without a key (`check`):
+Without a key (`check`), of the backup and of those that it goes on from (`chain`):
     1 form       the manifest is canonical and of our form
     2 signature  a leaf of this gateway's log names its digest
     3 parts      each is there, as long and with the SHA-256 that the manifest says; nothing else is
 
 With one (`rehearse`), everything above, and:
     4 opens      the key opens each part to its end, and what comes out is what went in
-    5 cluster    the server's own list of files, and every WAL segment (`cluster`)
+    5 cluster    the server's own list of files, and every WAL segment (`cluster`); of a dump, the
+                 rows of every table (`counting`)
     6 home       what a gateway cannot be without is in it
 
 Nothing is restored and nothing readable is written.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tarfile import TarInfo
 
 from pyrage import x25519
 
-from gateway.backups import manifest, sealing
-from gateway.backups.cluster import ClusterCheck
+from gateway.backups import chain, counting, manifest, placed, sealing
+from gateway.backups.cluster import ClusterCheck, Whole
 from gateway.backups.errors import BackupError
 from gateway.backups.manifest import Manifest
 from gateway.backups.untar import DAMAGED, Untar, Visitor
@@ -43,25 +45,33 @@ NEEDED = frozenset(
         "secrets/database/owner",
     }
 )
-_PIECE_BYTES = 1024 * 1024
 Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A backup that is good: its folder, what it says, its digest, and the leaf that says so."""
+    """A backup that is good: its folder, what it says, its digest, and the leaf that says so.
+
+    `parents` are those that it goes on from, the base backup first; `read` does not look for them.
+    """
 
     folder: Path
     manifest: Manifest
     sha256: str
     leaf: int
+    parents: "tuple[Checked, ...]" = ()
+
+    @property
+    def whole(self) -> "tuple[Checked, ...]":
+        """All that a restore of it opens, in that order."""
+        return (*self.parents, self)
 
 
 def read(folder: Path, keys: LogKeys) -> Checked:
     """Return what a backup says, once its signature is good (1, 2); raises BackupError."""
     try:
-        content = (folder / manifest.MANIFEST_FILE).read_bytes()
-        receipt = (folder / manifest.RECEIPT_FILE).read_text(encoding="utf-8")
+        content = placed.content(folder / manifest.MANIFEST_FILE)
+        receipt = placed.content(folder / manifest.RECEIPT_FILE).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BackupError(MISSING, f"{folder} holds no whole backup") from error
     said = manifest.parse(content)
@@ -74,27 +84,64 @@ def check(folder: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Chec
 
     Raises BackupError.
     """
-    found = read(folder, keys)
-    known = {manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *manifest.PARTS}
+    found = related(read(folder, keys), keys)
+    for one in found.whole:
+        check_parts(one, tell)
+    return found
+
+
+def related(found: Checked, keys: LogKeys) -> Checked:
+    """Return a backup with its parents, which lie beside it, by what all of them say.
+
+    Raises BackupError: BACKUP_PARENT_MISSING, BACKUP_PARENT_FOREIGN, what `read` raises.
+    """
+    parents: list[Checked] = []
+    child = found
+    while child.manifest.parent:
+        parent = read(_folder_of(child.manifest.parent, found.folder.parent), keys)
+        if parent.sha256 != child.manifest.parent:
+            raise BackupError(chain.MISSING, f"{parent.folder} was changed meanwhile")
+        chain.require_follows(child.manifest, parent.manifest)
+        parents.insert(0, parent)
+        child = parent
+    return replace(found, parents=tuple(parents))
+
+
+def _folder_of(sha256: str, place: Path) -> Path:
+    for folder in placed.folders(place):
+        with contextlib.suppress(OSError):
+            content = placed.content(folder / manifest.MANIFEST_FILE)
+            if not folder.name.startswith(".") and manifest.sha256(content) == sha256:
+                return folder
+    raise BackupError(chain.MISSING, f"{place} does not hold the parent {sha256[:16]}")
+
+
+def check_parts(found: Checked, tell: Progress = lambda *_: None) -> None:
+    """Pass a backup whose own parts are as its manifest says (3); raises BackupError."""
+    folder = found.folder
+    parts = {one.name for one in found.manifest.parts}
+    known = {manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *parts}
     for path in folder.iterdir():
         if path.name not in known:
             raise BackupError(STRANGE, f"{path.name} is not of this backup")
     done = 0
     for part in found.manifest.parts:
         path = folder / part.name
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             raise BackupError(MISSING, f"{part.name} is missing")
         if path.stat().st_size != part.sealed_bytes:
             raise BackupError(LENGTH, f"{part.name} is not as long as it was")
         digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
+        try:
+            for piece in placed.pieces(path, part.sealed_bytes):
                 digest.update(piece)
                 done += len(piece)
                 tell(done, found.manifest.total_bytes)
+        except OSError as error:
+            text = f"{part.name} cannot be read: {error.strerror}"
+            raise BackupError(CHANGED, text) from error
         if digest.hexdigest() != part.sealed_sha256:
             raise BackupError(CHANGED, f"{part.name} is not what it was")
-    return found
 
 
 def rehearse(
@@ -106,12 +153,32 @@ def rehearse(
     unpack(found, manifest.HOME_PART, key, names, tell)
     if not names.found >= NEEDED:
         raise BackupError(DAMAGED, f"{min(NEEDED - names.found)} is missing")
-    cluster = ClusterCheck()
-    unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
-    whole = cluster.finish()
-    if (whole.system, whole.wal) != (found.manifest.system, found.manifest.wal):
-        raise BackupError(DAMAGED, "the database is another than the manifest says")
+    _DATABASES[found.manifest.form](found, key, tell)  # 5
     return found
+
+
+def _cluster(found: Checked, key: x25519.Identity, tell: Progress) -> None:
+    parent = None
+    for one in found.whole:
+        cluster = ClusterCheck()
+        unpack(one, manifest.CLUSTER_PART, key, cluster, tell)
+        whole = cluster.finish()
+        require_same(whole, one.manifest)
+        chain.require_since(whole, parent)
+        parent = whole
+
+
+def require_same(whole: Whole, said: Manifest) -> None:
+    """Pass a base backup that is the one of its manifest; raises BackupError."""
+    if (whole.system, whole.wal) != (said.system, said.wal):
+        raise BackupError(DAMAGED, "the database is another than the manifest says")
+
+
+def _dump(found: Checked, key: x25519.Identity, tell: Progress) -> None:
+    counting.check(found.folder, found.manifest, key, tell)
+
+
+_DATABASES = {manifest.BASE: _cluster, manifest.INCREMENTAL: _cluster, manifest.DUMP: _dump}
 
 
 def unpack(

@@ -23,20 +23,21 @@ from pathlib import Path
 from pyrage import x25519
 
 from gateway.audit.log import LogError
-from gateway.backups import checking, receipts, replaying, restoring
+from gateway.backups import checking, physical, proving, receipts, replaying, restoring, room
+from gateway.backups import elsewhere as elsewheres
 from gateway.backups.checking import Checked
+from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
 from gateway.backups.making import NOT_WRITTEN, alone
 from gateway.backups.replaying import Way
 from gateway.backups.restoring import Progress
 from gateway.clock import US_PER_S, Clock
-from gateway.config import disk, settings, users
+from gateway.config import disk, users
 from gateway.config.home import Home
 from gateway.store import roles
 from gateway.store.database import Database, StoreError
 from gateway.store.embedded import Cluster, ClusterError
 from gateway.store.tools import ToolError
-from gateway.store.wal import SEGMENT_BYTES
 from gateway.tlog.keys import LogKeys
 
 SCRATCH = ".drill"
@@ -47,12 +48,16 @@ _READINGS = 3
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is drilled: a backup's folder, the log's keys, a recipient's key, a time or "end"."""
+    """What is drilled: a backup's folder, the log's keys, a recipient's key, a time or "end".
+
+    `programs` start another server's cluster; None: those that its HOME's settings name.
+    """
 
     folder: Path
     keys: LogKeys
     key: x25519.Identity
     until: str = ""
+    programs: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,17 @@ def drill(
 ) -> Drilled:
     """Restore a backup into `scratch`, prove it, and remove it; raises BackupError."""
     begun_s, begun_us = clock.monotonic(), clock.now_us()
-    with _told(), _scratch(scratch) as staged:  # 1
-        found = checking.check(wanted.folder, wanted.keys)  # 2
+    with _told(), room.told(), _scratch(scratch) as staged:  # 1
+        found = checking.check(wanted.folder, wanted.keys, tell)  # 2
         restoring.require_fit(found.manifest)
         ahead = _way(found, wanted) if wanted.until else None
-        _require_room(found, ahead, home, scratch)
-        restoring.place(found, wanted.key, staged, tell)  # 3
+        rules = disk.load_disk_rules(home.policies / disk.FILE)
+        room.require(scratch, room.needed(found, ahead), rules)
+        elsewhere = Elsewhere(None, wanted.programs)
+        put = restoring.place(found, wanted.key, staged, tell, elsewhere)  # 3
         if ahead is not None:
-            ahead = _put(found, wanted, staged)
-        rows, entries, organisations = _started(found, wanted, staged, ahead)  # 4, 5
+            ahead = _put(found, wanted, put)
+        rows, entries, organisations = _started(found, wanted, put, ahead)  # 4, 5
     reached_us = found.manifest.made_us if ahead is None else ahead.reached_us
     rto_s = round(clock.monotonic() - begun_s)
     rpo_s = max(0, begun_us - reached_us) // US_PER_S
@@ -92,12 +99,9 @@ def drill(
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Turn what files, programs and the restored database say into our own codes."""
+    """Turn what programs and the restored database say into our own codes."""
     try:
         yield
-    except OSError as error:
-        text = f"{error.filename or ''} {error.strerror}".strip()
-        raise BackupError(NOT_WRITTEN, text) from error
     except (ClusterError, ToolError, StoreError, LogError) as error:
         raise BackupError(FAILED, str(error)) from error
 
@@ -130,53 +134,34 @@ def _way(found: Checked, wanted: Wanted) -> Way:
     return replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
 
 
-def _put(found: Checked, wanted: Wanted, staged: Home, readings: int = _READINGS) -> Way:
-    data, user = Cluster(staged).data, users.user_of("postgres")
+def _put(found: Checked, wanted: Wanted, put: Cluster, readings: int = _READINGS) -> Way:
     try:
         ahead = _way(found, wanted)
-        replaying.put(ahead, wanted.key, data, user)
+        replaying.put(ahead, wanted.key, put.data, users.user_of("postgres"))
     except (BackupError, FileNotFoundError):
         if readings == 1:
             raise
-        return _put(found, wanted, staged, readings - 1)
+        return _put(found, wanted, put, readings - 1)
     return ahead
 
 
-def _require_room(found: Checked, ahead: Way | None, home: Home, scratch: Path) -> None:
-    """Pass where a whole copy leaves the disk a level at which everything goes on."""
-    needed = sum(one.plain_bytes for one in found.manifest.parts)
-    needed += len(ahead.entries) * SEGMENT_BYTES if ahead is not None else 0
-    rules, room = disk.load_disk_rules(home.policies / disk.FILE), disk.look(scratch)
-    left = room.free_bytes - needed
-    share = room.free_percent * left / room.free_bytes if left > 0 else 0.0
-    if rules.level(share) not in {"good", "low"}:
-        raise BackupError(NOT_WRITTEN, f"{scratch} has no room for {needed} bytes")
-
-
 def _started(
-    found: Checked, wanted: Wanted, staged: Home, ahead: Way | None
+    found: Checked, wanted: Wanted, put: Cluster, ahead: Way | None
 ) -> tuple[int, int, int]:
-    cluster = Cluster(staged)
-    try:
-        if ahead is None:
-            cluster.start(mortal=True)
-        else:
-            replaying.replay(ahead, cluster, users.user_of("postgres"))
-        return asyncio.run(_proven(found, wanted, staged))
-    finally:
-        cluster.stop()
+    with physical.running(put, ahead):
+        return asyncio.run(_proven(found, wanted, put))
 
 
-async def _proven(found: Checked, wanted: Wanted, staged: Home) -> tuple[int, int, int]:
+async def _proven(found: Checked, wanted: Wanted, put: Cluster) -> tuple[int, int, int]:
     said = found.manifest
-    owner = roles.conninfo(staged, settings.load(staged.settings), "owner")
+    owner = roles.conninfo(put.home, elsewheres.reached(put), "owner")
     database = await Database.open(owner, application="gateway-drill", size=1)
     try:
         async with database.transaction() as tx:
-            await restoring.compare(tx, said, said.epoch)
+            await proving.compare(tx, said, said.epoch)
             if wanted.until:
-                await restoring.require_keys(tx, staged)
-            entries = await restoring.read_log(tx, said)
+                await proving.require_keys(tx, put.home)
+            entries = await proving.read_log(tx, said)
         proven = await receipts.prove(database, said.checkpoint, wanted.keys)
     finally:
         await database.close()

@@ -19,6 +19,8 @@ from gateway.config.home import Home
 LEFT_OUT = frozenset({"database", "exports", "logs", "offline", "run"})
 # Theirs is to grow while a backup is made; what they hold is also in the database.
 _GROWING = frozenset({"signer/state", "public/ended.json", "public/client-authority.crl"})
+# What of the first admin's profile lasts; the rest changes whenever he does something.
+_PROFILE_LASTS = frozenset({".pem", ".toml"})
 _PASSING = frozenset({".new", ".next", ".pgpass", ".partial"})
 
 
@@ -47,6 +49,7 @@ def lasting(home: Home) -> dict[str, str]:
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path, name in names.items()
         if name.removeprefix("secrets/") not in _GROWING
+        and (path.suffix in _PROFILE_LASTS or not path.is_relative_to(home.admin_profile))
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.backups import manifest
+from gateway.backups import manifest, placed
 from gateway.backups.errors import BackupError
 from gateway.config.home import Home
 from gateway.store.wal import SEGMENT_BYTES, segment_name, segment_number
@@ -116,8 +116,8 @@ def parse(content: bytes) -> Line:
 def read_line(folder: Path, keys: LogKeys) -> Line:
     """Return the line in a folder that this gateway's log names; raises BackupError."""
     try:
-        content = (folder / LINE_FILE).read_bytes()
-        receipt = (folder / RECEIPT_FILE).read_text(encoding="utf-8")
+        content = placed.content(folder / LINE_FILE)
+        receipt = placed.content(folder / RECEIPT_FILE).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BackupError(MISSING, f"{folder} is not there, or not whole") from error
     found = parse(content)
@@ -148,7 +148,11 @@ def judged(content: bytes, line: Line) -> tuple[Entry, str]:
 
 def read_entry(path: Path, line: Line) -> tuple[Entry, str]:
     """Return the entry in a file, and its digest; raises BackupError as `judged`."""
-    found, own = judged(path.read_bytes(), line)
+    try:
+        content = placed.content(path)
+    except OSError as error:
+        raise BackupError(MISSING, f"{path.name} cannot be read: {error.strerror}") from error
+    found, own = judged(content, line)
     if f"{found.stem}.json" != path.name:
         raise BackupError(FOREIGN, f"{path.name} is in another's place")
     return found, own
@@ -169,7 +173,8 @@ def chain(folder: Path, line: Line, after: str) -> list[Entry]:
         _follows(found, entry, before)
         found.append(entry)
         before, number = own, number + 1
-    beyond = {one for one in names if "-" not in one and after[:8] == one[:8] and one > name}
+    # A growing one's, too: what lies before it was full.
+    beyond = {one for one in names if after[:8] == one[:8] and one[: len(name)] > name}
     if beyond:
         raise BackupError(MISSING, f"the WAL segment {name} is missing")
     tails = sorted(one for one in names if one.startswith(f"{name}-"))
@@ -189,13 +194,18 @@ def _follows(found: list[Entry], entry: Entry, before: str) -> None:
 def require(folder: Path, entry: Entry) -> Path:
     """Return an entry's sealed file once it is as long and as it was; raises BackupError."""
     path = folder / f"{entry.stem}.age"
-    if not path.is_file():
+    if path.is_symlink() or not path.is_file():
         raise BackupError(MISSING, f"the WAL segment {entry.segment} is missing")
     if path.stat().st_size != entry.sealed_bytes:
         raise BackupError(LENGTH, f"{path.name} is not as long as it was")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry.sealed_sha256:
-            raise BackupError(CHANGED, f"{path.name} is not what it was")
+    found = hashlib.sha256()
+    try:
+        for piece in placed.pieces(path, entry.sealed_bytes):
+            found.update(piece)
+    except OSError as error:
+        raise BackupError(CHANGED, f"{path.name} cannot be read: {error.strerror}") from error
+    if found.hexdigest() != entry.sealed_sha256:
+        raise BackupError(CHANGED, f"{path.name} is not what it was")
     return path
 
 

@@ -3,7 +3,8 @@
     1 alone       no other backup into this place, no rotation of a secret meanwhile
     2 look        recipients the log knows; counts, schema, epoch; the newest checkpoint came first
     3 home        the files of HOME, the signer's state before all others
-    4 database    the base backup with its WAL, checked against the server's list while it is sealed
+    4 database    the base backup with its WAL, checked against the server's list meanwhile;
+                  or a dump, counted meanwhile (`dumping`)
     5 still       no key, certificate or policy changed since 3
     6 log         the leaf with the manifest's digest is committed and signed: the receipt
     7 name        everything synced, then renamed
@@ -18,7 +19,7 @@ import fcntl
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +27,28 @@ import gateway
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
 from gateway.audit.recorder import Entry, Recorder
-from gateway.backups import homefiles, line, manifest, recipients, sealing
-from gateway.backups.cluster import ClusterCheck, Whole
+from gateway.backups import (
+    dumping,
+    forms,
+    homefiles,
+    line,
+    lists,
+    manifest,
+    physical,
+    placed,
+    recipients,
+    sealing,
+)
 from gateway.backups.errors import BackupError
+from gateway.backups.lists import Parent
 from gateway.backups.manifest import Manifest
-from gateway.backups.sealing import Part
-from gateway.backups.untar import Untar
+from gateway.backups.physical import Copied
+from gateway.backups.sealing import Part, Progress
 from gateway.clock import iso
 from gateway.config.folders import write_private
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import basebackup, versions
+from gateway.store import versions
 from gateway.store.database import Database, StoreError, Transaction
 from gateway.store.tools import ToolError
 
@@ -48,7 +60,6 @@ _TABLES = (
     " ORDER BY relname"
 )
 _EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
-Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +75,31 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A backup: its folder, what it says, and where the log says so."""
+    """A backup: its folder, what it says, and where the log says so.
+
+    `why` says why it is a base backup where an incremental one was asked for (`lists`).
+    """
 
     folder: Path
     manifest: Manifest
     entry: Entry
+    why: str = ""
 
 
-async def make(source: Source, place: Path, rate_kib: int = 0, tell: Progress = int) -> Made:
+async def make(
+    source: Source,
+    place: Path,
+    rate_kib: int = 0,
+    tell: Progress = int,
+    onto: Parent | None = None,
+) -> Made:
     """Make a backup in a folder of `place`; `tell` hears how many bytes were read.
 
+    With a parent, which lies in that place, it is of what changed since, where that can be.
     Raises BackupError, what the recorder raises. What fails leaves its leaf and no backup.
     """
     try:
-        return await _make(source, place, rate_kib, tell)
+        return await _make(source, place, rate_kib, tell, onto)
     except BackupError as error:
         cause = error.code.lower().replace("_", "-")
         told = {"alert": "backup-failed", "cause": cause}
@@ -85,9 +107,9 @@ async def make(source: Source, place: Path, rate_kib: int = 0, tell: Progress = 
         raise
 
 
-async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> Made:
-    if source.settings.dsn:
-        raise BackupError(EXTERNAL, "the database is another server's: its keeper backs it up")
+async def _make(
+    source: Source, place: Path, rate_kib: int, tell: Progress, onto: Parent | None
+) -> Made:
     with contextlib.ExitStack() as held, _told(source.home):
         await asyncio.to_thread(_begin, held, source.home, place)  # 1
         now_us = source.recorder.clock.now_us()
@@ -97,8 +119,9 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
         try:
             async with source.database.transaction() as tx:
                 looked = await _look(tx, line.current(source.home))  # 2
+            onto, why = _openable(onto, looked.recipients)
             sealed = await asyncio.to_thread(
-                _seal, source, partial, looked.recipients, rate_kib, tell
+                _seal, source, partial, looked.recipients, rate_kib, tell, onto
             )
             made = _manifest(source, now_us, looked, sealed)
             entry = await _record(source.recorder, made, partial)  # 6
@@ -106,7 +129,15 @@ async def _make(source: Source, place: Path, rate_kib: int, tell: Progress) -> M
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-    return Made(folder, made, entry)
+        lists.keep(source.home, manifest.sha256(made.encode()), sealed[1].listed)
+    return Made(folder, made, entry, why or sealed[1].why)
+
+
+def _openable(onto: Parent | None, to: tuple[str, ...]) -> tuple[Parent | None, str]:
+    """Return a parent that the same keys open, or why it is none: who came later cannot."""
+    if onto is None or set(onto.found.manifest.recipients) == set(to):
+        return onto, ""
+    return None, lists.RECIPIENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,36 +161,32 @@ async def _look(tx: Transaction, goes_on: str) -> _Looked:
 
 
 def _seal(
-    source: Source, partial: Path, to: tuple[str, ...], rate_kib: int, tell: Progress
-) -> tuple[tuple[Part, Part], Whole]:
+    source: Source,
+    partial: Path,
+    to: tuple[str, ...],
+    rate_kib: int,
+    tell: Progress,
+    onto: Parent | None,
+) -> tuple[Part, Copied]:
     """3 to 5; runs in a thread of its own."""
-    home, check = source.home, ClusterCheck()
+    home = source.home
     before = homefiles.lasting(home)
     files = sealing.seal(
         io.BytesIO(homefiles.tar(home)), partial / manifest.HOME_PART, to, lambda _: None
     )
-    untar = Untar(check)
-    read = 0
-
-    def watch(piece: bytes) -> None:
-        nonlocal read
-        untar.write(piece)
-        read += len(piece)
-        tell(read)
-
-    with basebackup.base_backup(home, source.settings, rate_kib) as stream:
-        cluster = sealing.seal(stream, partial / manifest.CLUSTER_PART, to, watch)
-    untar.close()
-    whole = check.finish()
+    if forms.chosen(home, source.settings) == manifest.DUMP:
+        database = dumping.copy(home, source.settings, partial, to, rate_kib, tell)
+    else:
+        database = physical.copy(home, source.settings, partial, to, rate_kib, tell, onto)
     if homefiles.lasting(home) != before:
         raise BackupError(MOVED, "a key, certificate or policy changed meanwhile: make it again")
-    return (files, cluster), whole
+    return files, database
 
 
 def _manifest(
-    source: Source, now_us: int, looked: _Looked, sealed: tuple[tuple[Part, Part], Whole]
+    source: Source, now_us: int, looked: _Looked, sealed: tuple[Part, Copied]
 ) -> Manifest:
-    parts, whole = sealed
+    files, database = sealed
     return Manifest(
         made_us=now_us,
         trust_domain=source.settings.trust_domain,
@@ -169,12 +196,15 @@ def _manifest(
         separate_users=os.geteuid() == 0,
         epoch=looked.epoch,
         checkpoint=source.checkpoint,
-        rows=looked.rows,
-        system=whole.system,
-        wal=whole.wal,
+        rows=looked.rows if database.rows is None else database.rows,
+        system=database.system,
+        wal=database.wal,
         recipients=looked.recipients,
-        parts=parts,
-        line=looked.line,
+        parts=(files, database.part),
+        line="" if database.form == manifest.DUMP else looked.line,
+        form=database.form,
+        parent=database.parent,
+        server=database.server,
     )
 
 
@@ -218,7 +248,7 @@ def _begin(held: contextlib.ExitStack, home: Home, place: Path) -> None:
     held.enter_context(alone(place, wait=False))
     held.enter_context(alone(home.secrets("identity")))
     for path in place.glob(f"{PARTIAL}*"):
-        shutil.rmtree(path)
+        placed.remove(path)
 
 
 @contextlib.contextmanager

@@ -23,9 +23,16 @@ from gateway.tlog.note import NoteError
 FORMAT = "sxgw-backup-v1"
 KIND = "backup.create"
 MANIFEST_FILE, RECEIPT_FILE = "manifest.json", "receipt"
-CLUSTER_PART, HOME_PART = "database.tar.age", "home.tar.age"
+CLUSTER_PART, DUMP_PART = "database.tar.age", "database.dump.age"
+HOME_PART = "home.tar.age"
 PARTS = (HOME_PART, CLUSTER_PART)
+# What the database's part is: the cluster's files; those that changed since a parent; a dump.
+BASE, INCREMENTAL, DUMP = "base", "incremental", "dump"
+_DATABASE_PARTS = {BASE: CLUSTER_PART, INCREMENTAL: CLUSTER_PART, DUMP: DUMP_PART}
 FORM, FOREIGN, UNSIGNED = "BACKUP_FORM", "BACKUP_FOREIGN", "BACKUP_UNSIGNED"
+VERSION = "BACKUP_VERSION"
+# What is not written where it is so: as in the manifests of before there were others.
+_UNWRITTEN = {"line": "", "form": BASE, "parent": "", "server": 18}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,8 @@ class Manifest:
     `checkpoint` is the log's newest signed note, and `rows` the tables' counts, before the copy of
     the database began: what is restored has at least these. `epoch` is that of revocation;
     `recipients` are age's public names; `line` is the line of WAL that goes on from it, if any.
+    `form` is what the database's part is, `parent` the SHA-256 of the manifest of the backup that
+    an incremental one goes on from, `server` the major version of the server that it is of.
     """
 
     made_us: int
@@ -51,15 +60,18 @@ class Manifest:
     recipients: tuple[str, ...]
     parts: tuple[Part, ...]
     line: str = ""
+    form: str = BASE
+    parent: str = ""
+    server: int = 18
 
     def encode(self) -> bytes:
         """Return the manifest's bytes, which are those that are signed."""
         document = asdict(self)
         # A note has lines, canonical JSON has no control characters.
         document["checkpoint"] = self.checkpoint.split("\n")
-        # A backup of before there were lines of WAL has none.
-        if not self.line:
-            del document["line"]
+        for name, unwritten in _UNWRITTEN.items():
+            if document[name] == unwritten:
+                del document[name]
         return leaf.encode({"format": FORMAT, **document})
 
     @property
@@ -67,9 +79,17 @@ class Manifest:
         """How long its parts are together."""
         return sum(one.sealed_bytes for one in self.parts)
 
+    @property
+    def database_part(self) -> str:
+        """The name of the part that holds the database; raises BackupError (BACKUP_VERSION)."""
+        try:
+            return _DATABASE_PARTS[self.form]
+        except KeyError:
+            raise BackupError(VERSION, f"a backup of the form {self.form} is not known") from None
+
 
 def parse(content: bytes) -> Manifest:
-    """Return the manifest of these bytes; raises BackupError (BACKUP_FORM)."""
+    """Return the manifest of these bytes; raises BackupError: BACKUP_FORM, BACKUP_VERSION."""
     try:
         document: dict[str, object] = dict(leaf.parse(content))
         if document.pop("format") != FORMAT:
@@ -88,7 +108,11 @@ def parse(content: bytes) -> Manifest:
         same = made.encode() == content
     except (LeafError, KeyError, TypeError, AttributeError) as error:
         raise BackupError(FORM, "the manifest is malformed") from error
-    if not same or tuple(one.name for one in parts) != PARTS:
+    named = tuple(one.name for one in parts)
+    fits = named == (HOME_PART, made.database_part) and bool(made.parent) == (
+        made.form == INCREMENTAL
+    )
+    if not same or not fits:
         raise BackupError(FORM, "the manifest is malformed")
     return made
 

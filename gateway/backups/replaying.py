@@ -31,7 +31,7 @@ from gateway.tlog.keys import LogKeys
 
 END = "end"
 REACH = "BACKUP_TIME_OUTSIDE"
-_SETTINGS_FILE, _SIGNAL_FILE = "postgresql.auto.conf", "recovery.signal"
+_SIGNAL_FILE = "recovery.signal"
 # A day's journal of a province is replayed in minutes; a slow disk must not end it.
 _REPLAY_TIMEOUT_S = 86_400.0
 # What the server says where nothing was committed after that second (xlogrecovery.c).
@@ -99,38 +99,34 @@ def put(found: Way, key: x25519.Identity, data: Path, user: SystemUser) -> None:
     _write(data / _SIGNAL_FILE, b"", user)
 
 
-def replay(found: Way, cluster: Cluster, user: SystemUser) -> None:
-    """Start the server and wait until it ended its replay; raises ClusterError, BackupError.
+def replay(found: Way, cluster: Cluster) -> None:
+    """Start the server and wait until it ended its replay; raises ClusterError.
 
     Where nothing was committed after the second, all there is was committed before it.
     """
-    path = cluster.data / _SETTINGS_FILE
-    before = path.read_bytes() if path.exists() else b""
     cluster.start_timeout_s = _REPLAY_TIMEOUT_S
     try:
-        _tell(path, before, found.until_us, user)
+        cluster.options = _options(found.until_us)
         try:
             cluster.start(mortal=True)
         except ClusterError as error:
             if _NOTHING_AFTER not in str(error):
                 raise
-            _tell(path, before, None, user)
+            cluster.options = _options(None)
             cluster.start(mortal=True)
     finally:
-        path.unlink(missing_ok=True)
-        _write(path, before, user)
+        cluster.options = ()
 
 
-def _tell(path: Path, before: bytes, until: int | None, user: SystemUser) -> None:
+def _options(until: int | None) -> tuple[str, ...]:
     # All segments lie in the server's own folder: there is nowhere to fetch more from.
-    told = ["restore_command = 'false'", "recovery_target_action = 'promote'"]
+    told = ["restore_command=false", "recovery_target_action=promote"]
     # Otherwise it is "ready" for readers while it still replays.
-    told.append("hot_standby = 'off'")
+    told.append("hot_standby=off")
     if until is not None:
         # Names of zones, "Z" too, are not known yet where the server reads this.
-        told.append(f"recovery_target_time = '{iso(until).removesuffix('Z')}+00'")
-    path.unlink(missing_ok=True)
-    _write(path, before + "\n".join(["", *told, ""]).encode(), user)
+        told.append(f"recovery_target_time={iso(until).removesuffix('Z')}+00")
+    return tuple(word for one in told for word in ("-c", one))
 
 
 def _write(path: Path, content: bytes, user: SystemUser) -> None:

@@ -22,45 +22,43 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyrage import x25519
 
 from gateway.audit import log
 from gateway.audit.event import Event
-from gateway.backups import approval, checking, manifest, replaying, stating
+from gateway.backups import (
+    approval,
+    checking,
+    loading,
+    manifest,
+    physical,
+    proving,
+    replaying,
+    room,
+    stating,
+)
+from gateway.backups import elsewhere as elsewheres
 from gateway.backups.approval import Approval
 from gateway.backups.checking import Checked
-from gateway.backups.cluster import ClusterCheck
+from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
-from gateway.backups.making import MOVED
-from gateway.backups.manifest import Manifest
+from gateway.backups.manifest import VERSION, Manifest
 from gateway.backups.placing import Placing
 from gateway.backups.replaying import Way
-from gateway.backups.untar import DAMAGED
 from gateway.clock import Clock
-from gateway.config import folders, settings, users
+from gateway.config import folders, users
 from gateway.config.home import Home
-from gateway.identity import inventory, secret_rows
 from gateway.store import roles, versions
-from gateway.store.database import Database, Transaction
-from gateway.store.embedded import Cluster, ClusterError
-from gateway.store.tools import ToolError, Tools
-from gateway.tlog import checkpoint, note
-from gateway.tlog.frontier import Frontier
+from gateway.store.database import Database
+from gateway.store.embedded import Cluster
 from gateway.tlog.keys import LogKeys
-from gateway.tlog.merkle import leaf_hash
 
 KIND = "backup.restore"
 STAGED = ".restoring"
-OLDER, TAKEN, USERS, VERSION = "BACKUP_OLDER", "BACKUP_HOME_TAKEN", "BACKUP_USERS", "BACKUP_VERSION"
-LOG_DIFFERS = "BACKUP_LOG_DIFFERS"
-# Whose rows are never deleted: what was counted before the copy is there after it.
-_KEPT = ("audit_entry", "batch", "child", "document", "dose", "certificate", "account", "ticket")
-_CHUNK = 4096
-_LEAVES = "SELECT leaf FROM gateway.audit_entry WHERE idx >= %s AND idx < %s ORDER BY idx"
-_EPOCH = "SELECT value FROM gateway.epoch WHERE name = 'revocation'"
+OLDER, TAKEN, USERS = "BACKUP_OLDER", "BACKUP_HOME_TAKEN", "BACKUP_USERS"
 _END = "UPDATE gateway.session SET ended_us = %s WHERE ended_us IS NULL"
 _APPEND = "SELECT first FROM gateway.audit_append(%s, 0)"
 Progress = Callable[[int, int], object]
@@ -85,6 +83,7 @@ class Wanted:
     """What is asked for: a backup's folder, the log's keys, a recipient's key, two approvals.
 
     `until` is a time, "end" for all that the WAL beside the backup holds, "" for the backup alone.
+    `elsewhere` is for another server's cluster; its data directory is absent or empty as well.
     """
 
     folder: Path
@@ -92,40 +91,82 @@ class Wanted:
     key: x25519.Identity
     approvals: tuple[Approval, ...]
     until: str = ""
+    elsewhere: Elsewhere | None = None
+
+    @property
+    def data(self) -> Path | None:
+        """Where another server's files will stand."""
+        return None if self.elsewhere is None else self.elsewhere.data
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a dump goes into another's server, where it needs no room of ours."""
+        return self.elsewhere is not None and self.elsewhere.empty is not None
 
 
+@room.told()
 def restore(
     wanted: Wanted, target: Path, clock: Clock, tell: Progress = lambda *_: None
 ) -> Restored:
     """Make `target`, which is absent or empty, the HOME that the backup is of.
 
-    Raises BackupError, ClusterError, StoreError, OSError; nothing stands at `target` then.
+    Raises BackupError, ClusterError, StoreError; nothing stands at `target` then.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BackupError(TAKEN, f"{target} is not an empty folder")
-    found = checking.check(wanted.folder, wanted.keys)  # 1
+    for one in (target, wanted.data or target):
+        if one.exists() and (not one.is_dir() or any(one.iterdir())):
+            raise BackupError(TAKEN, f"{one} is not an empty folder")
+    found = checking.check(wanted.folder, wanted.keys, tell)  # 1
     require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None
     if wanted.until:
         ahead = replaying.way(found, wanted.folder.parent, wanted.until, wanted.keys)
     elif epoch > found.manifest.epoch:  # 2
         raise BackupError(OLDER, "a good backup beside it knows of later revocations")
-    staged = Home(target.with_name(target.name + STAGED))
-    shutil.rmtree(staged.root, ignore_errors=True)
+    # HOME gets its name last: with it, all of it is there.
+    whole = [one for one in (wanted.data, target) if one is not None]
+    halves = [one.with_name(one.name + STAGED) for one in whole]
+    _remove(halves)
+    room.require(halves[0].parent, room.needed(found, ahead, hosted=wanted.hosted))
+    put: Cluster | None = None
     try:
-        place(found, wanted.key, staged, tell)  # 3, 4
+        staged = Home(halves[-1])
+        put = place(found, wanted.key, staged, tell, _beside(wanted.elsewhere))  # 3, 4
         if ahead is not None:
-            replaying.put(ahead, wanted.key, Cluster(staged).data, users.user_of("postgres"))
-        restored = _prove(_Attempt(found, wanted, staged, target, clock, ahead, epoch))  # 5 to 7
-        os.sync()
-        if target.exists():
-            target.rmdir()
-        staged.root.rename(target)  # 8
-        os.sync()
-    except BaseException:
-        shutil.rmtree(staged.root, ignore_errors=True)
+            replaying.put(ahead, wanted.key, put.data, users.user_of("postgres"))
+        restored = _prove(_Attempt(found, wanted, put, target, clock, ahead, epoch))  # 5 to 7
+        for half, one in zip(halves, whole, strict=True):  # 8
+            _name(half, one)
+    except BaseException as error:
+        left = loading.take_back(put)
+        _remove(halves)
+        if left and isinstance(error, BackupError):
+            raise BackupError(error.code, f"{error}; {left}") from error
         raise
     return restored
+
+
+def _beside(elsewhere: Elsewhere | None) -> Elsewhere | None:
+    """Return the same with the folder that has its name only when all is good."""
+    if elsewhere is None or elsewhere.data is None:
+        return elsewhere
+    return replace(elsewhere, data=elsewhere.data.with_name(elsewhere.data.name + STAGED))
+
+
+def _remove(halves: list[Path]) -> None:
+    for one in halves:
+        killed = Cluster(Home(one))  # a killed attempt's is on its way out, and still writes
+        killed.stop()
+        killed.data = one  # another server's
+        killed.stop()
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def _name(half: Path, whole: Path) -> None:
+    os.sync()
+    if whole.exists():
+        whole.rmdir()
+    half.rename(whole)
+    os.sync()
 
 
 def require_fit(said: Manifest) -> None:
@@ -149,39 +190,37 @@ def _newest_epoch(found: Checked, keys: LogKeys) -> int:
     return newest
 
 
-def place(found: Checked, key: x25519.Identity, staged: Home, tell: Progress) -> None:
-    """Open a backup into an absent HOME, judged as it comes out (3, 4).
+def place(
+    found: Checked,
+    key: x25519.Identity,
+    staged: Home,
+    tell: Progress,
+    elsewhere: Elsewhere | None = None,
+) -> Cluster:
+    """Open a backup into an absent HOME, judged as it comes out (3, 4); return its cluster.
 
     Raises BackupError, ClusterError, OSError.
     """
     if users.separate():
         users.make_users()
     folders.make_folders(staged)
+    physical.require_entry(staged)
     files = Placing(staged.root)
-    user, check, data = users.user_of("postgres"), ClusterCheck(), Cluster(staged).data
-    closed = users.unreachable(staged.database, user)
-    if closed is not None:
-        raise ClusterError(f"{closed}: user {user.name} cannot enter it: choose a HOME elsewhere")
-    data.mkdir(mode=0o700)
-    if users.separate():
-        shutil.chown(data, user.uid, user.gid)
-    cluster = Placing(data, user, check)
     try:
         checking.unpack(found, manifest.HOME_PART, key, files, tell)
-        checking.unpack(found, manifest.CLUSTER_PART, key, cluster, tell)
     finally:
         files.close()
-        cluster.close()
-    whole = check.finish()
-    if (whole.system, whole.wal) != (found.manifest.system, found.manifest.wal):
-        raise BackupError(DAMAGED, "the database is another than the manifest says")
     folders.make_folders(staged)  # files brought their own modes
-    wal = whole.wal
-    span = (f"--timeline={wal.timeline}", f"--start={wal.start}", f"--end={wal.end}")
-    try:
-        Tools(staged, user).run("pg_waldump", "--quiet", f"--path={data / 'pg_wal'}", *span)
-    except ToolError as error:
-        raise BackupError(DAMAGED, str(error)) from error
+    put = elsewheres.cluster(staged, found.manifest, elsewhere)
+    _PLACES[found.manifest.form](found, key, put, tell)
+    return put
+
+
+_PLACES = {
+    manifest.BASE: physical.place,
+    manifest.INCREMENTAL: physical.place,
+    manifest.DUMP: loading.place,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +229,7 @@ class _Attempt:
 
     found: Checked
     wanted: Wanted
-    staged: Home
+    cluster: Cluster
     target: Path
     clock: Clock
     ahead: Way | None
@@ -198,27 +237,20 @@ class _Attempt:
 
 
 def _prove(one: _Attempt) -> Restored:
-    cluster = Cluster(one.staged)
-    try:
-        if one.ahead is None:
-            cluster.start(mortal=True)
-        else:
-            replaying.replay(one.ahead, cluster, users.user_of("postgres"))
+    with physical.running(one.cluster, one.ahead):
         return asyncio.run(_prove_running(one))
-    finally:
-        cluster.stop()
 
 
 async def _prove_running(one: _Attempt) -> Restored:
-    found, wanted, staged = one.found, one.wanted, one.staged
-    owner = roles.conninfo(staged, settings.load(staged.settings), "owner")
+    found, wanted, staged = one.found, one.wanted, one.cluster.home
+    owner = roles.conninfo(staged, elsewheres.reached(one.cluster), "owner")
     database = await Database.open(owner, application="gateway-restore", size=1)
     try:
         async with database.transaction() as tx:
-            await compare(tx, found.manifest, one.epoch)
+            await proving.compare(tx, found.manifest, one.epoch)
             if one.ahead is not None:
-                await require_keys(tx, staged)
-            size = await read_log(tx, found.manifest)  # 5
+                await proving.require_keys(tx, staged)
+            size = await proving.read_log(tx, found.manifest)  # 5
             now_us = one.clock.now_us()
             approvals = list(wanted.approvals)
             of = (found.sha256, wanted.until)
@@ -239,37 +271,3 @@ async def _prove_running(one: _Attempt) -> Restored:
         await database.close()
     reached_us = found.manifest.made_us if one.ahead is None else one.ahead.reached_us
     return Restored(Home(one.target), size + 1, sessions, cause, now_us - reached_us)
-
-
-async def compare(tx: Transaction, said: Manifest, newest_epoch: int) -> None:
-    """Pass a database with the rows that were counted and this epoch; raises BackupError."""
-    for table in _KEPT:
-        [(count,)] = await tx.fetch(f"SELECT count(*) FROM gateway.{table}")  # noqa: S608  our own names
-        if count < said.rows[table]:
-            raise BackupError(DAMAGED, f"{table} has {count} rows, {said.rows[table]} were counted")
-    [(epoch,)] = await tx.fetch(_EPOCH)
-    if epoch < newest_epoch:
-        raise BackupError(OLDER, f"the revocation epoch is {epoch}, {newest_epoch} was known")
-
-
-async def require_keys(tx: Transaction, staged: Home) -> None:
-    """Pass a database whose secrets' files are those of the backup: WAL brings rows, no files."""
-    differing = inventory.compare(inventory.found(staged), await secret_rows.in_force(tx))
-    if differing.missing:
-        kind = differing.missing[0].secret.kind
-        raise BackupError(MOVED, f"{kind} was changed after this backup: restore a later one")
-
-
-async def read_log(tx: Transaction, said: Manifest) -> int:
-    """Hash every leaf anew, compare with what was signed and with the head; return the size."""
-    head = await log.head(tx)
-    signed = checkpoint.parse(note.split(said.checkpoint)[0])
-    frontier = Frontier()
-    for begin in range(0, head.size, _CHUNK):
-        for (content,) in await tx.fetch(_LEAVES, (begin, min(begin + _CHUNK, head.size))):
-            frontier.append(leaf_hash(bytes(content)))
-            if frontier.size == signed.size and frontier.root() != signed.root:
-                raise BackupError(LOG_DIFFERS, f"the log of {signed.size} entries was another one")
-    if (frontier.size, frontier.root()) != (head.size, head.root) or head.size < signed.size:
-        raise BackupError(LOG_DIFFERS, "the log is not that of its head, or shorter than signed")
-    return head.size

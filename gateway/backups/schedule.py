@@ -1,6 +1,6 @@
 """When a backup is due, and which are kept: pure functions of policy and time, Beijing's days."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime, time, timedelta
 
 from gateway.clock import SHANGHAI, civil_day, from_datetime
@@ -18,20 +18,29 @@ def due_since_us(times: Iterable[str], now_us: int) -> int:
     return max(one for one in moments if one <= now_us)
 
 
-def retained(made_us: Iterable[int], rules: RetentionRules) -> frozenset[int]:
+def retained(
+    made_us: Iterable[int], rules: RetentionRules, base_us: Container[int] | None = None
+) -> frozenset[int]:
     """Return which of these backups, by the moment they were made, are kept.
 
     The newest of each of the last days, ISO weeks and months that have one; the newest of all.
+    Of weeks and months the newest base backup (`base_us`; None: all are): it stands alone.
     """
     newest_first = sorted(set(made_us), reverse=True)
+    based = [one for one in newest_first if base_us is None or one in base_us]
     kept = set(newest_first[:1])
-    for count, span in (
-        (rules.daily, civil_day),
-        (rules.weekly, lambda us: civil_day(us).isocalendar()[:2]),
-        (rules.monthly, lambda us: (civil_day(us).year, civil_day(us).month)),
-    ):
-        kept.update(_newest_of_each(newest_first, span)[:count])
+    kept.update(_newest_of_each(newest_first, civil_day)[: rules.daily])
+    kept.update(_newest_of_each(based, _week)[: rules.weekly])
+    kept.update(_newest_of_each(based, _month)[: rules.monthly])
     return frozenset(kept)
+
+
+def _week(us: int) -> tuple[int, int]:
+    return civil_day(us).isocalendar()[:2]
+
+
+def _month(us: int) -> tuple[int, int]:
+    return civil_day(us).year, civil_day(us).month
 
 
 def _newest_of_each(newest_first: list[int], span: Callable[[int], object]) -> list[int]:

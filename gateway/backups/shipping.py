@@ -15,7 +15,6 @@ lies in HOME/database/wal, which is in no backup: a restored gateway begins anot
 import asyncio
 import contextlib
 import io
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.event import Event
 from gateway.audit.receipt import proof_text
+from gateway.backups import following, forms, manifest, placed, recipients, sealing, spreading
 from gateway.backups import line as lines
-from gateway.backups import manifest, recipients, sealing, spreading
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER, KIND, LINE_FILE, RECEIPT_FILE, Entry, Line
-from gateway.backups.making import EXTERNAL, NOT_READ, NOT_WRITTEN, Source, alone
+from gateway.backups.making import NOT_READ, NOT_WRITTEN, Source, alone
 from gateway.config.folders import replace_private, write_private
 from gateway.config.home import Home
 from gateway.store import wal
@@ -38,7 +37,6 @@ from gateway.store.wal import SEGMENT_BYTES, Journal, segment_name, segment_numb
 
 _KEY_FILE, _NEWEST_FILE = "line.key", "newest.json"
 _LINE_BYTES = 8
-_NEW = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +77,15 @@ def sole(home: Home) -> Iterator[None]:
 
 async def turn(source: Source, places: Sequence[Path]) -> Shipped:
     """Send what is new; raises BackupError where nothing could be sent, StoreError."""
-    if source.settings.dsn:
-        raise BackupError(EXTERNAL, "the database is another server's: its keeper sends its WAL")
     there = [one for one in places if one.is_dir()]
     if not there:
         raise BackupError(spreading.AWAY, "no place is there: mount it, or make it")
     async with source.database.transaction() as tx:
         to = await recipients.trusted(tx)
     try:
+        form = await asyncio.to_thread(forms.chosen, source.home, source.settings)
+        if form == manifest.DUMP:
+            raise BackupError(forms.EXTERNAL, "no WAL goes on from dumps")
         with wal.opened(source.home, source.settings) as journal:
             own = _own(source.home)
             if own is None or _broken(own, journal, there):
@@ -110,6 +109,7 @@ def _ship(
             except OSError as error:  # full, or away since: another place goes on
                 errors[leading] = BackupError(NOT_WRITTEN, f"{leading}: {error.strerror}")
                 own = _read(own.folder) or own
+                _leave(leading, own, [one for one in there if one not in errors])
     raise next(iter(errors.values()))
 
 
@@ -135,13 +135,13 @@ def _ship_by(
     if size and not (folder / f"{name}-{size:08d}.json").exists():  # 3
         content = journal.read(flushed.timeline, flushed.number, size)
         _put(folder, own, name, content, to, now_us)
-    _drop_tails(folder, keep=f"{name}-{size:08d}")
+    following.drop_tails(folder, keep=f"{name}-{size:08d}")
     for place in there:  # 4
         if place != leading and place not in errors:
             try:
-                _follow(folder, _furnish(place, own))
-            except OSError as error:
-                errors[place] = BackupError(NOT_WRITTEN, f"{place}: {error.strerror}")
+                _follow(folder, place, own)
+            except BackupError as error:
+                errors[place] = error
     away = [BackupError(spreading.AWAY, "a place is not there")] * (asked - len(there))
     wrong = (*errors.values(), *away)
     return Shipped(whole, now_us, asked - len(wrong), wrong)
@@ -153,7 +153,7 @@ def _put(
     """Seal a segment, or what there is of it, and then write its entry; return what is sent now."""
     size = len(content)
     stem = segment if size == SEGMENT_BYTES else f"{segment}-{size:08d}"
-    sealed = folder / f"{stem}.age{_NEW}"
+    sealed = folder / f"{stem}.age{following.NEW}"
     sealed.unlink(missing_ok=True)
     part = sealing.seal(io.BytesIO(content), sealed, to, lambda _: None)
     sealed.rename(folder / f"{stem}.age")
@@ -170,7 +170,7 @@ def _put(
     )
     encoded = entry.encode(own.key)
     replace_private(folder / f"{stem}.json", encoded)
-    _sync(folder)
+    following.sync(folder)
     if not entry.whole:
         return own
     replace_private(own.folder / _NEWEST_FILE, encoded)
@@ -196,7 +196,7 @@ async def _begin(source: Source, journal: Journal) -> Own:
         path.unlink()
     write_private(folder / _KEY_FILE, key.private_bytes_raw().hex().encode())
     write_private(folder / RECEIPT_FILE, proof_text(entry, entry.leaf).encode())
-    write_private(folder / LINE_FILE, content)  # the last: with it, all of it is there
+    replace_private(folder / LINE_FILE, content)  # the last: with it, all of it is there
     return Own(folder, begun, key, None, "")
 
 
@@ -224,44 +224,37 @@ def _broken(own: Own, journal: Journal, there: Sequence[Path]) -> bool:
     kept = journal.kept_from()
     if kept is None or kept > own.next_number or own.line.system != journal.system():
         return True
+    if int(own.line.segment[:8], 16) != journal.flushed().timeline:
+        return True  # a standby of another's server took its place
     return not any(_goes_on(place, own) for place in there)
 
 
 def _goes_on(place: Path, own: Own) -> bool:
-    newest = own.newest
-    return newest is None or (place / FOLDER / own.line.line / f"{newest.stem}.json").exists()
+    if own.newest is None:
+        return True
+    try:
+        entry = placed.content(place / FOLDER / own.line.line / f"{own.newest.stem}.json")
+    except OSError:
+        return False
+    return lines.digest(entry) == own.digest
 
 
 def _furnish(place: Path, own: Own) -> Path:
-    folder = place / FOLDER / own.line.line
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in (RECEIPT_FILE, LINE_FILE):
-        if not (folder / name).exists():
-            replace_private(folder / name, (own.folder / name).read_bytes())
-    return folder
+    return following.furnish(place, own.folder, own.line)
 
 
-def _follow(leading: Path, folder: Path) -> None:
-    """Bring a place what it lacks: each sealed file before its entry; then drop the old tails."""
-    tails = [path.stem for path in leading.glob("*-*.json")]
-    for path in sorted(leading.glob("*.json")):
-        if not (folder / path.name).exists():
-            sealed = path.with_suffix(".age")
-            replace_private(folder / sealed.name, sealed.read_bytes())
-            replace_private(folder / path.name, path.read_bytes())
-    _sync(folder)
-    _drop_tails(folder, keep=tails[0] if tails else "")
-
-
-def _drop_tails(folder: Path, keep: str) -> None:
-    for path in folder.glob("*-*"):
-        if path.stem != keep:
-            path.unlink()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _follow(leading: Path, place: Path, own: Own) -> None:
+    """Bring a place what it lacks of another one's folder; raises BackupError."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        following.follow(leading, _furnish(place, own), own.line)
+    except OSError as error:
+        following.tidy(place, own.line)
+        raise BackupError(NOT_WRITTEN, f"{place}: {error.strerror}") from error
+
+
+def _leave(leading: Path, own: Own, others: Sequence[Path]) -> None:
+    """Leave a place that failed: no half in it, and what it alone has is brought to the others."""
+    following.tidy(leading, own.line)
+    for place in others:
+        with contextlib.suppress(BackupError):
+            _follow(leading / FOLDER / own.line.line, place, own)

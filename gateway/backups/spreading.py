@@ -6,44 +6,22 @@ place that loses bytes is found when they are written, not when they are needed.
 
 import contextlib
 import os
-import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from gateway.backups import checking, schedule
-from gateway.backups.checking import Checked
+from gateway.backups import checking, line, manifest, placed, schedule
+from gateway.backups.checking import Checked, Progress
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER
 from gateway.backups.making import PARTIAL, alone, named
-from gateway.clock import SYSTEM, Clock
+from gateway.backups.pace import Pace
 from gateway.config.backups import RetentionRules
 from gateway.config.folders import PRIVATE_FILE
 from gateway.tlog.keys import LogKeys
 
 AWAY = "BACKUP_PLACE_AWAY"
-_PIECE_BYTES = 1024 * 1024
-_KIB = 1024
 # The length of a segment's name ("WAL Internals").
 _SEGMENT_NAME = 24
-
-
-class Pace:
-    """Keeps a copy at so many KiB a second; 0: as fast as it goes."""
-
-    def __init__(self, rate_kib: int, clock: Clock = SYSTEM) -> None:
-        """Begin now."""
-        self._per_s = rate_kib * _KIB
-        self._clock = clock
-        self._begun_s = clock.monotonic()
-        self._done = 0
-
-    def ahead_s(self, count: int) -> float:
-        """Return how long to wait after so many bytes more."""
-        self._done += count
-        if not self._per_s:
-            return 0.0
-        return max(0.0, self._done / self._per_s - (self._clock.monotonic() - self._begun_s))
 
 
 def require(place: Path) -> None:
@@ -52,52 +30,94 @@ def require(place: Path) -> None:
         raise BackupError(AWAY, f"{place} is not there: mount it, or make it")
 
 
-def newest(place: Path, keys: LogKeys) -> Checked | None:
+def newest(place: Path, keys: LogKeys, tell: Progress = lambda *_: None) -> Checked | None:
     """Return the newest backup in a place that is good to its last byte, None without one."""
     for found in _signed(place, keys):
         with contextlib.suppress(BackupError):
-            return checking.check(found.folder, keys)
+            return checking.check(found.folder, keys, tell)
     return None
 
 
-def copy(found: Checked, place: Path, keys: LogKeys, rate_kib: int = 0) -> Checked:
+def copy(
+    found: Checked,
+    place: Path,
+    keys: LogKeys,
+    rate_kib: int = 0,
+    tell: Progress = lambda *_: None,
+) -> Checked:
     """Bring a backup into a place, unless it is there and good; return what stands there.
 
-    A copy that is not good is replaced. Raises BackupError, OSError.
+    Its parents come first. A copy that is not good is replaced. Raises BackupError, OSError.
     """
     require(place)
-    target = place / found.folder.name
-    with contextlib.suppress(BackupError):
-        return checking.check(target, keys)
-    with alone(place, wait=False):
-        _clear(place)
-        partial = place / f"{PARTIAL}{found.folder.name}"
-        partial.mkdir(0o700)
-        pace = Pace(rate_kib)
-        for path in sorted(found.folder.iterdir()):
-            _copy(path, partial / path.name, pace)
-        checking.check(partial, keys)
-        if target.exists():
-            target.rename(place / f"{PARTIAL}spoilt")
-        named(partial, target)
-        _clear(place)
-    return checking.read(target, keys)
+    for one in found.whole:
+        target = place / one.folder.name
+        if _stands(one, target, keys, tell):
+            continue
+        with alone(place, wait=False):
+            _clear(place)
+            try:
+                partial = place / f"{PARTIAL}{one.folder.name}"
+                _bring(one, partial, Pace(rate_kib), tell)
+                checking.check_parts(checking.read(partial, keys), tell)
+                if os.path.lexists(target):
+                    target.rename(place / f"{PARTIAL}spoilt")
+                named(partial, target)
+            finally:
+                _clear(place)
+    return checking.related(checking.read(place / found.folder.name, keys), keys)
+
+
+def _stands(found: Checked, target: Path, keys: LogKeys, tell: Progress) -> bool:
+    try:
+        there = checking.read(target, keys)
+        checking.check_parts(there, tell)
+    except BackupError:
+        return False
+    return there.sha256 == found.sha256
+
+
+def _bring(found: Checked, partial: Path, pace: Pace, tell: Progress) -> None:
+    done = 0
+
+    def watch(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, found.manifest.total_bytes)
+
+    partial.mkdir(0o700)
+    lengths = {one.name: one.sealed_bytes for one in found.manifest.parts}
+    for name in (manifest.MANIFEST_FILE, manifest.RECEIPT_FILE, *lengths):
+        length = lengths.get(name, placed.SMALL_MAX_BYTES)
+        _copy(found.folder / name, partial / name, length, pace, watch)
 
 
 def prune(place: Path, keys: LogKeys, rules: RetentionRules) -> int:
     """Take away the backups of this gateway that are past their time; return how many.
 
-    What is not signed by this log is not ours to take away.
+    What is not signed by this log is not ours to take away. A parent lives as long as its
+    children, which go first.
     """
     found = _signed(place, keys)
-    kept = schedule.retained((one.manifest.made_us for one in found), rules)
-    past = [one for one in found if one.manifest.made_us not in kept]
+    kept = _kept(found, rules)
+    past = [one for one in found if one.sha256 not in kept]
     with alone(place, wait=False):
         for one in past:
             # Under this name it is no backup: killed in the midst, nobody takes a half for one.
             one.folder.rename(place / f"{PARTIAL}past-{one.folder.name}")
         _clear(place)
     return len(past)
+
+
+def _kept(found: list[Checked], rules: RetentionRules) -> set[str]:
+    """Return the digests of those that are kept, of the newest first: with their parents."""
+    base_us = {one.manifest.made_us for one in found if not one.manifest.parent}
+    kept_us = schedule.retained((one.manifest.made_us for one in found), rules, base_us)
+    kept: set[str] = set()
+    for one in found:
+        if one.manifest.made_us in kept_us or one.sha256 in kept:
+            kept |= {one.sha256, one.manifest.parent}
+    return kept
 
 
 def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -> int:
@@ -112,13 +132,15 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
     kept = schedule.retained((one.manifest.made_us for one in found), days)
     first: dict[str, str] = {}
     for one in (each.manifest for each in found if each.manifest.made_us in kept):
-        segment = next(one.wal.segments())
+        segment = next(one.wal.segments(), "")  # a dump has none, and no line
         first[one.line] = min(segment, first.get(one.line, segment))
     removed = 0
-    for folder in (place / FOLDER).glob("*"):
+    for folder in placed.folders(place / FOLDER):
+        if not _ours(folder, keys):
+            continue
         if folder.name not in first:
             if folder.name != sending:
-                shutil.rmtree(folder)
+                placed.remove(folder)
                 removed += 1
             continue
         whole = (path.stem for path in folder.glob("*.json") if len(path.stem) == _SEGMENT_NAME)
@@ -126,7 +148,7 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
         # The entry first: what has one has its file, or is told as missing.
         for path in sorted(folder.glob("[0-9A-F]*"), reverse=True):
             if path.name[:_SEGMENT_NAME] < oldest:
-                path.unlink()
+                placed.remove(path)
                 removed += path.suffix == ".age"
     return removed
 
@@ -134,30 +156,36 @@ def prune_wal(place: Path, keys: LogKeys, rules: RetentionRules, sending: str) -
 def _signed(place: Path, keys: LogKeys) -> list[Checked]:
     """Return what this gateway's log names, newest first; the bytes of parts are not looked at."""
     found = []
-    for folder in place.iterdir() if place.is_dir() else ():
-        if folder.is_dir() and not folder.name.startswith(PARTIAL):
+    for folder in placed.folders(place):
+        if not folder.name.startswith(PARTIAL):
             with contextlib.suppress(BackupError):
                 found.append(checking.read(folder, keys))
     return sorted(found, key=lambda one: one.manifest.made_us, reverse=True)
 
 
-def _copy(source: Path, target: Path, pace: Pace) -> None:
+def _ours(folder: Path, keys: LogKeys) -> bool:
+    try:
+        line.read_line(folder, keys)
+    except BackupError:
+        return False
+    return True
+
+
+def _copy(
+    source: Path, target: Path, length: int, pace: Pace, watch: Callable[[int], object]
+) -> None:
     descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-    with source.open("rb") as reading, os.fdopen(descriptor, "wb") as writing:
-        for piece in _pieces(reading.fileno()):
+    with os.fdopen(descriptor, "wb") as writing:
+        for piece in placed.pieces(source, length):
             writing.write(piece)
-            time.sleep(pace.ahead_s(len(piece)))
+            watch(len(piece))
+            pace.keep(len(piece))
         writing.flush()
         os.fsync(writing.fileno())
         # So that the check reads the disk, not what is still in memory (posix_fadvise(2)).
         os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _pieces(descriptor: int) -> Iterator[bytes]:
-    while piece := os.read(descriptor, _PIECE_BYTES):
-        yield piece
-
-
 def _clear(place: Path) -> None:
     for path in place.glob(f"{PARTIAL}*"):
-        shutil.rmtree(path)
+        placed.remove(path)

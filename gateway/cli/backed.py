@@ -8,10 +8,10 @@ from gateway.cli.output import Output
 from gateway.cli.standing import DAY_US, HOUR_US
 
 
-def document(found: Standing, now_us: int, *, external: bool) -> dict[str, object]:
+def document(found: Standing, now_us: int) -> dict[str, object]:
     """Return it as --json prints it."""
-    state: str = "external" if external else found.state
-    if state != "external" and not found.places:
+    state: str = found.state
+    if not found.places:
         state = f"{state}-unplaced"
     return {
         "state": state,
@@ -42,12 +42,12 @@ def lines(output: Output, told: Mapping[str, object]) -> list[str]:
     """Return the same for people, from the document."""
     verified = "kept" if told["verified"] else "never"
     state = str(told["state"])
-    if state == "external":
-        return [output.text("status.backup-external")]
+    lost = told.get("lost")
+    missing = [output.text("status.backup-lost", records=lost)] if lost else []
     said = [output.text(f"status.backup-{verified}", **told)]
     if state.endswith("-unplaced"):
         said.append(output.text("status.backup-unplaced"))
     if not state.startswith("good"):
         said.append(output.text(f"status.backup-{state.removesuffix('-unplaced')}"))
     drill = told.get("drill")
-    return said + (drill_lines(output, drill) if isinstance(drill, Mapping) else [])
+    return [*said, *(drill_lines(output, drill) if isinstance(drill, Mapping) else []), *missing]

@@ -1,4 +1,4 @@
-"""`gateway backup create|list|check|rehearse`: making backups, and proving that they are good.
+"""`gateway backup create|check|rehearse`: making backups, and proving that they are good.
 
 `create` is of a HOME that is served. `check` and `rehearse` need a backup's folder and the log's
 public key, on any machine; with `--home` they leave their leaf.
@@ -7,6 +7,7 @@ public key, on any machine; with `--home` they leave their leaf.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +15,23 @@ import typer
 
 from gateway import signer
 from gateway.audit.event import Event
-from gateway.backups import checking, making, manifest, sealing
+from gateway.backups import checking, lists, making, manifest, sealing, spreading
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
-from gateway.backups.line import FOLDER
 from gateway.backups.making import Made, Source
 from gateway.backups.manifest import Manifest
 from gateway.cli import (
+    backup_advise,
     backup_drill,
     backup_keep,
+    backup_list,
+    backup_losses,
     backup_recipient,
     backup_restore,
     backup_wal,
     host,
 )
-from gateway.cli.audit_folder import Bar
+from gateway.cli.backup_bar import ByteBar
 from gateway.cli.backup_files import (
     BackupArgument,
     HomeArgument,
@@ -38,34 +41,34 @@ from gateway.cli.backup_files import (
     estimate,
     told,
     trusted,
+    why,
 )
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
-from gateway.cli.tables import table
 from gateway.clock import iso
 from gateway.config import settings
+from gateway.config.backups import FULL_DAYS_MOST
 from gateway.config.home import Home
 
 Place = Annotated[Path, typer.Option("--to", help="backup.place", file_okay=False)]
-PlaceArgument = Annotated[
-    Path, typer.Argument(metavar="PLACE", help="backup.place", exists=True, file_okay=False)
-]
 Rate = Annotated[int, typer.Option("--rate-kib", help="backup.rate", min=0)]
+Incremental = Annotated[bool, typer.Option("--incremental", help="backup.incremental")]
 CHECK, REHEARSE = "backup.check", "backup.rehearse"
-_COLUMNS = ("made", "folder", "bytes", "entries", "state")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     noun = typer.Typer(name="backup", help="backup.help", no_args_is_help=True)
     noun.command("create", help="backup.create.help")(create)
-    noun.command("list", help="backup.list.help")(list_some)
     noun.command("check", help="backup.check.help")(check)
     noun.command("rehearse", help="backup.rehearse.help")(rehearse)
+    backup_list.add(noun)
     backup_keep.add(noun)
+    backup_advise.add(noun)
     backup_recipient.add(noun)
     backup_wal.add(noun)
     backup_restore.add(noun)
     backup_drill.add(noun)
+    backup_losses.add(noun)
     app.add_typer(noun)
 
 
@@ -73,6 +76,7 @@ def create(
     home: HomeArgument,
     to: Place,
     rate_kib: Rate = 0,
+    incremental: Incremental = False,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -81,37 +85,14 @@ def create(
     if target.is_relative_to(place.root):
         raise CommandError("PLACE_INSIDE", output.text("backup.inside"), status=USAGE)
     total = estimate(place)
-    with told(output), Bar(output, "backup.making") as bar:
-        made = asyncio.run(_made(place, target, rate_kib, lambda done: bar.update(done, total)))
+    with told(output), ByteBar(output, "backup.making") as bar:
+        made = asyncio.run(
+            _made(place, target, rate_kib, incremental, lambda done: bar.update(done, total))
+        )
     document = _document(made.folder, made.manifest)
     document |= {"leaf": made.entry.index, "sha256": manifest.sha256(made.manifest.encode())}
-    output.result(document, output.text("backup.made", **document))
-
-
-def list_some(
-    place: PlaceArgument,
-    home: HomeOption = None,
-    key: KeyOption = None,
-    json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Show the backups of a place, newest first, with their signatures judged, not their parts."""
-    output, keys = Output.of(json, lang), trusted(home, key)
-    documents, rows = [], []
-    for folder in sorted(
-        (one for one in place.iterdir() if one.is_dir() and one.name != FOLDER), reverse=True
-    ):
-        try:
-            one = _document(folder, checking.read(folder, keys).manifest)
-            state = output.text("backup.signed")
-        except BackupError as error:
-            one, state = {"folder": str(folder), "refused": error.code}, error.code
-        documents.append(one)
-        cells = {**one, "entries": one.get("log_size", ""), "state": state, "folder": folder.name}
-        rows.append([cells.get(name, "") for name in _COLUMNS])
-    headers = [output.text(f"backup.column.{name}") for name in _COLUMNS]
-    human = table(headers, rows) if rows else output.text("backup.none")
-    output.result({"backups": documents}, human)
+    document["why"] = made.why
+    output.result(document, output.text("backup.made", **document) + why(output, made.why))
 
 
 def check(
@@ -123,7 +104,7 @@ def check(
 ) -> None:
     """Prove that a backup is what was made, from its files alone."""
     output, keys = Output.of(json, lang), trusted(home, key)
-    with told(output), _recorded(home, CHECK), Bar(output, "backup.checking") as bar:
+    with told(output), _recorded(home, CHECK), ByteBar(output, "backup.checking") as bar:
         found = checking.check(folder, keys, bar.update)
     _tell(output, found, "backup.checked")
 
@@ -138,18 +119,25 @@ def rehearse(
 ) -> None:
     """Prove that a recipient's key opens all of a backup, without restoring it."""
     output, keys = Output.of(json, lang), trusted(home, key)
-    with told(output), _recorded(home, REHEARSE), Bar(output, "backup.opening") as bar:
+    with told(output), _recorded(home, REHEARSE), ByteBar(output, "backup.opening") as bar:
         found = checking.rehearse(folder, keys, sealing.identity(identity), bar.update)
     _tell(output, found, "backup.rehearsed")
 
 
-async def _made(place: Home, target: Path, rate_kib: int, tell: making.Progress) -> Made:
+async def _made(
+    place: Home, target: Path, rate_kib: int, incremental: bool, tell: sealing.Progress
+) -> Made:
     own = settings.load(place.settings)
     async with host.opened(place, "owner") as (database, recorder):
         # Before anything is copied: the copy's log is at least as long.
         note = signer.stored_checkpoint(place) or ""
         source = Source(place, own, database, recorder, note)
-        return await making.make(source, target, rate_kib, tell)
+        if not incremental:
+            return await making.make(source, target, rate_kib, tell)
+        newest = await asyncio.to_thread(spreading.newest, target, trusted(place.root, None))
+        onto, reason = lists.choose(place, newest, recorder.clock.now_us(), FULL_DAYS_MOST)
+        made = await making.make(source, target, rate_kib, tell, onto)
+        return replace(made, why=reason or made.why)
 
 
 @contextlib.contextmanager
@@ -183,6 +171,7 @@ def _document(folder: Path, said: Manifest) -> dict[str, object]:
     return {
         "folder": str(folder),
         "made": iso(said.made_us),
+        "form": said.form,
         "bytes": said.total_bytes,
         "trust_domain": said.trust_domain,
         "log_size": int(said.checkpoint.split("\n")[1]),

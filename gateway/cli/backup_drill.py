@@ -14,8 +14,8 @@ from gateway.backups import drilled, drilling, sealing
 from gateway.backups.drilling import Drilled, Wanted
 from gateway.backups.errors import BackupError
 from gateway.cli import host
-from gateway.cli.audit_folder import Bar
-from gateway.cli.backup_files import BackupArgument, IdentityOption, told, trusted
+from gateway.cli.backup_bar import ByteBar
+from gateway.cli.backup_files import BackupArgument, IdentityOption, ProgramsOption, told, trusted
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.clock import SYSTEM, iso
 from gateway.config.home import Home
@@ -39,21 +39,25 @@ def drill(
     identity: IdentityOption,
     until: Until = "",
     scratch: Scratch = None,
+    programs: ProgramsOption = None,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
     """Prove that a backup restores and starts, beside a HOME that goes on serving."""
     output, place = Output.of(json, lang), host.place(home)
     beside = (scratch or place.root.parent).resolve() / f"{place.root.name}{drilling.SCRATCH}"
-    with told(output), Bar(output, "backup.opening") as bar:
+    event = _failed(drilling.FAILED)  # whatever happens, it is told once
+    with told(output), ByteBar(output, "backup.opening") as bar:
         try:
             key, keys = sealing.identity(identity), trusted(place.root, None)
-            wanted = Wanted(folder.resolve(), keys, key, until)
+            wanted = Wanted(folder.resolve(), keys, key, until, programs)
             done = drilling.drill(wanted, place, beside, SYSTEM, bar.update)
+            event = _good(done)
         except BackupError as error:
-            asyncio.run(_append(place, _failed(error)))
+            event = _failed(error.code)
             raise
-        asyncio.run(_append(place, _good(done)))
+        finally:
+            asyncio.run(_append(place, event))
     document: dict[str, object] = {
         "folder": str(done.found.folder),
         "made": iso(done.found.manifest.made_us),
@@ -82,8 +86,8 @@ def _good(done: Drilled) -> Event:
     return Event(kind=drilled.KIND, door="host", counts=counts, detail=detail)
 
 
-def _failed(error: BackupError) -> Event:
-    detail = {"alert": FAILED_ALERT, "cause": error.code.lower().replace("_", "-")}
+def _failed(code: str) -> Event:
+    detail = {"alert": FAILED_ALERT, "cause": code.lower().replace("_", "-")}
     return Event(kind=drilled.KIND, door="host", decision="error", detail=detail)
 
 

@@ -20,6 +20,10 @@ BackupArgument = Annotated[
 ]
 HomeOption = Annotated[Path | None, typer.Option("--home", help="backup.home", exists=True)]
 KeyOption = Annotated[Path | None, typer.Option("--key", help="backup.key", exists=True)]
+ProgramsOption = Annotated[
+    Path | None,
+    typer.Option("--programs", help="backup.programs", exists=True, file_okay=False),
+]
 IdentityOption = Annotated[
     Path, typer.Option("--identity", help="backup.identity", exists=True, dir_okay=False)
 ]
@@ -53,10 +57,18 @@ def told(output: Output) -> Iterator[None]:
         raise CommandError(error.code, f"{meaning} ({error})") from error
 
 
+def why(output: Output, reason: str) -> str:
+    """Return a line that says why it is a base backup, "" for no reason (`backups.lists`)."""
+    return "\n" + output.text(f"backup.why.{reason}") if reason else ""
+
+
 def estimate(place: Home) -> int:
-    """Return about how long the database is, for the bar: files come and go meanwhile."""
-    total = 0
-    for path in (place.database / "data").rglob("*"):
+    """Return about how long the database is, for the bar: files come and go meanwhile.
+
+    Of the journal a base backup takes the last minutes alone.
+    """
+    total, data = 0, place.database / "data"
+    for path in (one for one in data.rglob("*") if not one.is_relative_to(data / "pg_wal")):
         with contextlib.suppress(OSError):
             total += path.stat().st_size
     return total

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.backups import approval, checking, restoring, sealing
 from gateway.backups.approval import Approval
+from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
 from gateway.backups.restoring import Wanted
-from gateway.cli.audit_folder import Bar
-from gateway.cli.backup_files import BackupArgument, IdentityOption, told, trusted
+from gateway.cli.backup_bar import ByteBar
+from gateway.cli.backup_files import BackupArgument, IdentityOption, ProgramsOption, told, trusted
 from gateway.cli.connected import ProfileOption, load
 from gateway.cli.output import JsonOption, LangOption, Output
 from gateway.client import papers
@@ -24,6 +25,7 @@ from gateway.client.files import write_private
 from gateway.client.profile import DEFAULT_NAME, Profile
 from gateway.clock import SYSTEM, US_PER_S, iso
 from gateway.config import log_keys
+from gateway.store.external import Empty
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
 
@@ -32,8 +34,15 @@ Cause = Annotated[str, typer.Option("--because", help="backup.because", metavar=
 OutFile = Annotated[Path, typer.Option("--out", help="backup.out", dir_okay=False)]
 Until = Annotated[str, typer.Option("--until", help="backup.until", metavar="TIME")]
 Key = Annotated[Path, typer.Option("--key", help="backup.key", exists=True)]
+DataDirectory = Annotated[
+    Path | None, typer.Option("--data-directory", help="backup.data-directory", file_okay=False)
+]
 Approvals = Annotated[
     list[Path], typer.Option("--approval", help="backup.approval", exists=True, dir_okay=False)
+]
+Dsn = Annotated[str, typer.Option("--dsn", help="backup.dsn")]
+PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", help="cli.init.password-file", exists=True)
 ]
 
 
@@ -70,25 +79,30 @@ def approve(
     output.result(document, output.text("backup.approved", **document))
 
 
-def restore(
+def restore(  # noqa: PLR0913, PLR0917  one parameter per option
     folder: BackupArgument,
     home: NewHome,
     key: Key,
     identity: IdentityOption,
     approvals: Approvals,
     until: Until = "",
+    data: DataDirectory = None,
+    programs: ProgramsOption = None,
+    dsn: Dsn = "",
+    password_file: PasswordFile = None,
     json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
     """Make an absent or empty HOME that of a backup; it is not served yet."""
     output, begun_s = Output.of(json, lang), SYSTEM.monotonic()
-    with told(output), Bar(output, "backup.opening") as bar:
+    with told(output), ByteBar(output, "backup.opening") as bar:
         wanted = Wanted(
             folder.resolve(),
             trusted(None, key),
             sealing.identity(identity),
             tuple(approval.parse(path.read_bytes()) for path in approvals),
             until,
+            Elsewhere(_resolved(data), _resolved(programs), _empty(dsn, password_file)),
         )
         done = restoring.restore(wanted, home.resolve(), SYSTEM, bar.update)
     document: dict[str, object] = {
@@ -100,6 +114,16 @@ def restore(
         "rto_seconds": round(SYSTEM.monotonic() - begun_s),
     }
     output.result(document, output.text("backup.restored", **document))
+
+
+def _resolved(path: Path | None) -> Path | None:
+    return None if path is None else path.resolve()
+
+
+def _empty(dsn: str, password_file: Path | None) -> Empty | None:
+    if not dsn:
+        return None
+    return Empty(dsn, password_file.read_text(encoding="utf-8").strip() if password_file else "")
 
 
 def _signed(mine: Profile, manifest_sha256: str, because: str, until: str) -> Approval:

@@ -182,7 +182,7 @@ Found = tuple[Registered | None, tuple[Stand, ...] | None, witnessed.Standing | 
 
 async def _registered(place: Home, rules: Policies) -> Found:
     own = settings.load(place.settings)
-    owner, external = roles.conninfo(place, own, "owner"), bool(own.dsn)
+    owner = roles.conninfo(place, own, "owner")
     try:
         database = await Database.open(owner, application="gateway-metrics", size=1)
     except StoreAwayError:
@@ -193,7 +193,7 @@ async def _registered(place: Home, rules: Policies) -> Found:
             found = await standing.registered(tx, rules.certificates, now_us)
             stands = await tunnel_standing.read(tx, rules.tunnels, now_us)
             vouched = await witnessed.read(tx, rules.witnesses, now_us)
-            kept = None if external else await _backups(tx, rules.backups, now_us)
+            kept = await _backups(tx, rules.backups, now_us)
             return found, stands, vouched, kept
     finally:
         await database.close()

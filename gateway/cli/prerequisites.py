@@ -84,16 +84,14 @@ def of_home(home: Home) -> Iterator[Finding]:
     yield from _of_folders(home)
     free = shutil.disk_usage(home.root).free
     yield _judged("disk", free >= _FREE_BYTES, gibibytes=free // 2**30)
-    yield from _of_places(home, own)
+    yield from _of_places(home)
     yield from _of_ports(home, own)
     yield from _of_certificates(home)
     yield Finding("offline", "note" if any(home.offline.glob("*.key")) else "good")
 
 
-def _of_places(home: Home, own: Settings) -> Iterator[Finding]:
+def _of_places(home: Home) -> Iterator[Finding]:
     """Check the places of backups: there, and not all lost with one disk."""
-    if own.dsn:
-        return
     folders = backups.load_backup_rules(home.policies / backups.FILE).places.paths
     if not folders:
         yield Finding("places", "note")

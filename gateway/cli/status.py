@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.backups import drilled
+from gateway.backups import drilled, losses
 from gateway.backups import standing as backups
 from gateway.cli import backed, rotation, sealed, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
@@ -215,13 +215,10 @@ class Report:
 
     async def _backups(self, tx: Transaction) -> dict[str, object]:
         found = await backups.read(tx, self._backup_rules, self.now_us)
-        told = backed.document(found, self.now_us, external=bool(self.settings.dsn))
+        told = backed.document(found, self.now_us)
+        told["lost"] = sum(one.still for one in await losses.read(tx))
         drill = await drilled.read(tx, self._backup_rules, self.now_us)
-        return (
-            told
-            if self.settings.dsn
-            else told | {"drill": backed.drill_document(drill, self.now_us)}
-        )
+        return told | {"drill": backed.drill_document(drill, self.now_us)}
 
 
 def _passwords(found: tuple[Any, ...], now_us: int) -> dict[str, object]:  # Any: a row of counts

@@ -12,13 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.cli.connected import PasswordFile, ProfileOption, connected, load, read_secret
 from gateway.cli.output import REFUSED, JsonOption, LangOption, Output
 from gateway.cli.tables import table
-from gateway.client import resending
+from gateway.cli.upload_losses import Losses
+from gateway.client import sending
 from gateway.client.batches import ITEMS_MAX
 from gateway.client.client import Client
 from gateway.client.journal import FileJournal, Order, Tally
 from gateway.client.profile import DEFAULT_NAME, Profile
-from gateway.client.refusals import outcome_unknown
-from gateway.client.resending import Resending
 from gateway.client.upload import PATIENCE_S, Upload
 from gateway.client.verify import Evidence, Sent
 from gateway.errors import REASONS, Reason, Refusal
@@ -64,37 +63,24 @@ def upload(  # noqa: PLR0913, PLR0917  one parameter per option
 
 
 async def _upload(output: Output, client: Client, order: Order, patience_s: float) -> FileJournal:
-    await _look_back(output, client, patience_s)
-    journal = FileJournal(client.profile, order, clock=client.clock)
-    if journal.sent_before:
-        output.say("upload.resumed", count=journal.sent_before)
-    try:
+    telling = Losses(output)
+    async with sending.opened(
+        client,
+        order,
+        patience_s=patience_s,
+        told=telling.again,
+        moved=telling.moved,
+        presented=telling.presented,
+    ) as journal:
+        if journal.sent_before:
+            output.say("upload.resumed", count=journal.sent_before)
         with _bar(output, order, journal) as watched:
             uploading = Upload(client, journal.batches(), watched, patience_s=patience_s)
             await uploading.run()
         if uploading.certificate_warning_days:
             output.say("upload.certificate", days=uploading.certificate_warning_days)
         await Upload(client, iter(()), journal, patience_s=patience_s).settle()
-    finally:
-        journal.close()
     return journal
-
-
-async def _look_back(output: Output, client: Client, patience_s: float) -> None:
-    """Send again what a restored gateway lost, before anything new."""
-    try:
-        await client.look_back()
-    except Refusal as refusal:
-        if not outcome_unknown(refusal):
-            raise  # that door is away: what is to be sent again waits, the upload does not
-    for upload_id in resending.waiting_ids(client.profile):
-        again = Resending(client.profile, upload_id)
-        with again.alone() as batches:
-            await Upload(client, batches, again, patience_s=patience_s).run()
-        output.say("upload.again", batches=again.count)
-        if again.missing:
-            files = ", ".join(again.about["files"])
-            output.say("upload.missing", batches=again.missing, files=files)
 
 
 @dataclass(slots=True)

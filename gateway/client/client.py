@@ -64,6 +64,8 @@ class Client:
         self.restores = Restores(profile, self.checkpoints)
         # The restores of the log that were followed since, for the user to be told of.
         self.followed: list[Followed] = []
+        # Whether it was asked since we are at work if the log was restored.
+        self.looked_back = False
         self.witness = Witness.of(profile)
         # Why the log did not take our witness's lines the last time, for the user to be told of.
         self.uncosigned: Refusal | None = None
@@ -182,6 +184,7 @@ class Client:
         if self.checkpoints.kept is not None:
             async with self._settling:
                 await self._ask()
+        self.looked_back = True
 
     async def settle_when_due(self) -> None:
         """Settle once a minute; an administration door that is away now is asked again later."""

@@ -5,12 +5,15 @@
    to `sent/`, for some days, because the gateway may be restored to before it (`resending`).
 3. Whoever begins again sends what is in the spool, then passes over as many records of the files
    as were ever in a batch, and goes on from there.
+4. A batch that a restored gateway lost and whose bytes are not held any more is cut out of the
+   files anew, where it was, under its own id.
 
 An upload is known by its unit, its lane and the content of its files: the same command after it
 ended sends nothing and tells the result again. In the profile's folder:
 
 - `receipts/<id>.json`: the upload's unit and files, and the namespace of its request ids
-- `receipts/<id>.receipts`: the BatchReceipts, in the form that `delimited` reads
+- `receipts/<id>.receipts`: the BatchReceipts, in the form that `delimited` reads;
+  `<id>.lost`: those of what a restored gateway lost
 - `spool/<id>/<n>.batch`: batches that are not answered
 - `spool/<unit>.lock`: held while an upload for the unit runs
 - `sequences.json`: the last batch number of each unit
@@ -37,7 +40,7 @@ from gateway.clock import SYSTEM, US_PER_S, Clock
 from gateway.errors import Refusal
 from gateway.v1 import upload_service_pb2 as v1
 
-SENT = "sent"
+SENT, LOST = "sent", ".lost"
 # A gateway whose newest verified backup is older than seven days lets nothing out, and is mended.
 SENT_DAYS = 8
 
@@ -95,30 +98,38 @@ class FileJournal:
         self.receipts = profile.receipts / f"{self.id}.receipts"
         self._about = profile.receipts / f"{self.id}.json"
         self._spool = make_private(profile.spool / self.id)
-        self.tally = Tally()
-        self._spooled: dict[str, Path] = {}
-        self._pending: deque[Sent] = deque()
-        self._records = self._number = 0
         namespace = self._begin()
         self._envelope = Envelope(
             order.unit_code, 1, order.lane, order.items_max, uuid.UUID(namespace), clock
         )
         self._take_up()
-        self.sent_before = self._records
+        self.sent_before = self._records - sum(count for _, _, count in self._gaps)
 
     def batches(self) -> Iterator[Sent]:
-        """Yield the batches: those of the spool, then new ones, each spooled before it is sent."""
+        """Yield those of the spool, the missing, then new ones, each spooled before it is sent."""
+        if self.receipts.with_suffix(LOST).exists():
+            self._take_up()  # the restore may have been learnt of since
         yield from self._pending
-        rest = islice(self._items(), self._records, None)
+        every, at = self._items(), 0
+        for number, start, count in self._gaps:
+            portion = list(islice(every, start - at, start - at + count))
+            at = start + count
+            yield self._spooled_anew(portion, number)
+        rest = islice(every, self._records - at, None)
         for portion in portions(rest, self._order.items_max):
-            sent = self._envelope.seal(portion, self._number)
-            path = self._spool / f"{self._number:08d}.batch"
-            write_private(path, sent.message)
-            self._spooled[sent.request_id] = path
+            sent = self._spooled_anew(portion, self._number)
             self._number += 1
             self._records += sent.item_count
-            self._save_sequence(sent.sequence)
             yield sent
+
+    def _spooled_anew(self, portion: list[v1.Item], number: int) -> Sent:
+        """Return a batch of these records, on the disk already."""
+        sent = self._envelope.seal(portion, number)
+        path = self._spool / f"{number:08d}.batch"
+        write_private(path, sent.message)
+        self._spooled[sent.request_id] = path
+        self._save_sequence(sent.sequence)
+        return sent
 
     def answered(self, sent: Sent, receipt: v1.BatchReceipt, _evidence: Evidence, /) -> None:
         """Keep a verified receipt; only then the spooled bytes go."""
@@ -160,12 +171,18 @@ class FileJournal:
 
     def _take_up(self) -> None:
         """Read receipts and spool: what is answered, what to send again, how far the files are."""
+        self.tally, self._spooled = Tally(), dict[str, Path]()
+        self._pending = deque[Sent]()
         answered = set()
+        # Each batch by its id: the number that it first had, and its records.
+        known: dict[str, tuple[int, int]] = {}
         last = self._sequences().get(self._order.unit_code, 0)
+        for receipt in delimited.recover(self.receipts.with_suffix(LOST)):
+            known.setdefault(receipt.request_id, (receipt.sequence, len(receipt.items)))
         for receipt in delimited.recover(self.receipts):
             answered.add(receipt.request_id)
             self.tally.add(receipt)
-            self._records += len(receipt.items)
+            known.setdefault(receipt.request_id, (receipt.sequence, len(receipt.items)))
             last = max(last, receipt.sequence)
         for path in sorted(self._spool.glob("*.batch")):
             sent = sent_of(path.read_bytes())
@@ -175,9 +192,19 @@ class FileJournal:
                 continue
             self._spooled[sent.request_id] = path
             self._pending.append(sent)
-            self._records += sent.item_count
-        self._number = len(answered) + len(self._pending)
-        self._envelope.sequence = last + 1
+            known.setdefault(sent.request_id, (sent.sequence, sent.item_count))
+        self._count(known, answered | self._spooled.keys())
+        self._envelope.sequence = max(last, *(one for one, _ in known.values()), 0) + 1
+
+    def _count(self, known: dict[str, tuple[int, int]], held: set[str]) -> None:
+        """Count batches in the order that they were made in, and find those that nobody holds."""
+        self._number, self._records = len(known), 0
+        self._gaps: list[tuple[int, int, int]] = []
+        made = sorted(known.items(), key=lambda one: one[1][0])
+        for number, (request_id, (_, count)) in enumerate(made):
+            if request_id not in held:
+                self._gaps.append((number, self._records, count))
+            self._records += count
 
     def _sequences(self) -> dict[str, int]:
         try:

@@ -5,6 +5,7 @@ In the profile's folder, beside what `journal` keeps there:
 - `sent/<id>/<n>.batch`: batches that were answered, for so many days: the gateway's newest backup
   may be older than they are
 - `receipts/<id>.lost`: the receipts that proved what is gone, in the form of the others
+- `receipts/<id>.presented`: which of these the gateway was shown (`losses`)
 """
 
 import contextlib
@@ -16,14 +17,14 @@ from pathlib import Path
 from gateway.client import delimited
 from gateway.client.batches import sent_of
 from gateway.client.files import make_private, opened_private, write_private
-from gateway.client.journal import SENT, locked
+from gateway.client.journal import LOST, SENT, locked
 from gateway.client.profile import Profile
 from gateway.client.verify import Evidence, Sent
 from gateway.errors import Refusal
 from gateway.tlog import proof
 from gateway.v1 import upload_service_pb2 as v1
 
-LOST = ".lost"
+PRESENTED = ".presented"
 
 
 def checkpoints(profile: Profile) -> set[str]:
@@ -39,6 +40,8 @@ def take_back(profile: Profile, size: int) -> tuple[int, int]:
     Returns how many will be sent again, and of how many the bytes are not here any more. Done twice
     it does the rest. Raises DelimitedError.
     """
+    for told in profile.receipts.glob(f"*{PRESENTED}"):
+        told.unlink()
     for file in sorted(profile.receipts.glob("*.receipts")):
         every = list(delimited.recover(file))
         gone = [each for each in every if proof.parse(each.proof).index >= size]

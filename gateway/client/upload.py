@@ -7,6 +7,8 @@
 4. A stream ends before its token does, and where the certificate is to be exchanged; a session that
    ended is renewed.
 5. A receipt that proves nothing stops the upload at once.
+6. Whether the log was restored is asked before the first batch. What was lost is sent again where
+   an upload is opened (`sending`).
 """
 
 import asyncio
@@ -97,10 +99,19 @@ class Upload:
                 self._client.look()
                 async with self._client.channels.in_use():
                     token = await self._client.session.token()
+                    await self._look_back()
                     await self._client.learn_keys()
                     await self._stream(token)
             except Refusal as refusal:
                 await self._go_on(refusal, token)
+
+    async def _look_back(self) -> None:
+        if not self._client.looked_back:
+            try:
+                await self._client.look_back()
+            except Refusal as refusal:
+                if not outcome_unknown(refusal):
+                    raise  # that door is away: it is asked again, the upload goes on
 
     async def settle(self) -> None:
         """Prove that all receipts are of one log, with the patience of the upload."""

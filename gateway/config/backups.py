@@ -1,18 +1,22 @@
 """policies/backups.toml as frozen values: when backups are made, where, how long they are kept."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config.strict import SettingsError, build, read
 
 FILE = "backups.toml"
+OFFERED = "offered"
+_FORMS = (OFFERED, "base", "dump")
 # What lies in one place is lost with it.
 PLACES = 2
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _DAY_HOURS = 24.0
 # What is longer is a slip of the pen.
 _MOST = 1000
+# A restore opens as many backups at most, and one that is lost takes the later ones with it.
+FULL_DAYS_MOST = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,14 @@ class PlaceRules:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRules:
-    """Times of the day in Beijing, "HH:MM"; where a recipient's key is mounted, "" for nowhere."""
+    """Times of the day in Beijing, "HH:MM"; where a recipient's key is mounted, "" for nowhere.
+
+    Every so many days it is a base backup, in between what changed; 1: always, as it was before.
+    """
 
     times: tuple[str, ...]
     drill_identity: str
+    full_days: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,13 @@ class WalRules:
     """How often the journal's newest part goes into the places, seconds; 0: never."""
 
     tail_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalRules:
+    """Of another's server: its files where it offers them and else a dump; "base", "dump" alone."""
+
+    form: str = OFFERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,7 @@ class BackupRules:
     retention: RetentionRules
     wal: WalRules
     limits: LimitRules
+    external: ExternalRules = field(default_factory=ExternalRules)
 
 
 def load_backup_rules(path: Path) -> BackupRules:
@@ -100,10 +116,12 @@ def _faults(rules: BackupRules) -> list[tuple[str, bool, str]]:
             not key or Path(key).is_absolute(),
             "an absolute path, or none",
         ),
+        ("schedule.full_days", 1 <= rules.schedule.full_days <= FULL_DAYS_MOST, "1 to 31"),
         ("retention.daily", 1 <= kept.daily <= _MOST, "1 to 1000"),
         ("retention.weekly", 0 <= kept.weekly <= _MOST, "0 to 1000"),
         ("retention.monthly", 0 <= kept.monthly <= _MOST, "0 to 1000"),
         ("wal.tail_s", rules.wal.tail_s == 0 or rules.wal.tail_s >= 1, "0, or a second or more"),
+        ("external.form", rules.external.form in _FORMS, f"one of {', '.join(_FORMS)}"),
         ("limits.warn_hours", limits.warn_hours > 0, "above 0"),
         (
             "limits.block_days",

@@ -140,11 +140,13 @@ class Settings:
     """All settings.
 
     `dsn` "" is the embedded database; else a libpq connection string without user or password.
+    `programs` is the folder of PostgreSQL's programs that fit that server; "": the wheel's.
     """
 
     province: str = "140000"
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     dsn: str = ""
+    programs: str = ""
     front: FrontSettings = field(default_factory=FrontSettings)
     ports: PortSettings = field(default_factory=PortSettings)
     origin: OriginSettings = field(default_factory=OriginSettings)
@@ -188,6 +190,7 @@ def _faults(settings: Settings) -> list[tuple[str, str]]:
             "letters a-z, digits, . _ -",
         ),
         ("dsn", not _CREDENTIAL.search(settings.dsn), "no user or password here"),
+        ("programs", (settings.programs or "/").startswith("/"), "an absolute path"),
         ("ports", all(0 < port <= _HIGHEST_PORT for port in numbers), "between 1 and 65535"),
         ("ports", len(set(numbers)) == len(numbers), "each door has its own"),
         ("front.listen", settings.front.listen, "at least one address"),

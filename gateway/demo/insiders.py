@@ -191,15 +191,15 @@ def export_and_verify(province: Province, folder: Path) -> str:
     An export that notices the damage itself refuses; its code is returned.
     """
     home = str(province.host.home.root)
-    return _code("audit", "export", home, str(folder)) or verify(folder)
+    return refused("audit", "export", home, str(folder)) or verify(folder)
 
 
 def verify(folder: Path) -> str:
     """Run `gateway audit verify` on an exported log; return VERIFIED or the code of the failure."""
-    return _code("audit", "verify", str(folder)) or VERIFIED
+    return refused("audit", "verify", str(folder)) or VERIFIED
 
 
-def _code(*arguments: str) -> str:
+def refused(*arguments: str) -> str:
     """Run a command with --json and return the code it refuses with, "" when it is done."""
     command = [sys.executable, "-m", "gateway", *arguments, "--json", "--lang", "en"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

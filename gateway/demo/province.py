@@ -1,6 +1,7 @@
 """The demo's province: two cities, three counties and an auditor, registered as an admin would."""
 
 import asyncio
+import json
 import secrets
 import shutil
 import uuid
@@ -69,16 +70,18 @@ def owners() -> list[tuple[int, str]]:
     return [(PROVINCE_OCTET, PROVINCE), *enumerate((*CITIES, *COUNTIES), FIRST_OCTET)]
 
 
-def policies(folder: Path) -> Path:
+def policies(folder: Path, places: Sequence[Path] = ()) -> Path:
     """Write the demo province's policies: those that ship, with less time between two approvals.
 
-    Everybody in it is new: what asks for a third approval of a first request is left out.
+    Everybody in it is new: what asks for a third approval of a first request is left out. `places`
+    are where backups go, none or two.
     """
     shutil.copytree(shipped("policies"), folder)
     for name, before, after in (
         ("cedar/exports.toml", f"apart_s = {SHIPPED_APART_S}", f"apart_s = {APART_S}"),
         ("cedar/exports.toml", "first_is_new = true", "first_is_new = false"),
         ("cedar/05-exports-floor.cedar", f">= {SHIPPED_APART_S}", f">= {APART_S}"),
+        ("backups.toml", "folders = []", f"folders = {json.dumps([*map(str, places)])}"),
     ):
         text = (folder / name).read_text(encoding="utf-8")
         if before not in text:

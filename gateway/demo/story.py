@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from gateway import messages
-from gateway.demo import exporters, exports, insiders, province, strangers, uploading
+from gateway.demo import backups, exporters, exports, insiders, province, strangers, uploading
 from gateway.demo.host import Host
 from gateway.demo.insiders import VERIFIED
 from gateway.demo.province import CITIES, COUNTIES, NOBODY_OCTET, SECOND_WAY, Province
@@ -40,9 +40,8 @@ async def tell(teller: Teller, folder: Path, children: int = CHILDREN) -> bool:
     began = time.monotonic()
     host = Host.at(folder / "home")
     teller.say("demo.init", folder=str(folder))
-    host.init(
-        [*province.owners(), SECOND_WAY], [NOBODY_OCTET], province.policies(folder / "policies")
-    )
+    own = province.policies(folder / "policies", backups.places(folder))
+    host.init([*province.owners(), SECOND_WAY], [NOBODY_OCTET], own)
     try:
         host.start()
         teller.say("demo.found")
@@ -113,6 +112,8 @@ async def _attempts(teller: Teller, there: Province, load: Load, folder: Path) -
         await _misuses(there, load, tried)
         teller.say("demo.exports", seconds=province.APART_S)
         await exports.tell(there, await exporters.enlist(there), tried, folder)
+        teller.say("demo.backups")
+        await backups.tell(there.host, tried, folder)
     finally:
         await channels.close()
     return tried.rows

@@ -121,6 +121,9 @@ class Reason(StrEnum):
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     REVISION_STALE = "REVISION_STALE"
     COSIGNATURE_INVALID = "COSIGNATURE_INVALID"
+    RECEIPT_INVALID = "RECEIPT_INVALID"
+    RECEIPT_FOREIGN = "RECEIPT_FOREIGN"
+    RECEIPT_KEPT = "RECEIPT_KEPT"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     NOT_FOUND = "NOT_FOUND"
     # not now
@@ -239,6 +242,9 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.COLUMN_WITHDRAWN: Meaning(_P, "The contract no longer lets a column of this plan leave. Stop the ticket and ask anew without it.", "接口约定已不再允许导出该计划中的某一字段。请终止该申请，去掉该字段后重新申请。"),
     Reason.WITNESS_UNKNOWN: Meaning(_D, "No key that is registered for a witness of your organisation made this line. Have an administrator register it.", "该行不是由本机构已登记的见证方密钥签出。请由管理员登记该密钥。"),
     Reason.COSIGNATURE_INVALID: Meaning(_I, "The line is no cosignature over the checkpoint of this size, or of a time that has not come. Ask for the checkpoint again.", "该行不是对此长度检查点的联署签名，或其时间尚未到来。请重新获取检查点。"),
+    Reason.RECEIPT_INVALID: Meaning(_I, "One of the receipts is no receipt of an upload by this gateway's log. Prove each: gateway receipt verify.", "其中有回执不是本网关日志对上传的回执。请逐一核验：gateway receipt verify。"),
+    Reason.RECEIPT_FOREIGN: Meaning(_D, "One of the receipts is another organisation's. Present your own.", "其中有其他机构的回执。请仅提交本机构的回执。"),
+    Reason.RECEIPT_KEPT: Meaning(_P, "No restore of this gateway lost what one of the receipts proves: it is there. Ask for it with GetReceipt.", "其中有回执所证明的内容未因恢复而丢失，仍在网关中。请用 GetReceipt 查询。"),
     Reason.RECEIPT_SIGNATURE: Meaning(_D, "The receipt is not signed by your connection's certificate over this ticket and payload.", "收据签名与当前连接证书、本申请单及文件不符。"),
     Reason.CHILD_BUDGET_SPENT: Meaning(_E, "With this export more children would have been disclosed to this person or organisation than the policy allows for a day, a month or a year.", "加上本次导出，向该人员或机构披露的儿童数将超过日、月或年度限额。"),
     Reason.METHOD_UNKNOWN: Meaning(UnimplementedError, "There is no such method at this door.", "此入口没有该方法。"),

@@ -7,15 +7,7 @@ is past: a newer one makes it better, nothing makes it worse.
 from gateway.backups import standing
 from gateway.clock import Clock
 from gateway.config.backups import BackupRules
-from gateway.config.settings import Settings
 from gateway.store.database import Database
-
-
-def backed_by(
-    settings: Settings, database: Database, rules: BackupRules, clock: Clock
-) -> "Backed | None":
-    """Return who is asked; None for another server's database, whose keeper backs it up."""
-    return None if settings.dsn else Backed(database, rules, clock)
 
 
 class Backed:

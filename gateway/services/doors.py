@@ -36,7 +36,7 @@ from gateway.registry.witness_duty import WitnessDuty
 from gateway.services.access import Rpc
 from gateway.services.account_service import AccountService
 from gateway.services.audit_service import AuditService
-from gateway.services.backed import backed_by
+from gateway.services.backed import Backed
 from gateway.services.break_glass_report import BreakGlassReport
 from gateway.services.break_glass_service import BreakGlassService, RunningOut
 from gateway.services.certificate_service import CertificateService
@@ -53,6 +53,7 @@ from gateway.services.health import CHECK, HealthService
 from gateway.services.identity_service import IdentityService
 from gateway.services.invitation_service import InvitationService
 from gateway.services.log_file_service import LogFileService
+from gateway.services.loss_service import LossService
 from gateway.services.pages import Pages
 from gateway.services.part_service import PartService
 from gateway.services.permits import Permits
@@ -167,7 +168,7 @@ def _intake(parts: Parts) -> Standing:
     service = UploadService(
         intake, parts.current, parts.permits, parts.pages, warnings, parts.clock
     )
-    return Standing([service], [intake.sweep])
+    return Standing([service, LossService(parts.home, parts.clock)], [intake.sweep])
 
 
 def _administration(parts: Parts) -> Standing:
@@ -221,10 +222,10 @@ def _ground(parts: Parts, tables: Tables) -> Ground:
 def _room(parts: Parts) -> Callable[[], Awaitable[bool]]:
     """Return who says whether an export may be built: there is room, and a backup."""
     disk = Disk.of(parts.home)
-    backed = backed_by(parts.settings, parts.database, parts.policies.backups, parts.clock)
+    backed = Backed(parts.database, parts.policies.backups, parts.clock)
 
     async def room() -> bool:
-        return disk.allows("exports") and (backed is None or await backed.allows())
+        return disk.allows("exports") and await backed.allows()
 
     return room
 

@@ -207,6 +207,7 @@ ABOUT: Mapping[str, About] = {
     "RenewCertificate": _own("Session"),
     "GetReceipt": _own("Evidence"),
     "ListQuarantine": _own("Evidence"),
+    "PresentLostReceipts": _own("Evidence"),
     "CreateOrganisation": _created,
     "ListOrganisations": _own("Register"),
     "SetOrganisationState": _named,

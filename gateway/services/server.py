@@ -27,7 +27,7 @@ from gateway.policy import disk
 from gateway.policy.trust import Trust
 from gateway.services import contract, doors
 from gateway.services.access import Rpc
-from gateway.services.backed import backed_by
+from gateway.services.backed import Backed
 from gateway.services.checks import Checks
 from gateway.services.current import Current
 from gateway.services.doors import Chore, Parts
@@ -183,7 +183,7 @@ def _guard(
     limits = parts.policies.limits
     backed = None
     if door == "disclosure":
-        backed = backed_by(parts.settings, parts.database, parts.policies.backups, parts.clock)
+        backed = Backed(parts.database, parts.policies.backups, parts.clock)
     checks = Checks(
         door,
         control,

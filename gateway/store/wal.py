@@ -1,21 +1,20 @@
-"""The embedded cluster's journal (WAL) as it grows: what is written to disk, and what stays there.
+"""The database's journal (WAL) as it grows: what is written to disk, and what stays there.
 
 A physical slot keeps the server from throwing a segment away before it was taken from here.
-Segments are read where they lie: no second readable copy is made. Names and numbers: PostgreSQL
-documentation, "WAL Internals".
+Segments are read where they lie, of another's server by `wal_stream`: no second readable copy is
+made. Names and numbers: PostgreSQL documentation, "WAL Internals".
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from gateway.config.home import Home
 from gateway.config.settings import Settings
-from gateway.store import roles
+from gateway.store import roles, wal_stream
 from gateway.store.embedded import Cluster
 from gateway.store.errors import translated
 
@@ -33,6 +32,8 @@ _FLUSHED = (
     "SELECT pg_walfile_name(l), l - '0/0'::pg_lsn FROM (SELECT pg_current_wal_flush_lsn()) AS f (l)"
 )
 _SYSTEM = "SELECT system_identifier FROM pg_control_system()"
+# (timeline, number, length) -> so many bytes of that segment.
+Reading = Callable[[int, int, int], bytes]
 _ADVANCE = "SELECT pg_replication_slot_advance(%s, '0/0'::pg_lsn + %s::numeric)"
 
 
@@ -62,10 +63,10 @@ class Flushed:
 class Journal:
     """A connection that may look after the slot; made by `opened`. Methods raise StoreError."""
 
-    def __init__(self, connection: psycopg.Connection[Any], folder: Path) -> None:
-        """Hold the connection, and where the segments lie."""
+    def __init__(self, connection: psycopg.Connection[Any], reading: Reading) -> None:
+        """Hold the connection, and how segments are read."""
         self._connection = connection
-        self._folder = folder
+        self._reading = reading
 
     def system(self) -> str:
         """Return the cluster's own id."""
@@ -99,8 +100,7 @@ class Journal:
 
     def read(self, timeline: int, number: int, length: int = SEGMENT_BYTES) -> bytes:
         """Return so many bytes of a segment; raises OSError where the server threw it away."""
-        with (self._folder / segment_name(timeline, number)).open("rb") as file:
-            return file.read(length)
+        return self._reading(timeline, number, length)
 
     def _one(self, statement: str, *parameters: object) -> tuple[Any, ...]:
         with translated():
@@ -111,8 +111,24 @@ class Journal:
 
 @contextlib.contextmanager
 def opened(home: Home, settings: Settings) -> Iterator[Journal]:
-    """Give the journal of a HOME's cluster, as the role of backups; raises StoreError."""
+    """Give the journal of a HOME's database, as the role of backups; raises StoreError."""
+    conninfo = roles.conninfo(home, settings, ROLE)
     with translated():
-        connection = psycopg.connect(roles.conninfo(home, settings, ROLE), autocommit=True)
+        connection = psycopg.connect(conninfo, autocommit=True)
     with connection:
-        yield Journal(connection, Cluster(home).data / "pg_wal")
+        yield Journal(connection, _streamed(conninfo) if settings.dsn else _lying(Cluster(home)))
+
+
+def _lying(cluster: Cluster) -> Reading:
+    def read(timeline: int, number: int, length: int) -> bytes:
+        with (cluster.data / "pg_wal" / segment_name(timeline, number)).open("rb") as file:
+            return file.read(length)
+
+    return read
+
+
+def _streamed(conninfo: str) -> Reading:
+    def read(timeline: int, number: int, length: int) -> bytes:
+        return wal_stream.read(conninfo, timeline, number * SEGMENT_BYTES, length)
+
+    return read

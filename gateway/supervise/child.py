@@ -17,6 +17,9 @@ from gateway.supervise.launch import launch
 READY_TIMEOUT_S = 60.0
 # Doors finish their calls within the longest deadline they take.
 FINISH_TIMEOUT_S = 20.0
+# Who has a user of its own has no home. That of who starts it is closed to it, and to libpq, which
+# speaks TLS to another's server, a certificate there that it may not look for is an error.
+_HOMELESS = {"HOME": "/nonexistent"}
 
 
 class Child:
@@ -44,7 +47,10 @@ class Child:
                     stdout=log,
                     stderr=log,
                     cwd="/",
-                    env=os.environ | way.environment | _told(writing),
+                    env=os.environ
+                    | way.environment
+                    | _told(writing)
+                    | (_HOMELESS if apart else {}),
                     pass_fds=(writing, *way.descriptors),
                     # ^C is for the supervisor, which drains. No session of its own: to Linux
                     # (autogroup, sched(7)) priorities are worth something within one only.

@@ -50,6 +50,11 @@ class UploadServiceStub:
                 request_serializer=gateway_dot_v1_dot_upload__service__pb2.ListQuarantineRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_upload__service__pb2.ListQuarantineResponse.FromString,
                 _registered_method=True)
+        self.PresentLostReceipts = channel.unary_unary(
+                '/gateway.v1.UploadService/PresentLostReceipts',
+                request_serializer=gateway_dot_v1_dot_upload__service__pb2.PresentLostReceiptsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_upload__service__pb2.PresentLostReceiptsResponse.FromString,
+                _registered_method=True)
 
 
 class UploadServiceServicer:
@@ -78,6 +83,13 @@ class UploadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PresentLostReceipts(self, request, context):
+        """Proves what a restored gateway lost and cannot be sent again: receipts of one's own organisation, of the part that was lost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UploadServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     servicer.ListQuarantine,
                     request_deserializer=gateway_dot_v1_dot_upload__service__pb2.ListQuarantineRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_upload__service__pb2.ListQuarantineResponse.SerializeToString,
+            ),
+            'PresentLostReceipts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PresentLostReceipts,
+                    request_deserializer=gateway_dot_v1_dot_upload__service__pb2.PresentLostReceiptsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_upload__service__pb2.PresentLostReceiptsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class UploadService:
             '/gateway.v1.UploadService/ListQuarantine',
             gateway_dot_v1_dot_upload__service__pb2.ListQuarantineRequest.SerializeToString,
             gateway_dot_v1_dot_upload__service__pb2.ListQuarantineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PresentLostReceipts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.UploadService/PresentLostReceipts',
+            gateway_dot_v1_dot_upload__service__pb2.PresentLostReceiptsRequest.SerializeToString,
+            gateway_dot_v1_dot_upload__service__pb2.PresentLostReceiptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

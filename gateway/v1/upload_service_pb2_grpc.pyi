@@ -41,6 +41,8 @@ class UploadServiceStub:
     """Asks for the receipt of a batch of one's own organisation again."""
     ListQuarantine: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.ListQuarantineRequest, _upload_service_pb2.ListQuarantineResponse]
     """Lists what was quarantined or rejected of one's own organisation; never its content."""
+    PresentLostReceipts: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.PresentLostReceiptsRequest, _upload_service_pb2.PresentLostReceiptsResponse]
+    """Proves what a restored gateway lost and cannot be sent again: receipts of one's own organisation, of the part that was lost."""
 
 @_typing.type_check_only
 class UploadServiceAsyncStub(UploadServiceStub):
@@ -55,6 +57,8 @@ class UploadServiceAsyncStub(UploadServiceStub):
     """Asks for the receipt of a batch of one's own organisation again."""
     ListQuarantine: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListQuarantineRequest, _upload_service_pb2.ListQuarantineResponse]  # type: ignore[assignment]
     """Lists what was quarantined or rejected of one's own organisation; never its content."""
+    PresentLostReceipts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.PresentLostReceiptsRequest, _upload_service_pb2.PresentLostReceiptsResponse]  # type: ignore[assignment]
+    """Proves what a restored gateway lost and cannot be sent again: receipts of one's own organisation, of the part that was lost."""
 
 class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     """Uploads of records."""
@@ -84,5 +88,13 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_upload_service_pb2.ListQuarantineResponse, _abc.Awaitable[_upload_service_pb2.ListQuarantineResponse]]:
         """Lists what was quarantined or rejected of one's own organisation; never its content."""
+
+    @_abc_1.abstractmethod
+    def PresentLostReceipts(
+        self,
+        request: _upload_service_pb2.PresentLostReceiptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.PresentLostReceiptsResponse, _abc.Awaitable[_upload_service_pb2.PresentLostReceiptsResponse]]:
+        """Proves what a restored gateway lost and cannot be sent again: receipts of one's own organisation, of the part that was lost."""
 
 def add_UploadServiceServicer_to_server(servicer: UploadServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

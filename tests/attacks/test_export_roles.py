@@ -52,7 +52,7 @@ ELSEWHERE = {
     "account", "alembic_version", "audit_entry", "audit_head", "audit_sealed", "audit_tile", "batch", "batch_batch_id_seq",
     "batch_sequence", "break_glass_confirmation", "break_glass_envelope", "break_glass_officer",
     "break_glass_opening", "break_glass_sealing", "certificate", "child", "child_identity", "cosignature",
-    "document", "dose", "earlier_revision", "epoch", "held", "invitation", "lineage", "offered_checkpoint",
+    "document", "dose", "earlier_revision", "epoch", "held", "invitation", "lineage", "lost_batch", "offered_checkpoint",
     "organisation", "other_secret", "password_age", "policy_activation", "policy_bundle", "policy_proposal",
     "policy_signature", "relation", "retired_child", "secret", "secret_step", "secret_step_id_seq", "session",
     "system", "throttle", "tunnel", "unit", "witness",

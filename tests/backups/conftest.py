@@ -4,10 +4,12 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.backups.making import Made
 from gateway.cli.founding import Founding
 from gateway.config.home import Home
 from gateway.store.embedded import Cluster
@@ -41,6 +43,20 @@ def stand() -> Iterator[Stand]:
     finally:
         cluster.stop()
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def chained_once(stand: Stand) -> list[Made]:
+    """A base backup and two incremental ones in a place of their own."""
+    place = stand.place.with_name("chained")
+    return stand.chain(place)
+
+
+@pytest.fixture
+def chained(chained_once: list[Made], tmp_path: Path) -> list[Made]:
+    """A copy of that place, to be spoilt."""
+    place = shutil.copytree(chained_once[0].folder.parent, tmp_path / "chained")
+    return [replace(one, folder=Path(place) / one.folder.name) for one in chained_once]
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.audit.recorder import Recorder
 from gateway.audit.signing import SignerLink
-from gateway.backups import approval, making, manifest, recipients
+from gateway.backups import approval, lists, making, manifest, recipients, spreading
 from gateway.backups.approval import Approval
 from gateway.backups.errors import BackupError
+from gateway.backups.lists import Parent
 from gateway.backups.making import Made, Source
 from gateway.client.papers import signed
 from gateway.clock import SYSTEM
@@ -86,8 +87,23 @@ class Stand:
 
         return asyncio.run(whole())
 
-    def make(self, place: Path | None = None) -> Made:
-        return self.run(lambda source: making.make(source, place or self.place))
+    def make(self, place: Path | None = None, onto: Parent | None = None) -> Made:
+        return self.run(lambda source: making.make(source, place or self.place, onto=onto))
+
+    def onto(self, place: Path) -> Parent:
+        """The newest backup of a place, as what the next one goes on from."""
+        newest = spreading.newest(place, self.keys)
+        parent, why = lists.choose(self.home, newest, SYSTEM.now_us(), 31)
+        assert parent is not None, why
+        return parent
+
+    def chain(self, place: Path, length: int = 3) -> list[Made]:
+        """A base backup, and incremental ones, with a certificate between each and the next: `row-1`, …"""
+        made = [self.make(place)]
+        while len(made) < length:
+            self.certify(f"row-{len(made)}")
+            made.append(self.make(place, self.onto(place)))
+        return made
 
     def enlist(self, plain: str, *officers: str) -> None:
         """Give the province security officers, and one who is none, each with a key; and somebody a session."""
@@ -108,6 +124,19 @@ class Stand:
                         account = NewAccount("140000", name, ("security_officer",), name)
                         await accounts.create(tx, account, "!", RULES, SYSTEM.now_us())
                 await session.create(tx, "140000", plain, bytes(32), LIMITS, SYSTEM.now_us())
+
+        self.run(work)
+
+    def certify(self, name: str) -> None:
+        """A row more in the register: a certificate of nobody who has an account."""
+        authority = authorities.issuing(authorities.load(self.home))
+        subject = Subject("sx.example", "140000", "officer", name)
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+
+        async def work(source: Source) -> None:
+            async with source.database.transaction() as tx:
+                one = issue.client_certificate(authority, subject, key, SYSTEM.now_us())
+                await register.insert(tx, one, subject)
 
         self.run(work)
 

@@ -3,13 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.backups import approval, manifest
 from gateway.backups.approval import Approval
 from gateway.backups.making import Source
 from gateway.client.papers import signed
 from gateway.clock import SYSTEM
-from tests.backups.stand import Stand, code
+from gateway.identity import accounts
+from gateway.identity.accounts import NewAccount
+from gateway.names import Subject
+from gateway.pki import authorities, issue, register
+from gateway.pki.ceremony import key_pem as papers
+from tests.backups.stand import RULES, Stand, code
 
 
 def test_what_was_written_is_read(stand: Stand) -> None:
@@ -87,6 +94,33 @@ def test_a_statement_of_another_backup_is_not_of_this_one(stand: Stand) -> None:
     other = Approval("0" * 64, "disk-lost", SYSTEM.now_us(), certificate, b"")
     other = replace(other, signature=signed(key, other.statement()))
     assert required(stand, stand.approved(stand.kept, "zhao"), other) == "BACKUP_NOT_APPROVED"
+
+
+def test_one_person_with_two_certificates_and_two_accounts_is_one(stand: Stand) -> None:
+    """Attack: an officer has himself certified again, and entered under a second account; he signs with both."""
+    first = stand.officers["zhao"]
+
+    async def again(source: Source) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = Subject("sx.example", "140000", "officer", "zhao")
+        authority = authorities.issuing(authorities.load(stand.home))
+        now_us = SYSTEM.now_us()
+        one = issue.client_certificate(authority, subject, key.public_key(), now_us)
+        async with source.database.transaction() as tx:
+            await register.insert(tx, one, subject)
+            account = NewAccount("140000", "zhao-2", ("security_officer",), "zhao")
+            await accounts.create(tx, account, "!", RULES, now_us)
+        stand.officers["zhao-2"] = (papers(key), one.public_bytes(Encoding.DER))
+
+    stand.run(again)
+    try:
+        both = [stand.approved(stand.kept, name) for name in ("zhao", "zhao-2")]
+        assert both[0].certificate == first[1] != both[1].certificate
+        assert required(stand, *both) == "BACKUP_NOT_APPROVED"
+        assert required(stand, both[1], stand.approved(stand.kept, "qian")) == "disk-lost"
+    finally:
+        stand.sql("UPDATE gateway.account SET state = 2 WHERE name = %s", "zhao-2")
+        del stand.officers["zhao-2"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"format":"other"}', b"\xff"])

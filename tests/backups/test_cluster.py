@@ -1,5 +1,6 @@
 """A real base backup is whole; without any one of its files or WAL segments, or with another byte, it is not."""
 
+import hashlib
 import io
 import tarfile
 
@@ -46,7 +47,8 @@ def refused(files: dict[str, bytes]) -> str:
 def test_what_the_server_wrote_is_whole(stand, files) -> None:
     whole = judged(files)
     assert (whole.system, whole.wal) == (stand.kept.manifest.system, stand.kept.manifest.wal)
-    assert whole.files > 900
+    assert len(whole.files) > 900
+    assert whole.since == ""
     segments = list(whole.wal.segments())
     assert segments
     assert {f"pg_wal/{one}" for one in segments} <= files.keys()
@@ -80,6 +82,19 @@ def test_a_list_that_is_not_the_servers_is_found(files, listed) -> None:
     assert refused({**files, LIST_FILE: other}) == "BACKUP_DAMAGED"
     rest = {key: value for key, value in files.items() if key != LIST_FILE}
     assert refused(rest) == "BACKUP_DAMAGED"
+
+
+def test_a_list_of_an_older_server_names_no_cluster_and_its_control_file_does(stand, files) -> None:
+    """Before PostgreSQL 17 the list does not say whose files they are."""
+    kept = b"".join(
+        line
+        for line in files[LIST_FILE].splitlines(keepends=True)
+        if b"System-Identifier" not in line and b"Manifest-Checksum" not in line
+    )
+    digest = hashlib.sha256(kept).hexdigest().encode()
+    older = {**files, LIST_FILE: kept + b'"Manifest-Checksum": "' + digest + b'"}\n'}
+    assert b"System-Identifier" not in older[LIST_FILE]
+    assert judged(older).system == stand.kept.manifest.system
 
 
 def test_segments_are_counted_as_postgresql_names_them() -> None:

@@ -162,7 +162,19 @@ def test_a_journal_that_moves_while_it_is_read_is_read_again(stand: Stand, monke
 
     monkeypatch.setattr(drilling, "_way", way)
     monkeypatch.setattr("gateway.backups.replaying.put", lambda *_: None)
-    assert drilling._put(None, wanted(stand), stand.home) is ahead
+    assert drilling._put(None, wanted(stand), Cluster(stand.home)) is ahead
     tried.clear()
     with pytest.raises(FileNotFoundError):
-        drilling._put(None, wanted(stand), stand.home, 2)
+        drilling._put(None, wanted(stand), Cluster(stand.home), 2)
+
+
+def test_a_chain_is_drilled_as_one_backup(stand: Stand, scratch: Path, chained) -> None:
+    """To the last row of its newest; without a parent it is refused, and nothing is left."""
+    made = chained[-1]
+    done = drilling.drill(wanted(stand, made.folder), stand.home, scratch, SYSTEM)
+    assert done.found.sha256 == manifest.sha256(made.manifest.encode())
+    assert len(done.found.whole) == 3
+    assert done.rows == sum(made.manifest.rows.values())
+    assert not scratch.exists()
+    chained[1].folder.rename(made.folder.with_name(".aside"))
+    assert refused(stand, scratch, wanted(stand, made.folder)) == "BACKUP_PARENT_MISSING"

@@ -37,3 +37,18 @@ def test_what_grows_by_itself_is_no_change(stand: Stand) -> None:
     assert homefiles.lasting(stand.home) == before
     assert "secrets/signer/state" not in before
     assert "secrets/signer/log.skey" in before
+
+
+def test_an_admin_who_works_meanwhile_spoils_no_backup(stand: Stand) -> None:
+    """A login writes a token and a checkpoint into the first admin's profile."""
+    before, mine = homefiles.lasting(stand.home), stand.home.admin_profile
+    token, certificate = mine / "token.json", mine / "certificate.pem"
+    content = certificate.read_bytes()
+    try:
+        token.write_text("{}")
+        assert homefiles.lasting(stand.home) == before
+        certificate.write_bytes(content + b"\n")
+        assert homefiles.lasting(stand.home) != before
+    finally:
+        certificate.write_bytes(content)
+        token.unlink()

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyrage
 import pytest
 
-from gateway.backups import checking, homefiles, making, manifest
+from gateway.backups import checking, homefiles, lists, making, manifest, recipients
 from gateway.backups.errors import BackupError
 from gateway.config import folders
+from gateway.store.embedded import Cluster
 from tests.backups.stand import IDENTITY, KEY, Stand, code
 
 
@@ -127,3 +129,50 @@ def test_what_a_killed_command_left_is_no_backup_and_goes(stand: Stand, tmp_path
     assert code(lambda: checking.check(half, stand.keys)) == "BACKUP_PART_MISSING"
     stand.make(tmp_path)
     assert not half.exists()
+
+
+def test_what_changed_since_a_parent_is_an_incremental_one(stand: Stand, tmp_path: Path) -> None:
+    """On the log and signed as any other; its server's list is kept for the next one."""
+    base = stand.make(tmp_path)
+    made = stand.make(tmp_path, stand.onto(tmp_path))
+    assert (made.manifest.form, made.why) == ("incremental", "")
+    found = checking.rehearse(made.folder, stand.keys, IDENTITY)
+    assert [one.folder for one in found.whole] == [base.folder, made.folder]
+    assert stand.leaves("backup.create")[-1]["detail"]["manifest_sha256"] == found.sha256
+    listed = stand.home.database / lists.FOLDER / found.sha256
+    assert b"INCREMENTAL." in listed.read_bytes()
+    assert listed.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_recipient_who_came_later_is_given_a_whole_one(stand: Stand, tmp_path: Path) -> None:
+    """His key does not open what the parent holds."""
+    stand.make(tmp_path)
+    onto = stand.onto(tmp_path)
+    later, public = recipients.new()
+    stand.add("safe-2", public)
+    try:
+        made = stand.make(tmp_path, onto)
+    finally:
+        stand.remove("safe-2")
+    assert (made.manifest.form, made.manifest.parent, made.why) == ("base", "", "recipients")
+    key = pyrage.x25519.Identity.from_str(later)
+    assert checking.rehearse(made.folder, stand.keys, key).parents == ()
+
+
+def test_where_the_server_lost_its_summaries_a_whole_one_is_made(
+    stand: Stand, tmp_path: Path
+) -> None:
+    """No alarm: one leaf, of a good backup; and from that one on it is incremental again."""
+    stand.make(tmp_path)
+    onto, before = stand.onto(tmp_path), len(stand.leaves("backup.create"))
+    stand.make(tmp_path / "elsewhere")  # so that what changed is summarized in files
+    for path in (Cluster(stand.home).data / "pg_wal" / "summaries").iterdir():
+        path.unlink()
+    made = stand.make(tmp_path, onto)
+    assert (made.manifest.form, made.why) == ("base", "unsummarized")
+    assert [one["decision"] for one in stand.leaves("backup.create")[before:]] == ["allow"] * 2
+    assert sorted(one.name for one in made.folder.iterdir()) == sorted(
+        ["manifest.json", "receipt", *manifest.PARTS]
+    )
+    assert checking.rehearse(made.folder, stand.keys, IDENTITY).parents == ()
+    assert stand.make(tmp_path, stand.onto(tmp_path)).manifest.form == "incremental"

@@ -72,3 +72,33 @@ def test_a_receipt_of_another_leaf_of_this_log_proves_nothing(stand: Stand) -> N
     assert code(lambda: manifest.verify(content, "", stand.keys)) == "BACKUP_UNSIGNED"
     bare = replace(real, extra=None).text()
     assert code(lambda: manifest.verify(content, bare, stand.keys)) == "BACKUP_UNSIGNED"
+
+
+def test_what_the_database_part_is_stands_in_it_and_an_older_one_says_nothing(stand: Stand) -> None:
+    """A base backup of our own server is written as it was before there were others."""
+    content, _ = files(stand)
+    made = manifest.parse(content)
+    assert (made.form, made.parent, made.server) == ("base", "", 18)
+    assert not [one for one in (b'"form"', b'"parent"', b'"server"') if one in content]
+    later = replace(made, form="incremental", parent="ab" * 32, server=19)
+    assert manifest.parse(later.encode()) == later
+    assert later.database_part == made.database_part == "database.tar.age"
+    dump = replace(
+        made, form="dump", parts=(made.parts[0], replace(made.parts[1], name="database.dump.age"))
+    )
+    assert manifest.parse(dump.encode()) == dump
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"form": "sparse"}, "BACKUP_VERSION"),
+        ({"form": "incremental"}, "BACKUP_FORM"),
+        ({"parent": "ab" * 32}, "BACKUP_FORM"),
+        ({"form": "dump"}, "BACKUP_FORM"),
+    ],
+    ids=["unknown", "no-parent", "a-parent", "another-part"],
+)  # fmt: skip
+def test_a_form_that_does_not_fit_is_refused(stand: Stand, change, reason) -> None:
+    other = replace(manifest.parse(files(stand)[0]), **change).encode()
+    assert code(lambda: manifest.parse(other)) == reason

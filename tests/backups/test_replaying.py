@@ -209,3 +209,32 @@ def test_how_a_time_is_written() -> None:
     assert replaying.until_us("1970-01-01T08:00:01+08:00") == 1_000_000
     for wrong in ("now", "2026-11-26T02:00:00", ""):
         assert code(lambda text=wrong: replaying.until_us(text)) == "BACKUP_TIME_OUTSIDE"
+
+
+def test_from_an_incremental_backup_to_the_second(
+    stand: Stand,
+    target: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """The chain is put together, then the journal of its newest goes on from it."""
+    places = [tmp_path / "c", tmp_path / "d"]
+    for one in places:
+        one.mkdir()
+    forget(stand)
+    try:
+        turn(stand, places)
+        stand.make(places[0])
+        before = beat(stand)
+        made = stand.make(places[0], stand.onto(places[0]))
+        assert made.manifest.form == "incremental"
+        grow(stand)
+        after = beat(stand)
+        until_us = SYSTEM.now_us()
+        beat(stand)
+        grow(stand)
+        turn(stand, places)
+    finally:
+        forget(stand)
+    done = restoring.restore(wanted(stand, made, iso(until_us)), target, SYSTEM)
+    assert before < after
+    assert done.log_size == after + 1  # the leaf of the restore

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from gateway.audit.verify import verify_folder
-from gateway.backups import manifest, recipients, restoring
+from gateway.backups import checking, lists, manifest, recipients, restoring
 from gateway.backups.making import Made
 from gateway.backups.restoring import Wanted
 from gateway.clock import SYSTEM
@@ -86,6 +86,37 @@ def test_what_was_is_again(stand: Stand, target: Path, tmp_path: Path) -> None:
         assert other.sql("SELECT count(*) FROM gateway.session WHERE ended_us IS NULL") == [(0,)]
         assert stand.sql("SELECT count(*) FROM gateway.session WHERE ended_us IS NULL") == [(1,)]
         assert verified(other, tmp_path / "export", made.manifest.checkpoint) == signed.size
+    finally:
+        cluster.stop()
+
+
+def test_a_restored_gateway_is_lost_again_and_put_back(
+    stand: Stand, target: Path, tmp_path: Path
+) -> None:
+    """Its own backup, of after the first restore: both statements are shown, both leaves are in one log."""
+    restoring.restore(wanted(stand), target, SYSTEM)
+    first, cluster = Stand(Home(target), target), Cluster(Home(target))
+    first.officers = stand.officers
+    cluster.start(mortal=True)
+    try:
+        first.add("safe-8", recipients.new()[1])
+        made = first.make(tmp_path / "place")
+        asked = wanted(first, made)
+    finally:
+        cluster.stop()
+    shutil.rmtree(target)
+    done = restoring.restore(asked, target, SYSTEM)
+    raws = log_keys.read(done.home.restores)
+    said = [restored.read(raw, stand.keys) for raw in raws]
+    assert len(said) == 2
+    assert said[0].size < said[1].size == done.log_size - 1
+    assert said[0].restored_us < said[1].restored_us
+    again, cluster = Stand(done.home, target), Cluster(done.home)
+    cluster.start(mortal=True)
+    try:
+        again.add("safe-9", recipients.new()[1])
+        told = [one["detail"]["statement_sha256"] for one in again.leaves("backup.restore")]
+        assert told == [restored.digest(raw) for raw in raws]
     finally:
         cluster.stop()
 
@@ -188,3 +219,43 @@ def test_a_log_that_is_not_the_signed_one_is_not_restored(
     assert refused(stand, target, wanted(stand, made)) == "BACKUP_LOG_DIFFERS"
     again = stand.make(tmp_path / "good")
     assert restoring.restore(wanted(stand, again), target, SYSTEM).log_size > 0
+
+
+def test_a_chain_is_put_back_with_the_rows_of_each_part(
+    stand: Stand, chained, target: Path
+) -> None:
+    """Both incremental ones and the base backup; its officers signed for the last alone. Its next backup is a whole one."""
+    made = chained[-1]
+    done = restoring.restore(wanted(stand, made), target, SYSTEM)
+    assert not [one for one in done.home.database.iterdir() if one.name.startswith("data.")]
+    cluster = Cluster(done.home)
+    cluster.start(mortal=True)
+    try:
+        other = Stand(done.home, target)
+        names = other.sql("SELECT subject_name FROM gateway.certificate WHERE state = %s", 1)
+        assert {("row-1",), ("row-2",)} <= set(names)
+        [leaf] = other.leaves("backup.restore")
+        assert leaf["detail"]["manifest_sha256"] == manifest.sha256(made.manifest.encode())
+        own = lists.choose(done.home, checking.check(made.folder, stand.keys), SYSTEM.now_us(), 31)
+        assert own == (None, "unlisted")
+    finally:
+        cluster.stop()
+
+
+def test_a_chain_with_a_parent_away_or_spoilt_restores_nothing(
+    stand: Stand, chained, target: Path, tmp_path: Path
+) -> None:
+    base, first, second = chained
+    aside = base.folder.rename(tmp_path / "aside")
+    assert refused(stand, target, wanted(stand, second)) == "BACKUP_PARENT_MISSING"
+    aside.rename(base.folder)
+    part = first.folder / manifest.CLUSTER_PART
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    assert refused(stand, target, wanted(stand, second)) == "BACKUP_PART_CHANGED"
+    one = wanted(stand, second, approvals=(stand.approved(base, "zhao"),) * 2)
+    assert refused(stand, target, one) == "BACKUP_PART_CHANGED"
+    shutil.copytree(base.folder, tmp_path / "alone" / base.folder.name)
+    alone = replace(base, folder=tmp_path / "alone" / base.folder.name)
+    assert restoring.restore(wanted(stand, alone), target, SYSTEM).home.root == target

@@ -44,3 +44,15 @@ def test_the_newest_is_always_kept_and_nothing_comes_from_nowhere(made, rules) -
     assert max(made) in kept
     assert kept <= set(made)
     assert retained(kept, rules) == kept  # a second run takes nothing more away
+
+
+def test_of_weeks_and_months_the_whole_ones_are_kept() -> None:
+    """A year of nights with a whole one each seventh: a week of days, and whole ones behind it."""
+    nights = [us(NIGHT - timedelta(days=back)) for back in range(400)]
+    whole = {one for back, one in enumerate(nights) if back % 7 == 3}
+    kept = retained(nights, RULES, whole)
+    assert set(nights[:7]) <= kept
+    assert kept - set(nights[:7]) <= whole
+    assert len(kept & whole) >= 12
+    assert retained(kept, RULES, whole) == kept
+    assert retained(nights, RULES, set(nights)) == retained(nights, RULES)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.event import Event
+from gateway.backups import following, sealing, shipping
 from gateway.backups import line as lines
-from gateway.backups import sealing, shipping
 from gateway.backups.shipping import Shipped
+from gateway.config.folders import replace_private
 from gateway.store import wal
 from tests.backups.stand import IDENTITY, Stand, code
 
@@ -149,7 +150,7 @@ def test_killed_at_any_step_the_next_turn_goes_on(stand: Stand, places, monkeypa
         if step == "sealed":
             patched.setattr(shipping, "replace_private", killed)
         elif step == "written":
-            patched.setattr(shipping, "_sync", killed)
+            patched.setattr(following, "sync", killed)
         else:
             patched.setattr(wal.Journal, "release", killed)
         with pytest.raises(KilledError):
@@ -172,6 +173,23 @@ def test_what_the_server_threw_away_ends_the_line_and_is_told(stand: Stand, plac
     last = stand.leaves("backup.wal")[-1]
     assert last["detail"]["alert"] == "backup-wal-broken"
     assert len(list((places[0] / "wal").iterdir())) == 2
+
+
+def test_another_timeline_ends_the_line_and_is_told(stand: Stand, places, monkeypatch) -> None:
+    """Another's server was lost and its standby took its place: the journal goes another way."""
+    turn(stand, places)
+    first = folder(places[0])
+    with journal(stand) as found:
+        promoted = wal.Flushed(2, found.flushed().position)
+    with monkeypatch.context() as patched:
+        patched.setattr(wal.Journal, "flushed", lambda _: promoted)
+        patched.setattr(
+            wal.Journal, "read", lambda *_: b"x" * (promoted.position % wal.SEGMENT_BYTES)
+        )
+        turn(stand, places)
+    assert stand.leaves("backup.wal")[-1]["detail"]["alert"] == "backup-wal-broken"
+    [second] = [one for one in (places[0] / "wal").iterdir() if one != first]
+    assert lines.read_line(second, stand.keys).segment.startswith("00000002")
 
 
 def test_places_that_lost_what_was_sent_get_another_line(stand: Stand, places) -> None:
@@ -208,24 +226,74 @@ def test_a_backup_names_the_line_that_goes_on_from_it(stand: Stand, places) -> N
     assert json.loads(made.manifest.encode())["line"] == made.manifest.line
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
-def test_a_full_place_does_not_keep_it_from_the_other(stand: Stand, places) -> None:
-    turn(stand, places)
-    grow(stand)
-    shutil.copytree(places[0], places[0].with_name("kept"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", places[0]], check=True)
-    with contextlib.suppress(shutil.Error):  # it is full, which is what it is for
-        shutil.copytree(places[0].with_name("kept") / "wal", places[0] / "wal")
-    try:
-        shipped = turn(stand, places)
-        assert (shipped.copies, [one.code for one in shipped.errors]) == (1, ["BACKUP_NOT_WRITTEN"])
-    finally:
-        subprocess.run(["umount", places[0]], check=True)
-    assert turn(stand, places).copies == 2
-    line = lines.read_line(folder(places[1]), stand.keys)
+def whole_everywhere(stand: Stand, places) -> None:
+    """Each place has the line from its begin without a gap, byte for byte as it was sealed."""
+    line = lines.read_line(folder(places[0]), stand.keys)
     after = wal.segment_name(1, wal.segment_number(line.segment) - 1)
     for place in places:
         found = lines.chain(folder(place), line, after)
         assert [one.number for one in found] == list(range(len(found)))
         for one in found:
             lines.require(folder(place), one)
+    assert names(places[0]) == names(places[1])
+
+
+def test_killed_before_a_segment_counts_and_that_place_away(
+    stand: Stand, places, monkeypatch
+) -> None:
+    """The next turn seals it again for the other place: both come to have that one."""
+    turn(stand, places)
+    grow(stand)
+
+    class KilledError(Exception):
+        pass
+
+    def killed(path: Path, content: bytes) -> None:
+        if path.name == shipping._NEWEST_FILE:
+            raise KilledError
+        replace_private(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shipping, "replace_private", killed)
+        with pytest.raises(KilledError):
+            turn(stand, places)
+    away = places[0].with_name("away")
+    places[0].rename(away)
+    turn(stand, places)
+    away.rename(places[0])
+    grow(stand)
+    assert turn(stand, places).copies == 2
+    whole_everywhere(stand, places)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+@pytest.mark.parametrize("mib", [-1, 1, 20])
+def test_a_full_place_does_not_keep_it_from_the_other(stand: Stand, places, mib) -> None:
+    """Full at once; and after a segment that the other place has not yet: it is brought on from there."""
+    turn(stand, places)
+    grow(stand, 2)
+    told = len(stand.leaves("backup.wal"))
+    shutil.copytree(places[0], places[0].with_name("kept"))
+    size = sum(one.stat().st_size for one in folder(places[0]).iterdir()) + mib * 1024 * 1024
+    words = ["mount", "-t", "tmpfs", "-o", f"size={max(size, 4096)}", "none", places[0]]
+    subprocess.run(words, check=True)
+    with contextlib.suppress(shutil.Error):  # it is full, which is what it is for
+        shutil.copytree(places[0].with_name("kept") / "wal", places[0] / "wal")
+    try:
+        shipped = turn(stand, places)
+        assert (shipped.copies, [one.code for one in shipped.errors]) == (1, ["BACKUP_NOT_WRITTEN"])
+        sealed = {one for one in names(places[0]) if ".age" in one}
+        assert {one.removesuffix(".age") for one in sealed} <= {
+            Path(one).stem for one in names(places[0])
+        }
+        assert {one for one in names(places[0]) if one.endswith(".new")} == set()
+        line = lines.read_line(folder(places[1]), stand.keys)
+        after = wal.segment_name(1, wal.segment_number(line.segment) - 1)
+        assert len(lines.chain(folder(places[1]), line, after)) >= 3
+        assert turn(stand, places).copies == 1
+    finally:
+        subprocess.run(["umount", places[0]], check=True)
+    assert turn(stand, places).copies == 2
+    whole_everywhere(stand, places)
+    # The line went on: no other was begun.
+    assert len(stand.leaves("backup.wal")) == told

@@ -30,6 +30,9 @@ def test_the_key_and_the_authority_of_home_speak(stand: Stand, tmp_path: Path) -
     assert (found.size, found.root, found.manifest_sha256) == (7, bytes(32), digest)
     root = x509.load_pem_x509_certificate(stand.home.root_certificate.read_bytes())
     found.require_officers(Anchor(root, "sx.example", "140105"))
+    # Whose backup was made after that restore is put back once more: both are shown.
+    again = stating.state(staged, (9, bytes(32)), digest, two, SYSTEM.now_us())
+    assert [restored.digest(one) for one in log_keys.read(staged.restores)] == [said, again]
     staged.signing_keys.write_text("none")
     with pytest.raises(BackupError):
         stating.state(staged, (7, bytes(32)), digest, two, SYSTEM.now_us())

@@ -28,7 +28,7 @@ class Seen:
         self.whole.append(self.name)
 
 
-def a_tar(files: dict[str, bytes], *links: str) -> bytes:
+def a_tar(files: dict[str, bytes], *links: str, kind: bytes = tarfile.SYMTYPE) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as made:
         for name, content in files.items():
@@ -37,7 +37,7 @@ def a_tar(files: dict[str, bytes], *links: str) -> bytes:
             made.addfile(info, io.BytesIO(content))
         for name in links:
             info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            info.type, info.linkname = kind, "/etc/passwd"
             made.addfile(info)
     return out.getvalue()
 
@@ -72,10 +72,25 @@ def test_one_that_breaks_off_is_refused(length):
         a_tar({"a/../../b": b"x"}),
         a_tar({"/etc/shadow": b"x"}),
         a_tar({}, "link"),
+        a_tar({}, "link", kind=tarfile.LNKTYPE),
+        a_tar({}, "pipe", kind=tarfile.FIFOTYPE),
+        a_tar({}, "disk", kind=tarfile.BLKTYPE),
+        a_tar({}, "null", kind=tarfile.CHRTYPE),
         a_tar(FILES) + a_tar(FILES),
         b"no tar" * 200,
     ],
-    ids=["above", "above-later", "absolute", "link", "two", "none"],
+    ids=[
+        "above",
+        "above-later",
+        "absolute",
+        "link",
+        "hard-link",
+        "pipe",
+        "block",
+        "character",
+        "two",
+        "none",
+    ],
 )
 def test_what_leads_outside_or_is_no_tar_is_refused(content):
     with pytest.raises(BackupError) as caught:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway.clock import SYSTEM, civil_day
 from tests.bench import (
     audit,
+    backup,
     crl,
     cut,
     export_cut,
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "policy": policy.run,
     "audit.append": audit.run,
     "audit.verify": verify.run,
+    "backup": backup.run,
 }
 
 

@@ -56,10 +56,10 @@ async def _rounds(province: Province) -> None:
     by_county = {
         code: [f for f in families if f.unit.organisation_code == code] for code in COUNTIES
     }
-    sender = ingest._Sender()
+    sender = ingest.Sender()
     for code, mine in by_county.items():
         cards = [v1.Item(child=family.child) for family in ingest._rest(mine)]
-        await ingest._stream(province, {code: sender.portions(code, cards)})
+        await ingest.stream(province, {code: sender.portions(code, cards)})
     for number in range(ingest.ROUNDS):
         before = spent(home)
         rate, latencies = await ingest._single(province, sender, by_county, number)

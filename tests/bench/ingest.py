@@ -50,13 +50,13 @@ async def _rounds(province: Province) -> list[Figure]:
     # The generated people are not the client's: its collector must not walk them in every round.
     gc.collect()
     gc.freeze()
-    sender = _Sender()
+    sender = Sender()
     streamed, received, copied, singles, latencies = [], [], [], [], []
     cards = {
         code: [v1.Item(child=family.child) for family in _rest(mine)]
         for code, mine in by_county.items()
     }
-    await _stream(province, {code: sender.portions(code, mine) for code, mine in cards.items()})
+    await stream(province, {code: sender.portions(code, mine) for code, mine in cards.items()})
     for number in range(ROUNDS):
         portion = {
             code: mine[
@@ -65,7 +65,7 @@ async def _rounds(province: Province) -> list[Figure]:
             for code, mine in by_county.items()
         }
         batches = {code: sender.batches(code, mine) for code, mine in portion.items()}
-        streamed.append(await _stream(province, batches))
+        streamed.append(await stream(province, batches))
         everything = [sent for mine in batches.values() for sent in mine]
         received.append(await _receive(province, everything))
         copied.append(await copy_rate(province, sum(sent.item_count for sent in everything)))
@@ -90,7 +90,7 @@ async def _rounds(province: Province) -> list[Figure]:
     ]
 
 
-class _Sender:
+class Sender:
     """Seals batches; each unit counts its own."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class _Sender:
         return [envelope.seal(portion, first + n) for n, portion in enumerate(portions(items))]
 
 
-async def _stream(province: Province, batches: dict[str, list[Sent]]) -> float:
+async def stream(province: Province, batches: dict[str, list[Sent]]) -> float:
     """Return records/s from the first byte sent to the last receipt verified."""
     before = await stored_items(province)
     async with contextlib.AsyncExitStack() as stack:
@@ -129,7 +129,7 @@ async def _stream(province: Province, batches: dict[str, list[Sent]]) -> float:
 
 
 async def _single(
-    province: Province, sender: _Sender, families: dict[str, list[Family]], number: int
+    province: Province, sender: Sender, families: dict[str, list[Family]], number: int
 ) -> tuple[float, list[float]]:
     """Return one-item uploads/s, and every latency in ms: doses of known children, one by one."""
     async with contextlib.AsyncExitStack() as stack:

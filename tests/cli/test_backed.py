@@ -19,19 +19,18 @@ def standing(state="good", kept=True, places=2, hours=3) -> Standing:
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize(
-    ("found", "external", "says"),
+    ("found", "says"),
     [
-        (standing(), False, ["kept"]),
-        (standing("late", hours=27), False, ["kept", "late"]),
-        (standing("blocking", hours=200), False, ["kept", "blocking"]),
-        (standing("late", kept=False, places=0), False, ["never", "unplaced", "late"]),
-        (standing("blocking", kept=False, places=0, hours=200), False, ["never", "unplaced", "blocking"]),
-        (standing(), True, ["external"]),
+        (standing(), ["kept"]),
+        (standing("late", hours=27), ["kept", "late"]),
+        (standing("blocking", hours=200), ["kept", "blocking"]),
+        (standing("late", kept=False, places=0), ["never", "unplaced", "late"]),
+        (standing("blocking", kept=False, places=0, hours=200), ["never", "unplaced", "blocking"]),
     ],
 )  # fmt: skip
-def test_what_is_said(lang, found, external, says) -> None:
+def test_what_is_said(lang, found, says) -> None:
     output = Output(lang)
-    document = backed.document(found, NOW_US, external=external)
+    document = backed.document(found, NOW_US)
     expected = [output.text(f"status.backup-{one}", **document) for one in says]
     assert backed.lines(output, document) == expected
     assert all("{" not in one for one in expected)
@@ -68,7 +67,7 @@ def drill(good=True, late=False, days=3) -> LastDrill:
 def test_what_is_said_of_drills(lang, found, says) -> None:
     output = Output(lang)
     document = backed.drill_document(found, NOW_US)
-    whole = backed.document(standing(), NOW_US, external=False) | {"drill": document}
+    whole = backed.document(standing(), NOW_US) | {"drill": document}
     expected = [output.text(f"status.drill-{one}", **document) for one in says]
     assert backed.lines(output, whole)[-len(says) :] == expected
     assert all("{" not in one for one in expected)
@@ -85,3 +84,14 @@ def test_the_numbers_of_drills() -> None:
     never = CollectorRegistry()
     metrics.drill_gauges(never, drill(good=False), NOW_US)
     assert never.get_sample_value("gateway_backup_drill_rto_seconds") is None
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_a_restore_lost_is_said_while_it_is_missing(lang) -> None:
+    output = Output(lang)
+    document = backed.document(standing(), NOW_US)
+    without = backed.lines(output, document | {"lost": 0})
+    assert without == backed.lines(output, document)
+    said = backed.lines(output, document | {"lost": 7})
+    assert said == [*without, output.text("status.backup-lost", records=7)]
+    assert "7" in said[-1]

@@ -197,3 +197,27 @@ def test_every_code_has_its_words_and_its_line_in_the_document() -> None:
     assert written == codes
     page = (ROOT / "docs/backups.md").read_text(encoding="utf-8")
     assert {code for code in codes if f"`{code}`" not in page} == set()
+
+
+def test_what_changed_is_backed_up_where_that_is_asked_for_and_can_be(
+    told, served: Home, recipient: Path, tmp_path: Path, capsys
+) -> None:
+    """A swapped parent is told with one leaf, and the chain with its own is good."""
+    place, word = tmp_path / "place", "--incremental"
+    made = [told("create", served.root, "--to", place, *more) for more in ([word], [word], [])]
+    assert [one["form"] for one in made] == ["base", "incremental", "base"]
+    assert [one["why"] for one in made] == ["first", "", ""]
+    base, child, later = (Path(one["folder"]) for one in made)
+    told("rehearse", child, "--home", served.root, "--identity", recipient)
+    aside = base.rename(tmp_path / "aside")
+    shutil.copytree(later, base)
+    before = len(leaves(served, "backup.check"))
+    refused = told("check", child, "--home", served.root, status=1)
+    assert refused["refused"] == "BACKUP_PARENT_MISSING"
+    [last] = leaves(served, "backup.check")[before:]
+    assert last["detail"] == {"cause": "backup-parent-missing"}
+    shutil.rmtree(base)
+    aside.rename(base)
+    told("check", child, "--home", served.root)
+    assert cli("backup", "create", str(served.root), "--to", str(tmp_path / "new"), word) == 0
+    assert Output("en").text("backup.why.first") in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """`gateway backup drill` beside a gateway that serves: good or not it is one leaf, killed it is none, and nothing of it stays."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -84,6 +85,33 @@ def test_good_or_not_it_is_one_leaf_and_the_next_is_good(
     }
     assert cli("metrics", str(served.root)) == 0
     assert "gateway_backup_drill_late 0.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_whatever_ends_it_is_one_leaf(
+    told,  # noqa: F811
+    served: Home,  # noqa: F811
+    recipient: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch,
+    error,
+) -> None:
+    """A failure that nobody foresaw, and ^C: it was no good drill, and the log says so."""
+
+    def failing(*_: object) -> None:
+        raise error
+
+    made = told("create", served.root, "--to", tmp_path / "place")
+    words = ("drill", made["folder"], "--home", served.root, "--identity", recipient)
+    before = len(leaves(served, "backup.drill"))
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.backups.drilling.drill", failing)
+        with contextlib.suppress(ValueError):
+            assert cli("backup", *map(str, words)) != 0
+    [failed] = leaves(served, "backup.drill")[before:]
+    cause = {"alert": "backup-drill-failed", "cause": "backup-drill-failed"}
+    assert (failed["decision"], failed["detail"]) == ("error", cause)
+    assert told(*words)["sha256"] == made["sha256"]
 
 
 def test_killed_in_the_middle_it_leaves_no_leaf_and_the_next_clears_up(

@@ -45,7 +45,7 @@ SPIFFE_ID = f"spiffe://gateway.test/org/{ORGANISATION}/sys/uploader"
 DAY_US = 86_400 * US_PER_S
 NUMBERS = {
     "CANCELLED": 1, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7,
-    "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "INTERNAL": 13, "UNAVAILABLE": 14, "UNAUTHENTICATED": 16,
+    "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "UNAUTHENTICATED": 16,
 }  # fmt: skip
 
 
@@ -135,6 +135,10 @@ class SmallGateway:
     unconfirmed: bool = False
     certificate_warning_days: int = 0
     receipts_log: Log | None = None
+    # What was proven lost by receipts; which are refused; why all are.
+    presented: list[str] = field(default_factory=list)
+    unprovable: set[str] = field(default_factory=set)
+    presenting: Reason | None = None
     streams: int = 0
     # What witnesses are asked to cosign (0: the newest) and shown of others, and what they gave.
     offered_size: int = 0
@@ -222,6 +226,10 @@ class SmallGateway:
                 self.cosigned,
                 au.AddCosignaturesRequest,
             ),
+            "/gateway.v1.UploadService/PresentLostReceipts": (
+                self.present,
+                up.PresentLostReceiptsRequest,
+            ),
         }
 
     # --- the methods
@@ -304,6 +312,17 @@ class SmallGateway:
         return au.GetCheckpointResponse(
             checkpoint=self.log.checkpoint(), log_keys=self.log.notes, restores=self.log.restores
         )
+
+    def present(self, request: up.PresentLostReceiptsRequest, token: str) -> Message:
+        self._check(token)
+        self.calls.append("present")
+        if self.presenting is not None:
+            raise refuse(self.presenting)
+        names = [each.request_id for each in request.receipts]
+        if set(names) & self.unprovable:
+            raise refuse(Reason.RECEIPT_INVALID)
+        self.presented += names
+        return up.PresentLostReceiptsResponse(added=len(names))
 
     def upload(self, raw: bytes, token: str) -> up.UploadBatchesResponse:
         self._check(token)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import alarm, resending
+from gateway.client import alarm, sending
 from gateway.client import profile as profiles
 from gateway.client.checkpoints import LogError
 from gateway.client.client import Client
 from gateway.client.journal import FileJournal
-from gateway.client.resending import Resending
 from gateway.client.secret import Secret
 from gateway.client.upload import Upload
 from gateway.client.witness import Witness
@@ -33,21 +32,15 @@ def at_work(gateway: SmallGateway, folder: Path, work: Callable, *, new: bool = 
     return asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
-def sending(*files: Path) -> Callable:
-    """As `gateway upload` does it: look back, again what was lost, then the files."""
+def uploading(*files: Path) -> Callable:
+    """As whoever uses the library uploads: opens each, sends it."""
 
     async def work(client: Client) -> Client:
-        await client.look_back()
-        for upload_id in resending.waiting_ids(client.profile):
-            again = Resending(client.profile, upload_id)
-            with again.alone() as batches:
-                await Upload(client, batches, again).run()
         for file in files:
-            journal = FileJournal(client.profile, order(file))
-            try:
+            async with sending.opened(client, order(file)) as journal:
                 await Upload(client, journal.batches(), journal).run()
-            finally:
-                journal.close()
+        if not files:
+            await sending.send_again(client)
         await client.settle()
         return client
 
@@ -59,13 +52,13 @@ class Lost:
 
     def __init__(self, folder: Path, *, witness: bool = False) -> None:
         self.folder, self.before = folder / "p", SmallGateway()
-        at_work(self.before, self.folder, sending(file_of(folder, 20, "a.jsonl")), new=True)
+        at_work(self.before, self.folder, uploading(file_of(folder, 20, "a.jsonl")), new=True)
         if witness:
             Witness.create(profiles.load(self.folder))
         copied = Copy.of(self.before)
         self.kept = len(copied.leaves)
         self.later = [file_of(folder, count, f"{count}.jsonl") for count in (31, 12)]
-        at_work(self.before, self.folder, sending(*self.later))
+        at_work(self.before, self.folder, uploading(*self.later))
         self.now = copied.restored(self.before)
         # A port that is still closing is not taken again: the profile is told of the new one.
         self.now.port = 0
@@ -80,7 +73,7 @@ class Lost:
                 profiles.write_remote(self.folder, self.now.remote())
                 profile = profiles.load(self.folder)
                 async with Client(profile, password=lambda: Secret(PASSWORD)) as client:
-                    return await sending(*files)(client)
+                    return await uploading(*files)(client)
 
         return asyncio.run(asyncio.wait_for(scenario(), 60))
 
@@ -121,6 +114,31 @@ def test_what_was_lost_is_sent_again_by_itself_and_is_there_once(tmp_path):
     assert (again.followed, records(lost.now)) == ([], whole)
 
 
+def test_two_restores_one_after_the_other_are_followed(tmp_path):
+    """The second is of a backup that was made after the first: it shows both statements, one of them is new."""
+    lost = Lost(tmp_path)
+    whole = records(lost.before)
+    lost.say(statement(lost.papers, lost.now.log, lost.kept))
+    lost.work()
+    assert records(lost.now) == whole
+    between = Copy.of(lost.now)
+    last = file_of(tmp_path, 9, "last.jsonl")
+    lost.work(last)
+    said = lost.now.log.restores
+    whole, lost.before = records(lost.now), lost.now
+    lost.now = between.restored(lost.before)
+    lost.now.port, lost.now.log.restores = 0, list(said)
+    lost.say(statement(lost.papers, lost.now.log, len(between.leaves), later_s=1))
+    assert len(records(lost.now)) < len(whole)
+    client = lost.work()
+    assert records(lost.now) == whole
+    assert len(client.followed) == 1
+    # Both were followed: they lie beside what was held before each, and the log is uploaded to as any other.
+    kept = profiles.load(lost.folder).folder / "restores"
+    assert {"1", "2"} <= {one.name for one in kept.iterdir()}
+    assert lost.work(last).followed == []
+
+
 def test_a_city_that_has_its_files_no_more_sends_again_what_it_keeps(tmp_path):
     lost = Lost(tmp_path)
     for file in lost.later:
@@ -138,6 +156,46 @@ def test_what_is_not_kept_any_more_is_told_and_the_same_files_send_it(tmp_path):
     [done] = lost.work().followed
     assert (done.batches, done.missing) == (0, 6)
     lost.work(*lost.later)
+    assert records(lost.now) == records(lost.before)
+
+
+def test_of_what_is_held_in_part_every_record_is_there_once(tmp_path):
+    """The middle of a file is not held any more: its own records are read anew, no others."""
+    lost = Lost(tmp_path)
+    for batch in (lost.folder / "sent").glob("*/00000001.batch"):
+        batch.unlink()
+    lost.say(statement(lost.papers, lost.now.log, lost.kept))
+    [done] = lost.work().followed
+    assert (done.batches, done.missing) == (4, 2)
+    before = records(lost.now)
+    assert len(before) < len(records(lost.before))
+    for _ in range(2):
+        lost.work(*lost.later)
+        assert records(lost.now) == records(lost.before)
+
+
+def test_whoever_opens_a_journal_by_himself_sends_again_what_was_of_it(tmp_path):
+    """Without `sending`: the stream asks first, and the journal takes up what came back to it."""
+    lost = Lost(tmp_path)
+    lost.say(statement(lost.papers, lost.now.log, lost.kept))
+
+    async def alone(client: Client) -> None:
+        for file in lost.later:
+            journal = FileJournal(client.profile, order(file))
+            try:
+                await Upload(client, journal.batches(), journal).run()
+            finally:
+                journal.close()
+        await client.settle()
+
+    async def scenario():
+        async with lost.now:
+            profiles.write_remote(lost.folder, lost.now.remote())
+            profile = profiles.load(lost.folder)
+            async with Client(profile, password=lambda: Secret(PASSWORD)) as client:
+                await alone(client)
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
     assert records(lost.now) == records(lost.before)
 
 
@@ -165,7 +223,7 @@ def test_a_log_of_the_very_size_that_was_seen_is_asked_before_the_alarm(tmp_path
 
 def test_a_statement_is_not_needed_where_nothing_is_missing(tmp_path):
     gateway, folder = SmallGateway(), tmp_path / "p"
-    at_work(gateway, folder, sending(file_of(tmp_path, 20)), new=True)
+    at_work(gateway, folder, uploading(file_of(tmp_path, 20)), new=True)
     gateway.log.restores.append(
         statement(gateway.papers, gateway.log, 3).signed(*gateway.log.signers)
     )

@@ -14,6 +14,29 @@ def test_what_ships() -> None:
     assert rules.places.paths == ()
     assert (rules.limits.drill_days, rules.schedule.drill_identity) == (92.0, "")
     assert (rules.limits.warn_hours, rules.limits.block_days) == (26.0, 7.0)
+    assert rules.schedule.full_days == rules.retention.daily == 7
+
+
+def test_a_policy_of_before_there_were_incremental_ones_makes_none(tmp_path) -> None:
+    path = tmp_path / "backups.toml"
+    path.write_text(SHIPPED.read_text(encoding="utf-8").replace("full_days = 7\n", ""))
+    assert load_backup_rules(path).schedule.full_days == 1
+
+
+def test_a_policy_of_before_there_were_backups_of_anothers_server_takes_what_is_offered(
+    tmp_path,
+) -> None:
+    path = tmp_path / "backups.toml"
+    path.write_text(
+        SHIPPED.read_text(encoding="utf-8")
+        .replace("[external]", "")
+        .replace('form = "offered"', "")
+    )
+    assert (
+        load_backup_rules(path).external.form
+        == load_backup_rules(SHIPPED).external.form
+        == "offered"
+    )
 
 
 def test_two_places_are_taken(tmp_path) -> None:
@@ -33,6 +56,9 @@ def test_two_places_are_taken(tmp_path) -> None:
         ('times = ["02:00"]', "times = []", "schedule.times"),
         ('times = ["02:00"]', 'times = ["24:00"]', "schedule.times"),
         ('times = ["02:00"]', 'times = ["14:00", "02:00"]', "schedule.times"),
+        ("full_days = 7", "full_days = 0", "schedule.full_days"),
+        ("full_days = 7", "full_days = 32", "schedule.full_days"),
+        ('form = "offered"', 'form = "files"', "external.form"),
         ("daily = 7", "daily = 0", "retention.daily"),
         ("weekly = 5", "weekly = -1", "retention.weekly"),
         ("monthly = 12", "monthly = 1001", "retention.monthly"),

@@ -35,7 +35,7 @@ from gateway.v1 import export_service_pb2 as export
 from gateway.v1 import identity_service_pb2 as identity
 from gateway.v1 import upload_service_pb2 as upload
 from gateway.v1.types_pb2 import Date, Device, Unit
-from tests import parted, sealed_rows, vouching
+from tests import former, parted, sealed_rows, vouching
 from tests.exports import fetching
 from tests.exports.cast import Cast, about
 from tests.exports.planted import plant
@@ -166,6 +166,14 @@ def _submission(cast: Cast) -> Message:
 def _leaving(message: Callable[[], Message]) -> Case:
     """The call ends the caller's session: somebody whom no other case needs."""
     return Case(lambda w: w.people[SECOND_COUNTY, "uploader"], lambda _: message())
+
+
+def _lost(world: World) -> Message:
+    """A batch that a restore, of which the log says now, has lost."""
+    now_us = world.clock.now_us()
+    former.a_restore(world.home, now_us)
+    log = former.Former.of(world.home, COUNTY, world.county.unit, now_us)
+    return upload.PresentLostReceiptsRequest(request_id=new_id(), receipts=[log.receipt(new_id())])
 
 
 def _enrol(world: World) -> Message:
@@ -365,6 +373,7 @@ CASES: dict[str, Case] = {
     "UploadBatches": _evidence(lambda w: a_batch(w, w.county)),
     "GetReceipt": _evidence(lambda w: upload.GetReceiptRequest(request_id=w.receipt_id)),
     "ListQuarantine": _evidence(lambda _: upload.ListQuarantineRequest()),
+    "PresentLostReceipts": _evidence(_lost),
     "CreateOrganisation": _admin(
         lambda: admin.CreateOrganisationRequest(
             request_id=new_id(),

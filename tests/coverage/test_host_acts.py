@@ -149,6 +149,7 @@ STEPS = (
     Step("policy simulate", lambda g: (g.home, str(g.policies))),
     Step("policy propose", lambda g: (g.home, str(g.policies))),
     Step("audit export", lambda g: (g.home, str(g.folder / "log"))),
+    Step("backup losses", lambda g: (g.home,)),
     Step("backup recipient add", lambda g: (g.home, "safe", recipients.new()[1])),
     _refused("backup recipient add", lambda g: (g.home, "safe", recipients.new()[1])),
     Step("backup recipient remove", lambda g: (g.home, "safe")),

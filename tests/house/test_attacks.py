@@ -6,6 +6,7 @@ import pytest
 
 from gateway.audit.failures import FAILURES, NOTICES
 from gateway.errors import Reason
+from gateway.messages.texts import catalogue
 from tests.house.tree import ROOT
 from tests.pki.forgeries import FORGED_DEFECTS, FORGERIES
 
@@ -23,6 +24,7 @@ def rows(page):
 ROWS = rows("attacks.md")
 EXPORTS = rows("attacks-exports.md")
 EVIDENCE = rows("attacks-evidence.md")
+BACKUPS = rows("attacks-backups.md")
 TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 # 42 and 115 are no attack's number.
 NUMBERS = {*range(1, 121)} - {42, 115}
@@ -69,7 +71,19 @@ def test_every_attack_on_the_log_names_tests_and_codes_that_exist(number):
 
 
 def test_every_attack_on_the_log_has_its_row():
-    assert set(EVIDENCE) == {*range(1, 51)}
+    assert set(EVIDENCE) == {*range(1, 52)}
+
+
+@pytest.mark.parametrize("number", BACKUPS)
+def test_every_attack_on_backups_names_tests_and_codes_that_exist(number):
+    _, answer, tests, *_ = BACKUPS[number]
+    ids = TEST_ID.findall(tests)
+    assert ids, number
+    for file, function in ids:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {function}\b", text, re.MULTILINE), f"{number}: {function}"
+    for code in re.findall(r"`([A-Z_]+)`", answer):
+        assert f"backup.code.{code}" in catalogue("en"), number
 
 
 def test_who_points_at_the_forgeries_is_among_them():

@@ -78,7 +78,7 @@ def test_every_rpc_of_the_contract_stands_at_one_door():
         if "grpc.health" not in method
     ]
     assert len(methods) == len(set(methods))
-    assert len(methods) == 9 + 6 + 1 + 3 + 16 + 25 + 10
+    assert len(methods) == 9 + 6 + 1 + 4 + 16 + 25 + 10
 
 
 def test_a_hard_limit_four_times_the_largest_message():

@@ -9,7 +9,7 @@ from gateway.backups.keeping import KIND
 from gateway.clock import SYSTEM, TurnedClock
 from gateway.config.backups import load_backup_rules
 from gateway.config.policies import shipped
-from gateway.services.backed import Backed, backed_by
+from gateway.services.backed import Backed
 from tests.coverage.rpcs import Watch
 from tests.exports.cast import Cast
 from tests.exports.fetching import DOOR, chore, download, sealed, uploaded
@@ -73,12 +73,10 @@ def test_exports_stop_until_a_backup_is_verified(province, monkeypatch):
     province(work)
 
 
-def test_anothers_database_is_not_judged(province):
+def test_anothers_database_is_judged_alike(province):
     async def work(cast):
         world = cast.world
-        checks = world.guard("disclosure")._checks
-        assert checks.backed is None  # a world's database is an external one
-        own = replace(world.settings, dsn="")
-        assert backed_by(own, None, RULES, SYSTEM) is not None
+        assert world.settings.dsn
+        assert isinstance(world.guard("disclosure")._checks.backed, Backed)
 
     province(work)

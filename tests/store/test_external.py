@@ -1,4 +1,6 @@
-"""A server that somebody else runs: here the test cluster, reached by a DSN like any other."""
+"""A server that somebody else runs: here the test cluster, reached by a DSN like any other; and Debian's where there is one."""
+
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -11,8 +13,9 @@ from gateway.config.settings import Settings, parse
 from gateway.store import external, roles, versions
 from gateway.store.embedded import Cluster
 from gateway.store.errors import StoreAwayError, StoreError
-from gateway.store.external import ForeignDatabaseError
+from gateway.store.external import Empty, ForeignDatabaseError
 from gateway.store.migrate import migrate
+from tests import debian
 
 PASSWORD = "dba-secret"
 
@@ -89,3 +92,118 @@ def test_a_password_in_the_dsn_is_refused_before_it_is_used(home: Home) -> None:
         external.provision(home, "host=/nonexistent password=guess", "")
     with pytest.raises(StoreError):
         external.provision(home, "no dsn at all", "")
+
+
+def test_an_empty_database_gets_the_roles_of_a_home_and_room_for_its_schema(
+    home: Home, dsn: str
+) -> None:
+    roles.make_passwords(home)
+    place = Empty(dsn, PASSWORD)
+    told = external.prepare(home, place)
+    assert told == external._impersonal(dsn, "outside")
+    assert external.server(place) == 18
+    own = parse({"dsn": told}, "settings")
+    with psycopg.connect(roles.conninfo(home, own, "owner"), autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA gateway")
+    external.finish(place)
+    with (
+        psycopg.connect(roles.conninfo(home, own, "owner"), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("CREATE SCHEMA another")
+    assert PASSWORD not in repr(place)
+    assert external.clear(home, own)
+    external.prepare(home, place)
+
+
+def test_a_database_that_holds_anything_is_not_prepared(home: Home, dsn: str) -> None:
+    roles.make_passwords(home)
+    before = home.password_file("owner").read_text()
+    with psycopg.connect(dsn, password=PASSWORD, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.theirs ()")
+        with pytest.raises(ForeignDatabaseError, match="is not empty"):
+            external.prepare(home, Empty(dsn, PASSWORD))
+        connection.execute("DROP TABLE public.theirs")
+    assert external.prepare(home, Empty(dsn, PASSWORD))
+    assert home.password_file("owner").read_text() == before
+
+
+def test_a_server_that_serves_a_gateway_keeps_its_passwords(
+    cluster: Cluster, home: Home, dsn: str, database_settings: Settings
+) -> None:
+    """Attack: a restore beside a gateway that lives would shut it out, for roles are the whole server's."""
+    roles.make_passwords(home)
+    living = roles.conninfo(cluster.home, database_settings, "intake")
+    with (
+        psycopg.connect(living) as connection,
+        pytest.raises(ForeignDatabaseError, match="a gateway is connected"),
+    ):
+        external.prepare(home, Empty(dsn, PASSWORD))
+    with psycopg.connect(living) as connection:
+        connection.execute("SELECT 1")
+
+
+def test_what_is_not_reached_is_not_cleared(home: Home) -> None:
+    roles.make_passwords(home)
+    assert not external.clear(home, Settings(dsn="host=/nonexistent"))
+
+
+def test_the_embedded_server_offers_all(cluster: Cluster, database_settings: Settings) -> None:
+    found = external.offers(cluster.home, database_settings)
+    assert (found.version, found.timeline) == (18, 1)
+    assert found.logical
+    assert found.physical
+    assert [one.name for one in found.each if not one.good] == []
+
+
+def lacks(server: debian.Server, home: Home, own: Settings) -> dict[str, tuple[str, ...]]:
+    found = external.offers(home, own)
+    assert found.logical
+    assert found.physical == all(one.good for one in found.each if one.needed)
+    return {one.name: one.fix for one in found.each if not one.good}
+
+
+@pytest.mark.skipif(debian.PROGRAMS is None, reason=debian.NONE)
+def test_what_a_server_lacks_is_mended_by_the_lines_that_are_told(home: Home) -> None:
+    """Made by who may make roles and no more; each lack by its own lines, until base backups are possible."""
+    with debian.served() as server:
+        server.sql(f"CREATE ROLE dba LOGIN CREATEROLE PASSWORD '{PASSWORD}'", "CREATE DATABASE outside OWNER dba")  # fmt: skip
+        own = parse({"dsn": external.provision(home, server.dsn("outside", "dba"), PASSWORD)}, "")
+        access = server.data / "pg_hba.conf"
+        access.write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        server.sql("ALTER SYSTEM SET wal_level = minimal", "ALTER SYSTEM SET max_wal_senders = 0")
+        server.stop()
+        server.start()
+        told = lacks(server, home, own)
+        # Without senders the server says so before it looks who comes, from where.
+        assert set(told) == {"replication", "wal-level", "senders", "slot-size"}
+        for lines in told.values():
+            server.sql(*(one for one in lines if not one.startswith("--")))
+        server.stop()
+        server.start()
+        told = lacks(server, home, own)
+        assert set(told) == {"access"}
+        line, reload = told["access"]
+        assert line == "host replication gateway_backup 127.0.0.1/32 scram-sha-256"
+        with access.open("a") as file:
+            file.write(f"{line}\n")
+        server.sql(reload)
+        server.stop()
+        server.start()
+        assert lacks(server, home, own) == {}
+        assert external.offers(home, own).physical
+
+
+def test_a_newer_server_than_our_programs_is_dumped_by_nobody() -> None:
+    told = {
+        "primary": True, "replication": True, "wal_level": "replica", "senders": 10, "slots": 10,
+        "checksums": "on", "keep": "8GB", "tablespaces": 0, "address": "2001:db8::7", "ssl": True,
+    }  # fmt: skip
+    found = external.Offers(19, 1, tuple(external._judged(19, told, "")))
+    assert [one.name for one in found.each if not one.good] == ["version"]
+    assert not found.logical
+    assert not found.physical
+    assert replace(found, version=18).logical
+    assert external._access(told) == (
+        "hostssl replication gateway_backup 2001:db8::7/128 scram-sha-256"
+    )

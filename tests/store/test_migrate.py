@@ -19,9 +19,9 @@ class Raw:
 
 
 def test_a_migrated_database_is_at_the_newest_version(conninfo) -> None:
-    assert versions.current(conninfo("owner")) == versions.newest() == "0051"
+    assert versions.current(conninfo("owner")) == versions.newest() == "0060"
     migrate(conninfo("owner"))
-    assert versions.current(conninfo("owner")) == "0051"
+    assert versions.current(conninfo("owner")) == "0060"
 
 
 def test_an_empty_database_has_no_version(cluster: Cluster) -> None:

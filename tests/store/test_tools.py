@@ -35,6 +35,38 @@ def test_what_a_program_prints_is_read_while_it_runs_and_its_complaint_is_told(
         assert printed.read() == b""
 
 
+def test_a_program_is_fed_while_what_it_prints_is_taken(cluster) -> None:
+    fed, taken = Tools(cluster.home, user_of("postgres")).fed, bytearray()
+
+    def feed_one_that_ends() -> None:
+        with fed("postgres", "--single", "-D", "/nonexistent") as sink:
+            while True:
+                sink.write(b"x" * 100_000)
+
+    with pytest.raises(ToolError, match=r"postgres failed: .*/nonexistent"):
+        feed_one_that_ends()
+    with fed("postgres", "--version", take=taken.extend):
+        pass
+    assert taken.startswith(b"postgres (PostgreSQL) 18")
+
+
+def test_who_cannot_take_what_a_program_prints_ends_it(cluster) -> None:
+    def refuse(_: bytes) -> None:
+        raise ZeroDivisionError
+
+    fed = Tools(cluster.home, user_of("postgres")).fed
+    with pytest.raises(ZeroDivisionError), fed("postgres", "--version", take=refuse):
+        pass
+
+    def break_off() -> None:
+        with fed("pg_restore", "--file=-") as sink:
+            sink.write(b"some")  # nobody reads it any more
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        break_off()
+
+
 def test_an_absent_wheel_is_said(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(tools, "_PACKAGE", "no_such_wheel")
     with pytest.raises(ToolError, match="make venv"):

@@ -161,7 +161,7 @@ def backups_keys(home: Home):
     return trusted(home.root, None)
 
 
-def test_anothers_database_is_left_alone(stand: Stand) -> None:  # noqa: F811
+def test_anothers_database_that_is_away_ends_nothing(stand: Stand) -> None:  # noqa: F811
     from dataclasses import replace
 
     own = replace(settings.load(stand.home.settings), dsn="host=/nowhere")

@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
+
+import pytest
 
 from gateway.config.home import Home
 from gateway.supervise import child
@@ -19,6 +22,26 @@ def test_a_child_says_that_it_is_ready_and_ends_when_asked(founded: Home) -> Non
         assert await signer.finish() == 0
 
     asyncio.run(run())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's processes are other users")
+def test_a_child_with_a_user_of_its_own_has_no_home_of_ours(founded: Home, monkeypatch) -> None:
+    """libpq looks there for certificates, and fails where it may not look."""
+    monkeypatch.setenv("HOME", "/root")
+
+    async def run() -> list[bytes]:
+        signer = await Child.start(founded, "signer")
+        try:
+            assert await signer.ready() is True
+            return environment(signer.pid)
+        finally:
+            await signer.finish()
+
+    assert [one for one in asyncio.run(run()) if one.startswith(b"HOME=")] == [b"HOME=/nonexistent"]
+
+
+def environment(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 def test_a_killed_child_tells_its_signal(founded: Home) -> None:

@@ -3,18 +3,26 @@
 import asyncio
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from gateway.audit.event import Event
+from gateway.backups import checking, drilling
 from gateway.backups.drilled import KIND as HELD
+from gateway.cli.backup_files import trusted
 from gateway.clock import SYSTEM, TurnedClock
 from gateway.config import settings
+from gateway.config.home import Home
+from gateway.store.embedded import Cluster
 from gateway.supervise.drills import KIND, RETRY_S, Drills
 from tests.backups.conftest import stand  # noqa: F401  a fixture
-from tests.backups.stand import KEY, Stand
-from tests.supervise.test_backups import Told, policy, shipped  # noqa: F401  a fixture
+from tests.backups.stand import KEY, RECIPIENT, Stand
+from tests.cli.small_admin import cli
+from tests.cli.test_backup import leaves
+from tests.supervise.test_backups import Told, patient, policy, shipped  # noqa: F401  a fixture
+from tests.supervise.test_supervisor import Served
 
 DAY_S = 86_400
 LATE_S = 92 * DAY_S
@@ -77,3 +85,48 @@ def test_one_is_held_where_the_key_is_mounted(stand: Stand, drills, tmp_path: Pa
     assert len(told.events) == 2  # it was tried, and is late all the same
     clock.turn(seconds=RETRY_S)
     assert asyncio.run(watch.look()) == words
+
+
+@pytest.mark.timeout(600)
+def test_a_gateway_that_is_served_drills_by_itself(founded: Home, tmp_path: Path) -> None:
+    """From the policy alone, where a key is mounted, in a process of its own; nothing of it stays but the leaf."""
+    stick, places = tmp_path / "safe.key", [tmp_path / "a", tmp_path / "b"]
+    for one in places:
+        one.mkdir()
+    file = founded.policies / "backups.toml"
+    before, served = file.read_text(), Served(founded)
+    held = served_once(served, places[0])
+    stick.write_text(KEY)
+    stick.chmod(0o600)
+    policy(founded, *places)
+    text = file.read_text().replace('drill_identity = ""', f'drill_identity = "{stick}"')
+    # A second and a half: the last one was longer ago than that, whenever it was.
+    file.write_text(text.replace("drill_days = 92.0", "drill_days = 0.00002"))
+    served.start()
+    try:
+        patient(lambda: len(leaves(founded, HELD)) > held)
+        last = leaves(founded, HELD)[-1]
+        assert (last["decision"], "alert" in last["detail"]) == ("allow", False), last
+        keys = trusted(founded.root, None)
+        made = {checking.read(one, keys).sha256 for place in places for one in place.glob("2*")}
+        assert last["detail"]["manifest_sha256"] in made
+        assert last["counts"]["entries"] > 0
+        assert not founded.root.with_name(f"{founded.root.name}{drilling.SCRATCH}").exists()
+        assert KEY not in (founded.logs / "backups.log").read_text()
+    finally:
+        file.write_text(before)
+        assert cli("backup", "recipient", "remove", str(founded.root), "safe-8") == 0
+        assert served.end(signal.SIGTERM) == 0
+        Cluster(founded).stop()
+
+
+def served_once(served: Served, place: Path) -> int:
+    """Serve until there is a backup for a recipient whose key we hold; how many drills the log tells of."""
+    root = str(served.home.root)
+    served.start()
+    try:
+        assert cli("backup", "recipient", "add", root, "safe-8", RECIPIENT) == 0
+        assert cli("backup", "create", root, "--to", str(place)) == 0
+        return len(leaves(served.home, HELD))
+    finally:
+        assert served.end(signal.SIGTERM) == 0

@@ -49,6 +49,10 @@ import java.util.concurrent.TimeUnit;
  * certificate, own certificate, own key (PEM files), account name, password file, file with the
  * password to set where the first is a one-time password, unit code, organisation code, file with
  * the log's verification key.
+ *
+ * <p>A client that lives longer keeps the bytes of every batch, with its receipt, for eight days: a
+ * province that was restored from a backup does not have what it acknowledged since, and is sent the
+ * same bytes again (docs/integrate.md, "After a restore").
  */
 public final class Upload {
   private static final int SECONDS = 30;
