@@ -26,11 +26,15 @@ _PERSONAL = ("user", "password", "passfile", "sslpassword")
 _HEAD = f"{roles.SCHEMA}.audit_head"
 _MAJOR = 10_000  # of server_version_num
 # Anything but what extensions brought.
-_HELD = (
-    "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-    " WHERE n.nspname !~ '^(pg_|information_schema$)' AND NOT EXISTS (SELECT 1 FROM pg_depend AS d"
-    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') LIMIT 1"
-)
+_HELD = """
+SELECT 1
+  FROM (SELECT tableoid, oid, relnamespace FROM pg_class
+        UNION ALL SELECT tableoid, oid, pronamespace FROM pg_proc
+        UNION ALL SELECT tableoid, oid, typnamespace FROM pg_type WHERE typtype IN ('d', 'e', 'r'))
+    AS held (kind, id, space) JOIN pg_namespace AS n ON n.oid = space
+ WHERE n.nspname !~ '^(pg_|information_schema$)' AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
+       WHERE d.classid = kind AND d.objid = id AND d.deptype = 'e') LIMIT 1
+"""
 # What a base backup, WAL on its way and a standby need.
 _SENDERS, _SLOTS = 3, 2
 _KEEP = "8GB"
@@ -217,7 +221,7 @@ def clear(home: Home, settings: Settings) -> bool:
 @contextlib.contextmanager
 def _entered(dsn: str, password: str) -> Iterator[psycopg.Connection]:
     with translated():
-        if "password" in conninfo_to_dict(dsn):
+        if personal(dsn):
             raise ForeignDatabaseError("no password in the DSN: give it by --password-file")
         secret = {"password": password} if password else {}
         with psycopg.connect(make_conninfo(dsn, **secret)) as connection:
@@ -231,6 +235,12 @@ def _schema(connection: psycopg.Connection) -> bool:
 
 def _taken(connection: psycopg.Connection) -> bool:
     try:
+def personal(dsn: str) -> bool:
+    """Return whether a password stands in it, which everybody on the host could read by now."""
+    with translated():
+        return "password" in conninfo_to_dict(dsn)
+
+
         known = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_HEAD]).fetchone()
         if known is None or not known[0]:
             return False

@@ -120,10 +120,15 @@ def test_a_database_that_holds_anything_is_not_prepared(home: Home, dsn: str) ->
     roles.make_passwords(home)
     before = home.password_file("owner").read_text()
     with psycopg.connect(dsn, password=PASSWORD, autocommit=True) as connection:
-        connection.execute("CREATE TABLE public.theirs ()")
-        with pytest.raises(ForeignDatabaseError, match="is not empty"):
-            external.prepare(home, Empty(dsn, PASSWORD))
-        connection.execute("DROP TABLE public.theirs")
+        for kind, more in (
+            ("TABLE", "()"),
+            ("FUNCTION", "() RETURNS int RETURN 1"),
+            ("TYPE", "AS ENUM ('a')"),
+        ):
+            connection.execute(f"CREATE {kind} public.theirs {more}")
+            with pytest.raises(ForeignDatabaseError, match="is not empty"):
+                external.prepare(home, Empty(dsn, PASSWORD))
+            connection.execute(f"DROP {kind} public.theirs")
     assert external.prepare(home, Empty(dsn, PASSWORD))
     assert home.password_file("owner").read_text() == before
 
