@@ -124,16 +124,12 @@ def check_parts(found: Checked, tell: Progress = lambda *_: None) -> None:
     for path in folder.iterdir():
         if path.name not in known:
             raise BackupError(STRANGE, f"{path.name} is not of this backup")
+    check_lengths(found)
     done = 0
     for part in found.manifest.parts:
-        path = folder / part.name
-        if path.is_symlink() or not path.is_file():
-            raise BackupError(MISSING, f"{part.name} is missing")
-        if path.stat().st_size != part.sealed_bytes:
-            raise BackupError(LENGTH, f"{part.name} is not as long as it was")
         digest = hashlib.sha256()
         try:
-            for piece in placed.pieces(path, part.sealed_bytes):
+            for piece in placed.pieces(folder / part.name, part.sealed_bytes):
                 digest.update(piece)
                 done += len(piece)
                 tell(done, found.manifest.total_bytes)
@@ -142,6 +138,16 @@ def check_parts(found: Checked, tell: Progress = lambda *_: None) -> None:
             raise BackupError(CHANGED, text) from error
         if digest.hexdigest() != part.sealed_sha256:
             raise BackupError(CHANGED, f"{part.name} is not what it was")
+
+
+def check_lengths(found: Checked) -> None:
+    """Pass a backup whose own parts are there, each as long as it was; raises BackupError."""
+    for part in found.manifest.parts:
+        path = found.folder / part.name
+        if path.is_symlink() or not path.is_file():
+            raise BackupError(MISSING, f"{part.name} is missing")
+        if path.stat().st_size != part.sealed_bytes:
+            raise BackupError(LENGTH, f"{part.name} is not as long as it was")
 
 
 def rehearse(

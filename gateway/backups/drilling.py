@@ -86,7 +86,7 @@ def drill(
         ahead = _way(found, wanted) if wanted.until else None
         rules = disk.load_disk_rules(home.policies / disk.FILE)
         room.require(scratch, room.needed(found, ahead), rules)
-        elsewhere = Elsewhere(None, wanted.programs)
+        elsewhere = Elsewhere(None, wanted.programs, scratch=True)
         put = restoring.place(found, wanted.key, staged, tell, elsewhere)  # 3
         if ahead is not None:
             ahead = _put(found, wanted, put)

@@ -6,11 +6,11 @@ its journal, so that every second is reached; else there are dumps, each for its
 
 from gateway.backups import manifest
 from gateway.backups.errors import BackupError
-from gateway.config.backups import FILE, load_backup_rules
+from gateway.config.backups import FILE, BackupRules, load_backup_rules
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.store import external
-from gateway.store.external import Offers
+from gateway.store.external import SLOT_SIZE, Offers
 
 EXTERNAL = "BACKUP_EXTERNAL"
 
@@ -22,12 +22,21 @@ def of(offers: Offers, wanted: str) -> str:
     """
     if wanted != manifest.DUMP and offers.physical:
         return manifest.BASE
-    lacking = [one.name for one in offers.each if one.needed and not one.good]
     if wanted == manifest.BASE:
-        raise BackupError(EXTERNAL, f"no base backup: {', '.join(lacking)}")
+        raise BackupError(EXTERNAL, f"no base backup: {', '.join(offers.lacking)}")
     if not offers.logical:
         raise BackupError(EXTERNAL, f"PostgreSQL {offers.version} is newer than our programs")
     return manifest.DUMP
+
+
+def sends(rules: BackupRules) -> bool:
+    """Return whether policy has a journal sent, where there is one."""
+    return bool(rules.places.folders and rules.wal.tail_s) and rules.external.form != manifest.DUMP
+
+
+def idle(rules: BackupRules, offers: Offers) -> bool:
+    """Return whether a slot that another's server keeps for us may not stay there."""
+    return not sends(rules) or SLOT_SIZE in offers.lacking
 
 
 def chosen(home: Home, settings: Settings) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.backups import checking
 from gateway.backups import line as lines
-from gateway.backups.checking import LENGTH, MISSING, Checked, Progress
+from gateway.backups.checking import Checked, Progress
 from gateway.backups.errors import BackupError
 from gateway.tlog.keys import LogKeys
 
@@ -84,12 +84,7 @@ class _Judge:
             if self.whole:
                 checking.check(found.folder, self.keys, self.tell)
             for one in checking.related(found, self.keys).whole:
-                for part in one.manifest.parts:
-                    path = one.folder / part.name
-                    if not path.is_file():
-                        return MISSING
-                    if path.stat().st_size != part.sealed_bytes:
-                        return LENGTH
+                checking.check_lengths(one)
         except BackupError as error:
             return error.code
         return ""

@@ -9,7 +9,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.backups import manifest
+from gateway.backups import manifest, placed
 from gateway.backups.checking import Checked
 from gateway.clock import civil_day
 from gateway.config.folders import replace_private
@@ -36,6 +36,15 @@ class Parent:
     def since(self) -> str:
         """The position from which on the server is asked for what changed."""
         return self.found.manifest.wal.start
+
+    def stands(self) -> bool:
+        """Whether it and its parents are still there: asked with the place held, when none goes."""
+        with contextlib.suppress(OSError):
+            return all(
+                manifest.sha256(placed.content(one.folder / manifest.MANIFEST_FILE)) == one.sha256
+                for one in self.found.whole
+            )
+        return False
 
 
 def choose(

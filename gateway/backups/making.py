@@ -134,10 +134,17 @@ async def _make(
 
 
 def _openable(onto: Parent | None, to: tuple[str, ...]) -> tuple[Parent | None, str]:
-    """Return a parent that the same keys open, or why it is none: who came later cannot."""
-    if onto is None or set(onto.found.manifest.recipients) == set(to):
-        return onto, ""
-    return None, lists.RECIPIENTS
+    """Return a parent that still stands and the same keys open, or why it is none.
+
+    Retention may have taken it away since it was chosen; who came later cannot open it.
+    """
+    if onto is None:
+        return None, ""
+    if not onto.stands():
+        return None, lists.FIRST
+    if set(onto.found.manifest.recipients) != set(to):
+        return None, lists.RECIPIENTS
+    return onto, ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """How fast a disk is read and written: so many KiB a second, on the average since it began."""
 
 import time
+from collections.abc import Callable
 
 from gateway.clock import SYSTEM, Clock
 
 _KIB = 1024
+Progress = Callable[[int, int], object]
 
 
 class Pace:
@@ -27,3 +29,16 @@ class Pace:
     def keep(self, count: int) -> None:
         """Wait that long."""
         time.sleep(self.ahead_s(count))
+
+
+def paced(rate_kib: int, tell: Progress, clock: Clock = SYSTEM) -> Progress:
+    """Return what tells on how much of how much is read, and keeps the reader at that rate."""
+    pace, before = Pace(rate_kib, clock), 0
+
+    def watch(done: int, total: int) -> None:
+        nonlocal before
+        pace.keep(done - before if done > before else done)  # the next backup begins at 0
+        before = done
+        tell(done, total)
+
+    return watch

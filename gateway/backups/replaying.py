@@ -21,6 +21,7 @@ from gateway.backups import sealing
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.line import Entry
+from gateway.backups.manifest import Manifest
 from gateway.backups.untar import DAMAGED
 from gateway.clock import from_datetime, iso
 from gateway.config.folders import write_private
@@ -30,7 +31,7 @@ from gateway.store.wal import SEGMENT_BYTES
 from gateway.tlog.keys import LogKeys
 
 END = "end"
-REACH = "BACKUP_TIME_OUTSIDE"
+REACH, NO_JOURNAL = "BACKUP_TIME_OUTSIDE", "BACKUP_NO_JOURNAL"
 _SIGNAL_FILE = "recovery.signal"
 # A day's journal of a province is replayed in minutes; a slow disk must not end it.
 _REPLAY_TIMEOUT_S = 86_400.0
@@ -61,14 +62,23 @@ def until_us(text: str) -> int | None:
     return from_datetime(moment)
 
 
+def require_goes_on(said: Manifest, until: str) -> int | None:
+    """Return the moment (`until_us`) to which a journal may go on from this backup.
+
+    Raises BackupError: BACKUP_NO_JOURNAL where none does, as from every dump; BACKUP_TIME_OUTSIDE.
+    """
+    wanted_us = until_us(until)
+    if not said.line:
+        raise BackupError(NO_JOURNAL, "nothing was sent when it was made, or it is a dump")
+    return wanted_us
+
+
 def way(found: Checked, place: Path, until: str, keys: LogKeys) -> Way:
     """Return the way from a backup to a second, judged without a key (1 to 3).
 
     Raises BackupError.
     """
-    said, wanted_us = found.manifest, until_us(until)
-    if not said.line:
-        raise BackupError(lines.MISSING, "no WAL was sent when this backup was made")
+    said, wanted_us = found.manifest, require_goes_on(found.manifest, until)
     folder = place / lines.FOLDER / said.line
     line = lines.read_line(folder, keys)  # 1
     if line.system != said.system:

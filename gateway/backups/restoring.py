@@ -68,7 +68,8 @@ Progress = Callable[[int, int], object]
 class Restored:
     """What stands now: HOME, how long its log is, how many sessions were ended, on what cause.
 
-    `age_us` is how long before now it ends: what was acknowledged since is not in it.
+    `age_us` is how long before now it ends: what was acknowledged since is not in it. `left_out`
+    are roles of another's server that had rights on our tables and have none now.
     """
 
     home: Home
@@ -76,6 +77,7 @@ class Restored:
     sessions: int
     cause: str
     age_us: int
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +131,20 @@ def restore(
     room.require(halves[0].parent, room.needed(found, ahead, hosted=wanted.hosted))
     put: Cluster | None = None
     try:
-        staged = Home(halves[-1])
-        put = place(found, wanted.key, staged, tell, _beside(wanted.elsewhere))  # 3, 4
-        if ahead is not None:
-            replaying.put(ahead, wanted.key, put.data, users.user_of("postgres"))
-        restored = _prove(_Attempt(found, wanted, put, target, clock, ahead, epoch))  # 5 to 7
-        for half, one in zip(halves, whole, strict=True):  # 8
-            _name(half, one)
+        with room.told():
+            staged = Home(halves[-1])
+            put = place(found, wanted.key, staged, tell, _beside(wanted.elsewhere))  # 3, 4
+            if ahead is not None:
+                replaying.put(ahead, wanted.key, put.data, users.user_of("postgres"))
+            restored = _prove(_Attempt(found, wanted, put, target, clock, ahead, epoch))  # 5 to 7
+            for half, one in zip(halves, whole, strict=True):  # 8
+                _name(half, one)
     except BaseException as error:
-        left = loading.take_back(put)
+        told = loading.take_back(put, error)
         _remove(halves)
-        if left and isinstance(error, BackupError):
-            raise BackupError(error.code, f"{error}; {left}") from error
-        raise
+        if told is error:
+            raise
+        raise told from error
     return restored
 
 
@@ -270,4 +273,5 @@ async def _prove_running(one: _Attempt) -> Restored:
     finally:
         await database.close()
     reached_us = found.manifest.made_us if one.ahead is None else one.ahead.reached_us
-    return Restored(Home(one.target), size + 1, sessions, cause, now_us - reached_us)
+    age_us, left_out = now_us - reached_us, one.cluster.left_out
+    return Restored(Home(one.target), size + 1, sessions, cause, age_us, left_out)

@@ -36,7 +36,9 @@ def needed(found: Checked, ahead: Way | None, *, hosted: bool = False) -> int:
     """
     if found.manifest.form == manifest.DUMP:
         files, database = found.manifest.parts
-        return files.plain_bytes + (0 if hosted else database.plain_bytes * _LOADED)
+        # The dump is copied, sealed, before it is opened.
+        loaded = 0 if hosted else database.plain_bytes * _LOADED
+        return files.plain_bytes + database.sealed_bytes + loaded
     parts = [part for one in found.whole for part in one.manifest.parts]
     # What a chain is combined to stands beside its parts, from which it is linked where it can be.
     parts += found.whole[0].manifest.parts if found.parents else ()

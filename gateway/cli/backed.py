@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.backups import manifest
 from gateway.backups.drilled import LastDrill
 from gateway.backups.standing import Standing
 from gateway.cli.output import Output
@@ -49,5 +50,7 @@ def lines(output: Output, told: Mapping[str, object]) -> list[str]:
         said.append(output.text("status.backup-unplaced"))
     if not state.startswith("good"):
         said.append(output.text(f"status.backup-{state.removesuffix('-unplaced')}"))
+    if told.get("form") == manifest.DUMP:
+        said.append(output.text("status.backup-dump"))
     drill = told.get("drill")
     return [*said, *(drill_lines(output, drill) if isinstance(drill, Mapping) else []), *missing]

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import typer
 
+from gateway.backups import forms
 from gateway.cli.backup_files import HomeArgument
 from gateway.cli.output import REFUSED, CommandError, JsonOption, LangOption, Output
 from gateway.config import settings
+from gateway.config.backups import FILE, load_backup_rules
 from gateway.config.confinement import check_runner
 from gateway.config.home import Home
 from gateway.store import external
-from gateway.store.external import Offer, Offers
+from gateway.store.external import SLOT, Offer, Offers
 
+# Journal that nobody takes any more: what drops it there.
+LEFT = Offer("slot-left", False, False, (f"SELECT pg_drop_replication_slot('{SLOT}');",))
 _SIGNS = {"good": "+", "advised": "!", "lacking": "-"}
 
 
@@ -31,7 +35,9 @@ def advise(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") 
         output.result({"form": "base", "offers": []}, output.text("backup.advise.own"))
         return
     found = external.offers(place, own)
-    lines = [_line(output, one) for one in found.each]
+    rules = load_backup_rules(place.policies / FILE)
+    idle = found.slot and (not found.physical or forms.idle(rules, found))
+    lines = [_line(output, one) for one in (*found.each, *((LEFT,) if idle else ()))]
     form = _form(found)
     told = output.text(f"backup.advise.{form}", version=found.version)
     offers = [
@@ -42,6 +48,7 @@ def advise(home: HomeArgument, json: JsonOption = False, lang: LangOption = "") 
         "form": form,
         "version": found.version,
         "timeline": found.timeline,
+        "slot_left": list(LEFT.fix) if idle else [],
         "offers": offers,
     }
     output.result(document, "\n".join([*lines, told]))

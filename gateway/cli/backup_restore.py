@@ -11,7 +11,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.backups import approval, checking, restoring, sealing
+from gateway.backups import approval, checking, replaying, restoring, sealing
 from gateway.backups.approval import Approval
 from gateway.backups.elsewhere import Elsewhere
 from gateway.backups.errors import BackupError
@@ -19,12 +19,13 @@ from gateway.backups.restoring import Wanted
 from gateway.cli.backup_bar import ByteBar
 from gateway.cli.backup_files import BackupArgument, IdentityOption, ProgramsOption, told, trusted
 from gateway.cli.connected import ProfileOption, load
-from gateway.cli.output import JsonOption, LangOption, Output
+from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.client import papers
 from gateway.client.files import write_private
 from gateway.client.profile import DEFAULT_NAME, Profile
 from gateway.clock import SYSTEM, US_PER_S, iso
 from gateway.config import log_keys
+from gateway.store import external
 from gateway.store.external import Empty
 from gateway.tlog.keys import LogKeys
 from gateway.tlog.note import parse_vkey
@@ -67,6 +68,8 @@ def approve(
     keys = LogKeys.of(parse_vkey(mine.remote.log_key), followed)
     with told(output):
         found = checking.read(folder, keys)
+        if until:
+            replaying.require_goes_on(found.manifest, until)
         signed = _signed(mine, found.sha256, because, until)
     write_private(out, signed.encode())
     document: dict[str, object] = {
@@ -112,8 +115,12 @@ def restore(  # noqa: PLR0913, PLR0917  one parameter per option
         "because": done.cause,
         "rpo_seconds": done.age_us // US_PER_S,
         "rto_seconds": round(SYSTEM.monotonic() - begun_s),
+        "left_out": list(done.left_out),
     }
-    output.result(document, output.text("backup.restored", **document))
+    said = output.text("backup.restored", **document)
+    if done.left_out:
+        said += "\n" + output.text("backup.left-out", roles=", ".join(done.left_out))
+    output.result(document, said)
 
 
 def _resolved(path: Path | None) -> Path | None:
@@ -123,6 +130,8 @@ def _resolved(path: Path | None) -> Path | None:
 def _empty(dsn: str, password_file: Path | None) -> Empty | None:
     if not dsn:
         return None
+    if external.personal(dsn):
+        raise CommandError("USAGE", "--dsn … --password-file FILE", status=USAGE)
     return Empty(dsn, password_file.read_text(encoding="utf-8").strip() if password_file else "")
 
 

@@ -63,7 +63,8 @@ async def _sent(place: Home, *, once: bool) -> Shipped:
                 if done.errors and not failing:
                     await recorder.append(_failed(done.errors[0], done.copies))
                 failing = bool(done.errors)
-                if once or not state.is_served(place):
+                # Whoever sets 0 ends it; the supervisor looks after the slot.
+                if once or not rules.wal.tail_s or not state.is_served(place):
                     return done
                 await asyncio.sleep(rules.wal.tail_s)
 

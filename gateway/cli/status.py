@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.backups import drilled, losses
+from gateway.backups import drilled, formed, losses
 from gateway.backups import standing as backups
 from gateway.cli import backed, rotation, sealed, standing, tunnel_standing, witnessed
 from gateway.cli.output import JsonOption, LangOption, Output
@@ -217,6 +217,7 @@ class Report:
         found = await backups.read(tx, self._backup_rules, self.now_us)
         told = backed.document(found, self.now_us)
         told["lost"] = sum(one.still for one in await losses.read(tx))
+        told["form"] = await formed.read(tx) if self.settings.dsn else ""
         drill = await drilled.read(tx, self._backup_rules, self.now_us)
         return told | {"drill": backed.drill_document(drill, self.now_us)}
 

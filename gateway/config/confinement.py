@@ -17,6 +17,7 @@ from gateway.config.users import UserError, separate, user_of
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 # The parent's pid, so that a child whose parent died before PR_SET_PDEATHSIG took hold notices.
 PARENT_VARIABLE = "GATEWAY_PARENT_PID"
@@ -87,6 +88,11 @@ def bind_to_parent() -> None:
     if os.getppid() != int(parent):
         msg = "the supervisor is gone"
         raise ConfinementError(msg)
+
+
+def adopt_orphans(*, wanted: bool) -> None:
+    """Become the parent of what descendants leave behind, or no more; raises ConfinementError."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
 
 
 def _become(process: Process) -> None:

@@ -8,7 +8,7 @@ tables runs both: no other role reads all of them.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -37,6 +37,17 @@ _COPY = re.compile(rb'COPY gateway\."?([a-z0-9_]+)"? \(.*\) FROM stdin;\n')
 # Of psql alone; and what servers before 17 do not know (pg_restore writes it for all).
 _SKIPPED = re.compile(rb"\\(un)?restrict .*\n|SET transaction_timeout = 0;\n")
 _END = b"\\.\n"
+# What pg_dump writes above each object, and that of the rights on one.
+_HEADER, _RIGHTS = b"-- Name: ", re.compile(rb"-- Name: .*; Type: (DEFAULT )?ACL;.*\n")
+_ROLE_WORD = rb'(?:PUBLIC|[a-z0-9_$]+|"(?:[^"]|"")+")'
+_RIGHT = re.compile(
+    rb"(?:ALTER DEFAULT PRIVILEGES FOR ROLE (" + _ROLE_WORD + rb")(?: IN SCHEMA \S+)? )?"
+    rb"(?:GRANT|REVOKE) .* (?:TO|FROM) (" + _ROLE_WORD + rb")(?: WITH GRANT OPTION)?;\n"
+)
+# What another than the owner granted on: no owner may say it for him.
+_ASIDE = re.compile(rb"SET SESSION AUTHORIZATION (" + _ROLE_WORD + rb");\n")
+_ASIDE_END = b"RESET SESSION AUTHORIZATION;\n"
+_OURS = frozenset({b"PUBLIC", *(roles.role_name(role).encode() for role in roles.ROLES)})
 
 
 class DumpBrokenError(Exception):
@@ -106,9 +117,12 @@ def counted() -> Iterator[tuple[IO[bytes], "Script"]]:
 
 
 @contextlib.contextmanager
-def loading(home: Home, settings: Settings) -> Iterator[tuple[IO[bytes], "Script"]]:
+def loading(
+    home: Home, settings: Settings, whole: Callable[["Script"], object] = lambda _: None
+) -> Iterator[IO[bytes]]:
     """Take a dump into the database of HOME, as its owner: all of it when this returns, or nothing.
 
+    `whole` is told what was read before it is committed, and keeps it from that by raising.
     pg_restore itself would name a setting that servers before 17 do not know, and end by that.
     Raises ToolError, StoreError.
     """
@@ -120,8 +134,9 @@ def loading(home: Home, settings: Settings) -> Iterator[tuple[IO[bytes], "Script
     ):
         script = Script(into)
         with _read(script) as sink:
-            yield sink, script
+            yield sink
         into.run()
+        whole(script)
 
 
 def prepare(cluster: Cluster) -> None:
@@ -152,12 +167,15 @@ def _read(script: "Script") -> Iterator[IO[bytes]]:
 class Script:
     """Reads the script that pg_restore makes of a dump, and counts the rows of each table.
 
-    Rows are lines (COPY's text form); a backslash and a dot end those of a table.
+    Rows are lines (COPY's text form); a backslash and a dot end those of a table. Rights of roles
+    that are not ours are left out: where it is loaded nobody has such a role (`strangers`).
     """
 
     def __init__(self, into: "_Unread | _Loading") -> None:
         """Nothing was read yet."""
         self.rows: dict[str, int] = {}
+        self.strangers: set[str] = set()
+        self._rights = self._aside = False
         self._into = into
         self._table = ""
         self._rest = b""
@@ -179,9 +197,23 @@ class Script:
             self._table = match[1].decode("ascii")
             self.rows[self._table] = 0
             self._into.begin(line)
-        elif not _SKIPPED.fullmatch(line):
+        elif not _SKIPPED.fullmatch(line) and not self._strange(line):
             self._into.statement(line)
         return end
+
+    def _strange(self, line: bytes) -> bool:
+        """Return whether a line is about the rights of a role that is not ours."""
+        if line.startswith(_HEADER):
+            self._rights, self._aside = _RIGHTS.fullmatch(line) is not None, False
+        if not self._rights:
+            return False
+        aside, ended = _ASIDE.fullmatch(line), line == _ASIDE_END
+        match = aside or _RIGHT.fullmatch(line)
+        named = {one for one in match.groups() if one is not None} if match is not None else set()
+        self.strangers |= {one.decode().strip('"') for one in named - _OURS}
+        strange = self._aside or aside is not None or ended or not named <= _OURS
+        self._aside = (self._aside or aside is not None) and not ended
+        return strange
 
     def _some_rows(self, data: bytes, at: int, whole: int) -> int:
         if data.startswith(_END, at):

@@ -90,6 +90,8 @@ class Cluster:
         self.start_timeout_s = START_TIMEOUT_S
         # Words of the server's command line, before which its files' settings yield.
         self.options: tuple[str, ...] = ()
+        # Roles that are not ours, whose rights on what was loaded into it were left out.
+        self.left_out: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:

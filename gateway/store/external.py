@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from gateway.config.home import Home
 from gateway.config.settings import Settings
+from gateway.config.users import separate
 from gateway.store import roles
 from gateway.store.errors import StoreError, translated
 from gateway.store.tools import MAJOR
@@ -26,14 +27,19 @@ _PERSONAL = ("user", "password", "passfile", "sslpassword")
 _HEAD = f"{roles.SCHEMA}.audit_head"
 _MAJOR = 10_000  # of server_version_num
 # Anything but what extensions brought.
-_HELD = (
-    "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-    " WHERE n.nspname !~ '^(pg_|information_schema$)' AND NOT EXISTS (SELECT 1 FROM pg_depend AS d"
-    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') LIMIT 1"
-)
+_HELD = """
+SELECT 1
+  FROM (SELECT tableoid, oid, relnamespace FROM pg_class
+        UNION ALL SELECT tableoid, oid, pronamespace FROM pg_proc
+        UNION ALL SELECT tableoid, oid, typnamespace FROM pg_type WHERE typtype IN ('d', 'e', 'r'))
+    AS held (kind, id, space) JOIN pg_namespace AS n ON n.oid = space
+ WHERE n.nspname !~ '^(pg_|information_schema$)' AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
+       WHERE d.classid = kind AND d.objid = id AND d.deptype = 'e') LIMIT 1
+"""
 # What a base backup, WAL on its way and a standby need.
 _SENDERS, _SLOTS = 3, 2
 _KEEP = "8GB"
+SLOT, SLOT_SIZE = "gateway_wal", "slot-size"  # what keeps the journal (`wal`), and its bound
 _SEGMENTS = "16MB"  # as `wal.SEGMENT_BYTES`; initdb's default
 _HBA = "pg_hba.conf"
 _RELOAD, _RESTART = "SELECT pg_reload_conf();", "-- restart the server"
@@ -45,8 +51,9 @@ SELECT NOT pg_is_in_recovery() AS primary,
        current_setting('max_wal_senders')::int AS senders,
        current_setting('max_replication_slots')::int AS slots,
        current_setting('data_checksums') AS checksums,
-       current_setting('max_slot_wal_keep_size') AS keep,
+       current_setting('max_slot_wal_keep_size', true) AS keep,
        current_setting('wal_segment_size') AS segments,
+       (SELECT count(*) FROM pg_replication_slots WHERE slot_name = %(slot)s) AS slot,
        (SELECT count(*) FROM pg_tablespace WHERE spcname !~ '^pg_') AS tablespaces,
        host(inet_client_addr()) AS address,
        (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS ssl
@@ -89,11 +96,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What a server offers to backups: its major version, its timeline where it told it."""
+    """What a server offers to backups: its major version, its timeline where it told it.
+
+    `slot`: it keeps journal for us, on its own disk.
+    """
 
     version: int
     timeline: int | None
     each: tuple[Offer, ...]
+    slot: bool = False
 
     @property
     def logical(self) -> bool:
@@ -101,20 +112,27 @@ class Offers:
         return self.version <= MAJOR
 
     @property
+    def lacking(self) -> tuple[str, ...]:
+        """The names of what base backups and WAL need and it does not give."""
+        return tuple(one.name for one in self.each if one.needed and not one.good)
+
+    @property
     def physical(self) -> bool:
         """Whether base backups and WAL can be taken."""
-        return all(one.good for one in self.each if one.needed)
+        return not self.lacking
 
 
 def offers(home: Home, settings: Settings) -> Offers:
     """Ask the server of HOME's database, as the role that takes base backups; raises StoreError."""
     conninfo = roles.conninfo(home, settings, "backup")
+    asked = {"role": roles.role_name("backup"), "slot": SLOT}
     with translated(), psycopg.connect(conninfo, row_factory=dict_row) as connection:
-        told = connection.execute(_OFFERS, {"role": roles.role_name("backup")}).fetchone()
+        told = connection.execute(_OFFERS, asked).fetchone()
         version = connection.info.server_version // _MAJOR
     assert told is not None  # noqa: S101  a query without FROM has one row
     timeline, refused = _replicate(conninfo)
-    return Offers(version, timeline, tuple(_judged(version, told, refused)))
+    slot = bool(told["slot"])
+    return Offers(version, timeline, tuple(_judged(version, told, refused)), slot)
 
 
 def _judged(version: int, told: dict[str, Any], refused: str) -> Iterator[Offer]:
@@ -131,8 +149,11 @@ def _judged(version: int, told: dict[str, Any], refused: str) -> Iterator[Offer]
     yield Offer("segments", told["segments"] == _SEGMENTS, True)
     yield Offer("tablespaces", not told["tablespaces"], True)
     yield Offer("checksums", told["checksums"] == "on", False, (_CHECKSUMS,))
+    # Without it places that are away fill the disk of a server that is not ours.
     keep = (f"ALTER SYSTEM SET max_slot_wal_keep_size = '{_KEEP}';", _RELOAD)
-    yield Offer("slot-size", told["keep"] != "-1", False, keep)
+    yield Offer(SLOT_SIZE, told["keep"] not in {None, "-1"}, True, keep)
+    # Its superuser's programs run where a copy of it is started: by whom (decision 0032).
+    yield Offer("users", separate(), True)
 
 
 def _replicate(conninfo: str) -> tuple[int | None, str]:
@@ -214,10 +235,16 @@ def clear(home: Home, settings: Settings) -> bool:
     return True
 
 
+def personal(dsn: str) -> bool:
+    """Return whether a password stands in it, which everybody on the host could read by now."""
+    with translated():
+        return "password" in conninfo_to_dict(dsn)
+
+
 @contextlib.contextmanager
 def _entered(dsn: str, password: str) -> Iterator[psycopg.Connection]:
     with translated():
-        if "password" in conninfo_to_dict(dsn):
+        if personal(dsn):
             raise ForeignDatabaseError("no password in the DSN: give it by --password-file")
         secret = {"password": password} if password else {}
         with psycopg.connect(make_conninfo(dsn, **secret)) as connection:

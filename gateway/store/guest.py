@@ -3,8 +3,12 @@
 Its own configuration may lie elsewhere (Debian's in /etc), or name addresses, libraries, standbys
 and files of a host that is gone. So ours lies in HOME/database and is all that counts meanwhile;
 in its data folder nothing is another when it is stopped.
+
+Its superuser may have put triggers, functions and libraries into it that run programs here. What
+holds them is the server's user, who reads no key of ours; what they started ends with the server.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from gateway.config.folders import write_private
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.config.users import SystemUser, separate, unreachable, user_of
-from gateway.store import programs, roles
+from gateway.store import orphans, programs, roles
 from gateway.store.embedded import Cluster, ClusterError, quoted, quoted_folder
 from gateway.store.tools import ToolError, Tools
 
@@ -29,6 +33,9 @@ log_min_error_statement = panic
 log_parameter_max_length_on_error = 0
 """
 _ACCESS = "# Nobody is trusted, and there is no network.\nlocal all all scram-sha-256\n"
+# Triggers at login are of 17 (its release notes), as is what turns them off: a second wall alone,
+# for ALTER DATABASE stands above the command line.
+_TRIGGERS, _TRIGGERS_MAJOR = ("-c", "event_triggers=off"), 17
 # What ALTER SYSTEM wrote stands above every file: it is read no matter which one is named.
 _ALTERED, _ASIDE = "postgresql.auto.conf", "postgresql.auto.conf.aside"
 
@@ -43,6 +50,7 @@ class Guest(Cluster):
         self._folder = folder
         self._config = home.database / "guest.conf"
         self._access = home.database / "guest_hba.conf"
+        self._before: AbstractSet[orphans.Child] | None = None
 
     def major(self) -> int:
         """Return the major version of its programs; raises ClusterError."""
@@ -51,9 +59,20 @@ class Guest(Cluster):
         except ToolError as error:
             raise ClusterError(str(error)) from error
 
+    def start(self, *, mortal: bool = False) -> bool:
+        """Start it as `Cluster`; from now on what it leaves behind is ours to end."""
+        if self._before is None:
+            self._before = orphans.adopt()
+        return super().start(mortal=mortal)
+
     def stop(self) -> None:
-        """Stop it and take away what it was started by; raises ClusterError."""
-        super().stop()
+        """Stop it, end what it started, take away what it was started by; raises ClusterError."""
+        try:
+            super().stop()
+        finally:
+            if self._before is not None:
+                orphans.end(self._before)
+                self._before = None
         for path in (self._config, self._access):
             path.unlink(missing_ok=True)
         if (self.data / _ASIDE).exists():
@@ -74,7 +93,8 @@ class Guest(Cluster):
             raise ClusterError(str(error)) from error
 
     def _words(self) -> tuple[str, ...]:
-        return ("-c", f"config_file={self._config}", *self.options)
+        off = _TRIGGERS if self.major() >= _TRIGGERS_MAJOR else ()
+        return ("-c", f"config_file={self._config}", *off, *self.options)
 
     def _write_settings(self, _: SystemUser) -> None:
         text = _SETTINGS.format(

@@ -17,9 +17,9 @@ from gateway.config.settings import Settings
 from gateway.store import roles, wal_stream
 from gateway.store.embedded import Cluster
 from gateway.store.errors import translated
+from gateway.store.external import SLOT
 
 ROLE = "backup"
-SLOT = "gateway_wal"
 SEGMENT_BYTES = 16 * 1024 * 1024  # initdb's default, which the embedded cluster has
 _PER_LOG = 2**32 // SEGMENT_BYTES
 _MAKE = "SELECT pg_create_physical_replication_slot(%s, true)"
@@ -85,12 +85,17 @@ class Journal:
 
     def keep(self) -> int:
         """Keep segments from now on, with a new slot; return the first one."""
+        self.drop()
         with translated():
-            self._connection.execute(_DROP, [SLOT])
             self._connection.execute(_MAKE, [SLOT])
         kept = self.kept_from()
         assert kept is not None  # noqa: S101  it was reserved at once
         return kept
+
+    def drop(self) -> bool:
+        """Keep nothing any more; return whether anything was kept. A sender's slot stays."""
+        with translated():
+            return self._connection.execute(_DROP, [SLOT]).rowcount > 0
 
     def release(self, number: int) -> None:
         """Let the server throw away what comes before a segment, which is on the disk."""

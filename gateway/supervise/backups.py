@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from gateway import log
 from gateway.audit.event import Event
-from gateway.backups import forms, manifest, schedule, standing
+from gateway.backups import schedule, standing
 from gateway.backups.errors import BackupError
 from gateway.backups.standing import Standing
 from gateway.clock import SYSTEM, US_PER_S, Clock
@@ -26,6 +26,7 @@ from gateway.store import roles
 from gateway.store.database import Database, StoreError
 from gateway.supervise.child import log_path
 from gateway.supervise.drills import Drills
+from gateway.supervise.forming import Forms
 from gateway.supervise.launch import launch
 from gateway.supervise.yielding import give_way
 
@@ -44,21 +45,19 @@ _LOG = log.get("backups")
 async def keep(home: Home, settings: Settings, tell: Callable[[Event], None]) -> None:
     """Look every minute, for ever; cancel it to end it."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_keep_sending(home, settings))
+        tasks.create_task(_keep_sending(Forms(home, settings, tell), home))
         tasks.create_task(_keep_making(Watch(home, settings, tell)))
         tasks.create_task(_keep_drilling(home, Drills(home, settings, tell)))
 
 
-async def _keep_sending(home: Home, settings: Settings) -> None:
+async def _keep_sending(forms: Forms, home: Home) -> None:
     """Keep `gateway backup wal` running while there are places; what it fails of it tells.
 
     No WAL goes on from a dump. What cannot be asked or chosen is told by the backup that fails.
     """
     while True:
         with contextlib.suppress(SettingsError, StoreError, BackupError):
-            rules = load_backup_rules(home.policies / FILE)
-            wanted = rules.places.folders and rules.wal.tail_s
-            if wanted and await asyncio.to_thread(forms.chosen, home, settings) != manifest.DUMP:
+            if await forms.sends():
                 await _run(home, "wal", str(home.root))
         await asyncio.sleep(LOOK_S)
 

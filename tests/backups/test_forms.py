@@ -1,10 +1,14 @@
 """Of another's server its files where it gives them, else a dump; and nothing where policy or versions forbid that."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.backups import forms, manifest
 from gateway.backups.errors import BackupError
 from gateway.config import settings
+from gateway.config.backups import load_backup_rules
+from gateway.config.policies import shipped
 from gateway.store import roles
 from gateway.store.external import Offer, Offers
 from gateway.store.tools import MAJOR
@@ -49,8 +53,6 @@ def test_our_own_server_is_not_asked(stand: Stand) -> None:
 
 
 def test_a_server_that_gives_all_is_copied_and_policy_is_read_anew(stand: Stand) -> None:
-    from dataclasses import replace
-
     own = settings.load(stand.home.settings)
     other = replace(own, dsn=roles.server(stand.home, own))
     path = stand.home.policies / "backups.toml"
@@ -61,3 +63,16 @@ def test_a_server_that_gives_all_is_copied_and_policy_is_read_anew(stand: Stand)
         assert forms.chosen(stand.home, other) == manifest.DUMP
     finally:
         path.write_text(before)
+
+
+def test_a_slot_stays_only_where_it_is_sent_from_and_bounded() -> None:
+    rules = load_backup_rules(shipped("policies") / "backups.toml")
+    assert not forms.sends(rules)  # without places
+    rules = replace(rules, places=replace(rules.places, folders=("/a", "/b")))
+    assert forms.sends(rules)
+    assert not forms.sends(replace(rules, wal=replace(rules.wal, tail_s=0)))
+    assert not forms.sends(replace(rules, external=replace(rules.external, form="dump")))
+    offers = Offers(15, 1, LESS)
+    assert not forms.idle(rules, offers)
+    assert forms.idle(rules, Offers(15, 1, (Offer("slot-size", False, True),)))
+    assert forms.idle(replace(rules, wal=replace(rules.wal, tail_s=0)), offers)

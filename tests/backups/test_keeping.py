@@ -213,3 +213,23 @@ def test_where_the_first_place_lost_a_parent_it_gets_it_back(
     again = keep(stand, weekly)
     assert (again.new, again.found.sha256, again.copies) == (False, newest.found.sha256, 2)
     assert spreading.newest(first, stand.keys).sha256 == newest.found.sha256
+
+
+def test_each_byte_of_a_chain_is_read_once_a_run_and_in_each_place(
+    stand: Stand, places, monkeypatch
+) -> None:
+    first, second, _ = places
+    rules = ruling(first, second)
+    weekly = replace(rules, schedule=replace(rules.schedule, full_days=7))
+    monkeypatch.setattr(schedule, "due_since_us", lambda *_: SYSTEM.now_us())
+    chain = [keep(stand, weekly), keep(stand, weekly)]
+    read, check_parts = [], checking.check_parts
+    monkeypatch.setattr(
+        checking, "check_parts", lambda one, tell: (read.append(one.folder), check_parts(one, tell))
+    )
+    made = keep(stand, weekly)
+    names = [one.found.folder.name for one in chain]
+    before = [place / name for place in (first, second) for name in names]
+    new = made.found.folder.name
+    assert sorted(read) == sorted([*before, first / new, second / f"{spreading.PARTIAL}{new}"])
+    assert len(made.found.whole) == 3

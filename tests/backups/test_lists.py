@@ -72,3 +72,17 @@ def test_a_list_that_cannot_be_kept_fails_no_backup(stand: Stand, tmp_path, ther
         home.database.mkdir(parents=True)
         (home.database / lists.FOLDER).touch()
     assert code(lambda: lists.keep(home, "x", b"list")) == ""
+
+
+def test_a_parent_stands_with_all_of_its_own(stand: Stand, chained) -> None:
+    found = checking.check(chained[-1].folder, stand.keys)
+    parent = lists.Parent(found, stand.home.root)
+    assert parent.stands()
+    path = chained[0].folder / manifest.MANIFEST_FILE
+    content = path.read_bytes()
+    path.write_bytes(content + b" ")
+    assert not parent.stands()
+    path.unlink()
+    assert not parent.stands()
+    path.write_bytes(content)
+    assert parent.stands()

@@ -176,3 +176,13 @@ def test_where_the_server_lost_its_summaries_a_whole_one_is_made(
     )
     assert checking.rehearse(made.folder, stand.keys, IDENTITY).parents == ()
     assert stand.make(tmp_path, stand.onto(tmp_path)).manifest.form == "incremental"
+
+
+def test_a_parent_that_went_meanwhile_is_not_gone_on_from(stand: Stand, tmp_path: Path) -> None:
+    """Chosen, and taken away by the retention of another run before this one had the place for itself."""
+    base = stand.make(tmp_path)
+    onto = stand.onto(tmp_path)
+    shutil.rmtree(base.folder)
+    made = stand.make(tmp_path, onto)
+    assert (made.manifest.form, made.manifest.parent, made.why) == ("base", "", "first")
+    assert checking.rehearse(made.folder, stand.keys, IDENTITY)

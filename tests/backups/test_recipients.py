@@ -1,8 +1,14 @@
 """Recipients come and go by leaves; the log has the last word on who they are."""
 
-from gateway.backups import recipients
+# ruff: noqa: F811  fixtures
+import pyrage
+
+from gateway.backups import line as lines
+from gateway.backups import recipients, sealing
 from gateway.backups.making import Source
-from tests.backups.stand import RECIPIENT, Stand, code
+from gateway.store import wal
+from tests.backups.stand import IDENTITY, RECIPIENT, Stand, code
+from tests.backups.test_shipping import folder, grow, places, turn  # noqa: F401  fixtures
 
 
 def in_force(stand: Stand) -> list[str]:
@@ -62,3 +68,27 @@ def test_names_and_keys_have_their_form_and_are_there_once(stand: Stand) -> None
     for words, reason in refused.items():
         assert code(lambda w=words: stand.run(lambda source: tried(source, *w))) == reason
     assert code(lambda: stand.run(removed)) == "NOT_FOUND"
+
+
+def test_what_is_sent_after_a_recipient_went_does_not_open_with_his_key(
+    stand: Stand, places
+) -> None:
+    """An old backup with its journal to the end needs the key of one who was in force all along."""
+    key, public = recipients.new()
+    theirs = pyrage.x25519.Identity.from_str(key)
+    stand.add("safe-9", public)
+    try:
+        turn(stand, places)
+        grow(stand)
+        turn(stand, places)
+    finally:
+        stand.remove("safe-9")
+    grow(stand)
+    turn(stand, places)
+    line = lines.read_line(folder(places[0]), stand.keys)
+    before = wal.segment_name(1, wal.segment_number(line.segment) - 1)
+    first, *_, last = [one for one in lines.chain(folder(places[0]), line, before) if one.whole]
+    for one, opens in ((first, ""), (last, "BACKUP_KEY_WRONG")):
+        sealed = lines.require(folder(places[0]), one)
+        assert code(lambda sealed=sealed: sealing.unseal(sealed, theirs, len)) == opens
+        assert code(lambda sealed=sealed: sealing.unseal(sealed, IDENTITY, len)) == ""

@@ -118,7 +118,7 @@ def test_a_time_outside_is_refused(stand: Stand, sent, target: Path) -> None:  #
 
 
 def test_a_backup_without_a_line_has_no_seconds(stand: Stand, target: Path) -> None:  # noqa: F811
-    assert refused(stand, target, wanted(stand, stand.kept, "end")) == "BACKUP_WAL_MISSING"
+    assert refused(stand, target, wanted(stand, stand.kept, "end")) == "BACKUP_NO_JOURNAL"
 
 
 def spoil(sent, how: str) -> None:

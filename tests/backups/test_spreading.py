@@ -59,6 +59,35 @@ def test_a_copy_is_as_good_as_the_first_and_made_once(stand: Stand, other: Path)
     assert [one.name for one in other.iterdir()] == [found.folder.name]
 
 
+def test_who_spoilt_a_copy_is_told_apart(
+    stand: Stand, backup: Path, other: Path, monkeypatch
+) -> None:
+    """Where it comes from: its receipt, its bytes. Where it goes to: what is read back."""
+    found = checking.check(backup, stand.keys)
+    receipt, home = backup / manifest.RECEIPT_FILE, backup / manifest.HOME_PART
+    for path in (receipt, home):
+        content = path.read_bytes()
+        for spoilt in (content[:-1] + bytes([content[-1] ^ 1]), None):
+            path.unlink()
+            if spoilt is not None:
+                path.write_bytes(spoilt)
+            with pytest.raises(spreading.SpoiltError):
+                spreading.copy(found, other, stand.keys)
+            path.write_bytes(content)
+    bring = spreading._bring
+
+    def lossy(one, partial, *more):
+        bring(one, partial, *more)
+        with (partial / manifest.HOME_PART).open("r+b") as part:
+            part.write(b"lost")
+
+    monkeypatch.setattr(spreading, "_bring", lossy)
+    with pytest.raises(BackupError) as refused:
+        spreading.copy(found, other, stand.keys)
+    assert (type(refused.value), refused.value.code) == (BackupError, "BACKUP_PART_CHANGED")
+    assert list(other.iterdir()) == []
+
+
 def test_a_copy_with_a_flipped_bit_is_none_and_is_made_again(stand: Stand, other: Path) -> None:
     found = checking.check(stand.kept.folder, stand.keys)
     part = spreading.copy(found, other, stand.keys).folder / manifest.CLUSTER_PART
@@ -77,7 +106,9 @@ def test_a_source_that_changed_since_it_was_judged_is_never_given_a_name(
     found = checking.check(backup, stand.keys)
     with (backup / manifest.HOME_PART).open("r+b") as part:
         part.truncate(100)
-    assert code(lambda: spreading.copy(found, other, stand.keys)) == "BACKUP_PART_LENGTH"
+    with pytest.raises(spreading.SpoiltError) as refused:
+        spreading.copy(found, other, stand.keys)
+    assert refused.value.code == "BACKUP_PART_CHANGED"
     assert spreading.newest(other, stand.keys) is None
     assert list(other.iterdir()) == []
     whole = checking.check(stand.kept.folder, stand.keys)
@@ -239,3 +270,25 @@ def test_of_chains_killed_in_removal_no_child_is_left_alone(
     assert spreading.prune(other, stand.keys, ONE) == 3
     assert renamed == [one.folder.name for one in reversed(chained)]
     assert [one.name for one in other.iterdir()] == [newer.folder.name]
+
+
+def test_what_was_read_there_just_now_is_not_read_again(
+    stand: Stand, chained, other: Path, monkeypatch
+) -> None:
+    base = checking.check(chained[0].folder, stand.keys)
+    spreading.copy(base, other, stand.keys)
+    there = spreading.newest(other, stand.keys)
+    found, read, check_parts = (
+        checking.check(chained[-1].folder, stand.keys),
+        [],
+        checking.check_parts,
+    )
+    monkeypatch.setattr(
+        checking,
+        "check_parts",
+        lambda one, tell: (read.append(one.folder.name), check_parts(one, tell)),
+    )
+    spreading.copy(found, other, stand.keys, there=there)
+    assert read == [f"{spreading.PARTIAL}{one.folder.name}" for one in chained[1:]]
+    monkeypatch.undo()
+    assert spreading.newest(other, stand.keys).sha256 == found.sha256

@@ -95,3 +95,14 @@ def test_what_a_restore_lost_is_said_while_it_is_missing(lang) -> None:
     said = backed.lines(output, document | {"lost": 7})
     assert said == [*without, output.text("status.backup-lost", records=7)]
     assert "7" in said[-1]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_that_there_are_dumps_only_is_said(lang) -> None:
+    output = Output(lang)
+    document = backed.document(standing(), NOW_US)
+    without = backed.lines(output, document)
+    for form in ("", "base"):
+        assert backed.lines(output, document | {"form": form}) == without
+    said = backed.lines(output, document | {"form": "dump"})
+    assert said == [*without, output.text("status.backup-dump")]

@@ -14,7 +14,7 @@ from tests.cli.small_admin import cli
 FIX = "ALTER ROLE gateway_backup REPLICATION;"
 NAMES = (
     "version", "primary", "replication", "access", "wal-level", "senders", "slots", "segments",
-    "tablespaces", "checksums", "slot-size",
+    "tablespaces", "checksums", "slot-size", "users",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_it_asks_the_server_and_changes_nothing(hosted: Hosted, said) -> None:
 def test_what_lacks_is_told_with_its_lines(said, found, lang: str) -> None:
     lines = said("--lang", lang).splitlines()
     assert lines[3].strip() == FIX
-    assert [line[0] for line in lines[:-1]] == ["+", "+", "-", " ", *"+" * 8]
+    assert [line[0] for line in lines[:-1]] == ["+", "+", "-", " ", *"+" * 9]
     assert not any("{" in line or "backup.offer" in line for line in lines)
     found[0] = replace(found[0], version=19)
     assert "19" in said("--lang", lang, status=1)
@@ -71,3 +71,16 @@ def test_of_our_own_database_there_is_nothing_to_set_up(hosted: Hosted, said, mo
     own = replace(backup_advise.settings.load(hosted.home.settings), dsn="")
     monkeypatch.setattr(backup_advise.settings, "load", lambda _: own)
     assert json.loads(said("--json")) == {"form": "base", "offers": []}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_slot_that_nobody_takes_from_is_told_with_what_drops_it(said, found, lang: str) -> None:
+    """Fault: without the right to we cannot drop it, and it fills their disk."""
+    drop = "SELECT pg_drop_replication_slot('gateway_wal');"
+    assert json.loads(said("--json"))["slot_left"] == []
+    found[0] = replace(found[0], slot=True)
+    assert json.loads(said("--json"))["slot_left"] == [drop]
+    lines = said("--lang", lang).splitlines()
+    assert lines[-2].strip() == drop
+    assert lines[-3].startswith("! ")
+    assert "backup.offer" not in lines[-3]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
 from gateway.backups import approval, restoring
-from gateway.backups.restoring import Wanted
+from gateway.backups.restoring import Restored, Wanted
 from gateway.cli.output import Output
 from gateway.client import profile
 from gateway.clock import SYSTEM
@@ -19,7 +19,9 @@ from gateway.config.home import Home
 from gateway.config.settings import PortSettings
 from gateway.store.embedded import Cluster
 from tests.backups.conftest import backup, stand  # noqa: F401  fixtures
+from tests.backups.hosted import Hosted, hosted_once  # noqa: F401
 from tests.backups.stand import IDENTITY, KEY, Stand
+from tests.backups.test_shipping import forget, turn
 from tests.cli.small_admin import cli
 from tests.house.tree import ROOT
 from tests.supervise.test_supervisor import until
@@ -59,11 +61,65 @@ def test_what_is_signed_is_the_backups_digest(stand: Stand, officer, tmp_path, c
 
 def test_a_second_is_signed_too(stand: Stand, officer, tmp_path, capsys) -> None:  # noqa: F811
     out, until = tmp_path / "approval", "2026-11-26T09:30:00+08:00"
-    assert approve(stand.kept.folder, officer, out, "--until", until, "--json") == 0
+    forget(stand)
+    turn(stand, [tmp_path])
+    try:
+        folder = stand.make(tmp_path).folder
+    finally:
+        forget(stand)
+    assert approve(folder, officer, out, "--until", until, "--json") == 0
     assert json.loads(capsys.readouterr().out)["until"] == until
     made = approval.parse(out.read_bytes())
     assert made.until == until
     assert made.statement().decode().splitlines()[-1] == until
+
+
+def test_no_officer_signs_a_second_that_no_journal_reaches(
+    stand: Stand,  # noqa: F811
+    hosted: Hosted,
+    officer,
+    tmp_path,
+    capsys,
+) -> None:
+    """At night a dump's officers learn it before they sign, not from the restore; without a time they sign."""
+    out = tmp_path / "approval"
+    assert approve(stand.kept.folder, officer, out, "--until", "tomorrow", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["refused"] == "BACKUP_TIME_OUTSIDE"
+    key = profile.load(officer).folder / "profile.toml"
+    key.write_text(key.read_text().replace(str(stand.keys.newest), str(hosted.keys.newest)))
+    for lang in ("en", "zh"):
+        assert approve(hosted.kept.folder, officer, out, "--until", "end", "--lang", lang) == 1
+        assert Output(lang).text("backup.code.BACKUP_NO_JOURNAL") in capsys.readouterr().err
+    assert not out.exists()
+    assert approve(hosted.kept.folder, officer, out) == 0
+
+
+def test_a_password_in_the_dsn_is_refused_and_not_repeated(stand: Stand, tmp_path, capsys) -> None:  # noqa: F811
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "a").write_bytes(stand.approved(stand.kept, "zhao").encode())
+    target = stand.home.root.with_name("new")
+    words = ["restore", stand.kept.folder, target, "--key", stand.home.log_key]
+    words += ["--identity", tmp_path / "key", "--approval", tmp_path / "a"]
+    words += ["--dsn", "host=db.example password=guess"]
+    assert cli("backup", *map(str, words)) == 2
+    said = capsys.readouterr()
+    assert "--password-file" in said.err
+    assert "guess" not in said.out + said.err
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_rights_that_were_left_out_are_told(stand: Stand, tmp_path, capsys, monkeypatch, lang) -> None:  # noqa: F811  # fmt: skip
+    done = Restored(Home(tmp_path), 7, 0, "disk-lost", 1, ("monitoring", "watch"))
+    monkeypatch.setattr(restoring, "restore", lambda *_: done)
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "a").write_bytes(stand.approved(stand.kept, "zhao").encode())
+    words = ["restore", stand.kept.folder, tmp_path, "--key", stand.home.log_key]
+    words += ["--identity", tmp_path / "key", "--approval", tmp_path / "a", "--lang", lang]
+    assert cli("backup", *map(str, words)) == 0
+    assert "monitoring, watch" in capsys.readouterr().out
+    assert cli("backup", *map(str, words), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == ["monitoring", "watch"]
 
 
 def test_nobody_signs_what_his_log_does_not_name(backup, officer, tmp_path, capsys) -> None:  # noqa: F811

@@ -11,6 +11,7 @@ from tests import debian
 from tests.e2e import losing
 from tests.e2e.losing import founded, told
 from tests.e2e.test_backup import lost_and_found
+from tests.e2e.test_backup_to_a_second import until
 from tests.e2e.test_postgres_physical import Outside
 
 pytestmark = [
@@ -78,7 +79,8 @@ def test_a_province_on_anothers_server_comes_back_from_a_dump(
 
 def mended(server: debian.Server, home: Path, lacking: dict) -> None:
     """The lines that are told are all that is missing."""
-    [one] = [one for one in lacking["offers"] if one["state"] == "lacking"]
-    assert one["offer"] == "replication"
-    server.sql(*one["fix"])
-    assert told(f"    gateway backup advise {home}")["form"] == "base"
+    fixes = {one["offer"]: one["fix"] for one in lacking["offers"] if one["state"] == "lacking"}
+    assert list(fixes) == ["replication", "slot-size"]
+    server.sql(*(line for fix in fixes.values() for line in fix))
+    # A reload is on its way when it is answered.
+    until(lambda: told(f"    gateway backup advise {home}")["form"] == "base")

@@ -131,6 +131,7 @@ def outside(monkeypatch) -> Iterator[OutsideStage]:
     monkeypatch.setattr(losing, "Host", Outside)
     with debian.served() as server:
         server.sql("CREATE DATABASE vaccines")
+        server.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'", "SELECT pg_reload_conf()")
         monkeypatch.setattr(Outside, "server", server, raising=False)
         with founded(PLACES, ("tail_s = 60.0", "tail_s = 1.0")) as (host, folder):
             new = told(f"    gateway backup recipient new {folder / 'safe.key'}")

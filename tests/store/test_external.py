@@ -120,10 +120,15 @@ def test_a_database_that_holds_anything_is_not_prepared(home: Home, dsn: str) ->
     roles.make_passwords(home)
     before = home.password_file("owner").read_text()
     with psycopg.connect(dsn, password=PASSWORD, autocommit=True) as connection:
-        connection.execute("CREATE TABLE public.theirs ()")
-        with pytest.raises(ForeignDatabaseError, match="is not empty"):
-            external.prepare(home, Empty(dsn, PASSWORD))
-        connection.execute("DROP TABLE public.theirs")
+        for kind, more in (
+            ("TABLE", "()"),
+            ("FUNCTION", "() RETURNS int RETURN 1"),
+            ("TYPE", "AS ENUM ('a')"),
+        ):
+            connection.execute(f"CREATE {kind} public.theirs {more}")
+            with pytest.raises(ForeignDatabaseError, match="is not empty"):
+                external.prepare(home, Empty(dsn, PASSWORD))
+            connection.execute(f"DROP {kind} public.theirs")
     assert external.prepare(home, Empty(dsn, PASSWORD))
     assert home.password_file("owner").read_text() == before
 
@@ -152,8 +157,13 @@ def test_the_embedded_server_offers_all(cluster: Cluster, database_settings: Set
     found = external.offers(cluster.home, database_settings)
     assert (found.version, found.timeline) == (18, 1)
     assert found.logical
-    assert found.physical
-    assert [one.name for one in found.each if not one.good] == []
+    assert found.physical == (not less())
+    assert [one.name for one in found.each if not one.good] == less()
+
+
+def less() -> list[str]:
+    """What a gateway without root lacks itself."""
+    return [] if users.separate() else ["users"]
 
 
 def lacks(server: debian.Server, home: Home, own: Settings) -> dict[str, tuple[str, ...]]:
@@ -190,20 +200,45 @@ def test_what_a_server_lacks_is_mended_by_the_lines_that_are_told(home: Home) ->
         server.sql(reload)
         server.stop()
         server.start()
-        assert lacks(server, home, own) == {}
-        assert external.offers(home, own).physical
+        assert list(lacks(server, home, own)) == less()
 
 
 def test_a_newer_server_than_our_programs_is_dumped_by_nobody() -> None:
     told = {
         "primary": True, "replication": True, "wal_level": "replica", "senders": 10, "slots": 10,
         "checksums": "on", "keep": "8GB", "tablespaces": 0, "address": "2001:db8::7", "ssl": True,
+        "segments": "16MB", "slot": 0,
     }  # fmt: skip
     found = external.Offers(19, 1, tuple(external._judged(19, told, "")))
-    assert [one.name for one in found.each if not one.good] == ["version"]
+    assert list(found.lacking) == ["version", *less()]
     assert not found.logical
     assert not found.physical
     assert replace(found, version=18).logical
     assert external._access(told) == (
         "hostssl replication gateway_backup 2001:db8::7/128 scram-sha-256"
     )
+
+
+@pytest.mark.parametrize("keep", ["-1", None])
+def test_a_slot_without_a_bound_is_not_made(keep: str | None) -> None:
+    """Fault: places that are away, and the journal fills the disk of a server that is not ours; before 13 there is no bound."""
+    told = {
+        "primary": True, "replication": True, "wal_level": "replica", "senders": 10, "slots": 10,
+        "checksums": "on", "keep": keep, "tablespaces": 0, "address": None, "ssl": False,
+        "segments": "16MB", "slot": 1,
+    }  # fmt: skip
+    found = external.Offers(15, 1, tuple(external._judged(15, told, "")))
+    assert list(found.lacking) == ["slot-size", *less()]
+
+
+def test_without_root_only_dumps(monkeypatch) -> None:
+    """Attack: what is in their files would run as whoever reads the keys."""
+    monkeypatch.setattr(external, "separate", lambda: False)
+    told = {
+        "primary": True, "replication": True, "wal_level": "replica", "senders": 10, "slots": 10,
+        "checksums": "on", "keep": "8GB", "tablespaces": 0, "address": None, "ssl": False,
+        "segments": "16MB", "slot": 0,
+    }  # fmt: skip
+    found = external.Offers(15, 1, tuple(external._judged(15, told, "")))
+    assert found.lacking == ("users",)
+    assert found.logical
