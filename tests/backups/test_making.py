@@ -149,11 +149,11 @@ def test_a_recipient_who_came_later_is_given_a_whole_one(stand: Stand, tmp_path:
     stand.make(tmp_path)
     onto = stand.onto(tmp_path)
     later, public = recipients.new()
-    stand.add("safe-2", public)
+    stand.add("safe-4", public)
     try:
         made = stand.make(tmp_path, onto)
     finally:
-        stand.remove("safe-2")
+        stand.remove("safe-4")
     assert (made.manifest.form, made.manifest.parent, made.why) == ("base", "", "recipients")
     key = pyrage.x25519.Identity.from_str(later)
     assert checking.rehearse(made.folder, stand.keys, key).parents == ()
