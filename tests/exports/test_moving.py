@@ -156,7 +156,9 @@ def test_a_spoiled_row_is_told_once_and_a_header_forgotten_by_its_leaf(province)
         watch = Watch(cast.world)
         for _ in range(2):
             await mover.tell_tampered(ticket.ticket_id, Act.REVOKE, cast.base())
-        await mover.forget(ticket.ticket_id, cast.base().with_(detail={"alert": "tickets-restored"}))
+        await mover.forget(
+            ticket.ticket_id, cast.base().with_(detail={"alert": "tickets-restored"})
+        )
         told, forgotten = await watch.leaves()
         assert (told["kind"], told["reason"]) == ("export.stop", "TICKET_TAMPERED")
         assert (forgotten["kind"], forgotten["decision"]) == (FORGET_KIND, "allow")
