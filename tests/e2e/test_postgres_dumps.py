@@ -15,6 +15,7 @@ from tests.e2e.test_backup_to_a_second import until
 from tests.e2e.test_postgres_physical import Outside
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.serial,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(debian.NONE), reason=debian.NONE),

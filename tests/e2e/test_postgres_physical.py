@@ -27,6 +27,7 @@ from tests.e2e.losing import County, Elsewhere, found, founded, ran, told, words
 from tests.e2e.test_backup_to_a_second import Stage, once_more, to_a_second, until
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.serial,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(debian.NONE), reason=debian.NONE),
