@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.backups import line as lines
 from gateway.backups import placed
 from gateway.backups.line import FOLDER, LINE_FILE, RECEIPT_FILE, Line
-from gateway.config.folders import replace_private
+from gateway.config.folders import replace_private, sync
 
 NEW = ".new"
 _ENTRIES = "[0-9A-F]*.json"
@@ -98,12 +98,3 @@ def _drop_halves(folder: Path) -> None:
     for path in [*folder.glob(f"*{NEW}"), *folder.glob("*.age")]:
         if path.suffix == NEW or not path.with_suffix(".json").exists():
             placed.remove(path)
-
-
-def sync(folder: Path) -> None:
-    """Have a folder's names on the disk; raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -45,7 +45,7 @@ from gateway.backups.manifest import Manifest
 from gateway.backups.physical import Copied
 from gateway.backups.sealing import Part, Progress
 from gateway.clock import iso
-from gateway.config.folders import write_private
+from gateway.config.folders import sync, write_private
 from gateway.config.home import Home
 from gateway.config.settings import Settings
 from gateway.store import versions
@@ -235,18 +235,10 @@ def _event(**about: object) -> Event:
 def named(partial: Path, folder: Path) -> Path:
     """Give a folder that is whole its name, once all of it is on the disk; raises OSError."""
     for path in [*partial.iterdir(), partial]:
-        _sync(path)
+        sync(path)
     partial.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     return folder
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _begin(held: contextlib.ExitStack, home: Home, place: Path) -> None:

@@ -29,7 +29,7 @@ from gateway.backups import line as lines
 from gateway.backups.errors import BackupError
 from gateway.backups.line import FOLDER, KIND, LINE_FILE, RECEIPT_FILE, Entry, Line
 from gateway.backups.making import NOT_READ, NOT_WRITTEN, Source, alone
-from gateway.config.folders import replace_private, write_private
+from gateway.config.folders import replace_private, sync, write_private
 from gateway.config.home import Home
 from gateway.store import wal
 from gateway.store.database import StoreError
@@ -170,7 +170,7 @@ def _put(
     )
     encoded = entry.encode(own.key)
     replace_private(folder / f"{stem}.json", encoded)
-    following.sync(folder)
+    sync(folder)
     if not entry.whole:
         return own
     replace_private(own.folder / _NEWEST_FILE, encoded)

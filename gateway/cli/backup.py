@@ -19,7 +19,6 @@ from gateway.backups import checking, lists, making, manifest, sealing, spreadin
 from gateway.backups.checking import Checked
 from gateway.backups.errors import BackupError
 from gateway.backups.making import Made, Source
-from gateway.backups.manifest import Manifest
 from gateway.cli import (
     backup_advise,
     backup_drill,
@@ -38,13 +37,13 @@ from gateway.cli.backup_files import (
     HomeOption,
     IdentityOption,
     KeyOption,
+    described,
     estimate,
     told,
     trusted,
     why,
 )
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
-from gateway.clock import iso
 from gateway.config import settings
 from gateway.config.backups import FULL_DAYS_MOST
 from gateway.config.home import Home
@@ -89,7 +88,7 @@ def create(
         made = asyncio.run(
             _made(place, target, rate_kib, incremental, lambda done: bar.update(done, total))
         )
-    document = _document(made.folder, made.manifest)
+    document = described(made.folder, made.manifest)
     document |= {"leaf": made.entry.index, "sha256": manifest.sha256(made.manifest.encode())}
     document["why"] = made.why
     output.result(document, output.text("backup.made", **document) + why(output, made.why))
@@ -162,21 +161,6 @@ async def _append(place: Home, event: Event) -> None:
 
 
 def _tell(output: Output, found: Checked, msgid: str) -> None:
-    document = _document(found.folder, found.manifest)
+    document = described(found.folder, found.manifest)
     document |= {"leaf": found.leaf, "sha256": found.sha256}
     output.result(document, output.text(msgid, **document))
-
-
-def _document(folder: Path, said: Manifest) -> dict[str, object]:
-    return {
-        "folder": str(folder),
-        "made": iso(said.made_us),
-        "form": said.form,
-        "bytes": said.total_bytes,
-        "trust_domain": said.trust_domain,
-        "log_size": int(said.checkpoint.split("\n")[1]),
-        "epoch": said.epoch,
-        "schema": said.schema,
-        "rows": sum(said.rows.values()),
-        "recipients": list(said.recipients),
-    }

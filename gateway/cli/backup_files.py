@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from gateway.backups.errors import BackupError
+from gateway.backups.manifest import Manifest
 from gateway.cli.output import USAGE, CommandError, Output
+from gateway.clock import iso
 from gateway.config import log_keys
 from gateway.config.home import Home
 from gateway.tlog.keys import LogKeys
@@ -72,3 +74,19 @@ def estimate(place: Home) -> int:
         with contextlib.suppress(OSError):
             total += path.stat().st_size
     return total
+
+
+def described(folder: Path, said: Manifest) -> dict[str, object]:
+    """Return what commands tell of a backup."""
+    return {
+        "folder": str(folder),
+        "made": iso(said.made_us),
+        "form": said.form,
+        "bytes": said.total_bytes,
+        "trust_domain": said.trust_domain,
+        "log_size": int(said.checkpoint.split("\n")[1]),
+        "epoch": said.epoch,
+        "schema": said.schema,
+        "rows": sum(said.rows.values()),
+        "recipients": list(said.recipients),
+    }

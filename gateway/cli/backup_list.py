@@ -8,7 +8,7 @@ import typer
 from gateway.backups import listing
 from gateway.backups.listing import Listed
 from gateway.cli.backup_bar import ByteBar
-from gateway.cli.backup_files import HomeOption, KeyOption, trusted
+from gateway.cli.backup_files import HomeOption, KeyOption, described, trusted
 from gateway.cli.output import USAGE, CommandError, JsonOption, LangOption, Output
 from gateway.cli.standing import HOUR_US
 from gateway.cli.tables import table
@@ -62,18 +62,10 @@ def _document(one: Listed, state: str, now_us: int) -> dict[str, object]:
         return told
     said = one.found.manifest
     return told | {
+        **described(one.copies[0].folder, said),
         "sha256": one.found.sha256,
         "leaf": one.found.leaf,
-        "made": iso(said.made_us),
         "age_hours": max(0, now_us - said.made_us) // HOUR_US,
-        "form": said.form,
-        "bytes": said.total_bytes,
-        "trust_domain": said.trust_domain,
-        "log_size": int(said.checkpoint.split("\n")[1]),
-        "epoch": said.epoch,
-        "schema": said.schema,
-        "rows": sum(said.rows.values()),
-        "recipients": list(said.recipients),
         "journal_until": one.reach_us and iso(one.reach_us),
         "journal_refused": one.journal,
     }

@@ -110,12 +110,13 @@ def replace_public(path: Path, content: bytes) -> None:
 
 def _put(new: Path, path: Path) -> None:
     """Rename once the content is on the disk: after a crash there is the old or the new file."""
-    _sync(new)
+    sync(new)
     new.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or a folder's names, on the disk when this returns; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

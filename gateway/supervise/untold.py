@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway import log
 from gateway.audit.event import Event
 from gateway.clock import SYSTEM
-from gateway.config.folders import PRIVATE_FILE
+from gateway.config.folders import PRIVATE_FILE, sync
 from gateway.config.home import Home
 from gateway.supervise.journal import Journal
 
@@ -36,7 +36,7 @@ def keep(home: Home, kind: str) -> None:
         os.fsync(descriptor)
     partial.rename(path)
     for folder in (home.untold, home.root):
-        _sync(folder)
+        sync(folder)
 
 
 async def tell(home: Home, journal: Journal) -> None:
@@ -64,11 +64,3 @@ def _event(path: Path) -> Event | None:
         _LOG.error("unreadable", file=path.name)
         return None
     return Event(kind=kind, detail={"first_us": time_us, "last_us": time_us})
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
