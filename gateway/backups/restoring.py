@@ -116,7 +116,10 @@ def restore(
     """
     for one in (target, wanted.data or target):
         if one.exists() and (not one.is_dir() or any(one.iterdir())):
-            raise BackupError(TAKEN, f"{one} is not an empty folder")
+            text = f"{one} is not an empty folder"
+            if one != target and target.with_name(target.name + STAGED).exists():
+                text += "; a restore that was killed gave it its name and not HOME: remove it"
+            raise BackupError(TAKEN, text)
     found = checking.check(wanted.folder, wanted.keys, tell)  # 1
     require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None

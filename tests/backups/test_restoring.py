@@ -12,6 +12,8 @@ import pytest
 
 from gateway.audit.verify import verify_folder
 from gateway.backups import checking, lists, manifest, recipients, restoring
+from gateway.backups.elsewhere import Elsewhere
+from gateway.backups.errors import BackupError
 from gateway.backups.making import Made
 from gateway.backups.restoring import Wanted
 from gateway.clock import SYSTEM
@@ -170,6 +172,15 @@ def test_a_home_that_is_there_is_left_alone(stand: Stand, target: Path) -> None:
     (target / "x").touch()
     assert code(lambda: restoring.restore(wanted(stand), target, SYSTEM)) == "BACKUP_HOME_TAKEN"
     assert [path.name for path in target.iterdir()] == ["x"]
+    shutil.rmtree(target)
+    # Killed between its names: another server's files have theirs, HOME has not.
+    data = target.with_name("data")
+    for folder in (data / "base", target.with_name("home.restoring")):
+        folder.mkdir(parents=True)
+    asked = replace(wanted(stand), elsewhere=Elsewhere(data, None))
+    with pytest.raises(BackupError, match="killed") as raised:
+        restoring.restore(asked, target, SYSTEM)
+    assert raised.value.code == "BACKUP_HOME_TAKEN"
 
 
 def test_what_this_code_or_machine_cannot_serve_is_refused(
