@@ -134,8 +134,10 @@ def judged(content: bytes, line: Line) -> tuple[Entry, str]:
     """
     try:
         told: dict[str, object] = dict(leaf.parse(content))
-        signature = bytes.fromhex(str(told.pop("signature")))
-        if told.pop("format") != ENTRY_FORMAT:
+        text = str(told.pop("signature"))
+        signature = bytes.fromhex(text)
+        # Another spelling of the same would have another digest.
+        if told.pop("format") != ENTRY_FORMAT or text != signature.hex():
             raise BackupError(FOREIGN, "this is no entry of WAL")
         found = Entry(**told)  # type: ignore[arg-type]  # judged by its signature
         found.signed_by(_public(line), signature)

@@ -1,5 +1,6 @@
 """A line of WAL without a gap is told from one with a gap, a change, another's entry, or another's signature; pure files."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gateway.backups import line as lines
 from gateway.backups.line import Entry, Line
 from gateway.config.home import Home
 from gateway.store.wal import SEGMENT_BYTES, segment_name
+from gateway.tlog import leaf
 from tests.backups.stand import code
 
 KEY = Ed25519PrivateKey.generate()
@@ -98,6 +100,15 @@ def test_every_bit_of_an_entry_is_signed(folder: Path) -> None:
         assert chain(folder) == "BACKUP_WAL_FOREIGN", at
     path.write_bytes(good)
     assert chain(folder) == [0, 1, 2, 3]
+
+
+def test_a_signature_has_one_spelling(folder: Path) -> None:
+    """Nobody names the last entry by its digest yet."""
+    [tail] = folder.glob("*-*.json")
+    told = json.loads(tail.read_bytes())
+    assert tail.read_bytes() == leaf.encode(told)
+    tail.write_bytes(leaf.encode(told | {"signature": told["signature"].upper()}))
+    assert chain(folder) == "BACKUP_WAL_FOREIGN"
 
 
 def test_a_line_reads_as_it_was_written(tmp_path: Path) -> None:
