@@ -18,6 +18,7 @@ from tests.world import held
 # the policies' (each file below their folder), or nothing: they are the program's own, or a client's.
 SETTINGS, POLICIES, PROGRAM, CLIENT = "settings", "policies", "program", "client"
 READERS = {
+    "backups/pointing.py": SETTINGS,
     "cli/export_request.py": CLIENT,
     "client/profile.py": CLIENT,
     "config/activation.py": POLICIES,
