@@ -184,7 +184,9 @@ def test_what_does_not_fit_is_refused_and_what_is_not_given_is_a_dump(debians) -
     until(lambda: [*outside.place.glob(f"wal/*/{second}.json")])
     # A copy, which nobody sends into; without the segment that grows.
     place = Path(
-        shutil.copytree(outside.place, folder / "copy", ignore=shutil.ignore_patterns("*-*"))
+        shutil.copytree(
+            outside.place, folder / "copy", ignore=shutil.ignore_patterns("*-*", "*.new")
+        )
     )
     drill = f"    gateway backup drill {place / backup.name} --home {home} --identity {folder / 'safe.key'} --until end"
     assert refused(f"{drill} --programs {another(folder)}") == "BACKUP_PROGRAMS"
