@@ -114,12 +114,7 @@ def restore(
 
     Raises BackupError, ClusterError, StoreError; nothing stands at `target` then.
     """
-    for one in (target, wanted.data or target):
-        if one.exists() and (not one.is_dir() or any(one.iterdir())):
-            text = f"{one} is not an empty folder"
-            if one != target and target.with_name(target.name + STAGED).exists():
-                text += "; a restore that was killed gave it its name and not HOME: remove it"
-            raise BackupError(TAKEN, text)
+    _require_empty(target, wanted.data)
     found = checking.check(wanted.folder, wanted.keys, tell)  # 1
     require_fit(found.manifest)
     epoch, ahead = _newest_epoch(found, wanted.keys), None
@@ -149,6 +144,15 @@ def restore(
             raise
         raise told from error
     return restored
+
+
+def _require_empty(target: Path, data: Path | None) -> None:
+    for one in (target, data or target):
+        if one.exists() and (not one.is_dir() or any(one.iterdir())):
+            text = f"{one} is not an empty folder"
+            if one != target and target.with_name(target.name + STAGED).exists():
+                text += "; a restore that was killed gave it its name and not HOME: remove it"
+            raise BackupError(TAKEN, text)
 
 
 def _beside(elsewhere: Elsewhere | None) -> Elsewhere | None:
