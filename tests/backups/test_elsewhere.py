@@ -62,6 +62,7 @@ def test_our_own_files_go_below_home(stand: Stand, tmp_path: Path) -> None:
     assert code(lambda: elsewhere.cluster(stand.home, said, asked)) == "BACKUP_PROGRAMS"
 
 
+@apart
 def test_another_servers_files_need_a_folder_and_programs_that_fit(
     stand: Stand, other: Home
 ) -> None:
@@ -83,6 +84,7 @@ def test_another_servers_files_need_a_folder_and_programs_that_fit(
     assert type(elsewhere.cluster(other, dump, None)) is Cluster
 
 
+@apart
 def test_programs_are_those_that_the_settings_name(stand: Stand, other: Home) -> None:
     said = checking.read(stand.kept.folder, stand.keys).manifest
     fitting = Tools(other, users.user_of("postgres")).folder
@@ -92,6 +94,7 @@ def test_programs_are_those_that_the_settings_name(stand: Stand, other: Home) ->
     assert put.data == Cluster(other).data
 
 
+@apart
 def test_only_a_drill_puts_them_below_home(stand: Stand, other: Home) -> None:
     """Who restores would have a HOME whose settings name the server that lives, or nothing."""
     said = checking.read(stand.kept.folder, stand.keys).manifest

@@ -1,5 +1,6 @@
 """A server that somebody else runs: here the test cluster, reached by a DSN like any other; and Debian's where there is one."""
 
+import os
 from dataclasses import replace
 
 import psycopg
@@ -173,6 +174,7 @@ def lacks(server: debian.Server, home: Home, own: Settings) -> dict[str, tuple[s
     return {one.name: one.fix for one in found.each if not one.good}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts another's programs")
 @pytest.mark.skipif(debian.PROGRAMS is None, reason=debian.NONE)
 def test_what_a_server_lacks_is_mended_by_the_lines_that_are_told(home: Home) -> None:
     """Made by who may make roles and no more; each lack by its own lines, until base backups are possible."""
